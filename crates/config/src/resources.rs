@@ -1,0 +1,402 @@
+//! The resource model of Apache APISIX, typed.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_core::Secret;
+use ipnet::IpNet;
+use serde_json::Value;
+
+use crate::diagnostic::Place;
+
+/// The kinds of resources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ResourceKind {
+    /// Match rule, plugins, upstream.
+    Route,
+    /// Plugins, upstream and hosts that several routes share.
+    Service,
+    /// Nodes and how to reach them.
+    Upstream,
+    /// An account.
+    Consumer,
+    /// A further key of a consumer.
+    Credential,
+    /// Plugins that several consumers share.
+    ConsumerGroup,
+    /// Plugins that several routes share.
+    PluginConfig,
+    /// Plugins that run on every request.
+    GlobalRule,
+    /// Certificates.
+    Ssl,
+    /// Settings of a plugin for the whole node.
+    PluginMetadata,
+}
+
+impl ResourceKind {
+    /// The key in a declarative document and the path segment of the Admin API.
+    pub fn collection(self) -> &'static str {
+        match self {
+            Self::Route => "routes",
+            Self::Service => "services",
+            Self::Upstream => "upstreams",
+            Self::Consumer => "consumers",
+            Self::Credential => "credentials",
+            Self::ConsumerGroup => "consumer_groups",
+            Self::PluginConfig => "plugin_configs",
+            Self::GlobalRule => "global_rules",
+            Self::Ssl => "ssls",
+            Self::PluginMetadata => "plugin_metadata",
+        }
+    }
+
+    /// The word for one of them in a sentence.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Route => "route",
+            Self::Service => "service",
+            Self::Upstream => "upstream",
+            Self::Consumer => "consumer",
+            Self::Credential => "credential",
+            Self::ConsumerGroup => "consumer group",
+            Self::PluginConfig => "plugin config",
+            Self::GlobalRule => "global rule",
+            Self::Ssl => "ssl",
+            Self::PluginMetadata => "plugin metadata",
+        }
+    }
+}
+
+/// The name of one resource: kind and id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ResourceRef {
+    /// The kind.
+    pub kind: ResourceKind,
+    /// The id; a consumer's is its username, a credential's is `username/credentials/id`.
+    pub id: Arc<str>,
+}
+
+impl fmt::Display for ResourceRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} `{}`", self.kind.noun(), self.id)
+    }
+}
+
+/// A plugin as written in some resource.
+#[derive(Clone, Debug)]
+pub struct PluginUse {
+    /// The plugin's name; known to exist.
+    pub name: Arc<str>,
+    /// Its configuration without `_meta`, valid against its schema, secret references resolved.
+    pub config: Value,
+    /// What `_meta` says.
+    pub meta: Meta,
+    /// The resource it is written in; state belongs to that.
+    pub origin: ResourceRef,
+    /// Where its configuration stands, for diagnostics.
+    pub place: Place,
+}
+
+/// The `_meta` of a plugin.
+#[derive(Clone, Debug, Default)]
+pub struct Meta {
+    /// The plugin is not run.
+    pub disable: bool,
+    /// Replaces the body of what the plugin refuses.
+    pub error_response: Option<Value>,
+    /// Orders the plugin inside its stage.
+    pub priority: Option<i32>,
+    /// The plugin runs only where this expression holds.
+    pub filter: Option<Value>,
+}
+
+/// Everything that a store holds, typed, with references that exist.
+#[derive(Clone, Debug, Default)]
+pub struct Resources {
+    /// Routes in document order.
+    pub routes: Vec<Route>,
+    /// Services.
+    pub services: Vec<Service>,
+    /// Upstreams with an id.
+    pub upstreams: Vec<Upstream>,
+    /// Consumers.
+    pub consumers: Vec<Consumer>,
+    /// Consumer groups.
+    pub consumer_groups: Vec<ConsumerGroup>,
+    /// Plugin configs.
+    pub plugin_configs: Vec<PluginConfig>,
+    /// Global rules.
+    pub global_rules: Vec<GlobalRule>,
+    /// Certificates.
+    pub ssls: Vec<Ssl>,
+    /// Plugin metadata.
+    pub plugin_metadata: Vec<PluginMetadata>,
+}
+
+/// A route.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Its name, for people.
+    pub name: Option<Arc<str>>,
+    /// Paths: `/a`, `/a/*`, `/a*`.
+    pub uris: Vec<String>,
+    /// Hosts, lower case: exact, or `*` followed by a suffix. Empty means any (or the service's).
+    pub hosts: Vec<String>,
+    /// Methods; empty means any.
+    pub methods: Vec<String>,
+    /// Client addresses; empty means any.
+    pub remote_addrs: Vec<IpNet>,
+    /// The `vars` expression as written.
+    pub vars: Option<Value>,
+    /// Among routes of equal host and path, the higher one is tried first.
+    pub priority: i64,
+    /// Whether it is served at all (`status: 1`).
+    pub is_enabled: bool,
+    /// Plugins.
+    pub plugins: Vec<PluginUse>,
+    /// Plugins shared with other routes.
+    pub plugin_config_id: Option<Arc<str>>,
+    /// The service it belongs to.
+    pub service_id: Option<Arc<str>>,
+    /// A shared upstream.
+    pub upstream_id: Option<Arc<str>>,
+    /// An upstream of its own; its id is that of the route.
+    pub upstream: Option<Upstream>,
+    /// Overrides the upstream's timeouts.
+    pub timeout: Option<Timeouts>,
+    /// Labels.
+    pub labels: Vec<(Arc<str>, Arc<str>)>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// A service.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Its name, for people.
+    pub name: Option<Arc<str>>,
+    /// Hosts for routes that have none.
+    pub hosts: Vec<String>,
+    /// Plugins.
+    pub plugins: Vec<PluginUse>,
+    /// A shared upstream.
+    pub upstream_id: Option<Arc<str>>,
+    /// An upstream of its own.
+    pub upstream: Option<Upstream>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// How to speak to an upstream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// Plaintext HTTP/1.1.
+    #[default]
+    Http,
+    /// HTTP/1.1 over verified TLS.
+    Https,
+}
+
+/// Which Host the upstream sees.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PassHost {
+    /// The client's.
+    #[default]
+    Pass,
+    /// The node's name.
+    Node,
+    /// This one.
+    Rewrite(String),
+}
+
+/// Connect, send and read timeouts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Time to connect.
+    pub connect: Duration,
+    /// Time without progress while sending.
+    pub send: Duration,
+    /// Time without progress while reading.
+    pub read: Duration,
+}
+
+/// One server of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamNode {
+    /// Name or address.
+    pub host: Arc<str>,
+    /// Port; the scheme's default where the document gives none.
+    pub port: u16,
+    /// Share of the traffic; 0 is none.
+    pub weight: u32,
+    /// Nodes of higher priority are used first.
+    pub priority: i32,
+}
+
+/// TLS towards an upstream.
+#[derive(Clone, Debug, Default)]
+pub struct UpstreamTls {
+    /// PEM of the authorities that may have signed its certificate; the system's where absent.
+    pub ca_certs: Option<String>,
+    /// PEM of our certificate.
+    pub client_cert: Option<String>,
+    /// PEM of its key.
+    pub client_key: Option<Secret>,
+    /// The id of an ssl of type client that holds both.
+    pub client_cert_id: Option<Arc<str>>,
+    /// `danger_tls_verify_off: true`: the upstream's certificate is not verified.
+    pub danger_verify_off: bool,
+}
+
+/// An upstream.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Its id (that of the route or service where it is written inline).
+    pub id: Arc<str>,
+    /// The resource it is written in.
+    pub origin: ResourceRef,
+    /// Its name, for people.
+    pub name: Option<Arc<str>>,
+    /// Servers.
+    pub nodes: Vec<UpstreamNode>,
+    /// How to speak to them.
+    pub scheme: Scheme,
+    /// Which Host they see.
+    pub pass_host: PassHost,
+    /// Further tries on other nodes; `None` is the number of nodes less one.
+    pub retries: Option<u32>,
+    /// Time for all tries together; `None` or zero is no limit of its own.
+    pub retry_timeout: Option<Duration>,
+    /// Timeouts; `None` is the node's limits.
+    pub timeout: Option<Timeouts>,
+    /// Idle connections kept per node and worker.
+    pub keepalive_size: Option<u32>,
+    /// Time an idle connection is kept.
+    pub keepalive_idle: Option<Duration>,
+    /// Requests on one connection.
+    pub keepalive_requests: Option<u32>,
+    /// TLS.
+    pub tls: UpstreamTls,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// A consumer.
+#[derive(Clone, Debug)]
+pub struct Consumer {
+    /// Its username.
+    pub username: Arc<str>,
+    /// Its group.
+    pub group_id: Option<Arc<str>>,
+    /// Authentication plugins with its keys, and plugins that run for it once it is known.
+    pub plugins: Vec<PluginUse>,
+    /// Further keys.
+    pub credentials: Vec<Credential>,
+    /// Labels.
+    pub labels: Vec<(Arc<str>, Arc<str>)>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// A further key of a consumer.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    /// Its id.
+    pub id: Arc<str>,
+    /// One authentication plugin.
+    pub plugins: Vec<PluginUse>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// A consumer group.
+#[derive(Clone, Debug)]
+pub struct ConsumerGroup {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Plugins.
+    pub plugins: Vec<PluginUse>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// A plugin config.
+#[derive(Clone, Debug)]
+pub struct PluginConfig {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Plugins.
+    pub plugins: Vec<PluginUse>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// A global rule.
+#[derive(Clone, Debug)]
+pub struct GlobalRule {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Plugins.
+    pub plugins: Vec<PluginUse>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// What an ssl is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SslType {
+    /// A certificate that we show to clients.
+    #[default]
+    Server,
+    /// A certificate that we show to upstreams.
+    Client,
+}
+
+/// Client certificates of a server name.
+#[derive(Clone, Debug)]
+pub struct SslClient {
+    /// PEM of the authorities whose certificates are accepted.
+    pub ca: String,
+    /// Intermediate certificates allowed between a client's certificate and the authority.
+    pub depth: u8,
+    /// Paths that may be requested without a certificate.
+    pub skip_mtls_uri_regex: Vec<String>,
+}
+
+/// A certificate.
+#[derive(Clone, Debug)]
+pub struct Ssl {
+    /// Its id.
+    pub id: Arc<str>,
+    /// What it is for.
+    pub ssl_type: SslType,
+    /// Server names, lower case: exact, or `*.` and a suffix (one label), or `*`.
+    pub snis: Vec<String>,
+    /// PEM pairs of chain and key; the first is `cert`/`key`, the rest `certs`/`keys`.
+    pub pairs: Vec<(String, Secret)>,
+    /// Client certificates.
+    pub client: Option<SslClient>,
+    /// Versions (`TLSv1.2`, `TLSv1.3`); empty is the listener's.
+    pub protocols: Vec<String>,
+    /// Whether it is served at all.
+    pub is_enabled: bool,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// Settings of a plugin for the whole node.
+#[derive(Clone, Debug)]
+pub struct PluginMetadata {
+    /// The plugin.
+    pub name: Arc<str>,
+    /// Its settings.
+    pub config: Value,
+    /// Where they stand.
+    pub place: Place,
+}

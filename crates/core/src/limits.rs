@@ -1,0 +1,152 @@
+//! Every size, count and wait of the data plane: default, reason, and the name that settings and
+//! metrics use.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::units::{ByteSize, Span};
+
+/// One row of the table of limits.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    /// The key under `limits:` in the node file, and the label of `bartizan_limit_hits_total`.
+    pub name: &'static str,
+    /// What it bounds and why.
+    pub documentation: &'static str,
+    /// The default as it would be written.
+    pub default: &'static str,
+}
+
+macro_rules! limits {
+    ($( $(#[doc = $doc:literal])+ $name:ident : $type:ident = $default:literal; )+) => {
+        /// The limits of a node; each can be set under `limits:` in the node file.
+        #[derive(Clone, Debug, Deserialize, JsonSchema)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct Limits {
+            $( $(#[doc = $doc])+ #[schemars(extend("default" = $default))] pub $name: limits!(@type $type), )+
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $( $name: limits!(@value $type $default), )+ }
+            }
+        }
+
+        /// The table of limits, for the reference and the metrics.
+        pub const LIMITS: &[Limit] = &[ $( Limit {
+            name: stringify!($name),
+            documentation: concat!($($doc, "\n",)+),
+            default: stringify!($default),
+        }, )+ ];
+    };
+    (@type size) => { ByteSize };
+    (@type time) => { Span };
+    (@type count) => { u32 };
+    (@value size $value:literal) => { ByteSize($value) };
+    (@value time $value:literal) => { Span(Duration::from_millis($value)) };
+    (@value count $value:literal) => { $value };
+}
+
+limits! {
+    /// Longest request line; over it 414.
+    request_line: size = 8_192;
+    /// Longest single header field; over it 431.
+    field: size = 16_384;
+    /// Longest header block; over it 431.
+    header_block: size = 32_768;
+    /// Most header fields; over it 431.
+    fields: count = 100;
+    /// Longest extension of a chunk; over it 400.
+    chunk_extension: size = 256;
+    /// Longest trailer section; over it 431.
+    trailers: size = 8_192;
+    /// Largest request body where the route says nothing; over it 413.
+    body: size = 1_048_576;
+    /// Largest request body that a route may ask for.
+    body_max: size = 67_108_864;
+    /// Largest body that a plugin may have buffered for inspection; over it 413.
+    inspected_body: size = 1_048_576;
+    /// Deepest nesting of a JSON body.
+    json_depth: count = 64;
+    /// Most members and items of a JSON body in all.
+    json_items: count = 100_000;
+    /// Most connections of the node; 0 is the smaller of 65,536 and the descriptor limit less 512.
+    connections: count = 0;
+    /// Most connections of one client address.
+    connections_per_address: count = 1_024;
+    /// Requests served on one connection before it is closed.
+    requests_per_connection: count = 10_000;
+    /// Time for a TLS handshake.
+    handshake: time = 10_000;
+    /// Time until the first byte of the first request.
+    first_byte: time = 10_000;
+    /// Time for a header block, from its first byte.
+    header_time: time = 10_000;
+    /// Time a kept-alive connection may be idle.
+    idle: time = 60_000;
+    /// Least rate of a request body in bytes per second, measured over ten seconds.
+    body_rate: size = 1_024;
+    /// Time a body may take before its rate is measured.
+    body_grace: time = 5_000;
+    /// Time to connect to an upstream, where the upstream does not say.
+    upstream_connect: time = 5_000;
+    /// Time without progress while sending to an upstream.
+    upstream_send: time = 60_000;
+    /// Time without progress while an upstream answers.
+    upstream_read: time = 60_000;
+    /// Time for a whole exchange.
+    request_time: time = 300_000;
+    /// HTTP/2: concurrent streams of a connection.
+    h2_streams: count = 100;
+    /// HTTP/2: largest header list.
+    h2_header_list: size = 32_768;
+    /// HTTP/2: CONTINUATION frames of one header block.
+    h2_continuations: count = 8;
+    /// HTTP/2: window memory of a connection.
+    h2_window: size = 1_048_576;
+    /// HTTP/2: RST_STREAM frames from the client in ten seconds (CVE-2023-44487).
+    h2_resets: count = 200;
+    /// HTTP/2: resets that the client provokes from us in ten seconds (CVE-2025-8671).
+    h2_provoked_resets: count = 100;
+    /// HTTP/2: PING frames in ten seconds.
+    h2_pings: count = 60;
+    /// HTTP/2: SETTINGS frames in ten seconds.
+    h2_settings: count = 20;
+    /// HTTP/2: PRIORITY frames in ten seconds.
+    h2_priorities: count = 200;
+    /// HTTP/2: empty DATA frames in ten seconds.
+    h2_empty_data: count = 200;
+    /// Idle upstream connections kept per node and worker.
+    upstream_idle: count = 256;
+    /// Time an idle upstream connection is kept.
+    upstream_idle_time: time = 55_000;
+    /// Events that may wait for the audit sinks.
+    audit_queue: count = 8_192;
+    /// Denials of one peer and reason in a second that are told one by one; more are folded.
+    audit_fold: count = 10;
+    /// Largest configuration document.
+    document: size = 67_108_864;
+    /// Time that running exchanges get when the node shuts down.
+    drain: time = 30_000;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_replace_defaults_one_by_one() {
+        let limits: Limits =
+            serde_json::from_str(r#"{"request_line": "4KiB", "idle": "5s"}"#).unwrap();
+        assert_eq!(limits.request_line, ByteSize(4096));
+        assert_eq!(limits.idle.0, Duration::from_secs(5));
+        assert_eq!(limits.field, Limits::default().field);
+    }
+
+    #[test]
+    fn unknown_limits_are_refused() {
+        assert!(serde_json::from_str::<Limits>(r#"{"request_lines": 1}"#).is_err());
+    }
+}

@@ -1,0 +1,109 @@
+//! Counters and gauges that belong to the node as a whole. Plugins with metrics of their own
+//! register them beside these.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::Reason;
+
+/// The label of a refusal.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReasonLabel {
+    /// The reason's code.
+    pub reason: &'static str,
+}
+
+/// The label of a limit that was hit.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LimitLabel {
+    /// The limit's name in the node file.
+    pub limit: &'static str,
+}
+
+/// The label of a configuration change.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReloadLabel {
+    /// `applied` or `refused`.
+    pub result: &'static str,
+}
+
+/// What the node counts about itself.
+#[derive(Clone, Debug, Default)]
+pub struct NodeMetrics {
+    /// Requests refused, by reason.
+    pub denials: Family<ReasonLabel, Counter>,
+    /// Limits hit, by name.
+    pub limit_hits: Family<LimitLabel, Counter>,
+    /// Requests that began.
+    pub requests: Counter,
+    /// Client connections open now.
+    pub connections: Gauge,
+    /// Upstream connections opened.
+    pub upstream_connects: Counter,
+    /// Exchanges that reused an upstream connection.
+    pub upstream_reuses: Counter,
+    /// Configuration changes, by result.
+    pub reloads: Family<ReloadLabel, Counter>,
+    /// 1 while the newest configuration is refused and an older one runs.
+    pub reload_refused: Gauge,
+    /// Audit events that were dropped because the queue was full.
+    pub audit_dropped: Counter,
+    /// Longest pause of an event loop since the last scrape, in microseconds.
+    pub loop_pause: Gauge<i64>,
+    /// Requests that panicked.
+    pub panics: Counter,
+    /// Routes that do not compile.
+    pub quarantined: Gauge,
+    /// Bytes read from clients.
+    pub bytes_in: Counter<u64, AtomicU64>,
+    /// Bytes sent to clients.
+    pub bytes_out: Counter<u64, AtomicU64>,
+}
+
+impl NodeMetrics {
+    /// Registers everything under `bartizan_…`.
+    pub fn register(&self, registry: &mut Registry) {
+        let r = registry.sub_registry_with_prefix("bartizan");
+        r.register("denials", "Requests refused, by reason", self.denials.clone());
+        r.register("limit_hits", "Limits hit, by name", self.limit_hits.clone());
+        r.register("requests", "Requests that began", self.requests.clone());
+        r.register("connections", "Client connections open", self.connections.clone());
+        r.register(
+            "upstream_connects",
+            "Upstream connections opened",
+            self.upstream_connects.clone(),
+        );
+        r.register("upstream_reuses", "Upstream connections reused", self.upstream_reuses.clone());
+        r.register("reloads", "Configuration changes, by result", self.reloads.clone());
+        r.register(
+            "reload_refused",
+            "1 while the newest configuration is refused",
+            self.reload_refused.clone(),
+        );
+        r.register("audit_dropped", "Audit events dropped", self.audit_dropped.clone());
+        r.register("loop_pause_microseconds", "Longest event-loop pause", self.loop_pause.clone());
+        r.register("panics", "Requests that panicked", self.panics.clone());
+        r.register("quarantined_routes", "Routes that do not compile", self.quarantined.clone());
+        r.register("bytes_in", "Bytes read from clients", self.bytes_in.clone());
+        r.register("bytes_out", "Bytes sent to clients", self.bytes_out.clone());
+    }
+
+    /// Counts a refusal.
+    pub fn denied(&self, reason: Reason) {
+        self.denials.get_or_create(&ReasonLabel { reason: reason.code() }).inc();
+    }
+
+    /// Counts a limit that was hit; `limit` is its name in the node file.
+    pub fn limit_hit(&self, limit: &'static str) {
+        self.limit_hits.get_or_create(&LimitLabel { limit }).inc();
+    }
+}
+
+/// The node's metrics, shared by workers.
+pub type SharedMetrics = Arc<NodeMetrics>;

@@ -1,0 +1,99 @@
+//! Regular expressions with linear time and bounded size.
+
+use regex_automata::meta::Regex;
+use regex_automata::util::syntax;
+
+/// The largest compiled pattern, in bytes.
+pub const PATTERN_SIZE_MAX: usize = 1 << 20;
+
+/// Why a pattern was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum PatternError {
+    /// The pattern uses look-around or back-references, which need backtracking.
+    #[error("needs backtracking (look-around or back-reference), which can take exponential time")]
+    Backtracking,
+    /// The pattern is not a regular expression.
+    #[error("is not a regular expression: {0}")]
+    Syntax(String),
+    /// The compiled pattern is larger than [`PATTERN_SIZE_MAX`].
+    #[error("compiles to more than 1 MiB")]
+    TooLarge,
+}
+
+/// Compiles a pattern that matches in time linear in its input, or says why it cannot.
+pub fn compile(pattern: &str, is_case_insensitive: bool) -> Result<Regex, PatternError> {
+    if needs_backtracking(pattern) {
+        return Err(PatternError::Backtracking);
+    }
+    Regex::builder()
+        .configure(Regex::config().nfa_size_limit(Some(PATTERN_SIZE_MAX)))
+        .syntax(syntax::Config::new().case_insensitive(is_case_insensitive).utf8(false))
+        .build(pattern)
+        .map_err(|error| {
+            if error.size_limit().is_some() {
+                PatternError::TooLarge
+            } else {
+                PatternError::Syntax(error.syntax_error().map_or_else(
+                    || error.to_string(),
+                    |e| e.to_string().lines().last().unwrap_or_default().to_owned(),
+                ))
+            }
+        })
+}
+
+/// True where the pattern has `(?=`, `(?!`, `(?<=`, `(?<!` or a back-reference outside a class.
+fn needs_backtracking(pattern: &str) -> bool {
+    let bytes = pattern.as_bytes();
+    let mut in_class = false;
+    let mut i = 0;
+    while let Some(&byte) = bytes.get(i) {
+        match byte {
+            b'\\' => {
+                let is_reference = matches!(bytes.get(i + 1), Some(b'1'..=b'9' | b'k' | b'g'));
+                if is_reference && !in_class {
+                    return true;
+                }
+                i += 1;
+            }
+            b'[' => in_class = true,
+            b']' => in_class = false,
+            b'(' if !in_class => {
+                let rest = bytes.get(i + 1..).unwrap_or_default();
+                let looks = [b"?=".as_slice(), b"?!", b"?<=", b"?<!", b"?>"];
+                if looks.iter().any(|look| rest.starts_with(look)) {
+                    return true;
+                }
+            }
+            _ => {}
+        }
+        i += 1;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn look_around_and_references_are_refused_with_the_reason() {
+        for pattern in ["a(?=b)", "(?<!x)y", r"(a)\1", r"\k<name>", "(?>a+)"] {
+            assert!(
+                matches!(compile(pattern, false), Err(PatternError::Backtracking)),
+                "{pattern}"
+            );
+        }
+    }
+
+    #[test]
+    fn ordinary_patterns_match() {
+        assert!(compile(r"^/orders/\d+$", false).unwrap().is_match("/orders/17"));
+        assert!(compile("mozilla", true).unwrap().is_match("Mozilla/5.0"));
+        assert!(compile(r"[\1(?=]", false).is_err() || compile(r"[(?=]", false).is_ok());
+    }
+
+    #[test]
+    fn patterns_over_the_size_are_refused() {
+        assert!(matches!(compile(r"\w{1000}{1000}", false), Err(PatternError::TooLarge)));
+    }
+}

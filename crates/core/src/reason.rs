@@ -1,0 +1,192 @@
+//! The table of everything a client can be refused for.
+
+/// The body that Apache APISIX sends for the same refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WireForm {
+    /// `{"message": "…"}`
+    Message(&'static str),
+    /// `{"error_msg": "…"}`
+    ErrorMsg(&'static str),
+    /// The web server's own page, for which we send the problem details in short.
+    Page,
+}
+
+macro_rules! reasons {
+    ($( $(#[doc = $doc:literal])+ $name:ident = $code:literal, $status:literal, $title:literal, $wire:expr; )+) => {
+        /// Why a request was refused or failed: one row of the table.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Reason { $( $(#[doc = $doc])+ $name, )+ }
+
+        impl Reason {
+            /// Every reason, in the order of the table.
+            pub const ALL: &'static [Self] = &[ $( Self::$name, )+ ];
+
+            /// The stable name, used in events, metrics and problem details.
+            pub const fn code(self) -> &'static str {
+                match self { $( Self::$name => $code, )+ }
+            }
+
+            /// The status it is answered with, unless the configuration asks for another.
+            pub const fn status(self) -> u16 {
+                match self { $( Self::$name => $status, )+ }
+            }
+
+            /// The sentence that the client reads. It never echoes input.
+            pub const fn title(self) -> &'static str {
+                match self { $( Self::$name => $title, )+ }
+            }
+
+            /// The body Apache APISIX would send.
+            pub const fn wire_form(self) -> WireForm {
+                match self { $( Self::$name => $wire, )+ }
+            }
+
+            /// When it happens and what to do, for the reference.
+            pub const fn documentation(self) -> &'static str {
+                match self { $( Self::$name => concat!($($doc, "\n",)+), )+ }
+            }
+        }
+    };
+}
+
+use WireForm::{ErrorMsg, Message, Page};
+
+reasons! {
+    /// The request line or a header line is not HTTP/1.1 as RFC 9112 defines it.
+    Malformed = "http.malformed", 400, "The request is not valid HTTP.", Page;
+    /// The message's length can be read in two ways (RFC 9112 §6.3), which is how requests are smuggled.
+    AmbiguousFraming = "http.ambiguous_framing", 400, "The length of the request is ambiguous.", Page;
+    /// There is no Host, more than one, or it disagrees with the request target or the TLS server name.
+    BadHost = "http.bad_host", 400, "The host of the request is missing or ambiguous.", Page;
+    /// The path, decoded once, could be read in two ways: encoded slashes, control bytes, `..` above the root.
+    AmbiguousTarget = "http.ambiguous_target", 400, "The path or query of the request is not acceptable.", Page;
+    /// The transfer coding is not `chunked`.
+    UnknownTransferCoding = "http.unknown_transfer_coding", 501, "The transfer coding is not supported.", Page;
+    /// The request line is longer than `limits.request_line`.
+    TargetTooLong = "http.target_too_long", 414, "The request target is too long.", Page;
+    /// The header block is longer, or has more fields, than the limits allow.
+    HeadTooLarge = "http.head_too_large", 431, "The request header is too large.", Page;
+    /// The body is longer than the route allows.
+    BodyTooLarge = "http.body_too_large", 413, "The request body is too large.", Page;
+    /// The body's chunks are malformed, or it ended early.
+    BadBody = "http.bad_body", 400, "The request body is malformed.", Page;
+    /// The body is encoded in a way that the route's checks cannot read.
+    UnsupportedEncoding = "http.unsupported_encoding", 415, "The content encoding is not supported here.", Page;
+    /// An expectation other than `100-continue`.
+    ExpectationFailed = "http.expectation_failed", 417, "The expectation cannot be met.", Page;
+    /// CONNECT and TRACE are not served.
+    MethodNotAllowed = "http.method_not_allowed", 405, "The method is not allowed.", Page;
+    /// The HTTP version is not served.
+    VersionNotSupported = "http.version_not_supported", 505, "The HTTP version is not supported.", Page;
+    /// The client did not send its header or body in time.
+    ClientTimeout = "http.client_timeout", 408, "The request did not arrive in time.", Page;
+    /// The Host is not the server name that TLS was negotiated for, and client certificates are in play.
+    Misdirected = "tls.misdirected", 421, "The request was sent to a connection made for another host.", Message("client certificate was not present or not verified");
+    /// The route needs a client certificate and the connection has none that verifies.
+    ClientCertificateRequired = "tls.client_certificate_required", 400, "A client certificate is required.", Message("client certificate was not present or not verified");
+    /// The TLS handshake failed or did not finish in time. Nothing can be answered; the event says why.
+    HandshakeFailed = "tls.handshake_failed", 400, "The TLS handshake failed.", Page;
+    /// More connections than the node or the address may have.
+    TooManyConnections = "connection.too_many", 503, "Too many connections.", Page;
+    /// HTTP/2 frames beyond the limits that a well-behaved client needs.
+    FrameFlood = "http2.flood", 400, "Too many control frames.", Page;
+    /// The HTTP/2 peer broke the protocol.
+    ProtocolError = "http2.protocol_error", 400, "The HTTP/2 connection broke the protocol.", Page;
+    /// Plaintext beyond loopback: the listener only redirects to https.
+    PlaintextRefused = "http.plaintext_refused", 400, "Use https.", Page;
+
+    /// No route matches host, path, method and conditions.
+    NoRoute = "route.not_found", 404, "No route matches.", ErrorMsg("404 Route Not Found");
+    /// The route's configuration does not compile, and it never had a valid one.
+    RouteQuarantined = "route.quarantined", 503, "This route is not available.", Page;
+    /// The node never had a valid configuration.
+    NotConfigured = "node.not_configured", 503, "The gateway is not configured.", Page;
+    /// The node is shutting down.
+    Draining = "node.draining", 503, "The gateway is shutting down.", Page;
+
+    /// The client's address is on a black list or not on the white list.
+    AddressDenied = "admit.address_denied", 403, "Your address is not allowed.", Message("Your IP address is not allowed");
+    /// `real-ip` trusts the peer but the header does not hold an address.
+    BadClientAddress = "prepare.bad_client_address", 400, "The forwarded client address is not valid.", Page;
+
+    /// The request carries no credential of the kind that the route asks for.
+    MissingCredential = "auth.missing_credential", 401, "A credential is required.", Message("Missing authorization in request");
+    /// The credential cannot be read.
+    MalformedCredential = "auth.malformed_credential", 401, "The credential is not valid.", Message("Invalid authorization in request");
+    /// The credential is not known, its signature does not verify, or it does not fit the route.
+    InvalidCredential = "auth.invalid_credential", 401, "The credential is not valid.", Message("Invalid user authorization");
+    /// The token's lifetime is over.
+    ExpiredCredential = "auth.expired_credential", 401, "The credential has expired.", Message("failed to verify jwt");
+    /// The same credential was sent more than once, so which one counts is ambiguous.
+    AmbiguousCredential = "auth.ambiguous_credential", 400, "The credential was sent more than once.", Message("Invalid authorization in request");
+    /// The identity lacks a scope, claim or role that the route requires.
+    InsufficientScope = "auth.insufficient_scope", 403, "The credential does not permit this.", Message("The request is rejected");
+
+    /// More requests than the limit allows in its window.
+    RateLimited = "limit.exceeded", 429, "Too many requests.", Page;
+
+    /// The consumer is not among those that the route admits.
+    ConsumerForbidden = "authz.consumer_forbidden", 403, "You are not allowed to do this.", Message("The consumer_name is forbidden.");
+    /// A decision needs an identity and the request has none.
+    IdentityRequired = "authz.identity_required", 401, "A credential is required.", Message("The request is rejected, please check the consumer_name for this request");
+    /// The object that the request names does not belong to the caller.
+    ObjectDenied = "authz.object_denied", 403, "You are not allowed to access this object.", Message("The object is forbidden.");
+
+    /// The body is not what the schema describes.
+    SchemaViolation = "validate.schema", 400, "The request does not match its schema.", Message("The request does not match its schema");
+    /// The body cannot be parsed in exactly one way: duplicate keys, depth, invalid UTF-8.
+    UnparsableBody = "validate.unparsable", 400, "The request body cannot be parsed.", Message("The request body cannot be parsed");
+    /// A parameter that a rule binds to occurs more than once.
+    AmbiguousParameter = "validate.ambiguous_parameter", 400, "A parameter was sent more than once.", Message("A parameter was sent more than once");
+
+    /// A rewrite produced a target that would itself be refused.
+    RewriteRefused = "transform.rewrite_refused", 400, "The rewritten request is not acceptable.", Page;
+
+    /// No node of the upstream has weight, or all were tried.
+    NoUpstream = "upstream.none", 503, "No upstream is available.", Page;
+    /// The upstream could not be reached, or its certificate does not verify.
+    UpstreamConnect = "upstream.connect", 502, "The upstream could not be reached.", Page;
+    /// The upstream's answer is not valid HTTP, or is ambiguous.
+    UpstreamMalformed = "upstream.malformed", 502, "The upstream's answer is not valid.", Page;
+    /// The upstream closed before it answered.
+    UpstreamClosed = "upstream.closed", 502, "The upstream closed the connection.", Page;
+    /// The upstream did not answer in time.
+    UpstreamTimeout = "upstream.timeout", 504, "The upstream did not answer in time.", Page;
+    /// Too many requests wait for the upstream.
+    UpstreamBusy = "upstream.busy", 503, "The upstream is busy.", Page;
+
+    /// The client went away before the answer was complete.
+    ClientGone = "client.gone", 499, "The client closed the request.", Page;
+    /// A plugin panicked. The request was refused, others go on.
+    Panicked = "internal.panic", 500, "Something went wrong.", Page;
+    /// An error of our own. It denies.
+    Internal = "internal.error", 500, "Something went wrong.", Page;
+    /// The whole exchange took longer than `limits.request_time`.
+    RequestTimeout = "http.request_timeout", 504, "The request took too long.", Page;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_dotted() {
+        let mut seen = HashSet::new();
+        for reason in Reason::ALL {
+            assert!(seen.insert(reason.code()), "{} twice", reason.code());
+            assert!(reason.code().contains('.'));
+        }
+    }
+
+    #[test]
+    fn every_reason_is_an_error_with_a_sentence_and_documentation() {
+        for reason in Reason::ALL {
+            assert!((400..600).contains(&reason.status()), "{}", reason.code());
+            assert!(reason.title().ends_with('.'), "{}", reason.code());
+            assert!(!reason.documentation().is_empty());
+        }
+    }
+}
