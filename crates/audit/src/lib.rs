@@ -1,1 +1,41 @@
-//! placeholder
+//! What the gateway writes about requests: security events and the access log.
+//!
+//! * [`Event`]: one refusal, error or change of the node, with its precise cause. Events of one
+//!   peer and reason are folded above a rate, with their exact number.
+//! * [`AuditLog`]: takes events without blocking and hands them to a thread that writes them.
+//!   When its queue is full it counts what it drops, or refuses requests before they are forwarded.
+//! * [`AccessLog`]: one line for each request, formatted by the worker that served it.
+//! * [`Redactor`]: the only way a request target or header field gets into an event.
+//!
+//! Both logs are JSON, one object a line. No byte that a client sends can end a line, and every
+//! value has a greatest length.
+//!
+//! Architecture invariant: no HTTP library and no runtime; writing happens on plain threads, so
+//! that a slow disk stalls no event loop.
+
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::cast_possible_truncation
+)]
+
+mod access;
+mod access_line;
+mod event;
+mod fold;
+mod json;
+mod life;
+mod log;
+mod redact;
+mod sink;
+mod stamp;
+mod writer;
+
+pub use access::{AccessLog, AccessOptions, AccessWriter};
+pub use access_line::AccessLine;
+pub use event::{Caller, Event, EventKind};
+pub use log::{AuditLog, AuditOptions, OnFull, Slot};
+pub use redact::{REDACTED, Redacted, Redactor};
+pub use sink::{CloseError, OpenError, Target};

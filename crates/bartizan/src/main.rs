@@ -1,2 +1,36 @@
-//! placeholder
-fn main() {}
+//! The `bartizan` command: the command line, the wiring of the crates, signals.
+//!
+//! This page is the table of contents; each command is a module.
+
+mod cli;
+mod failure;
+mod files;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+use failure::Failure;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::check(&args),
+        Command::Init(args) => init::init(&args),
+        Command::Token(args) => token::token(&args),
+        Command::Quickstart(args) => quickstart::quickstart(&args),
+        Command::Reference(args) => reference::write(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.tell();
+            ExitCode::from(failure.code())
+        }
+    }
+}

@@ -1,1 +1,34 @@
-//! placeholder
+//! The policy chain: what a plugin is, what it sees, and the loop that runs plugins and mints the
+//! proofs without which nothing is forwarded.
+//!
+//! Architecture invariants: only the loop in [`Run`] makes a [`Screened`]; only it lends the key
+//! with which an [`Identity`] is made, and only to plugins in the Authenticate stage. This crate
+//! knows no plugin by name; the loop is generic over a catalogue ([`PluginSet`]).
+
+mod answer;
+mod chain;
+mod compile;
+mod consumers;
+mod context;
+mod expr;
+mod identity;
+mod json;
+mod plugin;
+mod registry;
+mod run;
+mod template;
+mod vars;
+
+pub use answer::{AnswerHead, LocalAnswer, Outcome, ReplacementBody};
+pub use chain::{Chain, ChainBuilder, Step};
+pub use compile::{CompileCx, NodeFacts};
+pub use consumers::{Consumer, ConsumerIndex, CredentialEntry, CredentialRef};
+pub use context::{Arrival, Matched, Peer, RequestCx, RouteFacts, TlsFacts, UpstreamFacts};
+pub use expr::Expr;
+pub use identity::{Identity, IdentityKey, IdentityParts};
+pub use json::{JsonFault, JsonLimits, parse_strict};
+pub use plugin::{BodyNeed, Flow, Nothing, Plugin, PluginSet, Proofs, Traits, Unsupported};
+pub use registry::StateRegistry;
+pub use run::{BodySource, Profiles, Run, Screened, Screening};
+pub use template::Template;
+pub use vars::{Var, VarError};

@@ -5,11 +5,38 @@
 //! [`PluginSchemas`].
 
 mod diagnostic;
+mod document;
+mod field_path;
+mod load;
+mod merge;
+mod node;
+mod plugin_schemas;
+mod publish;
+mod read;
+mod reference;
+mod report;
 mod resources;
+mod schema;
+mod sources;
+mod wire;
+mod words;
 
 pub use diagnostic::{Diagnostic, Invalid, PathStep, Place, SourceId};
+pub use document::{Content, Format, Member, Node, read};
+pub use load::{Failure, Loaded, LoadedResources, Loader, load_node, load_resources};
+pub use merge::{Shared, effective_hosts, effective_plugins, effective_upstream};
+pub use node::{
+    AccessLog, Audit, Listener, ListenerCertificate, ListenerTls, NodeConfig, OnFull, OnInvalid,
+    Requirement, Security, Sink, Status, Store, TlsVersion,
+};
+pub use plugin_schemas::{PluginSchemas, Slot, Standing};
+pub use publish::{node_schema, resources_schema};
+pub use reference::{Surroundings, System};
+pub use report::{one_line, render};
 pub use resources::{
     Consumer, ConsumerGroup, Credential, GlobalRule, Meta, PassHost, PluginConfig, PluginMetadata,
     PluginUse, ResourceKind, ResourceRef, Resources, Route, Scheme, Service, Ssl, SslClient,
     SslType, Timeouts, Upstream, UpstreamNode, UpstreamTls,
 };
+pub use schema::unsupported_keywords;
+pub use sources::{Position, Sources, locate};

@@ -36,6 +36,20 @@ pub enum ResourceKind {
 }
 
 impl ResourceKind {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Route,
+        Self::Service,
+        Self::Upstream,
+        Self::Consumer,
+        Self::Credential,
+        Self::ConsumerGroup,
+        Self::PluginConfig,
+        Self::GlobalRule,
+        Self::Ssl,
+        Self::PluginMetadata,
+    ];
+
     /// The key in a declarative document and the path segment of the Admin API.
     pub fn collection(self) -> &'static str {
         match self {

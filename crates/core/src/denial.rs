@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use crate::{Reason, Stage};
 
@@ -34,6 +35,8 @@ pub struct DenialParts {
     pub message: Option<String>,
     /// Apache APISIX's message where it differs from the reason's usual one.
     pub apisix_message: Option<Cow<'static, str>>,
+    /// The whole body that `_meta.error_response` asks for, and whether it is JSON.
+    pub error_response: Option<(Arc<str>, bool)>,
     /// Headers the answer must carry (`www-authenticate`, `retry-after`, …).
     pub fields: Vec<ReplyField>,
     /// The plugin that refused; the chain runner fills it in.
@@ -52,6 +55,7 @@ impl Denial {
             status: None,
             message: None,
             apisix_message: None,
+            error_response: None,
             fields: Vec::new(),
             plugin: None,
             stage: None,

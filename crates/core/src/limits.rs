@@ -124,8 +124,12 @@ limits! {
     upstream_idle_time: time = 55_000;
     /// Events that may wait for the audit sinks.
     audit_queue: count = 8_192;
+    /// Buffers of 32 KiB that may wait for the access log's sinks.
+    access_queue: count = 256;
     /// Denials of one peer and reason in a second that are told one by one; more are folded.
     audit_fold: count = 10;
+    /// Keys that one rate limit counts at a time; over it requests with new keys are refused.
+    limit_keys: count = 1_000_000;
     /// Largest configuration document.
     document: size = 67_108_864;
     /// Time that running exchanges get when the node shuts down.

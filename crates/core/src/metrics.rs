@@ -54,6 +54,8 @@ pub struct NodeMetrics {
     pub reload_refused: Gauge,
     /// Audit events that were dropped because the queue was full.
     pub audit_dropped: Counter,
+    /// Lines of the access log that were dropped because its queue was full.
+    pub access_dropped: Counter,
     /// Longest pause of an event loop since the last scrape, in microseconds.
     pub loop_pause: Gauge<i64>,
     /// Requests that panicked.
@@ -87,6 +89,7 @@ impl NodeMetrics {
             self.reload_refused.clone(),
         );
         r.register("audit_dropped", "Audit events dropped", self.audit_dropped.clone());
+        r.register("access_dropped", "Access log lines dropped", self.access_dropped.clone());
         r.register("loop_pause_microseconds", "Longest event-loop pause", self.loop_pause.clone());
         r.register("panics", "Requests that panicked", self.panics.clone());
         r.register("quarantined_routes", "Routes that do not compile", self.quarantined.clone());

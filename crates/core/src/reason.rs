@@ -102,6 +102,8 @@ reasons! {
     RouteQuarantined = "route.quarantined", 503, "This route is not available.", Page;
     /// The node never had a valid configuration.
     NotConfigured = "node.not_configured", 503, "The gateway is not configured.", Page;
+    /// The audit queue is full, and `audit.on_full` is `deny`.
+    AuditFull = "node.audit_full", 503, "The gateway cannot record requests now.", Page;
     /// The node is shutting down.
     Draining = "node.draining", 503, "The gateway is shutting down.", Page;
 

@@ -1,1 +1,48 @@
-//! placeholder
+//! The plugins: one file each, grouped by the stage in which they run, and the catalogue of them.
+//!
+//! A plugin is registered by one line in `catalogue!`; from that line come the dispatch enum, the
+//! schemas, the table from names to compilers and the reference pages.
+
+pub mod admit;
+pub mod authenticate;
+pub mod authorize;
+mod catalogue;
+mod declared;
+mod entry;
+#[cfg(test)]
+mod fixture;
+pub mod jose;
+pub mod meter;
+mod networks;
+mod node_state;
+pub mod prepare;
+pub mod validate;
+
+use bartizan_chain::{
+    AnswerHead, Flow, IdentityKey, Outcome, Plugin, PluginSet, RequestCx, Traits,
+};
+use bartizan_core::{Denial, Stage};
+
+use catalogue::{catalogue, memory};
+pub use entry::Entry;
+use entry::entry;
+
+catalogue! {
+    RealIp => prepare::real_ip::RealIp,
+    RequestIdField => prepare::request_id::RequestIdField,
+    Cors => admit::cors::Cors,
+    IpRestriction => admit::ip_restriction::IpRestriction,
+    JwtAuth => authenticate::jwt_auth::JwtAuth,
+    KeyAuth => authenticate::key_auth::KeyAuth,
+    AnonymousAccess => authenticate::anonymous_access::AnonymousAccess,
+    ConsumerRestriction => authorize::consumer_restriction::ConsumerRestriction,
+    AnyAuthenticated => authorize::any_authenticated::AnyAuthenticated,
+    LimitCount => meter::limit_count::LimitCount,
+    ObjectGuard => authorize::object_guard::ObjectGuard,
+    RequestValidation => validate::request_validation::RequestValidation,
+}
+
+/// The row of a plugin by its name.
+pub fn find(name: &str) -> Option<&'static Entry> {
+    CATALOGUE.iter().find(|entry| entry.name == name)
+}

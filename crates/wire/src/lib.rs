@@ -1,1 +1,42 @@
-//! placeholder
+//! HTTP on the wire: the HTTP/1 codec for both sides, the canonical request, HTTP/2's frame meter.
+//!
+//! Everything here either has exactly one meaning or is refused. Architecture invariants: this
+//! crate opens no connection, knows no plugin and no route; its parsers do no I/O.
+
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::cast_possible_truncation
+)]
+
+mod authority;
+mod body;
+mod canonical;
+mod fields;
+pub mod fuzz;
+mod h1;
+mod h2;
+mod head;
+mod identity_fields;
+mod roles;
+
+pub use body::{BodyReader, Taken};
+pub use canonical::{Canonical, PathPolicy, QueryFault, QueryPairs, TargetRefusal, decode_form};
+pub use fields::{Field, Fields, Repeated, is_field_name, is_field_value, is_token_byte};
+pub use h1::chunked::{
+    CHUNK_END, ChunkFault, ChunkLimits, ChunkedDecoder, LAST_CHUNK, Step, chunk_head,
+};
+pub use h1::encode::{
+    CONTINUE, OutgoingRequest, OutgoingResponse, Unsendable, encode_request, encode_response,
+};
+pub use h1::request::parse_request;
+pub use h1::response::parse_response;
+pub use h1::scan::HeadScan;
+pub use h1::{HeadLimits, HeadRefusal, Progress};
+pub use h2::convert::{header_map, request_from_h2, response_to_h2};
+pub use h2::meter::{ClientMeter, Flood, MeterLimits, ServerMeter};
+pub use h2::metered::{FloodWatch, MeteredIo};
+pub use head::{BodyLength, ConnectionUse, RequestHead, ResponseHead, Version};
+pub use identity_fields::is_identity_field;

@@ -1,0 +1,259 @@
+//! The command line: its types are its manual.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use bartizan_core::Span;
+use bartizan_plugins::jose::Algorithm;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// What `--version` says beyond the number.
+const BUILD: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (commit ",
+    env!("BARTIZAN_COMMIT"),
+    ", ",
+    env!("BARTIZAN_PROFILE"),
+    " build for ",
+    env!("BARTIZAN_TARGET"),
+    ")"
+);
+
+const CLOSING: &str = "\
+Start here:
+  bartizan quickstart                              a protected example API on https://localhost:9443
+  bartizan quickstart --check                      the same, attacked by bartizan itself
+  bartizan init --upstream http://127.0.0.1:3000   a starting configuration for your own API
+  bartizan check -c bartizan.yaml                  what is wrong with it, all at once
+  bartizan run -c bartizan.yaml                    serve it
+
+Exit codes: 0 success, 1 a check that ran and failed, 2 a wrong configuration, command line or
+environment.";
+
+/// An API gateway whose first job is security.
+///
+/// Nothing reaches a backend that was not identified, allowed, metered and validated. It speaks the
+/// resource model of Apache APISIX, and is closed by default.
+#[derive(Debug, Parser)]
+#[command(name = "bartizan", version = BUILD, after_help = CLOSING, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve a configuration
+    ///
+    /// Reads the node file and the resources it names, and serves them until SIGTERM or SIGINT.
+    /// Both drain: listeners close, running requests get `limits.drain`. Resources are read again
+    /// when one of their files changes and on SIGHUP; a change that does not compile is refused
+    /// and the running configuration stays. SIGUSR1 opens the log files anew.
+    #[command(after_help = "\
+Examples:
+  bartizan run -c bartizan.yaml
+  bartizan run -c /etc/bartizan/bartizan.yaml --log-format json
+  kill -HUP $(pidof bartizan)     # read the resources again
+  kill -USR1 $(pidof bartizan)    # after the log files were moved away")]
+    Run(RunArgs),
+
+    /// Say everything that is wrong with a configuration
+    ///
+    /// Reads and compiles a configuration as `run` would, and serves nothing. All problems are
+    /// shown at once, each with its place and what to write instead; then the exit code is 2. A
+    /// configuration that is in order is summed up: each route with what protects it, and
+    /// warnings.
+    #[command(after_help = "\
+Examples:
+  bartizan check -c bartizan.yaml
+  bartizan check -c bartizan.yaml && kill -HUP $(pidof bartizan)")]
+    Check(CheckArgs),
+
+    /// Write a starting configuration for your own API
+    ///
+    /// Writes `bartizan.yaml`, `resources.yaml` and the key of a first consumer, commented and
+    /// ready to run: every request needs the key, and each consumer has a limit.
+    #[command(after_help = "\
+Examples:
+  bartizan init --upstream http://127.0.0.1:3000
+  bartizan init --upstream https://api.internal.example --dir gateway
+  bartizan run -c gateway/bartizan.yaml")]
+    Init(InitArgs),
+
+    /// Mint a short-lived test token for a consumer
+    ///
+    /// Signs a JSON web token with the secret that the consumer has in its `jwt-auth`, or with a
+    /// private key that is given. The token is the only thing on standard output. It lives an hour
+    /// at most: this is for trying things out, not an identity provider.
+    #[command(after_help = "\
+Examples:
+  bartizan token --consumer alice --claim scope=orders
+  bartizan token --consumer alice --expires 30s --claim 'roles:=[\"admin\"]'
+  bartizan token --consumer alice --key alice.pem --alg RS256
+  curl -H \"Authorization: Bearer $(bartizan token --consumer alice)\" https://…")]
+    Token(TokenArgs),
+
+    /// Protect an example API, ready to be tried and attacked
+    ///
+    /// Creates a state folder with a certificate for `localhost`, secrets, and a commented
+    /// configuration to start from; then serves https://localhost:9443 before an example API in
+    /// the same process, and prints commands to try. A second run finds everything as it was. With
+    /// `--check` it sends the requests itself, on free ports, and tells what each protection did.
+    #[command(after_help = "\
+Examples:
+  bartizan quickstart
+  bartizan quickstart --check
+  bartizan quickstart --state /tmp/trial --check")]
+    Quickstart(QuickstartArgs),
+
+    /// Write the generated pages of the reference
+    #[command(hide = true)]
+    Reference(ReferenceArgs),
+}
+
+/// How the process tells what it does.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LogArgs {
+    /// How the log on standard error is written
+    #[arg(long, value_enum, default_value_t = LogFormat::Auto)]
+    pub(crate) log_format: LogFormat,
+
+    /// What is logged: a level, or levels by module as in `info,bartizan_net=debug`
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    pub(crate) log_level: String,
+}
+
+/// How the log on standard error is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people on a terminal, JSON anywhere else
+    Auto,
+    /// For people
+    Human,
+    /// One JSON object a line
+    Json,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The node file
+    #[arg(short, long, value_name = "FILE", default_value = "bartizan.yaml")]
+    pub(crate) config: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+/// `check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The node file
+    #[arg(short, long, value_name = "FILE", default_value = "bartizan.yaml")]
+    pub(crate) config: PathBuf,
+}
+
+/// `init`.
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Where your API is: `http://host:port` or `https://host`
+    #[arg(long, value_name = "URL")]
+    pub(crate) upstream: String,
+
+    /// The folder to write into
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) dir: PathBuf,
+
+    /// Where the gateway listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9080")]
+    pub(crate) listen: SocketAddr,
+
+    /// Replace files that are there already
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// `token`.
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    /// Whose token it is
+    #[arg(long, value_name = "NAME")]
+    pub(crate) consumer: String,
+
+    /// The node file; not read if `--key` is given and it does not exist [default: bartizan.yaml]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// How long it lives, an hour at most
+    #[arg(long, value_name = "TIME", default_value = "10m")]
+    pub(crate) expires: Span,
+
+    /// A claim: `name=text`, or `name:=JSON`; may be given several times
+    #[arg(long = "claim", value_name = "CLAIM")]
+    pub(crate) claims: Vec<String>,
+
+    /// The credential to sign for, where the consumer has several
+    #[arg(long, value_name = "ID")]
+    pub(crate) credential: Option<String>,
+
+    /// The claim that names the key (`key_claim_name` of the route)
+    #[arg(long, value_name = "CLAIM", default_value = "key")]
+    pub(crate) key_claim: String,
+
+    /// A file with the private key to sign with, in PEM
+    #[arg(long, value_name = "FILE", requires = "alg")]
+    pub(crate) key: Option<PathBuf>,
+
+    /// The algorithm that goes with `--key`, such as RS256, ES256 or EdDSA
+    #[arg(long, value_name = "NAME", requires = "key")]
+    pub(crate) alg: Option<Algorithm>,
+
+    /// The name of the key, for the token's header
+    #[arg(long, value_name = "NAME")]
+    pub(crate) kid: Option<String>,
+}
+
+/// `quickstart`.
+#[derive(Debug, Args)]
+pub(crate) struct QuickstartArgs {
+    /// The state folder
+    #[arg(long, value_name = "DIR", default_value = ".bartizan")]
+    pub(crate) state: PathBuf,
+
+    /// Send the requests, print what became of them, and exit
+    #[arg(long)]
+    pub(crate) check: bool,
+
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+/// `reference`.
+#[derive(Debug, Args)]
+pub(crate) struct ReferenceArgs {
+    /// The folder to write into
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_visible_command_has_examples() {
+        for command in Cli::command().get_subcommands().filter(|c| !c.is_hide_set()) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Examples:\n  bartizan "), "{}", command.get_name());
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! `bartizan init`: a starting configuration for one's own API.
+//!
+//! Every request needs the key of a consumer, and each consumer has a limit. The key is written to
+//! a file that only its owner can read; the configuration refers to it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use http::Uri;
+
+use crate::cli::InitArgs;
+use crate::failure::{Failure, say};
+use crate::files::{self, Privacy};
+
+/// The first consumer.
+const CONSUMER: &str = "first-client";
+/// Where its key is, from the folder of the configuration.
+const KEY: &str = "secrets/first-client.key";
+
+/// Writes the files and says what to do next.
+pub(crate) fn init(args: &InitArgs) -> Result<(), Failure> {
+    let upstream = Upstream::parse(&args.upstream)?;
+    if !args.listen.ip().is_loopback() {
+        return Err(Failure::new(format!(
+            "`{}` can be reached from other machines, and there is no certificate yet",
+            args.listen
+        ))
+        .with_help("listen on 127.0.0.1, then add `tls` to the listener and change its address"));
+    }
+    let key = files::random_secret()?;
+    let texts = [
+        ("bartizan.yaml", node_file(args.listen), Privacy::Folder),
+        ("resources.yaml", resources_file(&upstream), Privacy::Folder),
+        ("secrets/.gitignore", "*\n".to_owned(), Privacy::Folder),
+        (KEY, format!("{key}\n"), Privacy::Owner),
+    ];
+    if !args.force {
+        refuse_to_replace(&args.dir, texts.iter().map(|(name, ..)| *name))?;
+    }
+    std::fs::create_dir_all(&args.dir)
+        .map_err(|cause| Failure::file("create the folder", &args.dir, &cause))?;
+    files::private_folder(&args.dir.join("secrets"))?;
+    // The node file comes last: a folder that has it is complete.
+    for (name, text, privacy) in texts.iter().rev() {
+        files::write(&args.dir.join(name), text.as_bytes(), *privacy)?;
+    }
+    say(&farewell(&args.dir, args.listen));
+    Ok(())
+}
+
+fn refuse_to_replace<'a>(
+    folder: &Path,
+    names: impl Iterator<Item = &'a str>,
+) -> Result<(), Failure> {
+    let taken: Vec<_> = names
+        .map(|name| folder.join(name))
+        .filter(|path| path.symlink_metadata().is_ok())
+        .map(|path| format!("`{}`", path.display()))
+        .collect();
+    if taken.is_empty() {
+        return Ok(());
+    }
+    let verb = if taken.len() == 1 { "exists" } else { "exist" };
+    Err(Failure::new(format!("{} {verb} already", taken.join(", ")))
+        .with_help("choose another folder with `--dir`, or replace them with `--force`"))
+}
+
+/// The API to be protected.
+#[derive(Debug, PartialEq, Eq)]
+struct Upstream {
+    is_tls: bool,
+    /// As the resource model writes it: a name, or an address without brackets.
+    host: String,
+    port: u16,
+}
+
+impl Upstream {
+    fn parse(text: &str) -> Result<Self, Failure> {
+        let refuse = |why: &str| {
+            Failure::new(format!("the upstream `{text}` {why}"))
+                .with_help("write it as in `http://127.0.0.1:3000` or `https://api.example`")
+        };
+        let uri: Uri = text.parse().map_err(|_| refuse("is no URL"))?;
+        let is_tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(refuse("is neither http nor https")),
+        };
+        let authority = uri.authority().ok_or_else(|| refuse("has no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(refuse("holds a user or password, which would end up in a file"));
+        }
+        if uri.path() != "/" || uri.query().is_some() {
+            return Err(refuse("has a path or query; requests keep the path they come with"));
+        }
+        let default = if is_tls { 443 } else { 80 };
+        let port = match authority.port() {
+            Some(port) => port.as_str().parse().map_err(|_| refuse("has no valid port"))?,
+            None => default,
+        };
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        if host.is_empty() || port == 0 {
+            return Err(refuse("has no host or port"));
+        }
+        Ok(Self { is_tls, host, port })
+    }
+}
+
+fn node_file(listen: SocketAddr) -> String {
+    format!(
+        "\
+# The node: where it listens and what it writes. Routes are in resources.yaml.
+# Check both with: bartizan check -c bartizan.yaml
+
+listeners:
+  # Plaintext is for this machine only. To serve others, add a certificate:
+  - address: \"{listen}\"
+  # - address: \"0.0.0.0:9443\"
+  #   tls:
+  #     certificates:
+  #       - {{ cert: tls/server.pem, key: tls/server.key, default: true }}
+
+# Changes of this file take effect at once, if they are in order.
+store: {{ file: {{ path: resources.yaml }} }}
+
+# What every route must have, or the configuration is refused. `limit`, `schema` and
+# `upstream_tls` can be added.
+security:
+  require: [authentication, grant, limit]
+
+# Each refusal is an event here, with its precise cause; the client learns much less.
+audit:
+  sinks: [{{ file: {{ path: audit.jsonl }} }}]
+
+# Each request is a line here.
+access_log:
+  sinks: [{{ file: {{ path: access.jsonl }} }}]
+
+# /metrics for Prometheus, /healthz, /readyz. It asks for no credential: keep it private.
+status:
+  address: \"127.0.0.1:9091\"
+"
+    )
+}
+
+fn resources_file(upstream: &Upstream) -> String {
+    let scheme = if upstream.is_tls { "https" } else { "http" };
+    let host = serde_json::Value::from(upstream.host.as_str());
+    let verified = if upstream.is_tls {
+        "    # Its certificate is verified; `tls: { ca_certs: $file://ca.pem }` names your own \
+         authority.\n"
+    } else {
+        ""
+    };
+    let port = upstream.port;
+    format!(
+        "\
+# What the gateway protects, in the resource model of Apache APISIX.
+
+upstreams:
+  - id: api
+    scheme: {scheme}
+{verified}    nodes:
+      - {{ host: {host}, port: {port}, weight: 1 }}
+    # The Host that it sees: its own name. `pass` hands on the client's.
+    pass_host: node
+
+routes:
+  - id: everything
+    uri: /*
+    upstream_id: api
+    plugins:
+      # Who calls: the key in the field `apikey`. It does not reach the upstream.
+      key-auth: {{}}
+      # Who of them may: only the consumers in this list.
+      consumer-restriction:
+        whitelist: [{CONSUMER}]
+      # How often: at most 100 requests a minute, for each consumer.
+      limit-count:
+        count: 100
+        time_window: 60
+        key: consumer_name
+      # Pages of this origin may call from a browser:
+      # cors: {{ allow_origins: \"https://app.example\" }}
+  # What is open to everyone says why, or the configuration is refused:
+  # - id: health
+  #   uri: /health
+  #   methods: [GET]
+  #   upstream_id: api
+  #   plugins:
+  #     anonymous-access: {{ reason: \"the load balancer asks without a key\" }}
+  #     limit-count: {{ count: 10, time_window: 1, key: remote_addr }}
+
+consumers:
+  - username: {CONSUMER}
+    plugins:
+      key-auth: {{ key: \"$file://{KEY}\" }}
+"
+    )
+}
+
+fn farewell(folder: &Path, listen: SocketAddr) -> String {
+    let node = folder.join("bartizan.yaml");
+    let key = folder.join(KEY);
+    format!(
+        "\
+Written: {}, {} and the key of a first consumer, {}.
+
+  bartizan check -c {}
+  bartizan run -c {}
+  curl -H \"apikey: $(cat {})\" http://{listen}/
+",
+        node.display(),
+        folder.join("resources.yaml").display(),
+        key.display(),
+        node.display(),
+        node.display(),
+        key.display(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn upstream(text: &str) -> Option<(bool, String, u16)> {
+        Upstream::parse(text).ok().map(|u| (u.is_tls, u.host, u.port))
+    }
+
+    #[test]
+    fn an_upstream_is_a_scheme_a_host_and_a_port() {
+        let api = || "api.example".to_owned();
+        assert_eq!(upstream("https://api.example"), Some((true, api(), 443)));
+        assert_eq!(upstream("http://api.example/"), Some((false, api(), 80)));
+        assert_eq!(upstream("http://[::1]:8080"), Some((false, "::1".to_owned(), 8080)));
+    }
+
+    #[test]
+    fn what_would_be_lost_or_leak_is_refused() {
+        for text in [
+            "api.example:80",
+            "ftp://api.example",
+            "http://",
+            "http://u:p@api.example",
+            "http://api.example/v1",
+            "http://api.example/?a=b",
+            "http://api.example:0",
+            "http://api.example:99999",
+            "",
+        ] {
+            assert_eq!(upstream(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! A compiled chain: the plugins of one resource, sorted once.
+
+use std::sync::Arc;
+
+use bartizan_core::{Stage, StageSet};
+
+use crate::expr::Expr;
+use crate::plugin::{PluginSet, Proofs, Traits};
+
+/// The turns of the request side. Authorize has two, so that whatever can be decided without the
+/// body is decided before the client is asked to send it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    Prepare,
+    Admit,
+    Authenticate,
+    Meter,
+    Authorize,
+    AuthorizeBody,
+    Validate,
+    Inspect,
+    Transform,
+}
+
+impl Turn {
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Prepare,
+        Self::Admit,
+        Self::Authenticate,
+        Self::Meter,
+        Self::Authorize,
+        Self::AuthorizeBody,
+        Self::Validate,
+        Self::Inspect,
+        Self::Transform,
+    ];
+
+    pub(crate) fn stage(self) -> Stage {
+        match self {
+            Self::Prepare => Stage::Prepare,
+            Self::Admit => Stage::Admit,
+            Self::Authenticate => Stage::Authenticate,
+            Self::Meter => Stage::Meter,
+            Self::Authorize | Self::AuthorizeBody => Stage::Authorize,
+            Self::Validate => Stage::Validate,
+            Self::Inspect => Stage::Inspect,
+            Self::Transform => Stage::Transform,
+        }
+    }
+}
+
+/// One plugin of a chain.
+pub struct Step<P> {
+    /// The compiled plugin.
+    pub plugin: Arc<P>,
+    /// Runs only where this holds; an expression without an answer denies.
+    pub filter: Option<Expr>,
+    /// The body of what it refuses, and whether that is JSON.
+    pub error_response: Option<(Arc<str>, bool)>,
+    /// Orders it inside its stage; higher first.
+    pub priority: i32,
+}
+
+impl<P: PluginSet> Step<P> {
+    /// A plugin that always runs, at its published priority.
+    pub fn new(plugin: Arc<P>) -> Self {
+        let priority = plugin.priority();
+        Self { plugin, filter: None, error_response: None, priority }
+    }
+}
+
+/// A compiled chain of plugins.
+pub struct Chain<P> {
+    steps: Box<[Step<P>]>,
+    turns: [Box<[u16]>; 9],
+    response: Box<[u16]>,
+    finish: Box<[u16]>,
+    proofs: Proofs,
+    body_max: usize,
+    only_answers: bool,
+}
+
+/// Collects the plugins of one resource.
+pub struct ChainBuilder<P> {
+    steps: Vec<Step<P>>,
+}
+
+impl<P: PluginSet> ChainBuilder<P> {
+    /// No plugins yet.
+    pub fn new() -> Self {
+        Self { steps: Vec::new() }
+    }
+
+    /// Adds a plugin.
+    pub fn add(&mut self, step: Step<P>) {
+        self.steps.push(step);
+    }
+
+    /// Sorts by priority, highest first; equal ones by name, so that the order never depends on
+    /// how a document was written.
+    pub fn build(mut self) -> Chain<P> {
+        self.steps.sort_by(|a, b| {
+            b.priority.cmp(&a.priority).then_with(|| a.plugin.name().cmp(b.plugin.name()))
+        });
+        // More plugins than an index can name cannot be written: names are unique per resource.
+        self.steps.truncate(usize::from(u16::MAX));
+        let traits: Vec<Traits> = self.steps.iter().map(|step| step.plugin.traits()).collect();
+        let always = || self.steps.iter().zip(&traits).filter(|(step, _)| step.filter.is_none());
+        let proofs = always().fold(Proofs::default(), |sum, (_, t)| sum.or(t.proves));
+        let only_answers = always().any(|(_, t)| t.only_answers);
+        Chain {
+            turns: Turn::ALL.map(|turn| select(&traits, |t| takes(t, turn))),
+            response: select(&traits, |t| t.on_response),
+            finish: select(&traits, |t| t.on_finish),
+            proofs,
+            body_max: traits.iter().map(body_max).max().unwrap_or(0),
+            only_answers,
+            steps: self.steps.into_boxed_slice(),
+        }
+    }
+}
+
+impl<P: PluginSet> Default for ChainBuilder<P> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn takes(traits: &Traits, turn: Turn) -> bool {
+    traits.stages.contains(turn.stage())
+        && match turn {
+            Turn::Authorize => !traits.body.is_some(),
+            Turn::AuthorizeBody => traits.body.is_some(),
+            _ => true,
+        }
+}
+
+fn body_max(traits: &Traits) -> usize {
+    match traits.body {
+        crate::plugin::BodyNeed::None => 0,
+        crate::plugin::BodyNeed::Bytes { max } | crate::plugin::BodyNeed::Value { max } => max,
+    }
+}
+
+fn select(traits: &[Traits], takes: impl Fn(&Traits) -> bool) -> Box<[u16]> {
+    (0_u16..).zip(traits).filter(|(_, t)| takes(t)).map(|(index, _)| index).collect()
+}
+
+impl<P: PluginSet> Chain<P> {
+    /// A chain without plugins.
+    pub fn empty() -> Self {
+        ChainBuilder::new().build()
+    }
+
+    /// True if there is no plugin in it.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Its plugins, in order of priority.
+    pub fn steps(&self) -> &[Step<P>] {
+        &self.steps
+    }
+
+    /// What the plugins that always run prove.
+    pub fn proofs(&self) -> Proofs {
+        self.proofs
+    }
+
+    /// True if a plugin that always runs answers everything by itself.
+    pub fn only_answers(&self) -> bool {
+        self.only_answers
+    }
+
+    /// The stages in which it does something.
+    pub fn stages(&self) -> StageSet {
+        let stages: Vec<Stage> = Turn::ALL
+            .into_iter()
+            .zip(&self.turns)
+            .filter(|(_, steps)| !steps.is_empty())
+            .map(|(turn, _)| turn.stage())
+            .collect();
+        StageSet::of(&stages)
+    }
+
+    /// The largest body that a plugin of it reads; 0 where none does.
+    pub(crate) fn body_max(&self) -> usize {
+        self.body_max
+    }
+
+    pub(crate) fn turn(&self, turn: Turn) -> &[u16] {
+        self.turns.get(turn as usize).map_or(&[], |steps| steps)
+    }
+
+    pub(crate) fn response(&self) -> &[u16] {
+        &self.response
+    }
+
+    pub(crate) fn finish(&self) -> &[u16] {
+        &self.finish
+    }
+}

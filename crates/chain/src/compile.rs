@@ -1,0 +1,76 @@
+//! What a plugin can reach while it compiles.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use bartizan_config::{Invalid, ResourceRef};
+use bartizan_core::{Clock, Compatibility, Limits, NodeKey};
+use prometheus_client::registry::Registry;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::registry::StateRegistry;
+
+/// What is true for the node as a whole and does not change with the configuration of resources.
+pub struct NodeFacts {
+    /// Whose wire habits it follows.
+    pub compatibility: Compatibility,
+    /// Bounds of everything.
+    pub limits: Limits,
+    /// Where wall time comes from.
+    pub clock: Clock,
+    /// The key under which credentials are indexed.
+    pub key: NodeKey,
+    /// Where metrics are registered.
+    pub metrics: Arc<Mutex<Registry>>,
+    /// State that outlives snapshots.
+    pub registry: StateRegistry,
+    /// The folder that relative paths in configuration start from.
+    pub base_dir: PathBuf,
+}
+
+/// The compiling of one plugin of one resource.
+pub struct CompileCx<'a> {
+    /// The node.
+    pub node: &'a NodeFacts,
+    /// The resource in which the plugin is written; state belongs to it.
+    pub resource: &'a ResourceRef,
+    /// The plugin.
+    pub plugin: &'static str,
+    /// Its metadata, where the configuration has some.
+    pub metadata: Option<&'a Value>,
+    /// Whether there is a consumer of this name.
+    pub has_consumer: &'a dyn Fn(&str) -> bool,
+    /// Whether there is a consumer group of this id.
+    pub has_group: &'a dyn Fn(&str) -> bool,
+}
+
+impl CompileCx<'_> {
+    /// Whose wire habits the node follows.
+    pub fn compatibility(&self) -> Compatibility {
+        self.node.compatibility
+    }
+
+    /// State that outlives this snapshot, of this plugin in this resource. Put into `key` whatever
+    /// must restart it.
+    pub fn state<T: std::any::Any + Send + Sync>(
+        &self,
+        key: impl Into<String>,
+        make: impl FnOnce() -> T,
+    ) -> Arc<T> {
+        self.node.registry.state(self.resource, self.plugin, key.into(), make)
+    }
+
+    /// The plugin's metadata, typed; `None` where the configuration has none.
+    pub fn metadata<T: DeserializeOwned>(&self) -> Result<Option<T>, Invalid> {
+        self.metadata
+            .map(|value| T::deserialize(value))
+            .transpose()
+            .map_err(|error| Invalid::new(format!("metadata of `{}`: {error}", self.plugin)))
+    }
+
+    /// A path from the configuration, made absolute.
+    pub fn resolve_path(&self, path: &str) -> PathBuf {
+        self.node.base_dir.join(Path::new(path))
+    }
+}

@@ -1,0 +1,235 @@
+//! What a plugin sees of a request.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_core::{Clock, Denial, RequestId, Timestamp};
+use bartizan_tls::ClientCertificate;
+use bartizan_wire::{Canonical, Fields, Version};
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::consumers::ConsumerIndex;
+use crate::identity::Identity;
+
+/// What TLS established about a connection.
+#[derive(Debug)]
+pub struct TlsFacts {
+    /// The server name that was asked for.
+    pub sni: Option<Arc<str>>,
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: &'static str,
+    /// The client's certificate, verified.
+    pub client_certificate: Option<Arc<ClientCertificate>>,
+}
+
+/// What is known of the connection a request came on.
+#[derive(Debug)]
+pub struct Peer {
+    /// The address at the other end of the connection.
+    pub address: SocketAddr,
+    /// Our own address.
+    pub local: SocketAddr,
+    /// What TLS established; `None` for plaintext.
+    pub tls: Option<TlsFacts>,
+}
+
+/// The names of a route that logs, events and variables show.
+#[derive(Debug)]
+pub struct RouteFacts {
+    /// The route's id.
+    pub id: Arc<str>,
+    /// Its name.
+    pub name: Option<Arc<str>>,
+    /// Its service's id.
+    pub service_id: Option<Arc<str>>,
+    /// Its service's name.
+    pub service_name: Option<Arc<str>>,
+}
+
+/// Which route was matched, and by what.
+#[derive(Clone, Debug)]
+pub struct Matched {
+    /// The route.
+    pub route: Arc<RouteFacts>,
+    /// The path pattern that matched.
+    pub uri: Arc<str>,
+    /// The host pattern that matched, where the route has hosts.
+    pub host: Option<Arc<str>>,
+}
+
+/// What is known of the upstream's side; filled in as the exchange goes on.
+#[derive(Clone, Debug, Default)]
+pub struct UpstreamFacts {
+    /// The node's address.
+    pub address: Option<SocketAddr>,
+    /// The status it answered.
+    pub status: Option<u16>,
+    /// From the request sent to the head received.
+    pub response_time: Option<Duration>,
+}
+
+/// A request in the chain.
+pub struct RequestCx {
+    /// The request's id, in every denial, log line and event.
+    pub id: RequestId,
+    /// When its head was complete.
+    pub received: Timestamp,
+    /// Where wall time comes from.
+    pub clock: Clock,
+    /// The version it was sent in.
+    pub version: Version,
+    /// The connection it came on.
+    pub peer: Arc<Peer>,
+    /// The fields, as they will be sent upstream.
+    pub fields: Fields,
+    /// What the gateway does with the upstream's side.
+    pub upstream: UpstreamFacts,
+    /// The status that goes to the client, once known.
+    pub status: Option<u16>,
+    /// The body's length where the client declared one.
+    pub declared_length: Option<u64>,
+    /// The largest body this request may have.
+    pub body_max: u64,
+    /// Whether what the request says of where it came from was said by a trusted proxy.
+    pub trusts_forwarded: bool,
+    pub(crate) client: IpAddr,
+    pub(crate) canonical: Canonical,
+    pub(crate) matched: Option<Matched>,
+    pub(crate) identity: Option<Identity>,
+    pub(crate) consumers: Arc<ConsumerIndex>,
+    pub(crate) body: Option<Bytes>,
+    pub(crate) body_value: Option<Value>,
+    /// The request as it will be sent, where a rewrite changed it.
+    pub(crate) rewritten: Option<Canonical>,
+}
+
+/// What a request begins with.
+pub struct Arrival {
+    /// See [`RequestCx::id`].
+    pub id: RequestId,
+    /// See [`RequestCx::received`].
+    pub received: Timestamp,
+    /// See [`RequestCx::clock`].
+    pub clock: Clock,
+    /// See [`RequestCx::version`].
+    pub version: Version,
+    /// See [`RequestCx::peer`].
+    pub peer: Arc<Peer>,
+    /// The client's address, after trusted proxies.
+    pub client: IpAddr,
+    /// The one form of host and path that is matched, authorised and forwarded.
+    pub canonical: Canonical,
+    /// See [`RequestCx::fields`].
+    pub fields: Fields,
+    /// The consumers of the request's snapshot.
+    pub consumers: Arc<ConsumerIndex>,
+    /// See [`RequestCx::declared_length`].
+    pub declared_length: Option<u64>,
+    /// See [`RequestCx::body_max`].
+    pub body_max: u64,
+    /// See [`RequestCx::trusts_forwarded`].
+    pub trusts_forwarded: bool,
+}
+
+impl RequestCx {
+    /// A request at its beginning.
+    pub fn new(arrival: Arrival, matched: Option<Matched>) -> Self {
+        Self {
+            id: arrival.id,
+            received: arrival.received,
+            clock: arrival.clock,
+            version: arrival.version,
+            peer: arrival.peer,
+            fields: arrival.fields,
+            upstream: UpstreamFacts::default(),
+            status: None,
+            declared_length: arrival.declared_length,
+            body_max: arrival.body_max,
+            trusts_forwarded: arrival.trusts_forwarded,
+            client: arrival.client,
+            canonical: arrival.canonical,
+            matched,
+            identity: None,
+            consumers: arrival.consumers,
+            body: None,
+            body_value: None,
+            rewritten: None,
+        }
+    }
+
+    /// The client's address: the peer's, or what a trusted proxy said.
+    pub fn client(&self) -> IpAddr {
+        self.client
+    }
+
+    /// Corrects the client's address by what a trusted proxy said; for the Prepare stage.
+    pub fn set_client(&mut self, client: IpAddr) {
+        self.client = client;
+        self.trusts_forwarded = true;
+    }
+
+    /// Method, host, path and query in the one form that everything is decided on.
+    pub fn canonical(&self) -> &Canonical {
+        &self.canonical
+    }
+
+    /// States which route was matched.
+    pub fn set_matched(&mut self, matched: Matched) {
+        self.matched = Some(matched);
+    }
+
+    /// The route that was matched; `None` on a miss.
+    pub fn matched(&self) -> Option<&Matched> {
+        self.matched.as_ref()
+    }
+
+    /// Who calls, once proved.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
+    /// States who calls. An identity can only be made with the chain's key. Where two
+    /// authentication plugins guard a route both must pass, and they must not name two accounts.
+    pub fn identify(&mut self, identity: Identity) -> Result<(), Denial> {
+        let merged = match self.identity.take() {
+            Some(first) => first.merge(identity)?,
+            None => identity,
+        };
+        self.identity = Some(merged);
+        Ok(())
+    }
+
+    /// The consumers of this request's snapshot.
+    pub fn consumers(&self) -> &Arc<ConsumerIndex> {
+        &self.consumers
+    }
+
+    /// The body, where some plugin of the route needs it.
+    pub fn body(&self) -> Option<&Bytes> {
+        self.body.as_ref()
+    }
+
+    /// The body's value, where some plugin of the route reads values and there is a body.
+    pub fn body_value(&self) -> Option<&Value> {
+        self.body_value.as_ref()
+    }
+
+    /// The request as it will be sent upstream.
+    pub fn outgoing(&self) -> &Canonical {
+        self.rewritten.as_ref().unwrap_or(&self.canonical)
+    }
+
+    /// Changes what will be sent upstream; for plugins in the Transform stage. What was decided on
+    /// stays as it is.
+    pub fn rewrite(&mut self, outgoing: Canonical) {
+        self.rewritten = Some(outgoing);
+    }
+
+    /// Removes a query parameter from what will be sent upstream (a credential that was read).
+    pub fn hide_query(&mut self, name: &str) {
+        let outgoing = self.outgoing().without_query(name);
+        self.rewritten = Some(outgoing);
+    }
+}

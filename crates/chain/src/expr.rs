@@ -1,0 +1,314 @@
+//! The expression language of `vars` and `_meta.filter`.
+//!
+//! An array of conditions that must all hold; a condition is `[variable, operator, value]`, with
+//! `!` before the operator for its opposite, or `[variable, value]` for equality. An array may
+//! begin with `AND`, `OR`, `!AND` or `!OR`. Patterns run in linear time.
+
+use std::borrow::Cow;
+
+use bartizan_config::{Invalid, PathStep};
+use bartizan_core::compile_pattern;
+use bartizan_wire::QueryFault;
+use ipnet::IpNet;
+use regex_automata::meta::Regex;
+use serde_json::Value;
+
+use crate::context::RequestCx;
+use crate::vars::Var;
+
+/// Deepest nesting of an expression.
+const DEPTH_MAX: usize = 16;
+
+/// A compiled expression.
+#[derive(Debug)]
+pub struct Expr(Node);
+
+#[derive(Debug)]
+enum Node {
+    All(Box<[Node]>),
+    Any(Box<[Node]>),
+    Not(Box<Node>),
+    Test(Var, Test),
+}
+
+#[derive(Debug)]
+enum Test {
+    Equals(String),
+    EqualsNumber(f64),
+    Greater(f64),
+    AtLeast(f64),
+    Less(f64),
+    AtMost(f64),
+    Matches(Box<Regex>),
+    In(Box<[String]>),
+    Has(String),
+    Address(Box<[IpNet]>),
+}
+
+impl Expr {
+    /// Compiles an expression as written.
+    pub fn compile(value: &Value) -> Result<Self, Invalid> {
+        group(value, 0).map(Self)
+    }
+
+    /// The variables it reads.
+    pub fn vars(&self) -> Vec<&Var> {
+        let mut vars = Vec::new();
+        self.0.collect(&mut vars);
+        vars
+    }
+
+    /// Whether it holds for a request. A value that a client repeated has no answer.
+    pub fn holds(&self, cx: &RequestCx) -> Result<bool, QueryFault> {
+        self.0.holds(&|var| var.value(cx))
+    }
+}
+
+impl Node {
+    fn collect<'a>(&'a self, out: &mut Vec<&'a Var>) {
+        match self {
+            Self::All(nodes) | Self::Any(nodes) => nodes.iter().for_each(|n| n.collect(out)),
+            Self::Not(node) => node.collect(out),
+            Self::Test(var, _) => out.push(var),
+        }
+    }
+
+    fn holds<'a>(
+        &self,
+        value: &dyn Fn(&Var) -> Result<Option<Cow<'a, str>>, QueryFault>,
+    ) -> Result<bool, QueryFault> {
+        match self {
+            Self::All(nodes) => {
+                for node in nodes {
+                    if !node.holds(value)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            Self::Any(nodes) => {
+                for node in nodes {
+                    if node.holds(value)? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+            Self::Not(node) => node.holds(value).map(|holds| !holds),
+            Self::Test(var, test) => Ok(test.holds(value(var)?.as_deref())),
+        }
+    }
+}
+
+impl Test {
+    fn holds(&self, value: Option<&str>) -> bool {
+        let number = || value.and_then(|v| v.parse::<f64>().ok());
+        match self {
+            Self::Equals(expected) => value == Some(expected),
+            Self::EqualsNumber(expected) => number().is_some_and(|n| n == *expected),
+            Self::Greater(bound) => number().is_some_and(|n| n > *bound),
+            Self::AtLeast(bound) => number().is_some_and(|n| n >= *bound),
+            Self::Less(bound) => number().is_some_and(|n| n < *bound),
+            Self::AtMost(bound) => number().is_some_and(|n| n <= *bound),
+            Self::Matches(pattern) => value.is_some_and(|v| pattern.is_match(v)),
+            Self::In(list) => value.is_some_and(|v| list.iter().any(|item| item == v)),
+            Self::Has(item) => value.is_some_and(|v| v.split(',').any(|x| x.trim() == item)),
+            Self::Address(nets) => value
+                .and_then(|v| v.parse::<std::net::IpAddr>().ok())
+                .is_some_and(|ip| nets.iter().any(|net| net.contains(&ip))),
+        }
+    }
+}
+
+fn group(value: &Value, depth: usize) -> Result<Node, Invalid> {
+    let items =
+        value.as_array().ok_or_else(|| Invalid::new("an expression is a list of conditions"))?;
+    if depth > DEPTH_MAX {
+        return Err(Invalid::new("the expression is nested more than 16 deep"));
+    }
+    let head = items.first().and_then(Value::as_str);
+    let (is_any, is_negated, skip) = match head {
+        Some("AND") => (false, false, 1),
+        Some("OR") => (true, false, 1),
+        Some("!AND") => (false, true, 1),
+        Some("!OR") => (true, true, 1),
+        Some(_) => return condition(items),
+        None => (false, false, 0),
+    };
+    let mut nodes = Vec::new();
+    for (index, item) in items.iter().enumerate().skip(skip) {
+        nodes.push(group(item, depth + 1).map_err(|e| e.under(PathStep::Index(index)))?);
+    }
+    if skip == 1 && nodes.is_empty() {
+        return Err(Invalid::new("a group needs at least one condition"));
+    }
+    let nodes = nodes.into_boxed_slice();
+    let node = if is_any { Node::Any(nodes) } else { Node::All(nodes) };
+    Ok(if is_negated { Node::Not(Box::new(node)) } else { node })
+}
+
+fn condition(items: &[Value]) -> Result<Node, Invalid> {
+    let (name, operator, is_negated, operand, at) = match items {
+        [Value::String(name), operand] => (name, "==", false, operand, 1),
+        [Value::String(name), Value::String(op), operand] => (name, op.as_str(), false, operand, 2),
+        [Value::String(name), Value::String(bang), Value::String(op), operand] if bang == "!" => {
+            (name, op.as_str(), true, operand, 3)
+        }
+        _ => {
+            return Err(Invalid::new("a condition is [variable, operator, value]")
+                .with_help("for example [\"arg_version\", \"==\", \"2\"]"));
+        }
+    };
+    let var = Var::parse(name)
+        .map_err(|error| Invalid::new(error.to_string()).under(PathStep::Index(0)))?;
+    let (test, is_opposite) =
+        operation(operator, operand).map_err(|error| error.under(PathStep::Index(at)))?;
+    let node = Node::Test(var, test);
+    Ok(if is_negated == is_opposite { node } else { Node::Not(Box::new(node)) })
+}
+
+fn operation(operator: &str, operand: &Value) -> Result<(Test, bool), Invalid> {
+    let test = match operator {
+        "==" => (equals(operand)?, false),
+        "~=" => (equals(operand)?, true),
+        ">" => (Test::Greater(number(operand)?), false),
+        ">=" => (Test::AtLeast(number(operand)?), false),
+        "<" => (Test::Less(number(operand)?), false),
+        "<=" => (Test::AtMost(number(operand)?), false),
+        "~~" => (pattern(operand, false)?, false),
+        "~*" => (pattern(operand, true)?, false),
+        "in" => (Test::In(strings(operand)?.into_boxed_slice()), false),
+        "has" => (Test::Has(string(operand)?), false),
+        "ipmatch" => (Test::Address(networks(operand)?), false),
+        other => {
+            return Err(Invalid::new(format!("there is no operator `{other}`"))
+                .with_help("one of == ~= > >= < <= ~~ ~* in has ipmatch"));
+        }
+    };
+    Ok(test)
+}
+
+fn equals(operand: &Value) -> Result<Test, Invalid> {
+    match operand {
+        Value::Number(_) => number(operand).map(Test::EqualsNumber),
+        _ => string(operand).map(Test::Equals),
+    }
+}
+
+fn string(operand: &Value) -> Result<String, Invalid> {
+    match operand {
+        Value::String(text) => Ok(text.clone()),
+        Value::Number(number) => Ok(number.to_string()),
+        Value::Bool(value) => Ok(value.to_string()),
+        _ => Err(Invalid::new("the value is a text or a number here")),
+    }
+}
+
+fn strings(operand: &Value) -> Result<Vec<String>, Invalid> {
+    let items = operand.as_array().ok_or_else(|| Invalid::new("the value is a list here"))?;
+    items.iter().map(string).collect()
+}
+
+fn number(operand: &Value) -> Result<f64, Invalid> {
+    let parsed = match operand {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    parsed.filter(|n| n.is_finite()).ok_or_else(|| Invalid::new("the value is a number here"))
+}
+
+fn pattern(operand: &Value, is_case_insensitive: bool) -> Result<Test, Invalid> {
+    let text = string(operand)?;
+    compile_pattern(&text, is_case_insensitive)
+        .map(|regex| Test::Matches(Box::new(regex)))
+        .map_err(|error| Invalid::new(format!("`{text}` {error}")))
+}
+
+fn networks(operand: &Value) -> Result<Box<[IpNet]>, Invalid> {
+    let parse = |text: &String| {
+        text.parse::<IpNet>()
+            .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
+            .map_err(|_| Invalid::new(format!("`{text}` is neither an address nor a network")))
+    };
+    strings(operand)?.iter().map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn holds(expr: &Value, facts: &[(&str, &'static str)]) -> bool {
+        let expr = Expr::compile(expr).unwrap();
+        let known: Vec<_> = facts.iter().map(|(n, v)| (Var::parse(n).unwrap(), *v)).collect();
+        let value = |var: &Var| {
+            Ok(known.iter().find(|(v, _)| v == var).map(|(_, text)| Cow::Borrowed(*text)))
+        };
+        expr.0.holds(&value).unwrap()
+    }
+
+    #[test]
+    fn every_operator_decides_as_documented() {
+        for (expr, value, expected) in [
+            (json!([["arg_x", "==", "a"]]), "a", true),
+            (json!([["arg_x", "a"]]), "b", false),
+            (json!([["arg_x", "~=", "a"]]), "b", true),
+            (json!([["arg_x", "==", 2]]), "2.0", true),
+            (json!([["arg_x", ">", 2]]), "3", true),
+            (json!([["arg_x", ">=", "3"]]), "3", true),
+            (json!([["arg_x", "<", 2]]), "x", false),
+            (json!([["arg_x", "<=", 2]]), "2", true),
+            (json!([["arg_x", "~~", "^a+$"]]), "aaa", true),
+            (json!([["arg_x", "~~", "^a+$"]]), "AAA", false),
+            (json!([["arg_x", "~*", "^a+$"]]), "AAA", true),
+            (json!([["arg_x", "in", ["a", "b"]]]), "b", true),
+            (json!([["arg_x", "!", "in", ["a", "b"]]]), "b", false),
+            (json!([["arg_x", "has", "b"]]), "a, b", true),
+            (json!([["arg_x", "ipmatch", ["10.0.0.0/8", "::1"]]]), "10.1.2.3", true),
+            (json!([["arg_x", "ipmatch", ["10.0.0.0/8"]]]), "11.0.0.1", false),
+        ] {
+            assert_eq!(holds(&expr, &[("arg_x", value)]), expected, "{expr} on {value}");
+        }
+    }
+
+    #[test]
+    fn groups_combine_and_negate() {
+        let facts = [("arg_a", "1"), ("arg_b", "2")];
+        let a = json!(["arg_a", "==", "1"]);
+        let c = json!(["arg_c", "==", "1"]);
+        assert!(holds(&json!(["OR", c, a]), &facts));
+        assert!(!holds(&json!(["AND", c, a]), &facts));
+        assert!(!holds(&json!(["!OR", c, a]), &facts));
+        assert!(holds(&json!(["!AND", c, a]), &facts));
+        assert!(holds(&json!([a, ["OR", c, ["arg_b", ">", 1]]]), &facts));
+        assert!(holds(&json!([]), &facts));
+    }
+
+    #[test]
+    fn an_absent_value_satisfies_only_negations() {
+        assert!(!holds(&json!([["arg_x", "==", "a"]]), &[]));
+        assert!(holds(&json!([["arg_x", "~=", "a"]]), &[]));
+        assert!(!holds(&json!([["arg_x", "<", 5]]), &[]));
+    }
+
+    #[test]
+    fn faults_say_where_and_why() {
+        for (expr, path, problem) in [
+            (json!([["arg_x", "=~", "a"]]), vec![0, 2], "there is no operator `=~`"),
+            (json!([["remote_adr", "==", "a"]]), vec![0, 0], "there is no variable `remote_adr`"),
+            (json!([["arg_x", "ipmatch", ["10.0.0.0/40"]]]), vec![0, 2], "neither an address"),
+            (json!([["arg_x", "~~", "(?=a)"]]), vec![0, 2], "needs backtracking"),
+            (json!([["post_arg_x", "==", "1"]]), vec![0, 0], "reads the body"),
+            (json!("x"), vec![], "is a list"),
+            (json!(["OR"]), vec![], "at least one"),
+        ] {
+            let fault = Expr::compile(&expr).unwrap_err();
+            let steps: Vec<_> = path.into_iter().map(PathStep::Index).collect();
+            // The operator's own place is the operand's: the condition is short.
+            assert_eq!(fault.path, steps, "{expr}");
+            assert!(fault.problem.contains(problem), "{}", fault.problem);
+        }
+    }
+}

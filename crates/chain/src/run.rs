@@ -1,0 +1,382 @@
+//! The loop: runs the plugins of a request in their fixed order and mints the proof that they ran.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bartizan_core::{Denial, Limits, Reason, Stage};
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use crate::answer::{AnswerHead, LocalAnswer, Outcome};
+use crate::chain::{Chain, Step, Turn};
+use crate::consumers::Consumer;
+use crate::context::RequestCx;
+use crate::identity::IdentityKey;
+use crate::json::{JsonLimits, parse_strict};
+use crate::plugin::{BodyNeed, Flow, PluginSet};
+
+/// Where the chain gets the body from, on the routes that need it.
+pub trait BodySource {
+    /// Reads the whole body, at most `max` bytes; tells the client to send it if it waits.
+    fn collect<'a>(
+        &'a mut self,
+        max: usize,
+    ) -> Pin<Box<dyn Future<Output = Result<Bytes, Denial>> + 'a>>;
+}
+
+/// Where the chain gets the plugins that come with an identity.
+pub trait Profiles<P> {
+    /// The chain of the consumer's group, then the consumer's own.
+    fn of(&self, consumer: &Consumer) -> [Option<Arc<Chain<P>>>; 2];
+}
+
+/// What screening came to, when nothing denied.
+pub enum Screening<'a, P: PluginSet> {
+    /// The request may be forwarded.
+    Proceed(Screened<'a, P>),
+    /// A plugin answers; nothing is forwarded.
+    Answer(Box<LocalAnswer>),
+}
+
+/// The proof that every plugin of the request's chains ran and none denied.
+///
+/// Only [`Run::screen`] makes one, and forwarding asks for it.
+pub struct Screened<'a, P: PluginSet> {
+    run: &'a mut Run<P>,
+}
+
+impl<P: PluginSet> Screened<'_, P> {
+    /// The request, ready to be sent.
+    pub fn cx(&self) -> &RequestCx {
+        &self.run.cx
+    }
+
+    /// The request, for the gateway's own bookkeeping.
+    pub fn cx_mut(&mut self) -> &mut RequestCx {
+        &mut self.run.cx
+    }
+
+    /// The body, where screening has read it; the bytes checked are the bytes to send.
+    pub fn body(&self) -> Option<&Bytes> {
+        self.run.cx.body.as_ref()
+    }
+}
+
+/// Whether a step takes part in a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    Unknown,
+    Open,
+    Shut,
+}
+
+struct Track<P: PluginSet> {
+    chain: Arc<Chain<P>>,
+    calls: Vec<P::Call>,
+    gates: Vec<Gate>,
+}
+
+impl<P: PluginSet> Track<P> {
+    fn new(chain: Arc<Chain<P>>) -> Self {
+        let count = chain.steps().len();
+        let mut calls = Vec::new();
+        calls.resize_with(count, P::Call::default);
+        Self { chain, calls, gates: vec![Gate::Unknown; count] }
+    }
+}
+
+/// A request on its way through the chains that apply to it.
+pub struct Run<P: PluginSet> {
+    cx: RequestCx,
+    tracks: Vec<Track<P>>,
+    limits: JsonLimits,
+    needs_identity: bool,
+}
+
+impl<P: PluginSet> Run<P> {
+    /// A request with the chain of the global rules and that of its route.
+    pub fn new(
+        cx: RequestCx,
+        global: &Arc<Chain<P>>,
+        route: Option<&Arc<Chain<P>>>,
+        limits: &Limits,
+    ) -> Self {
+        let needs_identity = route.is_some_and(|chain| chain.proofs().authentication);
+        let chains = [Some(global), route];
+        let tracks = chains
+            .into_iter()
+            .flatten()
+            .filter(|chain| !chain.is_empty())
+            .map(|chain| Track::new(chain.clone()))
+            .collect();
+        let limits = JsonLimits { depth: limits.json_depth, items: limits.json_items };
+        Self { cx, tracks, limits, needs_identity }
+    }
+
+    /// The request.
+    pub fn cx(&self) -> &RequestCx {
+        &self.cx
+    }
+
+    /// The request, for the gateway's own bookkeeping.
+    pub fn cx_mut(&mut self) -> &mut RequestCx {
+        &mut self.cx
+    }
+
+    /// Runs every stage before forwarding.
+    pub async fn screen(
+        &mut self,
+        source: &mut dyn BodySource,
+        profiles: &impl Profiles<P>,
+    ) -> Result<Screening<'_, P>, Denial> {
+        for turn in Turn::ALL {
+            if turn == Turn::Transform {
+                self.attach_identity();
+            }
+            if let Some(answer) = self.turn(turn, 0, source).await? {
+                return Ok(Screening::Answer(answer));
+            }
+            if turn == Turn::Authenticate
+                && let Some(answer) = self.adopt(source, profiles).await?
+            {
+                return Ok(Screening::Answer(answer));
+            }
+        }
+        Ok(Screening::Proceed(Screened { run: self }))
+    }
+
+    /// Runs what applies to a request that matched no route: floods are metered even there.
+    pub async fn screen_miss(&mut self, source: &mut dyn BodySource) -> Result<(), Denial> {
+        for turn in [Turn::Prepare, Turn::Admit, Turn::Meter] {
+            self.turn(turn, 0, source).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets the plugins shape the head of an answer, highest priority first.
+    pub fn respond(&mut self, answer: &mut AnswerHead) -> Result<(), Denial> {
+        for track in &mut self.tracks {
+            for &index in track.chain.response() {
+                let index = usize::from(index);
+                let Some(step) = track.chain.steps().get(index) else { continue };
+                if !is_open(step, &self.cx, track.gates.get_mut(index))? {
+                    continue;
+                }
+                if let Some(call) = track.calls.get_mut(index) {
+                    step.plugin
+                        .on_response_head(&self.cx, answer, call)
+                        .map_err(|denial| mark(denial, step, Stage::Reply))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the plugins how it ended.
+    pub fn finish(&mut self, outcome: &Outcome<'_>) {
+        for track in &mut self.tracks {
+            for &index in track.chain.finish() {
+                let index = usize::from(index);
+                let Some(step) = track.chain.steps().get(index) else { continue };
+                let is_open = is_open(step, &self.cx, track.gates.get_mut(index));
+                if let (Ok(true), Some(call)) = (is_open, track.calls.get_mut(index)) {
+                    step.plugin.on_finish(&self.cx, outcome, call);
+                }
+            }
+        }
+    }
+
+    /// Runs one turn of the tracks from `first` on.
+    async fn turn(
+        &mut self,
+        turn: Turn,
+        first: usize,
+        source: &mut dyn BodySource,
+    ) -> Result<Option<Box<LocalAnswer>>, Denial> {
+        for at in first..self.tracks.len() {
+            let Some(chain) = self.tracks.get(at).map(|track| track.chain.clone()) else { break };
+            for &index in chain.turn(turn) {
+                if let Some(answer) =
+                    self.step(turn, at, &chain, usize::from(index), source).await?
+                {
+                    return Ok(Some(answer));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn step(
+        &mut self,
+        turn: Turn,
+        at: usize,
+        chain: &Chain<P>,
+        index: usize,
+        source: &mut dyn BodySource,
+    ) -> Result<Option<Box<LocalAnswer>>, Denial> {
+        let (Some(step), Some(track)) = (chain.steps().get(index), self.tracks.get_mut(at)) else {
+            return Ok(None);
+        };
+        if !is_open(step, &self.cx, track.gates.get_mut(index))? {
+            return Ok(None);
+        }
+        let need = if turn as u8 >= Turn::AuthorizeBody as u8 {
+            step.plugin.traits().body
+        } else {
+            BodyNeed::None
+        };
+        if need.is_some() {
+            self.load_body(need, source).await.map_err(|d| mark(d, step, turn.stage()))?;
+        }
+        let Some(call) = self.tracks.get_mut(at).and_then(|track| track.calls.get_mut(index))
+        else {
+            return Ok(None);
+        };
+        let flow = if turn == Turn::Authenticate {
+            step.plugin.authenticate(&mut self.cx, &IdentityKey::lend(), call).await
+        } else {
+            step.plugin.on_request(turn.stage(), &mut self.cx, call).await
+        };
+        match flow.map_err(|denial| mark(denial, step, turn.stage()))? {
+            Flow::Continue => Ok(None),
+            Flow::Answer(answer) => Ok(Some(answer)),
+        }
+    }
+
+    /// Takes in the plugins that come with the identity, and runs those that the earlier stages
+    /// would have run. A route that proves authentication gets no further without an identity.
+    async fn adopt(
+        &mut self,
+        source: &mut dyn BodySource,
+        profiles: &impl Profiles<P>,
+    ) -> Result<Option<Box<LocalAnswer>>, Denial> {
+        let Some(identity) = self.cx.identity() else {
+            return if self.needs_identity {
+                Err(Denial::new(Reason::IdentityRequired, "no plugin established an identity"))
+            } else {
+                Ok(None)
+            };
+        };
+        let Some(consumer) = identity.consumer().cloned() else { return Ok(None) };
+        let first = self.tracks.len();
+        let chains = profiles.of(&consumer).into_iter().flatten();
+        self.tracks.extend(chains.filter(|c| !c.is_empty()).map(Track::new));
+        if first == self.tracks.len() {
+            return Ok(None);
+        }
+        for turn in [Turn::Prepare, Turn::Admit] {
+            if let Some(answer) = self.turn(turn, first, source).await? {
+                return Ok(Some(answer));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Tells the upstream who calls, in the fields that clients cannot send.
+    fn attach_identity(&mut self) {
+        let Some(identity) = self.cx.identity.as_ref() else { return };
+        let fields = &mut self.cx.fields;
+        let owned = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+        if let Some(consumer) = identity.consumer() {
+            fields.append(Bytes::from_static(b"x-consumer-username"), owned(consumer.username()));
+            if let Some(id) = consumer.label("custom_id") {
+                fields.append(Bytes::from_static(b"x-consumer-custom-id"), owned(id));
+            }
+        }
+        if let Some(credential) = identity.credential() {
+            fields.append(Bytes::from_static(b"x-credential-identifier"), owned(credential));
+        }
+    }
+
+    async fn load_body(
+        &mut self,
+        need: BodyNeed,
+        source: &mut dyn BodySource,
+    ) -> Result<(), Denial> {
+        if self.cx.body.is_none() {
+            refuse_encoded(&self.cx)?;
+            let largest = self.tracks.iter().map(|track| track.chain.body_max()).max().unwrap_or(0);
+            self.cx.body = Some(source.collect(largest).await?);
+        }
+        let body = self.cx.body.clone().unwrap_or_default();
+        let (BodyNeed::Bytes { max } | BodyNeed::Value { max }) = need else { return Ok(()) };
+        if body.len() > max {
+            return Err(Denial::new(
+                Reason::BodyTooLarge,
+                format!("{} bytes, the plugin reads {max}", body.len()),
+            ));
+        }
+        let wants_value = matches!(need, BodyNeed::Value { .. });
+        if wants_value && self.cx.body_value.is_none() && !body.is_empty() {
+            self.cx.body_value = Some(parse_body(&self.cx, &body, self.limits)?);
+        }
+        Ok(())
+    }
+}
+
+/// A body that is not what its bytes say cannot be checked: it is refused, not guessed.
+fn refuse_encoded(cx: &RequestCx) -> Result<(), Denial> {
+    let is_plain = |v: &[u8]| v.is_empty() || v.eq_ignore_ascii_case(b"identity");
+    if cx.fields.all("content-encoding").all(is_plain) {
+        return Ok(());
+    }
+    Err(Denial::new(Reason::UnsupportedEncoding, "an encoded body on a route that reads bodies"))
+}
+
+fn parse_body(cx: &RequestCx, body: &[u8], limits: JsonLimits) -> Result<Value, Denial> {
+    let unparsable = |detail: String| Denial::new(Reason::UnparsableBody, detail);
+    let kind = cx
+        .fields
+        .single("content-type")
+        .map_err(|_| unparsable("content-type occurs more than once".into()))?;
+    let media = kind.unwrap_or_default().split(|b| *b == b';').next().unwrap_or_default();
+    if media.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
+        return parse_form(body, limits).map_err(unparsable);
+    }
+    parse_strict(body, limits).map_err(|fault| unparsable(format!("JSON: {fault}")))
+}
+
+/// A form as an object of texts; a repeated name has two meanings and is refused.
+fn parse_form(body: &[u8], limits: JsonLimits) -> Result<Value, String> {
+    let text = std::str::from_utf8(body).map_err(|_| "form: not UTF-8".to_owned())?;
+    let mut object = Map::new();
+    for (count, pair) in text.split('&').filter(|pair| !pair.is_empty()).enumerate() {
+        if count >= limits.items as usize {
+            return Err("form: too many fields".into());
+        }
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let decode = |part| bartizan_wire::decode_form(part).ok_or("form: invalid encoding");
+        let name = decode(name)?;
+        if object.insert(name, Value::String(decode(value)?)).is_some() {
+            return Err("form: duplicate field".into());
+        }
+    }
+    Ok(Value::Object(object))
+}
+
+fn is_open<P: PluginSet>(
+    step: &Step<P>,
+    cx: &RequestCx,
+    gate: Option<&mut Gate>,
+) -> Result<bool, Denial> {
+    let (Some(filter), Some(gate)) = (&step.filter, gate) else { return Ok(true) };
+    if *gate == Gate::Unknown {
+        let holds = filter.holds(cx).map_err(|error| {
+            let denial =
+                Denial::new(Reason::AmbiguousParameter, format!("`_meta.filter`: {error}"));
+            mark(denial, step, Stage::Prepare)
+        })?;
+        *gate = if holds { Gate::Open } else { Gate::Shut };
+    }
+    Ok(*gate == Gate::Open)
+}
+
+fn mark<P: PluginSet>(mut denial: Denial, step: &Step<P>, stage: Stage) -> Denial {
+    denial.plugin = Some(step.plugin.name());
+    denial.stage = Some(stage);
+    if let Some((body, is_json)) = &step.error_response {
+        denial.error_response = Some((body.clone(), *is_json));
+    }
+    denial
+}

@@ -1,0 +1,141 @@
+//! What a node file must hold beyond its schema, and the files that it names.
+
+use std::path::{Path, PathBuf};
+
+use bartizan_core::Secret;
+
+use super::{NodeConfig, Requirement, Sink, Store};
+use crate::diagnostic::{Invalid, PathStep};
+use crate::reference::Resolver;
+
+/// Where PEM text is recognised.
+const PEM: &str = "-----BEGIN ";
+
+/// Makes paths absolute, reads certificates, and collects what contradicts itself.
+pub(crate) fn complete(
+    node: &mut NodeConfig,
+    folder: &Path,
+    has_resources: bool,
+    resolver: &Resolver<'_>,
+) -> Vec<Invalid> {
+    let mut problems = Vec::new();
+    check_store(node, has_resources, &mut problems);
+    check_security(node, &mut problems);
+    check_listeners(node, &mut problems);
+    read_certificates(node, folder, resolver, &mut problems);
+
+    let absolute = |path: &mut PathBuf| *path = folder.join(&*path);
+    if let Some(Store::File { path }) = &mut node.store {
+        absolute(path);
+    }
+    for sink in node.audit.sinks.iter_mut().chain(&mut node.access_log.sinks) {
+        if let Sink::File { path } = sink {
+            absolute(path);
+        }
+    }
+    problems
+}
+
+fn check_store(node: &NodeConfig, has_resources: bool, problems: &mut Vec<Invalid>) {
+    match (&node.store, has_resources) {
+        (Some(_), true) => problems.push(
+            Invalid::at("store", "`store` and `resources` are both given")
+                .with_help("keep the resources in one place"),
+        ),
+        (None, false) => problems.push(
+            Invalid::new("there are no resources")
+                .with_help("name a `store`, or write them under `resources`"),
+        ),
+        _ => {}
+    }
+}
+
+fn check_security(node: &NodeConfig, problems: &mut Vec<Invalid>) {
+    let requires = node.security.require.contains(&Requirement::Authentication);
+    match (requires, node.security.danger_allow_unauthenticated_routes) {
+        (false, false) => problems.push(
+            Invalid::at("require", "`authentication` is left out")
+                .under(PathStep::Key("security".to_owned()))
+                .with_help(
+                    "add it, or write `danger_allow_unauthenticated_routes: true` beside the list",
+                ),
+        ),
+        (true, true) => problems.push(
+            Invalid::at(
+                "danger_allow_unauthenticated_routes",
+                "has no effect while `require` holds `authentication`",
+            )
+            .under(PathStep::Key("security".to_owned()))
+            .with_help("remove it, or leave `authentication` out of `require`"),
+        ),
+        _ => {}
+    }
+}
+
+fn listener(index: usize, field: &str) -> Vec<PathStep> {
+    vec![
+        PathStep::Key("listeners".to_owned()),
+        PathStep::Index(index),
+        PathStep::Key(field.to_owned()),
+    ]
+}
+
+fn check_listeners(node: &NodeConfig, problems: &mut Vec<Invalid>) {
+    for (index, this) in node.listeners.iter().enumerate() {
+        let mut tell = |field: &str, problem: &str| {
+            let path = listener(index, field);
+            problems.push(Invalid { path, problem: problem.to_owned(), help: None });
+        };
+        let before = node.listeners.get(..index).unwrap_or_default();
+        if before.iter().any(|other| other.address == this.address) {
+            tell("address", "the address is given twice");
+        }
+        if node.status.as_ref().is_some_and(|status| status.address == this.address) {
+            tell("address", "the address is that of `status`");
+        }
+        if this.danger_plaintext && this.tls.is_some() {
+            tell("danger_plaintext", "has no effect on a listener with `tls`");
+        }
+        let certificates = this.tls.iter().flat_map(|tls| &tls.certificates);
+        if certificates.filter(|certificate| certificate.default).count() > 1 {
+            tell("tls", "only one certificate of a listener can be the default");
+        }
+    }
+}
+
+fn read_certificates(
+    node: &mut NodeConfig,
+    folder: &Path,
+    resolver: &Resolver<'_>,
+    problems: &mut Vec<Invalid>,
+) {
+    for (index, this) in node.listeners.iter_mut().enumerate() {
+        let certificates = this.tls.iter_mut().flat_map(|tls| &mut tls.certificates);
+        for (number, certificate) in certificates.enumerate() {
+            let mut tell = |field: &str, problem: String| {
+                let mut path = listener(index, "tls");
+                path.push(PathStep::Key("certificates".to_owned()));
+                path.push(PathStep::Index(number));
+                path.push(PathStep::Key(field.to_owned()));
+                problems.push(Invalid { path, problem, help: None });
+            };
+            match pem(&certificate.cert, folder, resolver) {
+                Ok(pem) => certificate.cert = pem,
+                Err(problem) => tell("cert", problem),
+            }
+            match pem(certificate.key.expose_str().unwrap_or_default(), folder, resolver) {
+                Ok(pem) => certificate.key = Secret::new(pem),
+                Err(problem) => tell("key", problem),
+            }
+        }
+    }
+}
+
+/// The PEM that a value is or names.
+fn pem(value: &str, folder: &Path, resolver: &Resolver<'_>) -> Result<String, String> {
+    if value.contains(PEM) {
+        return Ok(value.to_owned());
+    }
+    let text = resolver.text_file(&folder.join(value))?;
+    if text.contains(PEM) { Ok(text) } else { Err("the file holds no PEM".to_owned()) }
+}

@@ -1,0 +1,334 @@
+//! From a declarative document to typed resources.
+//!
+//! Every object is checked against its schema, then turned into its type, then held against the
+//! others. A problem of one object does not hide those of the next; what cannot be known because
+//! of it is not told.
+
+mod consumers;
+mod ids;
+mod plugins;
+mod routes;
+mod site;
+mod ssls;
+mod upstreams;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::diagnostic::{Diagnostic, Invalid, PathStep, SourceId};
+use crate::document::{Content, Node};
+use crate::plugin_schemas::{PluginSchemas, Slot, Standing};
+use crate::resources::{Credential, PluginMetadata, ResourceKind, Resources};
+use crate::schema::{Findings, Rules, Special, Subject, check, conceal};
+use crate::sources::Sources;
+use crate::wire::{COLLECTIONS_NOT_YET, meta_specials, schema, specials};
+use crate::words::{choices, did_you_mean, quoted};
+
+use ids::Ids;
+pub(crate) use site::Site;
+
+/// Most problems that are collected.
+const PROBLEMS_MAX: usize = 5_000;
+
+/// The schema of a kind of resource and its special fields.
+struct Kind {
+    schema: Value,
+    specials: Vec<Special>,
+}
+
+/// Reads documents and collects what is wrong with them.
+pub(crate) struct Reader<'a> {
+    rules: &'a Rules<'a>,
+    plugins: &'a dyn PluginSchemas,
+    sources: &'a mut Sources,
+    diagnostics: Vec<Diagnostic>,
+    kinds: HashMap<ResourceKind, Arc<Kind>>,
+    meta: Arc<Kind>,
+    ids: Ids,
+    /// The plugins that the document enables, if it lists them.
+    enabled: Option<HashSet<String>>,
+    /// Credentials that come before their consumer, with its name.
+    waiting: Vec<(String, Credential)>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader of the documents in `sources`.
+    pub(crate) fn new(
+        rules: &'a Rules<'a>,
+        plugins: &'a dyn PluginSchemas,
+        sources: &'a mut Sources,
+    ) -> Self {
+        let meta = Kind {
+            schema: crate::wire::schema_of::<crate::wire::MetaWire>(),
+            specials: meta_specials(),
+        };
+        Self {
+            rules,
+            plugins,
+            sources,
+            diagnostics: Vec::new(),
+            kinds: HashMap::new(),
+            meta: Arc::new(meta),
+            ids: Ids::default(),
+            enabled: None,
+            waiting: Vec::new(),
+        }
+    }
+
+    /// What is wrong, in the order of the text.
+    pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
+        self.diagnostics
+            .sort_by_key(|diagnostic| diagnostic.place.map(|place| (place.source.0, place.start)));
+        self.diagnostics
+    }
+
+    /// Reads a document; `None` if it cannot be read at all.
+    pub(crate) fn root(&mut self, source: SourceId) -> Option<Node> {
+        match self.sources.read(source) {
+            Ok(root) => Some(root),
+            Err(problems) => {
+                for problem in problems {
+                    self.tell(problem);
+                }
+                None
+            }
+        }
+    }
+
+    /// Adds a problem.
+    pub(crate) fn tell(&mut self, diagnostic: Diagnostic) {
+        if self.diagnostics.len() < PROBLEMS_MAX {
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    fn invalid(&mut self, site: &Site<'_>, invalid: &Invalid) {
+        self.tell(site.diagnostic(invalid));
+    }
+
+    fn take(&mut self, findings: &mut Findings) -> bool {
+        let is_clean = findings.is_clean();
+        for diagnostic in findings.take_diagnostics() {
+            self.tell(diagnostic);
+        }
+        self.sources.conceal(findings.concealed.drain(..));
+        is_clean
+    }
+
+    /// Checks a value against a schema and reads it.
+    pub(crate) fn typed<T: DeserializeOwned>(
+        &mut self,
+        site: &Site<'_>,
+        schema: &Value,
+        specials: &[Special],
+        hidden: &[&str],
+    ) -> Option<T> {
+        let mut findings = self.check(site, schema, specials, hidden);
+        if !self.take(&mut findings) {
+            return None;
+        }
+        let value = match site.node.content {
+            Content::Map(_) => Value::Object(site.node.to_object_without(&findings.edits, hidden)),
+            _ => site.node.to_json_with(&findings.edits),
+        };
+        match serde_path_to_error::deserialize(value) {
+            Ok(typed) => Some(typed),
+            Err(error) => {
+                let invalid = Invalid {
+                    path: steps(error.path()),
+                    problem: error.inner().to_string(),
+                    help: None,
+                };
+                self.invalid(site, &invalid);
+                None
+            }
+        }
+    }
+
+    fn check(
+        &self,
+        site: &Site<'_>,
+        schema: &Value,
+        specials: &[Special],
+        hidden: &[&str],
+    ) -> Findings {
+        let folder = self.sources.folder(site.node.place.source).to_owned();
+        let subject = Subject {
+            node: site.node,
+            here: site.here,
+            path: &site.path,
+            folder: &folder,
+            schema,
+            hidden,
+            specials,
+        };
+        check(self.rules, &subject)
+    }
+
+    /// Reads a resource of a kind.
+    fn wire<T: DeserializeOwned>(&mut self, site: &Site<'_>, kind: ResourceKind) -> Option<T> {
+        let kind = Arc::clone(self.kinds.entry(kind).or_insert_with(|| {
+            let schema = schema(kind).unwrap_or(Value::Bool(true));
+            Arc::new(Kind { schema, specials: specials(kind) })
+        }));
+        self.typed(site, &kind.schema, &kind.specials, &[])
+    }
+
+    /// Reads the resources under `site`.
+    pub(crate) fn resources(&mut self, site: &Site<'_>) -> Resources {
+        let mut resources = Resources::default();
+        if !matches!(site.node.content, Content::Map(_)) {
+            let help = "write lists such as `routes`, `consumers` and `upstreams`";
+            self.invalid(site, &Invalid::new("expected a map of resources").with_help(help));
+            return resources;
+        }
+        self.enabled_plugins(site);
+        for kind in ids::READ {
+            self.collect_ids(site, kind);
+        }
+        for member in site.node.members() {
+            self.collection(&site.member(member), &member.key, &mut resources);
+        }
+        resources
+    }
+
+    fn collection(&mut self, site: &Site<'_>, key: &str, resources: &mut Resources) {
+        if key == "plugins" {
+            return;
+        }
+        if let Some((_, why)) = COLLECTIONS_NOT_YET.iter().find(|(name, _)| *name == key) {
+            if !site.node.items().is_empty() || !matches!(site.node.content, Content::List(_)) {
+                let problem = format!("{} is not supported yet: {why}", quoted(key));
+                self.invalid(site, &Invalid::new(problem));
+            }
+            return;
+        }
+        let Some(kind) = ids::READ.into_iter().find(|kind| kind.collection() == key) else {
+            let names = || ids::READ.into_iter().map(ResourceKind::collection);
+            let mut invalid = Invalid::new(format!("unknown field {}", quoted(key)));
+            invalid.help = did_you_mean(key, names())
+                .or_else(|| Some(format!("known here: {}", choices(names()))));
+            self.invalid(site, &invalid);
+            return;
+        };
+        for (index, item) in self.items(site).into_iter().enumerate() {
+            self.resource(kind, &item, index, resources);
+        }
+    }
+
+    /// The items of a list, or the problem that it is none.
+    fn items<'n>(&mut self, site: &Site<'n>) -> Vec<Site<'n>> {
+        if let Content::List(items) = &site.node.content {
+            return items.iter().enumerate().map(|(index, item)| site.item(index, item)).collect();
+        }
+        let invalid = match site.node.content {
+            Content::Null => Invalid::new("the list has no value")
+                .with_help("write `[]` for an empty list, or remove the key"),
+            _ => Invalid::new("expected a list"),
+        };
+        self.invalid(site, &invalid);
+        Vec::new()
+    }
+
+    fn resource(
+        &mut self,
+        kind: ResourceKind,
+        site: &Site<'_>,
+        index: usize,
+        resources: &mut Resources,
+    ) {
+        let id = ids::id_of(kind, site.node, index);
+        match kind {
+            ResourceKind::Route => resources.routes.extend(self.route(site, id)),
+            ResourceKind::Service => resources.services.extend(self.service(site, id)),
+            ResourceKind::Upstream => resources.upstreams.extend(self.shared_upstream(site, &id)),
+            ResourceKind::Consumer | ResourceKind::Credential => {
+                self.consumer_or_credential(site, resources);
+            }
+            ResourceKind::ConsumerGroup => {
+                resources.consumer_groups.extend(self.consumer_group(site, id));
+            }
+            ResourceKind::PluginConfig => {
+                resources.plugin_configs.extend(self.plugin_config(site, id));
+            }
+            ResourceKind::GlobalRule => resources.global_rules.extend(self.global_rule(site, id)),
+            ResourceKind::Ssl => resources.ssls.extend(self.ssl(site, id)),
+            ResourceKind::PluginMetadata => {
+                resources.plugin_metadata.extend(self.plugin_metadata(site));
+            }
+        }
+    }
+
+    fn plugin_metadata(&mut self, site: &Site<'_>) -> Option<PluginMetadata> {
+        const OURS: [&str; 3] = ["id", "create_time", "update_time"];
+        let Content::Map(_) = site.node.content else {
+            self.invalid(site, &Invalid::new("expected a map with the plugin's name as `id`"));
+            return None;
+        };
+        let Some(name) = site.node.get("id").and_then(Node::as_text) else {
+            let problem = "`id` must be the name of a plugin";
+            self.invalid(site, &Invalid::at("id", problem));
+            return None;
+        };
+        let here = Site { here: site.at("id"), ..site.clone() };
+        if !self.is_known_plugin(&here, name) {
+            conceal_all(self, site.node);
+            return None;
+        }
+        let plugins = self.plugins;
+        let Some(schema) = plugins.schema(name, Slot::Metadata) else {
+            let problem =
+                format!("the plugin {} takes no configuration in `plugin_metadata`", quoted(name));
+            self.invalid(&here, &Invalid::new(problem));
+            return None;
+        };
+        let specials = plugins::specials_of(plugins, name, Slot::Metadata);
+        let mut findings = self.check(site, schema, &specials, &OURS);
+        self.take(&mut findings).then(|| PluginMetadata {
+            name: name.into(),
+            config: Value::Object(site.node.to_object_without(&findings.edits, &OURS)),
+            place: site.node.place,
+        })
+    }
+
+    /// Reads the list of plugins that the document enables.
+    fn enabled_plugins(&mut self, site: &Site<'_>) {
+        let Some(list) = site.child("plugins") else { return };
+        let mut enabled = HashSet::new();
+        for item in self.items(&list) {
+            let name = item.node.get("name").unwrap_or(item.node);
+            let Some(name) = name.as_text() else {
+                let invalid = Invalid::new("expected the name of a plugin");
+                self.invalid(&item, &invalid.with_help("write `name: …`"));
+                continue;
+            };
+            // A plugin that is listed is not used; what does not work yet may be listed.
+            if self.plugins.standing(name) == Standing::Unknown {
+                self.unknown_plugin(&item, name);
+            }
+            enabled.insert(name.to_owned());
+        }
+        self.enabled = Some(enabled);
+    }
+}
+
+fn conceal_all(reader: &mut Reader<'_>, node: &Node) {
+    let mut findings = Findings::default();
+    conceal(node, &mut findings);
+    reader.take(&mut findings);
+}
+
+fn steps(path: &serde_path_to_error::Path) -> Vec<PathStep> {
+    use serde_path_to_error::Segment;
+    path.iter()
+        .filter_map(|segment| match segment {
+            Segment::Seq { index } => Some(PathStep::Index(*index)),
+            Segment::Map { key } => Some(PathStep::Key(key.clone())),
+            Segment::Enum { variant } => Some(PathStep::Key(variant.clone())),
+            Segment::Unknown => None,
+        })
+        .collect()
+}

@@ -1,0 +1,132 @@
+//! Ids: what exists, what is given twice, what is referred to but does not exist.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{Reader, Site};
+use crate::diagnostic::{Invalid, Place};
+use crate::document::{Content, Node};
+use crate::resources::ResourceKind;
+use crate::wire::Id;
+use crate::words::{did_you_mean, quoted};
+
+/// The lists of a declarative document that are read. Credentials stand among the consumers.
+pub(super) const READ: [ResourceKind; 9] = [
+    ResourceKind::Route,
+    ResourceKind::Service,
+    ResourceKind::Upstream,
+    ResourceKind::Consumer,
+    ResourceKind::ConsumerGroup,
+    ResourceKind::PluginConfig,
+    ResourceKind::GlobalRule,
+    ResourceKind::Ssl,
+    ResourceKind::PluginMetadata,
+];
+
+/// What stands between a consumer's name and the id of its credential.
+pub(super) const CREDENTIALS: &str = "/credentials/";
+
+/// Every id of the document, also of objects that have other problems.
+#[derive(Debug, Default)]
+pub(super) struct Ids {
+    known: HashMap<ResourceKind, HashMap<Arc<str>, Place>>,
+    /// Certificates for upstreams.
+    client_ssls: Vec<Arc<str>>,
+}
+
+/// The id of an object; without one, its position counts, as in Apache APISIX.
+pub(super) fn id_of(kind: ResourceKind, node: &Node, index: usize) -> Arc<str> {
+    let key = if kind == ResourceKind::Consumer && node.get("username").is_some() {
+        "username"
+    } else {
+        "id"
+    };
+    match node.get(key).map(|id| &id.content) {
+        Some(Content::Text(id)) => id.as_str().into(),
+        Some(Content::Number(id)) => id.to_string().into(),
+        _ => (index + 1).to_string().into(),
+    }
+}
+
+impl Reader<'_> {
+    /// Notes the ids of a list.
+    pub(super) fn collect_ids(&mut self, site: &Site<'_>, kind: ResourceKind) {
+        let Some(list) = site.child(kind.collection()) else { return };
+        for (index, item) in list.node.items().iter().enumerate() {
+            if !matches!(item.content, Content::Map(_)) {
+                continue;
+            }
+            let site = list.item(index, item);
+            let id = id_of(kind, item, index);
+            let key = if item.get("id").is_some() { "id" } else { "username" };
+            let kind = match kind {
+                ResourceKind::Consumer if id.contains(CREDENTIALS) => ResourceKind::Credential,
+                kind => kind,
+            };
+            self.add_id(kind, &id, &Site { here: site.at(key), ..site.clone() });
+            if kind == ResourceKind::Consumer {
+                self.collect_credentials(&site, &id);
+            }
+            if kind == ResourceKind::Ssl
+                && item.get("type").and_then(Node::as_text) == Some("client")
+            {
+                self.ids.client_ssls.push(id);
+            }
+        }
+    }
+
+    fn collect_credentials(&mut self, consumer: &Site<'_>, username: &str) {
+        let Some(list) = consumer.child("credentials") else { return };
+        for (index, item) in list.node.items().iter().enumerate() {
+            let site = list.item(index, item);
+            let id = id_of(ResourceKind::Credential, item, index);
+            let id = id.rsplit('/').next().unwrap_or_default();
+            let id: Arc<str> = format!("{username}{CREDENTIALS}{id}").into();
+            self.add_id(
+                ResourceKind::Credential,
+                &id,
+                &Site { here: site.at("id"), ..site.clone() },
+            );
+        }
+    }
+
+    fn add_id(&mut self, kind: ResourceKind, id: &Arc<str>, site: &Site<'_>) {
+        let known = self.ids.known.entry(kind).or_default();
+        if let Some(&first) = known.get(id) {
+            let problem = format!("the {} {} is given twice", kind.noun(), quoted(id));
+            let help = format!("the first one is at {}", self.sources.position_text(first));
+            self.invalid(site, &Invalid::new(problem).with_help(help));
+        } else {
+            known.insert(Arc::clone(id), site.here);
+        }
+    }
+
+    /// True if an object of that kind is in the document.
+    pub(super) fn exists(&self, kind: ResourceKind, id: &str) -> bool {
+        self.ids.known.get(&kind).is_some_and(|known| known.contains_key(id))
+    }
+
+    /// The id under `key`, which must exist.
+    pub(super) fn link(
+        &mut self,
+        site: &Site<'_>,
+        path: &Invalid,
+        kind: ResourceKind,
+        id: Option<&Id>,
+    ) -> Option<Arc<str>> {
+        let id = &id?.0;
+        let (exists, what) = if kind == ResourceKind::Ssl {
+            let exists = self.ids.client_ssls.iter().any(|known| **known == **id);
+            (exists, "ssl of type client")
+        } else {
+            (self.exists(kind, id), kind.noun())
+        };
+        if !exists {
+            let names = self.ids.known.get(&kind).into_iter().flat_map(HashMap::keys);
+            let help = did_you_mean(id, names.map(|name| &**name));
+            let problem = format!("there is no {what} {}", quoted(id));
+            self.invalid(site, &Invalid { path: path.path.clone(), problem, help });
+        }
+        Some(id.as_str().into())
+    }
+}

@@ -1,0 +1,286 @@
+//! The documents of a configuration, kept so that problems can be shown in them.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use crate::diagnostic::{Diagnostic, Invalid, PathStep, Place, SourceId};
+use crate::document::{Content, Format, Node, read};
+use crate::field_path::dotted;
+use crate::resources::PluginUse;
+
+/// The documents of one configuration.
+#[derive(Debug, Default)]
+pub struct Sources {
+    documents: Vec<Document>,
+}
+
+#[derive(Debug)]
+struct Document {
+    name: Arc<str>,
+    folder: PathBuf,
+    format: Format,
+    text: String,
+    /// Secrets, which reports do not show.
+    concealed: Vec<Place>,
+    /// The tree, read again when a place is sought.
+    root: OnceLock<Option<Node>>,
+}
+
+/// A line and a column, both from 1; columns count characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+}
+
+impl Sources {
+    /// No documents.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a document whose relative references start at `folder`.
+    pub fn add(&mut self, name: &str, folder: &Path, text: String) -> SourceId {
+        let id = SourceId(u32::try_from(self.documents.len()).unwrap_or(u32::MAX));
+        self.documents.push(Document {
+            name: name.into(),
+            folder: folder.to_owned(),
+            format: Format::of(name),
+            text,
+            concealed: Vec::new(),
+            root: OnceLock::new(),
+        });
+        id
+    }
+
+    /// Adds a document as it was read. Where it is not UTF-8, the problem tells where.
+    pub fn add_bytes(
+        &mut self,
+        name: &str,
+        folder: &Path,
+        bytes: Vec<u8>,
+    ) -> (SourceId, Option<Diagnostic>) {
+        match String::from_utf8(bytes) {
+            Ok(text) => (self.add(name, folder, text), None),
+            Err(error) => {
+                let at = u32::try_from(error.utf8_error().valid_up_to()).unwrap_or(u32::MAX);
+                let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                let source = self.add(name, folder, text);
+                let problem = Diagnostic {
+                    place: Some(Place { source, start: at, end: at }),
+                    path: "".into(),
+                    problem: "the document is not UTF-8".to_owned(),
+                    help: None,
+                };
+                (source, Some(problem))
+            }
+        }
+    }
+
+    /// The name of a document.
+    pub fn name(&self, source: SourceId) -> &str {
+        self.document(source).map_or("", |document| &document.name)
+    }
+
+    /// The text of a document.
+    pub fn text(&self, source: SourceId) -> &str {
+        self.document(source).map_or("", |document| &document.text)
+    }
+
+    /// Where relative references of a document start.
+    pub(crate) fn folder(&self, source: SourceId) -> &Path {
+        self.document(source).map_or(Path::new(""), |document| &document.folder)
+    }
+
+    /// Reads a document.
+    pub fn read(&self, source: SourceId) -> Result<Node, Vec<Diagnostic>> {
+        let format = self.document(source).map_or(Format::Yaml, |document| document.format);
+        read(source, self.text(source), format)
+    }
+
+    /// The line and column of a place.
+    pub fn position(&self, place: Place) -> Position {
+        let head = self.head(place);
+        let line_start = line_start(head);
+        Position {
+            line: lines_before(head) + 1,
+            column: head.get(line_start..).unwrap_or_default().chars().count() + 1,
+        }
+    }
+
+    /// `file:line:column`.
+    pub(crate) fn position_text(&self, place: Place) -> String {
+        let position = self.position(place);
+        format!("{}:{}:{}", self.name(place.source), position.line, position.column)
+    }
+
+    /// The text before a place.
+    pub(crate) fn head(&self, place: Place) -> &str {
+        let text = self.text(place.source);
+        let mut at = usize::try_from(place.start).unwrap_or(usize::MAX).min(text.len());
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        text.get(..at).unwrap_or_default()
+    }
+
+    /// Keeps the text at these places out of reports.
+    pub(crate) fn conceal(&mut self, places: impl IntoIterator<Item = Place>) {
+        for place in places {
+            if let Some(document) = self.document_mut(place.source) {
+                document.concealed.push(place);
+            }
+        }
+    }
+
+    /// The concealed places of a document.
+    pub(crate) fn concealed(&self, source: SourceId) -> &[Place] {
+        self.document(source).map_or(&[], |document| &document.concealed)
+    }
+
+    /// Shows a problem that was found in the value at `place`: follows its path as far as the
+    /// document goes.
+    pub fn locate(&self, place: Place, invalid: &Invalid) -> Diagnostic {
+        let mut steps = Vec::new();
+        let mut shown = place;
+        if let Some(mut node) =
+            self.root(place.source).and_then(|root| enter(root, place, &mut steps))
+        {
+            for step in &invalid.path {
+                let next = match step {
+                    PathStep::Key(key) => node.member(key).map(|member| {
+                        shown = at_value(&member.value, member.key_place);
+                        &member.value
+                    }),
+                    PathStep::Index(index) => node.items().get(*index).inspect(|item| {
+                        shown = item.place;
+                    }),
+                };
+                let Some(next) = next else { break };
+                node = next;
+            }
+        }
+        steps.extend(invalid.path.iter().cloned());
+        Diagnostic {
+            place: Some(shown),
+            path: dotted(&steps).into(),
+            problem: invalid.problem.clone(),
+            help: invalid.help.clone(),
+        }
+    }
+
+    fn root(&self, source: SourceId) -> Option<&Node> {
+        let document = self.document(source)?;
+        document.root.get_or_init(|| self.read(source).ok()).as_ref()
+    }
+
+    fn document(&self, source: SourceId) -> Option<&Document> {
+        self.documents.get(usize::try_from(source.0).ok()?)
+    }
+
+    fn document_mut(&mut self, source: SourceId) -> Option<&mut Document> {
+        self.documents.get_mut(usize::try_from(source.0).ok()?)
+    }
+}
+
+/// Shows what a plugin's `compile` finds invalid in the text where the plugin is configured.
+pub fn locate(sources: &Sources, plugin: &PluginUse, invalid: &Invalid) -> Diagnostic {
+    sources.locate(plugin.place, invalid)
+}
+
+/// Where a problem of a value is shown: at the value, or at its key if there is nothing to see or
+/// it spreads over lines.
+pub(crate) fn at_value(value: &Node, key: Place) -> Place {
+    match value.content {
+        Content::Map(_) | Content::List(_) => key,
+        _ if value.place.start == value.place.end => key,
+        _ => value.place,
+    }
+}
+
+/// Goes from `root` to the node at `place` and notes the steps.
+fn enter<'n>(root: &'n Node, place: Place, steps: &mut Vec<PathStep>) -> Option<&'n Node> {
+    let mut node = root;
+    while node.place != place {
+        let holds = |child: &Node| child.place.start <= place.start && child.place.end >= place.end;
+        node = match &node.content {
+            Content::List(items) => {
+                let (index, item) = items.iter().enumerate().find(|(_, item)| holds(item))?;
+                steps.push(PathStep::Index(index));
+                item
+            }
+            Content::Map(members) => {
+                let member = members.iter().find(|member| holds(&member.value))?;
+                steps.push(PathStep::Key(member.key.clone()));
+                &member.value
+            }
+            _ => return None,
+        };
+    }
+    Some(node)
+}
+
+/// Where the last line of a text starts.
+pub(crate) fn line_start(head: &str) -> usize {
+    head.rfind(['\n', '\r']).map_or(0, |i| i + 1)
+}
+
+/// How many lines end in a text; LF, CRLF and CR end one.
+fn lines_before(head: &str) -> usize {
+    let bytes = head.as_bytes();
+    let is_end = |(i, byte): (usize, &u8)| match byte {
+        b'\n' => true,
+        b'\r' => bytes.get(i + 1) != Some(&b'\n'),
+        _ => false,
+    };
+    bytes.iter().enumerate().filter(|&pair| is_end(pair)).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources(text: &str) -> (Sources, SourceId) {
+        let mut sources = Sources::new();
+        let id = sources.add("r.yaml", Path::new(""), text.to_owned());
+        (sources, id)
+    }
+
+    #[test]
+    fn positions_count_lines_and_characters_from_one() {
+        let (sources, source) = sources("äb\r\ncd\n");
+        let at = |start| sources.position(Place { source, start, end: start });
+        assert_eq!(at(0), Position { line: 1, column: 1 });
+        assert_eq!(at(2), Position { line: 1, column: 2 });
+        assert_eq!(at(6), Position { line: 2, column: 2 });
+        assert_eq!(at(900), Position { line: 3, column: 1 });
+    }
+
+    #[test]
+    fn text_that_is_not_utf8_is_told_where_it_breaks() {
+        let mut sources = Sources::new();
+        let (_, problem) = sources.add_bytes("r.yaml", Path::new(""), b"a: 1\nb: \xff\n".to_vec());
+        let place = problem.unwrap().place.unwrap();
+        assert_eq!(sources.position_text(place), "r.yaml:2:4");
+    }
+
+    #[test]
+    fn an_invalid_value_is_found_below_the_place_it_is_relative_to() {
+        let text = "routes:\n- plugins:\n    p: {list: [1, 2], other: 3}\n";
+        let (sources, source) = sources(text);
+        let root = sources.read(source).unwrap();
+        let steps = ["routes", "0", "plugins", "p"].map(|step| match step {
+            "0" => PathStep::Index(0),
+            key => PathStep::Key(key.to_owned()),
+        });
+        let place = root.at(&steps).unwrap().place;
+        let shown = sources.locate(place, &Invalid::at_item("list", 1, "too big"));
+        assert_eq!(&*shown.path, "routes[0].plugins.p.list[1]");
+        assert_eq!(sources.position_text(shown.place.unwrap()), "r.yaml:3:19");
+        let absent = sources.locate(place, &Invalid::at("absent", "is missing"));
+        assert_eq!(&*absent.path, "routes[0].plugins.p.absent");
+        assert_eq!(absent.place, Some(place));
+    }
+}

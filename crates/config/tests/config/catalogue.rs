@@ -1,0 +1,183 @@
+//! A few plugins, and surroundings that hold still.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use bartizan_config::{
+    Failure, Loader, NodeConfig, PluginSchemas, Resources, Slot, Standing, Surroundings, one_line,
+};
+use serde_json::{Value, json};
+
+/// Plugins that look like real ones.
+pub struct Catalogue;
+
+static SCHEMAS: LazyLock<HashMap<(&str, Slot), Value>> = LazyLock::new(|| {
+    let object = |properties: Value, required: Value| json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false });
+    HashMap::from([
+        (
+            ("key-auth", Slot::Config),
+            object(json!({ "header": { "type": "string" }, "hide_credentials": { "type": "boolean" } }), json!([])),
+        ),
+        (
+            ("key-auth", Slot::Consumer),
+            object(json!({ "key": { "$ref": "#/$defs/Key" } }), json!(["key"]))
+                .with("$defs", json!({ "Key": { "type": "string", "x-secret": true, "minLength": 3 } })),
+        ),
+        (("mtls-auth", Slot::Config), object(json!({}), json!([]))),
+        (
+            ("limit-count", Slot::Config),
+            object(
+                json!({
+                    "count": { "type": "integer", "exclusiveMinimum": 0 },
+                    "time_window": { "type": "integer", "exclusiveMinimum": 0 },
+                    "policy": { "type": "string", "enum": ["local"], "x-answers": { "redis": "is not supported yet: use `local`" } },
+                    "danger_allow_degradation": { "type": "boolean", "default": false }
+                }),
+                json!(["count", "time_window"]),
+            ),
+        ),
+        (
+            ("ip-restriction", Slot::Config),
+            object(
+                json!({
+                    "whitelist": { "type": "array", "minItems": 1, "items": { "type": "string", "format": "network" } },
+                    "blacklist": { "type": "array", "minItems": 1, "items": { "type": "string", "format": "network" } }
+                }),
+                json!([]),
+            )
+            .with("oneOf", json!([{ "required": ["whitelist"] }, { "required": ["blacklist"] }])),
+        ),
+        (("http-logger", Slot::Config), object(json!({ "uri": { "type": "string" } }), json!(["uri"]))),
+        (
+            ("http-logger", Slot::Metadata),
+            object(json!({ "log_format": { "type": "object" } }), json!([])),
+        ),
+    ])
+});
+
+trait With {
+    fn with(self, key: &str, value: Value) -> Self;
+}
+
+impl With for Value {
+    fn with(mut self, key: &str, value: Value) -> Self {
+        self[key] = value;
+        self
+    }
+}
+
+impl PluginSchemas for Catalogue {
+    fn names(&self) -> Vec<&'static str> {
+        vec!["key-auth", "mtls-auth", "limit-count", "ip-restriction", "http-logger"]
+    }
+
+    fn standing(&self, plugin: &str) -> Standing {
+        match plugin {
+            "openid-connect" => Standing::NotYet("use `jwt-auth`"),
+            "serverless-pre-function" => Standing::Refused("it is code in the configuration"),
+            _ if self.names().contains(&plugin) => Standing::Known,
+            _ => Standing::Unknown,
+        }
+    }
+
+    fn schema(&self, plugin: &str, slot: Slot) -> Option<&Value> {
+        SCHEMAS
+            .iter()
+            .find(|((name, of), _)| *name == plugin && *of == slot)
+            .map(|(_, schema)| schema)
+    }
+
+    fn special_fields(&self, plugin: &str, _: Slot) -> &[(&'static str, Standing)] {
+        match plugin {
+            "limit-count" => &[
+                ("rules", Standing::NotYet("write one plugin for each limit")),
+                ("redis.lua", Standing::Refused("it is code")),
+            ],
+            _ => &[],
+        }
+    }
+
+    fn is_authentication(&self, plugin: &str) -> bool {
+        plugin.ends_with("-auth")
+    }
+}
+
+/// Variables and files that are always the same.
+pub struct Fixed;
+
+pub const PEM: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+
+impl Surroundings for Fixed {
+    fn variable(&self, name: &str) -> Option<String> {
+        match name {
+            "ALICE" => Some("alice-key".to_owned()),
+            "SHORT" => Some("ab".to_owned()),
+            "KEY" => Some(format!("-----BEGIN PRIVATE KEY-----\n{}\n", "A".repeat(80))),
+            _ => None,
+        }
+    }
+
+    fn file(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        let content = match path.to_str() {
+            Some("/etc/b/cert.pem" | "/etc/b/key.pem" | "/etc/b/ca.pem") => PEM.to_owned(),
+            Some("/etc/b/empty.pem") => "\n".to_owned(),
+            Some("/etc/b/text.pem") => "text".to_owned(),
+            Some("/etc/b/resources.yaml") => "routes:\n- uri: /a\n  upstream_id: none\n".to_owned(),
+            Some("/etc/b/resources.json") => {
+                r#"{"upstreams": [{"id": 1, "nodes": {"a:80": 1}}]}"#.to_owned()
+            }
+            _ => return Err(io::Error::new(io::ErrorKind::NotFound, "no such file")),
+        };
+        if content.len() as u64 > limit {
+            return Err(io::Error::other("too large"));
+        }
+        Ok(content.into_bytes())
+    }
+}
+
+/// A loader over both.
+pub fn loader() -> Loader<'static> {
+    Loader::new(&Catalogue).with_surroundings(&Fixed)
+}
+
+/// The rest of a node that keeps its resources in line.
+pub const NODE: &str = "listeners: [{address: '127.0.0.1:8080'}]\n";
+
+/// A node for resources that are given as text.
+pub fn node(more: &str) -> NodeConfig {
+    let text = format!("{NODE}{more}resources: {{}}\n");
+    loader()
+        .node_text(Path::new("/etc/b/bartizan.yaml"), &text)
+        .map(|loaded| loaded.node)
+        .unwrap_or_else(|failure| panic!("{:?}", lines(&failure)))
+}
+
+/// Reads resources.
+pub fn resources_with(more: &str, name: &str, text: &str) -> Result<Resources, Vec<String>> {
+    let path = Path::new("/etc/b").join(name);
+    loader()
+        .resources_text(&node(more), &path, text)
+        .map(|loaded| loaded.resources)
+        .map_err(|failure| lines(&failure))
+}
+
+/// Reads resources.
+pub fn resources(text: &str) -> Result<Resources, Vec<String>> {
+    resources_with("", "r.yaml", text)
+}
+
+/// The problems as lines, without the folder.
+pub fn lines(failure: &Failure) -> Vec<String> {
+    assert!(!failure.diagnostics.is_empty());
+    for diagnostic in &failure.diagnostics {
+        if let Some(place) = diagnostic.place {
+            let text = failure.sources.text(place.source);
+            assert!(place.start <= place.end && place.end as usize <= text.len());
+            assert!(text.get(place.start as usize..place.end as usize).is_some());
+        }
+    }
+    let line = |diagnostic| one_line(&failure.sources, diagnostic).replace("/etc/b/", "");
+    failure.diagnostics.iter().map(line).collect()
+}

@@ -1,0 +1,9 @@
+//! Configurations as they are written, read against a small catalogue of plugins.
+
+mod bad_nodes;
+mod bad_resources;
+mod catalogue;
+mod good;
+mod merging;
+mod properties;
+mod schemas;

@@ -1,0 +1,142 @@
+//! The configuration of `jwt-auth`.
+
+use std::collections::BTreeMap;
+
+use bartizan_core::{Secret, Span};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::super::carrier::Realm;
+use crate::jose::Algorithm;
+
+/// The configuration of `jwt-auth` on a route.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The header field that carries the token, with or without `Bearer` before it.
+    #[serde(default = "authorization")]
+    #[schemars(length(min = 1, max = 256))]
+    pub(super) header: String,
+    /// The query parameter that carries the token where the field is absent.
+    #[serde(default = "jwt")]
+    #[schemars(length(min = 1, max = 256))]
+    pub(super) query: String,
+    /// The cookie that carries the token where both are absent.
+    #[serde(default = "jwt")]
+    #[schemars(length(min = 1, max = 256))]
+    pub(super) cookie: String,
+    /// Whether the token is taken out of what the upstream sees. Left out, it is; in compatibility
+    /// mode it is not.
+    pub(super) hide_credentials: Option<bool>,
+    /// The realm that a 401 names; `jwt` if left out.
+    pub(super) realm: Option<Realm>,
+    /// The claim that names the consumer's key; `key` if left out. Not with `jwks`.
+    #[schemars(length(min = 1))]
+    pub(super) key_claim_name: Option<String>,
+    /// Times that a token must state. What it states is checked in any case; `exp` must be there
+    /// in any case, except in compatibility mode.
+    pub(super) claims_to_verify: Option<Vec<TimeClaim>>,
+    /// The consumer that callers without a valid token become.
+    #[schemars(length(min = 1))]
+    pub(super) anonymous_consumer: Option<String>,
+    /// Claims are always kept for later plugins, so there is nothing to choose: accepted in
+    /// compatibility mode only.
+    pub(super) store_in_ctx: Option<bool>,
+    /// Issuers of which `iss` must be one. Required with `jwks`.
+    #[schemars(length(min = 1))]
+    pub(super) issuers: Option<Vec<String>>,
+    /// Audiences of which `aud` must have one. Required with `jwks`.
+    #[schemars(length(min = 1))]
+    pub(super) audiences: Option<Vec<String>>,
+    /// Scopes that must all be granted, by `scope` or `scp`; else 403.
+    #[schemars(length(min = 1))]
+    pub(super) required_scopes: Option<Vec<String>>,
+    /// Claims that must all have the value, or one of the values, given here; else 403. A name may
+    /// lead into objects: `realm_access.roles`.
+    #[schemars(extend("minProperties" = 1))]
+    pub(super) required_claims: Option<BTreeMap<String, Value>>,
+    /// Longest time from `iat` to `exp`; a token that lives longer, or does not say, is refused.
+    pub(super) max_lifetime: Option<Span>,
+    /// How far clocks may differ, at most ten minutes; nothing if left out.
+    pub(super) leeway: Option<Span>,
+    /// Whether verdicts on signatures are remembered, so that a token that comes again costs no
+    /// cryptography. Times and claims are judged every time.
+    #[serde(default = "yes")]
+    pub(super) token_cache: bool,
+    /// The keys of a token issuer. Tokens are then verified with these, and not with consumers'.
+    pub(super) jwks: Option<Jwks>,
+    /// With `jwks`: the claim that names the consumer, which must exist.
+    #[schemars(length(min = 1))]
+    pub(super) consumer_claim: Option<String>,
+}
+
+fn authorization() -> String {
+    "authorization".to_owned()
+}
+
+fn jwt() -> String {
+    "jwt".to_owned()
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A claim that states a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(super) enum TimeClaim {
+    /// When the token ends.
+    Exp,
+    /// When it begins.
+    Nbf,
+}
+
+/// A set of public keys (RFC 7517), from a file or written here: one of both.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub(super) struct Jwks {
+    /// The file, read when the configuration is loaded.
+    #[schemars(length(min = 1))]
+    pub(super) file: Option<String>,
+    /// The set itself: `{keys: [{kty: RSA, …}]}`.
+    pub(super) inline: Option<Map<String, Value>>,
+}
+
+/// The key of a consumer or credential.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConsumerConfig {
+    /// The name by which tokens refer to this key. It belongs to one consumer only.
+    #[schemars(length(min = 1, max = 4096))]
+    pub(super) key: String,
+    /// How the tokens are signed. No token chooses it.
+    #[serde(default = "hs256")]
+    pub(super) algorithm: Algorithm,
+    /// The shared secret of `HS256`, `HS384` and `HS512`, at least as long as the hash: 32, 48 or
+    /// 64 bytes.
+    pub(super) secret: Option<Secret>,
+    /// Whether the secret is written in base64.
+    #[serde(default)]
+    pub(super) base64_secret: bool,
+    /// Accepts a secret of any length. Who has seen one token can guess a short secret at leisure.
+    #[serde(default)]
+    pub(super) danger_short_secret: bool,
+    /// The public key of the other algorithms, in PEM: a public key or a certificate.
+    #[schemars(length(min = 1), extend("x-reference" = true))]
+    pub(super) public_key: Option<String>,
+    /// How far clocks may differ, in seconds. Where the route has a larger `leeway`, that counts.
+    #[serde(default)]
+    pub(super) lifetime_grace_period: u32,
+    /// How long the tokens lived that Apache APISIX signed before 3.11. Nothing is signed here, so
+    /// it means nothing: accepted in compatibility mode only.
+    #[schemars(range(min = 1))]
+    pub(super) exp: Option<u64>,
+}
+
+fn hs256() -> Algorithm {
+    Algorithm::Hs256
+}

@@ -1,0 +1,5 @@
+//! Decide whether this caller may do this to this object.
+
+pub mod any_authenticated;
+pub mod consumer_restriction;
+pub mod object_guard;

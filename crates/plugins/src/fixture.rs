@@ -1,0 +1,88 @@
+//! What tests compile plugins with: a node, a route, and who is there.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bartizan_chain::{CompileCx, CredentialEntry, NodeFacts, Plugin, StateRegistry};
+use bartizan_config::{Invalid, ResourceKind, ResourceRef};
+use bartizan_core::{Clock, Compatibility, Limits, ManualClock, NodeKey, Timestamp};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// A node of a test. Its consumers are `alice`, `bob` and `guest`, its group is `staff`.
+pub(crate) struct Bench {
+    pub(crate) node: NodeFacts,
+    pub(crate) metadata: Option<Value>,
+}
+
+impl Bench {
+    /// A node that follows its own habits.
+    pub(crate) fn new() -> Self {
+        Self::with(Compatibility::None)
+    }
+
+    /// A node that follows the habits of Apache APISIX.
+    pub(crate) fn apisix() -> Self {
+        Self::with(Compatibility::Apisix)
+    }
+
+    fn with(compatibility: Compatibility) -> Self {
+        let node = NodeFacts {
+            compatibility,
+            limits: Limits::default(),
+            clock: Clock::Manual(ManualClock::at(Timestamp::from_secs(1_000_000))),
+            key: NodeKey::new(&[7; 32]),
+            metrics: Arc::default(),
+            registry: StateRegistry::default(),
+            base_dir: PathBuf::from(env!("CARGO_MANIFEST_DIR")),
+        };
+        Self { node, metadata: None }
+    }
+
+    /// Compiles a plugin of the route `r`.
+    pub(crate) fn compile<P: Plugin>(&self, config: &Value) -> Result<P, Invalid> {
+        self.within::<P, _>(|cx| P::compile(read(config)?, cx))
+    }
+
+    /// Compiles a plugin of the route `id`.
+    pub(crate) fn compile_in<P: Plugin>(&self, id: &str, config: &Value) -> Result<P, Invalid> {
+        self.within_route::<P, _>(id, |cx| P::compile(read(config)?, cx))
+    }
+
+    /// Why a configuration does not compile.
+    pub(crate) fn fault<P: Plugin>(&self, config: &Value) -> Invalid {
+        match self.compile::<P>(config) {
+            Ok(_) => panic!("{config} compiles"),
+            Err(fault) => fault,
+        }
+    }
+
+    /// Makes a credential of a consumer's configuration.
+    pub(crate) fn credential<P: Plugin>(&self, config: &Value) -> Result<CredentialEntry, Invalid> {
+        self.within::<P, _>(|cx| P::credential(read(config)?, cx))
+    }
+
+    fn within<P: Plugin, T>(&self, work: impl FnOnce(&mut CompileCx<'_>) -> T) -> T {
+        self.within_route::<P, T>("r", work)
+    }
+
+    fn within_route<P: Plugin, T>(
+        &self,
+        id: &str,
+        work: impl FnOnce(&mut CompileCx<'_>) -> T,
+    ) -> T {
+        let resource = ResourceRef { kind: ResourceKind::Route, id: Arc::from(id) };
+        work(&mut CompileCx {
+            node: &self.node,
+            resource: &resource,
+            plugin: P::NAME,
+            metadata: self.metadata.as_ref(),
+            has_consumer: &|name| ["alice", "bob", "guest"].contains(&name),
+            has_group: &|id| id == "staff",
+        })
+    }
+}
+
+fn read<T: DeserializeOwned>(config: &Value) -> Result<T, Invalid> {
+    T::deserialize(config).map_err(|error| Invalid::new(error.to_string()))
+}

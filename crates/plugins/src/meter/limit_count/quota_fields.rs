@@ -1,0 +1,205 @@
+//! What a client is told of its quota.
+//!
+//! Source: draft-ietf-httpapi-ratelimit-headers (structured fields `RateLimit` and
+//! `RateLimit-Policy`); in compatibility mode the three `X-RateLimit-*` fields.
+
+use bartizan_config::Invalid;
+use bartizan_wire::{Fields, is_field_name};
+use bytes::Bytes;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::window::{Quota, Verdict};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// The settings of `limit-count` for the whole node. They name the fields of compatibility mode.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Metadata {
+    /// The field that holds the limit.
+    #[serde(default = "limit_header")]
+    limit_header: String,
+    /// The field that holds what is left.
+    #[serde(default = "remaining_header")]
+    remaining_header: String,
+    /// The field that holds the seconds until the window ends.
+    #[serde(default = "reset_header")]
+    reset_header: String,
+}
+
+impl Default for Metadata {
+    fn default() -> Self {
+        Self {
+            limit_header: limit_header(),
+            remaining_header: remaining_header(),
+            reset_header: reset_header(),
+        }
+    }
+}
+
+fn limit_header() -> String {
+    "X-RateLimit-Limit".into()
+}
+
+fn remaining_header() -> String {
+    "X-RateLimit-Remaining".into()
+}
+
+fn reset_header() -> String {
+    "X-RateLimit-Reset".into()
+}
+
+/// The fields of one rule, all that can be known of them.
+#[derive(Debug)]
+pub(super) enum QuotaFields {
+    /// `RateLimit` and `RateLimit-Policy`: the policy's name as a quoted string, and its line.
+    Structured { name: Box<str>, policy: Box<str> },
+    /// The names of the three fields, and the limit.
+    Apisix { limit: Bytes, remaining: Bytes, reset: Bytes, count: Bytes },
+}
+
+impl QuotaFields {
+    /// The structured fields of a policy of this name.
+    pub(super) fn structured(name: &str, quota: &Quota) -> Self {
+        let seconds = quota.window / SECOND;
+        let name = format!("\"{name}\"");
+        let policy = format!("{name};q={};w={seconds}", quota.count);
+        Self::Structured { name: name.into(), policy: policy.into() }
+    }
+
+    /// The fields of compatibility mode; those of a rule among several are named by its prefix.
+    pub(super) fn apisix(
+        names: &Metadata,
+        prefix: Option<&str>,
+        quota: &Quota,
+    ) -> Result<Self, Invalid> {
+        let name = |own: &str, last: &str| {
+            let name = prefix.map_or_else(
+                || own.to_ascii_lowercase(),
+                |prefix| format!("x-{prefix}-ratelimit-{last}").to_ascii_lowercase(),
+            );
+            if is_field_name(name.as_bytes()) {
+                Ok(Bytes::from(name))
+            } else {
+                Err(Invalid::new(format!("`{name}` is not the name of a header")))
+            }
+        };
+        Ok(Self::Apisix {
+            limit: name(&names.limit_header, "limit")?,
+            remaining: name(&names.remaining_header, "remaining")?,
+            reset: name(&names.reset_header, "reset")?,
+            count: Bytes::from(quota.count.to_string()),
+        })
+    }
+}
+
+/// Adds what several rules say to an answer. The structured fields are lists, to which another
+/// instance of the plugin may add; the others are replaced, as Apache APISIX does.
+pub(super) fn write<'a>(
+    said: impl Iterator<Item = (&'a QuotaFields, &'a Verdict)>,
+    fields: &mut Fields,
+) {
+    let (mut policies, mut limits) = (Vec::new(), Vec::new());
+    for (shape, verdict) in said {
+        match shape {
+            QuotaFields::Structured { name, policy } => {
+                extend(&mut policies, policy.as_bytes());
+                extend(&mut limits, name.as_bytes());
+                limits.extend_from_slice(b";r=");
+                push_number(&mut limits, verdict.remaining.into());
+                limits.extend_from_slice(b";t=");
+                push_number(&mut limits, whole_seconds(verdict.wait));
+            }
+            QuotaFields::Apisix { limit, remaining, reset, count } => {
+                fields.set(limit.clone(), count.clone());
+                let mut left = Vec::new();
+                push_number(&mut left, verdict.remaining.into());
+                fields.set(remaining.clone(), left);
+                fields.set(reset.clone(), hundredths(verdict.wait));
+            }
+        }
+    }
+    if !limits.is_empty() {
+        fields.append(Bytes::from_static(b"ratelimit-policy"), policies);
+        fields.append(Bytes::from_static(b"ratelimit"), limits);
+    }
+}
+
+/// Whole seconds, rounded up: after that time it is true.
+pub(super) fn whole_seconds(nanos: u64) -> u64 {
+    nanos.div_ceil(SECOND)
+}
+
+fn extend(list: &mut Vec<u8>, item: &[u8]) {
+    if !list.is_empty() {
+        list.extend_from_slice(b", ");
+    }
+    list.extend_from_slice(item);
+}
+
+fn push_number(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Seconds with two decimals, rounded up.
+fn hundredths(nanos: u64) -> Vec<u8> {
+    let all = nanos.div_ceil(SECOND / 100);
+    let mut out = Vec::with_capacity(8);
+    push_number(&mut out, all / 100);
+    out.push(b'.');
+    if all % 100 < 10 {
+        out.push(b'0');
+    }
+    push_number(&mut out, all % 100);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::window::Algorithm;
+    use super::*;
+
+    fn quota(count: u32, seconds: u64) -> Quota {
+        Quota { count, window: seconds * SECOND, algorithm: Algorithm::Sliding }
+    }
+
+    fn verdict(remaining: u32, wait: u64) -> Verdict {
+        Verdict { is_admitted: true, remaining, wait, receipt: 0 }
+    }
+
+    #[test]
+    fn structured_fields_are_lists_and_round_up() {
+        let shapes =
+            ["default", "burst"].map(|name| QuotaFields::structured(name, &quota(100, 60)));
+        let verdicts = [verdict(50, 29 * SECOND + 1), verdict(0, SECOND)];
+        let mut fields = Fields::new();
+        write(shapes.iter().zip(&verdicts), &mut fields);
+        assert_eq!(
+            fields.get_str("ratelimit-policy"),
+            Some(r#""default";q=100;w=60, "burst";q=100;w=60"#)
+        );
+        assert_eq!(fields.get_str("ratelimit"), Some(r#""default";r=50;t=30, "burst";r=0;t=1"#));
+    }
+
+    #[test]
+    fn apisix_fields_have_two_decimals_and_replace_what_is_there() {
+        let shape = QuotaFields::apisix(&Metadata::default(), None, &quota(2, 60)).unwrap();
+        let mut fields = Fields::new();
+        fields.append("x-ratelimit-limit", "upstream");
+        write([(&shape, &verdict(1, 59 * SECOND + 45_000_000))].into_iter(), &mut fields);
+        assert_eq!(fields.all("x-ratelimit-limit").collect::<Vec<_>>(), [b"2"]);
+        assert_eq!(fields.get_str("x-ratelimit-remaining"), Some("1"));
+        assert_eq!(fields.get_str("x-ratelimit-reset"), Some("59.05"));
+    }
+
+    #[test]
+    fn prefixes_and_own_names_must_make_names_of_fields() {
+        let quota = quota(2, 60);
+        let prefixed = QuotaFields::apisix(&Metadata::default(), Some("Day"), &quota).unwrap();
+        let QuotaFields::Apisix { reset, .. } = prefixed else { panic!("another shape") };
+        assert_eq!(&reset[..], b"x-day-ratelimit-reset");
+        let names = Metadata { limit_header: "x limit".into(), ..Metadata::default() };
+        assert!(QuotaFields::apisix(&names, None, &quota).is_err());
+    }
+}

@@ -1,0 +1,3 @@
+//! Spend limits that are keyed by who calls.
+
+pub mod limit_count;

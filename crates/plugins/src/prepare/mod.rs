@@ -1,0 +1,4 @@
+//! Establish facts about the request itself.
+
+pub mod real_ip;
+pub mod request_id;

@@ -1,0 +1,3 @@
+//! Rewrite what the upstream will see.
+
+pub mod proxy_rewrite;

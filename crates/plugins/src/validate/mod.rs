@@ -1,0 +1,3 @@
+//! Check the shape of what was sent.
+
+pub mod request_validation;

@@ -1,0 +1,433 @@
+//! Holds headers and bodies against a JSON Schema.
+//!
+//! ```yaml
+//! request-validation:
+//!   body_schema:
+//!     type: object
+//!     required: [name]
+//!     properties:
+//!       name: {type: string, maxLength: 64}
+//!     additionalProperties: false
+//! ```
+//!
+//! The body is JSON, or a form, which reads as an object of texts. It is parsed once and strictly:
+//! duplicate names, depth, number of items and invalid UTF-8 are refused before the schema is
+//! asked. What is forwarded are the bytes that were received; no default is put in. With a
+//! `body_schema` an empty body is refused. `header_schema` sees an object of lower-case names and
+//! texts; a header that it names must occur once.
+//!
+//! Schemas are of draft 2020-12 unless `$schema` says otherwise (in compatibility mode draft 7).
+//! `$ref` leads only to places in the same schema: nothing is ever fetched. `pattern` is matched in
+//! linear time, so look-around and back-references are refused. `format` is checked.
+//!
+//! The client learns that the request does not match, not where: place and keyword are in the audit
+//! log. Query and path are not looked at.
+
+use bartizan_chain::{BodyNeed, CompileCx, Flow, Nothing, Plugin, Proofs, RequestCx, Traits};
+use bartizan_config::{Invalid, PathStep};
+use bartizan_core::{Denial, PATTERN_SIZE_MAX, Reason, Stage, StageSet};
+use bartizan_wire::Fields;
+use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// Longest place that the audit log shows, in characters; its names are the client's.
+const SHOWN_MAX: usize = 256;
+
+/// The configuration of `request-validation`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The schema of the headers: an object of lower-case names and texts.
+    header_schema: Option<Map<String, Value>>,
+    /// The schema of the body.
+    body_schema: Option<Map<String, Value>>,
+    /// The largest body that is read, in bytes; `limits.inspected_body` if not given.
+    #[schemars(range(min = 1))]
+    max_req_body_size: Option<u64>,
+    /// The status of a refusal.
+    #[serde(default = "bad_request")]
+    #[schemars(range(min = 400, max = 599))]
+    rejected_code: u16,
+    /// What a refused client reads.
+    #[schemars(length(min = 1, max = 256))]
+    rejected_msg: Option<String>,
+}
+
+fn bad_request() -> u16 {
+    400
+}
+
+/// Compiled `request-validation`.
+pub struct RequestValidation {
+    headers: Option<HeaderSchema>,
+    body: Option<Validator>,
+    body_max: usize,
+    rejected_code: u16,
+    rejected_msg: Option<String>,
+}
+
+struct HeaderSchema {
+    validator: Validator,
+    /// The names that the schema binds to.
+    named: Box<[String]>,
+}
+
+impl Plugin for RequestValidation {
+    const NAME: &'static str = "request-validation";
+    const PRIORITY: i32 = 2800;
+    const STAGES: StageSet = StageSet::of(&[Stage::Validate]);
+
+    type Config = Config;
+    type ConsumerConfig = Nothing;
+    type Metadata = Nothing;
+    type Call = ();
+
+    fn compile(config: Config, cx: &mut CompileCx<'_>) -> Result<Self, Invalid> {
+        if config.header_schema.is_none() && config.body_schema.is_none() {
+            return Err(Invalid::new("needs a `header_schema` or a `body_schema`"));
+        }
+        let draft = if cx.compatibility().is_apisix() { Draft::Draft7 } else { Draft::Draft202012 };
+        let headers =
+            config.header_schema.map(|schema| header_schema(schema, draft)).transpose()?;
+        let has_body = config.body_schema.is_some();
+        let body = config
+            .body_schema
+            .map(|schema| validator("body_schema", &Value::Object(schema), draft));
+        let body = body.transpose()?;
+        if config.max_req_body_size.is_some() && !has_body {
+            return Err(Invalid::at(
+                "max_req_body_size",
+                "no body is read without a `body_schema`",
+            ));
+        }
+        let limits = &cx.node.limits;
+        let body_max = config.max_req_body_size.unwrap_or(limits.inspected_body.0);
+        if body_max > limits.body_max.0 {
+            let problem = format!("{body_max} bytes are more than `limits.body_max` allows");
+            return Err(Invalid::at("max_req_body_size", problem)
+                .with_help(format!("at most {}", limits.body_max)));
+        }
+        Ok(Self {
+            headers,
+            body,
+            body_max: usize::try_from(body_max).unwrap_or(usize::MAX),
+            rejected_code: config.rejected_code,
+            rejected_msg: config.rejected_msg,
+        })
+    }
+
+    fn traits(&self) -> Traits {
+        let body = if self.body.is_some() {
+            BodyNeed::Value { max: self.body_max }
+        } else {
+            BodyNeed::None
+        };
+        Traits {
+            body,
+            proves: Proofs { schema: true, ..Proofs::default() },
+            ..Traits::in_stages(&[Stage::Validate])
+        }
+    }
+
+    async fn on_request(
+        &self,
+        _stage: Stage,
+        cx: &mut RequestCx,
+        _call: &mut (),
+    ) -> Result<Flow, Denial> {
+        if let Some(schema) = &self.headers {
+            let headers = schema.read(&cx.fields)?;
+            self.check("headers", &schema.validator, &headers)?;
+        }
+        if let Some(validator) = &self.body {
+            let body = cx.body_value().ok_or_else(|| self.denial("the body is empty".into()))?;
+            self.check("body", validator, body)?;
+        }
+        Ok(Flow::Continue)
+    }
+}
+
+impl RequestValidation {
+    fn check(&self, what: &str, validator: &Validator, value: &Value) -> Result<(), Denial> {
+        validator.validate(value).map_err(|error| {
+            let place = error.instance_path().as_str();
+            let place: String = place.chars().take(SHOWN_MAX).collect();
+            self.denial(format!("{what} at `{place}`: {}", error.kind().keyword()))
+        })
+    }
+
+    fn denial(&self, detail: String) -> Denial {
+        let denial = Denial::new(Reason::SchemaViolation, detail).with_status(self.rejected_code);
+        match &self.rejected_msg {
+            Some(message) => denial.with_message(message),
+            None => denial,
+        }
+    }
+}
+
+impl HeaderSchema {
+    /// The headers as an object. What the schema binds to must have one meaning; the rest is there
+    /// for `additionalProperties`, repeated ones joined as RFC 9110 §5.3 does.
+    fn read(&self, fields: &Fields) -> Result<Value, Denial> {
+        let mut object = Map::new();
+        for field in fields.iter() {
+            let name = String::from_utf8_lossy(field.name).into_owned();
+            let is_named = self.named.contains(&name);
+            let text = match std::str::from_utf8(field.value) {
+                Ok(text) => text.to_owned(),
+                Err(_) if is_named => return Err(ambiguous(&name, "is not UTF-8")),
+                Err(_) => String::from_utf8_lossy(field.value).into_owned(),
+            };
+            match object.get_mut(&name) {
+                Some(_) if is_named => return Err(ambiguous(&name, "is repeated")),
+                Some(Value::String(joined)) => {
+                    joined.push_str(", ");
+                    joined.push_str(&text);
+                }
+                _ => drop(object.insert(name, Value::String(text))),
+            }
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+fn ambiguous(name: &str, fault: &str) -> Denial {
+    Denial::new(Reason::AmbiguousParameter, format!("the header `{name}` {fault}"))
+}
+
+fn header_schema(schema: Map<String, Value>, draft: Draft) -> Result<HeaderSchema, Invalid> {
+    let mut schema = Value::Object(schema);
+    let mut named = Vec::new();
+    fold_names(&mut schema, &mut named);
+    let validator = validator("header_schema", &schema, draft)?;
+    Ok(HeaderSchema { validator, named: named.into() })
+}
+
+/// Writes the names of headers in lower case, as they are compared, wherever the schema applies to
+/// the headers as a whole, and collects them.
+fn fold_names(schema: &mut Value, named: &mut Vec<String>) {
+    let Value::Object(schema) = schema else { return };
+    for (keyword, value) in schema.iter_mut() {
+        match (keyword.as_str(), value) {
+            ("properties" | "dependentSchemas", Value::Object(members)) => {
+                *members = std::mem::take(members)
+                    .into_iter()
+                    .map(|(name, value)| (name.to_ascii_lowercase(), value))
+                    .collect();
+                named.extend(members.keys().cloned());
+                if keyword == "dependentSchemas" {
+                    members.values_mut().for_each(|value| fold_names(value, named));
+                }
+            }
+            ("required", Value::Array(names)) => {
+                for name in names {
+                    if let Value::String(text) = name {
+                        text.make_ascii_lowercase();
+                        named.push(text.clone());
+                    }
+                }
+            }
+            ("allOf" | "anyOf" | "oneOf", Value::Array(schemas)) => {
+                schemas.iter_mut().for_each(|schema| fold_names(schema, named));
+            }
+            ("not" | "if" | "then" | "else", schema) => fold_names(schema, named),
+            ("$defs" | "definitions", Value::Object(schemas)) => {
+                schemas.values_mut().for_each(|schema| fold_names(schema, named));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn validator(key: &str, schema: &Value, draft: Draft) -> Result<Validator, Invalid> {
+    if schema.as_object().is_some_and(Map::is_empty) {
+        return Err(Invalid::at(key, "an empty schema accepts everything"));
+    }
+    let patterns =
+        PatternOptions::regex().size_limit(PATTERN_SIZE_MAX).dfa_size_limit(PATTERN_SIZE_MAX);
+    let options = jsonschema::options()
+        .offline()
+        .with_pattern_options(patterns)
+        .should_validate_formats(true)
+        .should_ignore_unknown_formats(false);
+    let options = if schema.get("$schema").is_some() { options } else { options.with_draft(draft) };
+    options.build(schema).map_err(|error| fault(key, schema, &error))
+}
+
+/// Why a schema does not compile, at the place in it.
+fn fault(key: &str, schema: &Value, error: &ValidationError<'_>) -> Invalid {
+    use jsonschema::error::ValidationErrorKind::Referencing;
+    let mut path = vec![PathStep::Key(key.to_owned())];
+    if let Referencing(cause) = error.kind() {
+        path.extend(foreign_reference(schema).unwrap_or_default());
+        return Invalid { path, problem: cause.to_string(), help: None }
+            .with_help("`$ref` leads only to places in the same schema, such as `#/$defs/name`");
+    }
+    let mut value = Some(schema);
+    for part in error.instance_path().as_str().split('/').skip(1) {
+        let name = part.replace("~1", "/").replace("~0", "~");
+        let index = value.filter(|v| v.is_array()).and_then(|_| name.parse::<usize>().ok());
+        value = value.and_then(|v| index.map_or_else(|| v.get(&name), |index| v.get(index)));
+        path.push(index.map_or(PathStep::Key(name), PathStep::Index));
+    }
+    Invalid { path, problem: error.to_string(), help: None }
+}
+
+/// Where a reference stands that leads out of the schema.
+fn foreign_reference(schema: &Value) -> Option<Vec<PathStep>> {
+    match schema {
+        Value::Object(members) => members.iter().find_map(|(name, value)| {
+            let is_foreign =
+                name == "$ref" && value.as_str().is_some_and(|to| !to.starts_with('#'));
+            let rest = if is_foreign { Some(Vec::new()) } else { foreign_reference(value) };
+            rest.map(|rest| [vec![PathStep::Key(name.clone())], rest].concat())
+        }),
+        Value::Array(items) => items.iter().enumerate().find_map(|(index, value)| {
+            let rest = foreign_reference(value)?;
+            Some([vec![PathStep::Index(index)], rest].concat())
+        }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::fixture::Bench;
+
+    fn plugin(config: &Value) -> RequestValidation {
+        Bench::new().compile(config).unwrap()
+    }
+
+    fn accepts(plugin: &RequestValidation, body: &Value) -> bool {
+        plugin.check("body", plugin.body.as_ref().unwrap(), body).is_ok()
+    }
+
+    fn headers(
+        plugin: &RequestValidation,
+        lines: &[(&'static str, &'static str)],
+    ) -> Result<(), Denial> {
+        let mut fields = Fields::new();
+        lines.iter().for_each(|(name, value)| fields.append(*name, *value));
+        let schema = plugin.headers.as_ref().unwrap();
+        plugin.check("headers", &schema.validator, &schema.read(&fields)?)
+    }
+
+    #[test]
+    fn the_audit_log_learns_the_place_and_the_client_does_not() {
+        let plugin = plugin(&json!({
+            "body_schema": {"properties": {"age": {"type": "integer"}}},
+            "rejected_code": 422, "rejected_msg": "no",
+        }));
+        let body = json!({"age": "secret"});
+        let denial = plugin.check("body", plugin.body.as_ref().unwrap(), &body).unwrap_err();
+        assert_eq!(denial.detail, "body at `/age`: type");
+        assert_eq!((denial.status(), denial.message.as_deref()), (422, Some("no")));
+        assert!(accepts(&plugin, &json!({"age": 7})));
+    }
+
+    #[test]
+    fn patterns_run_in_linear_time_or_are_refused() {
+        let config = |pattern: &str| json!({"body_schema": {"pattern": pattern}});
+        assert!(!accepts(&plugin(&config("^(a+)+$")), &json!(format!("{}!", "a".repeat(50_000)))));
+        for pattern in ["(?=a)b", r"(a)\1", r"(\w{1000}){1000}"] {
+            let fault = Bench::new().fault::<RequestValidation>(&config(pattern));
+            assert_eq!(fault.path.last(), Some(&PathStep::Key("pattern".into())), "{fault}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_fetched() {
+        for to in ["https://example.com/schema.json", "file:///etc/passwd", "other.json"] {
+            let config = json!({"body_schema": {"allOf": [{"$ref": to}]}});
+            let fault = Bench::new().fault::<RequestValidation>(&config);
+            let steps = ["body_schema", "allOf"].map(|key| PathStep::Key(key.into()));
+            assert_eq!(fault.path[..2], steps, "{fault}");
+            assert!(fault.help.unwrap().contains("same schema"));
+        }
+        let config =
+            json!({"body_schema": {"$ref": "#/$defs/n", "$defs": {"n": {"type": "null"}}}});
+        assert!(accepts(&plugin(&config), &json!(null)));
+        assert!(!accepts(&plugin(&config), &json!(1)));
+    }
+
+    #[test]
+    fn the_draft_is_the_newest_unless_somebody_says_otherwise() {
+        // Draft 7 takes a list of `items` for the items in order; 2020-12 refuses it.
+        let old = json!({"items": [{"type": "string"}]});
+        let config = json!({"body_schema": old});
+        assert!(Bench::new().compile::<RequestValidation>(&config).is_err());
+        assert!(Bench::apisix().compile::<RequestValidation>(&config).is_ok());
+        let mut said = old;
+        said["$schema"] = json!("http://json-schema.org/draft-07/schema#");
+        assert!(!accepts(&plugin(&json!({"body_schema": said})), &json!([1])));
+    }
+
+    #[test]
+    fn faults_say_where_and_why() {
+        for (config, at, problem) in [
+            (json!({}), None, "needs a"),
+            (json!({"body_schema": {}}), Some("body_schema"), "accepts everything"),
+            (json!({"body_schema": {"type": "text"}}), Some("body_schema"), "text"),
+            (json!({"body_schema": {"format": "nonsense"}}), Some("body_schema"), "nonsense"),
+            (
+                json!({"body_schema": {"type": "object"}, "max_req_body_size": 1_u64 << 40}),
+                Some("max_req_body_size"),
+                "limits.body_max",
+            ),
+            (
+                json!({"header_schema": {"type": "object"}, "max_req_body_size": 1}),
+                Some("max_req_body_size"),
+                "no body is read",
+            ),
+        ] {
+            let fault = Bench::new().fault::<RequestValidation>(&config);
+            let at = at.map(|key| PathStep::Key(key.into()));
+            assert_eq!(fault.path.first(), at.as_ref(), "{config}: {fault}");
+            assert!(fault.problem.contains(problem), "{config}: {fault}");
+        }
+    }
+
+    #[test]
+    fn headers_are_compared_in_lower_case_and_named_ones_occur_once() {
+        let plugin = plugin(&json!({"header_schema": {
+            "required": ["X-Tenant"],
+            "properties": {"X-Tenant": {"pattern": "^t[0-9]+$"}},
+            "allOf": [{"properties": {"X-Mode": {"enum": ["a"]}}}],
+        }}));
+        assert!(headers(&plugin, &[("x-tenant", "t1"), ("accept", "a"), ("accept", "b")]).is_ok());
+        for (lines, reason) in [
+            (&[("accept", "a")][..], Reason::SchemaViolation),
+            (&[("x-tenant", "x")], Reason::SchemaViolation),
+            (&[("x-tenant", "t1"), ("x-mode", "b")], Reason::SchemaViolation),
+            (&[("x-tenant", "t1"), ("x-tenant", "t1")], Reason::AmbiguousParameter),
+            (&[("x-tenant", "t1"), ("x-mode", "a"), ("x-mode", "a")], Reason::AmbiguousParameter),
+        ] {
+            assert_eq!(headers(&plugin, lines).unwrap_err().reason, reason, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_body_schema_asks_for_the_body() {
+        let traits = plugin(&json!({"header_schema": {"type": "object"}})).traits();
+        assert_eq!(traits.body, BodyNeed::None);
+        let config = json!({"body_schema": {"type": "object"}, "max_req_body_size": 100});
+        assert_eq!(plugin(&config).traits().body, BodyNeed::Value { max: 100 });
+        let traits = plugin(&json!({"body_schema": {"type": "object"}})).traits();
+        assert_eq!(traits.body, BodyNeed::Value { max: 1_048_576 });
+        assert!(traits.proves.schema);
+    }
+
+    proptest! {
+        #[test]
+        fn bounds_agree_with_comparison(number: i64, min: i64, max: i64) {
+            let plugin = plugin(&json!({"body_schema": {"minimum": min, "maximum": max}}));
+            prop_assert_eq!(accepts(&plugin, &json!(number)), (min..=max).contains(&number));
+        }
+    }
+}

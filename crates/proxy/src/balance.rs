@@ -1,0 +1,135 @@
+//! Which node of an upstream serves the next request.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use smallvec::SmallVec;
+
+/// The longest turn; weights whose sum is larger are scaled down to it.
+const TURN_MAX: u64 = 4_096;
+
+/// Smooth weighted round-robin over a fixed list of nodes, grouped by priority.
+///
+/// The order is worked out once: a request takes the next place of the turn, one atomic addition.
+/// All workers share the place, so that the shares hold for the node as a whole.
+#[derive(Debug)]
+pub struct Balancer {
+    /// One turn per priority, highest priority first; each holds indices of nodes.
+    turns: Box<[Box<[u16]>]>,
+    next: AtomicUsize,
+}
+
+impl Balancer {
+    /// A balancer over nodes given as (weight, priority).
+    pub fn new(nodes: &[(u32, i32)]) -> Self {
+        let mut priorities: Vec<i32> =
+            nodes.iter().filter(|(weight, _)| *weight > 0).map(|(_, p)| *p).collect();
+        priorities.sort_unstable_by(|a, b| b.cmp(a));
+        priorities.dedup();
+        let turn = |priority: i32| {
+            let members: Vec<(u16, u32)> = (0_u16..)
+                .zip(nodes)
+                .filter(|(_, (weight, p))| *weight > 0 && *p == priority)
+                .map(|(index, (weight, _))| (index, *weight))
+                .collect();
+            smooth(&members)
+        };
+        Self { turns: priorities.into_iter().map(turn).collect(), next: AtomicUsize::new(0) }
+    }
+
+    /// The order in which a request tries nodes: the first is its turn's, then the others of the
+    /// same priority, then those of the next; at most `tries` in all.
+    pub fn order(&self, tries: usize) -> SmallVec<[u16; 4]> {
+        let mut order: SmallVec<[u16; 4]> = SmallVec::new();
+        let start = self.next.fetch_add(1, Ordering::Relaxed);
+        for turn in &self.turns {
+            let places = turn.iter().cycle().skip(start % turn.len().max(1)).take(turn.len());
+            for &node in places {
+                if order.len() == tries {
+                    return order;
+                }
+                if !order.contains(&node) {
+                    order.push(node);
+                }
+            }
+        }
+        order
+    }
+}
+
+/// One whole turn in which every node comes as often as its weight says, spread evenly: each step
+/// every node gains its weight, and the one with the most is taken and pays the sum.
+fn smooth(members: &[(u16, u32)]) -> Box<[u16]> {
+    let divisor = members.iter().fold(0, |d, (_, weight)| gcd(d, u64::from(*weight))).max(1);
+    let sum: u64 = members.iter().map(|(_, weight)| u64::from(*weight) / divisor).sum();
+    let scaled = |weight: u32| {
+        let weight = u64::from(weight) / divisor;
+        if sum > TURN_MAX { (weight * TURN_MAX / sum).max(1) } else { weight }
+    };
+    let weights: Vec<i64> =
+        members.iter().map(|(_, w)| i64::try_from(scaled(*w)).unwrap_or(1)).collect();
+    let total: i64 = weights.iter().sum();
+    let mut gained = vec![0_i64; weights.len()];
+    let mut turn = Vec::new();
+    for _ in 0..total {
+        gained.iter_mut().zip(&weights).for_each(|(gain, weight)| *gain += weight);
+        // The first of equals: `max_by_key` would take the last.
+        let best = (0..gained.len()).rev().max_by_key(|i| gained.get(*i).copied());
+        let Some(best) = best else { break };
+        if let (Some(gain), Some((node, _))) = (gained.get_mut(best), members.get(best)) {
+            *gain -= total;
+            turn.push(*node);
+        }
+    }
+    turn.into_boxed_slice()
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn firsts(balancer: &Balancer, count: usize) -> Vec<u16> {
+        (0..count).filter_map(|_| balancer.order(1).first().copied()).collect()
+    }
+
+    #[test]
+    fn weights_are_kept_and_spread_evenly() {
+        let balancer = Balancer::new(&[(5, 0), (1, 0), (1, 0)]);
+        assert_eq!(firsts(&balancer, 7), [0, 0, 1, 0, 2, 0, 0]);
+    }
+
+    #[test]
+    fn nodes_without_weight_get_nothing() {
+        let balancer = Balancer::new(&[(0, 0), (1, 0)]);
+        assert_eq!(firsts(&balancer, 3), [1, 1, 1]);
+        assert!(Balancer::new(&[(0, 0)]).order(3).is_empty());
+        assert!(Balancer::new(&[]).order(3).is_empty());
+    }
+
+    #[test]
+    fn retries_go_to_other_nodes_and_then_to_the_next_priority() {
+        let balancer = Balancer::new(&[(1, 0), (1, 5), (1, 5)]);
+        assert_eq!(balancer.order(9).as_slice(), [1, 2, 0]);
+        assert_eq!(balancer.order(9).as_slice(), [2, 1, 0]);
+        assert_eq!(balancer.order(2).as_slice(), [1, 2]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_node_gets_its_share_of_a_turn(weights in prop::collection::vec(1_u32..20, 1..6)) {
+            let balancer = Balancer::new(&weights.iter().map(|w| (*w, 0)).collect::<Vec<_>>());
+            let divisor = weights.iter().fold(0, |d, w| gcd(d, u64::from(*w)));
+            let total = weights.iter().map(|w| u64::from(*w)).sum::<u64>() / divisor;
+            let seen = firsts(&balancer, usize::try_from(total).unwrap());
+            for (node, weight) in (0_u16..).zip(&weights) {
+                let count = seen.iter().filter(|n| **n == node).count() as u64;
+                prop_assert_eq!(count, u64::from(*weight) / divisor);
+            }
+        }
+    }
+}

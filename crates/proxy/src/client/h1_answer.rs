@@ -1,0 +1,282 @@
+//! Writing an answer to an HTTP/1 client.
+
+use std::pin::Pin;
+use std::task::Poll;
+
+use bartizan_core::{Denial, Reason};
+use bartizan_wire::{
+    BodyLength, CHUNK_END, ConnectionUse, OutgoingResponse, Version, chunk_head, encode_response,
+};
+use bytes::Bytes;
+use http::Method;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+use super::h1::H1;
+use crate::decide::{Answer, AnswerBody};
+use crate::exchange::{Downstream, Exchange, end_chunks};
+use crate::piece::{Piece, Scratch};
+use crate::record::Record;
+use crate::timer::Timer;
+
+/// Stop taking from the upstream while this much waits for the client.
+const WAITING_MAX: usize = 128 * 1_024;
+
+/// Chunks up to this size leave with what follows them: a copy is cheaper than a system call.
+const COPIED_MAX: usize = 8 * 1_024;
+
+/// What becomes of a connection after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// The next request may come.
+    Another,
+    /// The client is told to go, and may still be sending.
+    Linger,
+    /// It ends.
+    Close,
+}
+
+/// What of the request decides how the answer is framed.
+pub(super) struct Asked {
+    pub(super) method: Method,
+    pub(super) version: Version,
+    pub(super) may_continue: bool,
+}
+
+/// Writes an answer and says what becomes of the connection.
+pub(super) async fn write<T: AsyncRead + AsyncWrite + Unpin>(
+    h1: &mut H1<T>,
+    answer: Answer,
+    asked: &Asked,
+    record: &mut Record,
+    timer: &mut Timer,
+) -> Next {
+    let is_local = matches!(answer.body, AnswerBody::Local(_));
+    let is_body_done = if is_local { h1.skip_body() } else { h1.is_body_done() };
+    let (length, declared_length, must_end) = framing(&answer, asked);
+    let may_continue =
+        asked.may_continue && is_body_done && !answer.must_close && !must_end;
+    let head = OutgoingResponse {
+        status: answer.head.status,
+        version: asked.version,
+        method: &asked.method,
+        fields: &answer.head.fields,
+        body: length,
+        declared_length,
+        connection: if may_continue { ConnectionUse::KeepAlive } else { ConnectionUse::Close },
+    };
+    h1.out.renew();
+    if is_local {
+        h1.out.bytes().reserve(512);
+    }
+    if let Err(fault) = encode_response(h1.out.bytes(), &head) {
+        // An answer that would not be valid HTTP is not sent; there is nothing to put in its place
+        // that the same fields would not break.
+        record.denial = Some(Denial::new(Reason::Internal, fault.detail));
+        record.status = 500;
+        return Next::Close;
+    }
+    let has_body = length != BodyLength::None && asked.method != Method::HEAD;
+    let sent = match answer.body {
+        AnswerBody::Local(body) => {
+            let body = if has_body { body } else { Bytes::new() };
+            send_local(h1, &body, record, timer).await
+        }
+        AnswerBody::Upstream(exchange, ..) => {
+            let is_chunked = length == BodyLength::Chunked;
+            send_upstream(h1, *exchange, is_chunked, record, timer).await
+        }
+    };
+    match sent {
+        Ok(()) => record.is_complete = true,
+        Err(denial) => {
+            record.denial.get_or_insert(denial);
+            record.is_complete = true;
+            return Next::Close;
+        }
+    }
+    if may_continue {
+        Next::Another
+    } else if is_body_done {
+        Next::Close
+    } else {
+        Next::Linger
+    }
+}
+
+/// How the client will know where the body ends, and whether only the end of the connection can
+/// tell it.
+fn framing(answer: &Answer, asked: &Asked) -> (BodyLength, Option<u64>, bool) {
+    let bodiless = answer.head.status.is_informational()
+        || matches!(answer.head.status.as_u16(), 204 | 304);
+    match &answer.body {
+        AnswerBody::Local(body) => {
+            let length = body.len() as u64;
+            if bodiless {
+                (BodyLength::None, None, false)
+            } else if asked.method == Method::HEAD {
+                (BodyLength::None, Some(length), false)
+            } else {
+                (BodyLength::Fixed(length), None, false)
+            }
+        }
+        AnswerBody::Upstream(_, length, declared) => match (length, asked.version) {
+            (BodyLength::Chunked | BodyLength::UntilClose, Version::Http10) => {
+                (BodyLength::UntilClose, None, true)
+            }
+            (BodyLength::Chunked | BodyLength::UntilClose, _) => (BodyLength::Chunked, None, false),
+            (length, _) => (*length, *declared, false),
+        },
+    }
+}
+
+async fn send_local<T: AsyncRead + AsyncWrite + Unpin>(
+    h1: &mut H1<T>,
+    body: &[u8],
+    record: &mut Record,
+    timer: &mut Timer,
+) -> Result<(), Denial> {
+    h1.out.bytes().extend_from_slice(body);
+    record.bytes_out = body.len() as u64;
+    let due = Instant::now() + record.worker().shared.node.limits.idle.0;
+    let sending = std::future::poll_fn(|cx| {
+        std::task::ready!(h1.out.poll_drain(cx, &mut h1.io))?;
+        Pin::new(&mut h1.io).poll_flush(cx)
+    });
+    match timer.bound(due, sending).await {
+        Some(Ok(())) => Ok(()),
+        Some(Err(error)) => Err(gone(&error)),
+        None => Err(Denial::new(Reason::ClientTimeout, "the client does not read its answer")),
+    }
+}
+
+/// Passes an upstream's body on, and what is left of the request's the other way.
+async fn send_upstream<T: AsyncRead + AsyncWrite + Unpin>(
+    h1: &mut H1<T>,
+    mut exchange: Exchange,
+    is_chunked: bool,
+    record: &mut Record,
+    timer: &mut Timer,
+) -> Result<(), Denial> {
+    let worker = record.worker().clone();
+    let limits = &worker.shared.node.limits;
+    let mut pump = Pump { is_chunked, is_finished: false, sent: 0, upload_failed: false };
+    let mut quiet_since = None;
+    let mut seen = (0, usize::MAX);
+    let outcome = std::future::poll_fn(|cx| {
+        let poll = pump.poll(cx, h1, &mut exchange, &worker.scratch);
+        if poll.is_ready() {
+            return poll;
+        }
+        let now = (pump.sent, h1.out.len());
+        if now != seen || quiet_since.is_none() {
+            seen = now;
+            quiet_since = Some(Instant::now());
+        }
+        let since = quiet_since.unwrap_or_else(Instant::now);
+        let (wait, reason, detail) = if h1.out.is_empty() {
+            (limits.upstream_read.0, Reason::UpstreamTimeout, "the upstream stopped mid-answer")
+        } else {
+            (limits.idle.0, Reason::ClientTimeout, "the client stopped reading")
+        };
+        timer.poll(cx, since + wait).map(|()| Err(Denial::new(reason, detail)))
+    })
+    .await;
+    record.bytes_out = pump.sent;
+    record.bytes_in = h1.body_total();
+    if outcome.is_ok() {
+        exchange.finish(&worker);
+    }
+    outcome
+}
+
+struct Pump {
+    is_chunked: bool,
+    is_finished: bool,
+    sent: u64,
+    upload_failed: bool,
+}
+
+impl Pump {
+    fn poll<T: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+        h1: &mut H1<T>,
+        exchange: &mut Exchange,
+        scratch: &Scratch,
+    ) -> Poll<Result<(), Denial>> {
+        if !exchange.upload.is_done() && !self.upload_failed && !self.is_finished {
+            // An upstream that has answered may stop listening: that ends the upload, not the
+            // answer.
+            let upload = exchange.poll_upload(cx, h1, scratch);
+            self.upload_failed = matches!(upload, Poll::Ready(Err(_)));
+        }
+        loop {
+            let mut is_waiting = false;
+            while !self.is_finished && h1.out.len() < WAITING_MAX {
+                let Poll::Ready(piece) = exchange.poll_piece(cx, scratch) else {
+                    is_waiting = true;
+                    break;
+                };
+                self.pass(cx, h1, piece?, scratch).map_err(|error| gone(&error))?;
+            }
+            std::task::ready!(h1.out.poll_drain(cx, &mut h1.io)).map_err(|error| gone(&error))?;
+            if self.is_finished {
+                return Pin::new(&mut h1.io).poll_flush(cx).map_err(|error| gone(&error));
+            }
+            if is_waiting {
+                return match Pin::new(&mut h1.io).poll_flush(cx) {
+                    Poll::Ready(Err(error)) => Poll::Ready(Err(gone(&error))),
+                    _ => Poll::Pending,
+                };
+            }
+        }
+    }
+
+    fn pass<T: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+        h1: &mut H1<T>,
+        piece: Piece,
+        scratch: &Scratch,
+    ) -> std::io::Result<()> {
+        match piece {
+            Piece::Scratch(range) => {
+                let buffer = scratch.0.borrow();
+                self.put(cx, h1, buffer.get(range).unwrap_or_default())
+            }
+            Piece::Bytes(bytes) => self.put(cx, h1, &bytes),
+            Piece::End(trailers) => {
+                self.is_finished = true;
+                if self.is_chunked {
+                    end_chunks(h1.out.bytes(), &trailers);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn put<T: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+        h1: &mut H1<T>,
+        data: &[u8],
+    ) -> std::io::Result<()> {
+        self.sent = self.sent.saturating_add(data.len() as u64);
+        if self.is_chunked {
+            chunk_head(data.len(), h1.out.bytes());
+            if data.len() <= COPIED_MAX {
+                h1.out.bytes().extend_from_slice(data);
+            } else {
+                h1.out.send(cx, &mut h1.io, data)?;
+            }
+            h1.out.bytes().extend_from_slice(CHUNK_END);
+            return Ok(());
+        }
+        h1.out.send(cx, &mut h1.io, data)
+    }
+}
+
+fn gone(error: &std::io::Error) -> Denial {
+    Denial::new(Reason::ClientGone, format!("writing the answer: {error}"))
+}

@@ -1,0 +1,499 @@
+//! HTTP/2 from clients: hyper speaks the protocol, the request takes the same way as over HTTP/1.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bartizan_audit::{Event, EventKind};
+use bartizan_core::{Denial, Reason};
+use bartizan_wire::{
+    BodyLength, ConnectionUse, Fields, HeadRefusal, MeterLimits, MeteredIo, OutgoingResponse,
+    Version, header_map, request_from_h2, response_to_h2,
+};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+use crate::contain::contain;
+use crate::decide::{Answer, AnswerBody, Connection, decide};
+use crate::exchange::{Downstream, Exchange};
+use crate::piece::{Piece, Scratch};
+use crate::record::Record;
+use crate::timer::Timer;
+use crate::worker::Worker;
+
+/// Window of one stream; a connection's is `limits.h2_window`.
+const STREAM_WINDOW_MAX: u32 = 65_536;
+/// Time for a connection that is told to go to end its streams.
+const GOAWAY_TIME: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Streams run on the worker's own event loop.
+#[derive(Clone)]
+struct OnThisWorker;
+
+impl<F: Future + 'static> Executor<F> for OnThisWorker {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(async move {
+            future.await;
+        });
+    }
+}
+
+/// What the streams of a connection share.
+struct Streams {
+    connection: Rc<Connection>,
+    worker: Rc<Worker>,
+    open: Cell<usize>,
+    served: Cell<u32>,
+    /// When something last moved on any stream.
+    moved: Cell<Instant>,
+}
+
+/// Serves a connection until it ends.
+pub(crate) async fn serve<T>(io: T, connection: Rc<Connection>, worker: Rc<Worker>)
+where
+    T: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let limits = worker.shared.node.limits.clone();
+    let metered = MeteredIo::new(io, MeterLimits::from(&limits));
+    let watch = metered.watch();
+    let streams = Rc::new(Streams {
+        connection,
+        worker,
+        open: Cell::new(0),
+        served: Cell::new(0),
+        moved: Cell::new(Instant::now()),
+    });
+    let service = {
+        let streams = streams.clone();
+        service_fn(move |request| Stream::serve(streams.clone(), request))
+    };
+    let window = u32::try_from(limits.h2_window.0).unwrap_or(u32::MAX);
+    let header_list = u32::try_from(limits.h2_header_list.0).unwrap_or(u32::MAX);
+    let serving = http2::Builder::new(OnThisWorker)
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.h2_streams)
+        .max_header_list_size(header_list)
+        .initial_stream_window_size(window.min(STREAM_WINDOW_MAX))
+        .initial_connection_window_size(window)
+        .max_send_buf_size(STREAM_WINDOW_MAX as usize)
+        .serve_connection(TokioIo::new(metered), service);
+    let ended = streams.watch(pin!(serving)).await;
+    let cause = match (watch.flood(), ended) {
+        (Some(flood), _) => {
+            streams.worker.shared.metrics.limit_hit(flood.limit());
+            Some((Reason::FrameFlood, flood.to_string()))
+        }
+        (None, Err(error)) if is_protocol_error(&error) => {
+            Some((Reason::ProtocolError, error.to_string()))
+        }
+        (None, _) => None,
+    };
+    if let Some((reason, detail)) = cause {
+        streams.tell(reason, detail);
+    }
+}
+
+/// True where the peer broke the protocol, rather than went away.
+fn is_protocol_error(error: &hyper::Error) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<std::io::Error>() {
+            return false;
+        }
+        cause = error.source();
+    }
+    !error.is_canceled() && !error.is_closed()
+}
+
+impl Streams {
+    /// Drives a connection; ends it when it has been idle, or stuck, too long, or has served
+    /// enough, or the node shuts down.
+    async fn watch<C>(&self, mut serving: Pin<&mut C>) -> Result<(), hyper::Error>
+    where
+        C: Future<Output = Result<(), hyper::Error>> + Goaway,
+    {
+        let limits = &self.worker.shared.node.limits;
+        let mut draining = self.worker.shared.draining.clone();
+        let mut leave_by = None;
+        loop {
+            let due = leave_by.unwrap_or_else(|| self.moved.get() + limits.idle.0);
+            tokio::select! {
+                ended = serving.as_mut() => return ended,
+                () = tokio::time::sleep_until(due) => {
+                    if leave_by.is_some() || self.open.get() > 0 && self.is_stuck() {
+                        return Ok(());
+                    }
+                    if self.is_stuck() {
+                        serving.as_mut().goaway();
+                        leave_by = Some(Instant::now() + GOAWAY_TIME);
+                    }
+                }
+                _ = draining.changed(), if leave_by.is_none() => {
+                    serving.as_mut().goaway();
+                    leave_by = Some(Instant::now() + limits.drain.0);
+                }
+            }
+        }
+    }
+
+    fn is_stuck(&self) -> bool {
+        Instant::now() >= self.moved.get() + self.worker.shared.node.limits.idle.0
+    }
+
+    fn tell(&self, reason: Reason, detail: String) {
+        let shared = &self.worker.shared;
+        shared.metrics.denied(reason);
+        let mut event = Event::new(EventKind::Connection, shared.node.clock.now());
+        let peer = &self.connection.peer;
+        event.reason = Some(reason);
+        event.detail = Some(detail.into());
+        event.peer = Some(peer.address);
+        event.client = Some(peer.address.ip().to_canonical());
+        event.sni = peer.tls.as_ref().and_then(|tls| tls.sni.clone());
+        shared.audit.record(event);
+    }
+}
+
+/// A connection that can be told to take no more streams.
+trait Goaway {
+    fn goaway(self: Pin<&mut Self>);
+}
+
+impl<I, S> Goaway for http2::Connection<I, S, OnThisWorker>
+where
+    S: hyper::service::HttpService<Incoming>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    S::ResBody: Body + 'static,
+    <S::ResBody as Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    OnThisWorker: hyper::rt::bounds::Http2ServerConnExec<S::Future, S::ResBody>,
+{
+    fn goaway(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// Counts a stream while it is open.
+struct Stream(Rc<Streams>);
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.0.open.set(self.0.open.get().saturating_sub(1));
+        self.0.moved.set(Instant::now());
+    }
+}
+
+impl Stream {
+    async fn serve(
+        streams: Rc<Streams>,
+        request: Request<Incoming>,
+    ) -> Result<Response<AnswerStream>, Infallible> {
+        streams.open.set(streams.open.get() + 1);
+        streams.served.set(streams.served.get().saturating_add(1));
+        streams.moved.set(Instant::now());
+        let stream = Self(streams);
+        let answer = match contain(stream.exchange(request)).await {
+            Ok(answer) => answer,
+            Err(_) => sorry(),
+        };
+        Ok(answer.map(|body| AnswerStream { body, _stream: stream }))
+    }
+
+    async fn exchange(&self, request: Request<Incoming>) -> Response<StreamBody> {
+        let streams = &self.0;
+        let worker = &streams.worker;
+        let mut record = Record::new(worker, &streams.connection.peer);
+        let mut timer = Timer::new(record.started() + worker.shared.node.limits.request_time.0);
+        let (parts, incoming) = request.into_parts();
+        let exact = incoming.size_hint().exact();
+        let method = parts.method.clone();
+        let head = match request_from_h2(&parts, exact, &worker.shared.head_limits) {
+            Ok(head) => head,
+            Err(refusal) => return refuse(refusal, record, worker),
+        };
+        let mut upload = Upload { incoming, is_done: head.body == BodyLength::None, total: 0 };
+        let answer =
+            decide(&streams.connection, head, &mut upload, &mut record, &mut timer).await;
+        record.bytes_in = upload.total;
+        respond(answer, &method, upload, record, timer)
+    }
+}
+
+fn sorry() -> Response<StreamBody> {
+    let mut answer = Response::new(StreamBody::Local { bytes: Bytes::new(), record: None });
+    *answer.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+    answer
+}
+
+/// Answers a head that could not be accepted.
+fn refuse(refusal: HeadRefusal, mut record: Record, worker: &Worker) -> Response<StreamBody> {
+    record.note_raw(None, refusal.line, Fields::new(), Version::Http2);
+    let denial = Denial::new(refusal.reason, refusal.detail);
+    let (head, body) =
+        crate::answer::refuse(&denial, record.id, worker.shared.node.compatibility);
+    record.status = head.status.as_u16();
+    record.denial = Some(denial);
+    let answer = Answer { head, body: AnswerBody::Local(body), must_close: false };
+    local(answer.head, &Method::GET, answer.body, record)
+}
+
+fn local(
+    head: bartizan_chain::AnswerHead,
+    method: &Method,
+    body: AnswerBody,
+    mut record: Record,
+) -> Response<StreamBody> {
+    let AnswerBody::Local(bytes) = body else { return sorry() };
+    let is_bodiless = matches!(head.status.as_u16(), 204 | 304);
+    let length = bytes.len() as u64;
+    let (body, declared) = match (is_bodiless, *method == Method::HEAD) {
+        (true, _) => (BodyLength::None, None),
+        (false, true) => (BodyLength::None, Some(length)),
+        (false, false) => (BodyLength::Fixed(length), None),
+    };
+    let bytes = if matches!(body, BodyLength::Fixed(_)) { bytes } else { Bytes::new() };
+    record.bytes_out = bytes.len() as u64;
+    encode(&head, method, body, declared, record, |record| StreamBody::Local {
+        bytes,
+        record: Some(Box::new(record)),
+    })
+}
+
+fn respond(
+    answer: Answer,
+    method: &Method,
+    upload: Upload,
+    record: Record,
+    timer: Timer,
+) -> Response<StreamBody> {
+    let Answer { head, body, .. } = answer;
+    match body {
+        AnswerBody::Local(_) => local(head, method, body, record),
+        AnswerBody::Upstream(exchange, length, declared) => {
+            encode(&head, method, length, declared, record, |record| {
+                StreamBody::Upstream(Box::new(Download {
+                    exchange: *exchange,
+                    upload,
+                    record,
+                    timer,
+                    quiet_since: Instant::now(),
+                    is_finished: false,
+                }))
+            })
+        }
+    }
+}
+
+fn encode(
+    head: &bartizan_chain::AnswerHead,
+    method: &Method,
+    body: BodyLength,
+    declared_length: Option<u64>,
+    mut record: Record,
+    stream: impl FnOnce(Record) -> StreamBody,
+) -> Response<StreamBody> {
+    let outgoing = OutgoingResponse {
+        status: head.status,
+        version: Version::Http2,
+        method,
+        fields: &head.fields,
+        body,
+        declared_length,
+        connection: ConnectionUse::KeepAlive,
+    };
+    match response_to_h2(&outgoing) {
+        Ok(response) => response.map(|()| stream(record)),
+        Err(fault) => {
+            record.denial = Some(Denial::new(Reason::Internal, fault.detail));
+            record.status = 500;
+            record.is_complete = true;
+            sorry()
+        }
+    }
+}
+
+/// The body of a request.
+struct Upload {
+    incoming: Incoming,
+    is_done: bool,
+    total: u64,
+}
+
+impl Downstream for Upload {
+    fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        _scratch: &Scratch,
+    ) -> Poll<Result<Piece, Denial>> {
+        loop {
+            if self.is_done {
+                return Poll::Ready(Ok(Piece::End(Fields::new())));
+            }
+            match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+                None => self.is_done = true,
+                Some(Err(error)) => {
+                    let detail = format!("the stream ended: {error}");
+                    return Poll::Ready(Err(Denial::new(Reason::ClientGone, detail)));
+                }
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.total = self.total.saturating_add(data.len() as u64);
+                        if !data.is_empty() {
+                            return Poll::Ready(Ok(Piece::Bytes(data)));
+                        }
+                    }
+                    // Trailers of a request carry nothing that a decision was made on: they are
+                    // not passed on.
+                }
+            }
+        }
+    }
+
+    fn poll_gone(&mut self, _cx: &mut Context<'_>, _scratch: &Scratch) -> Poll<()> {
+        // A reset drops the whole exchange.
+        Poll::Pending
+    }
+
+    fn is_body_done(&self) -> bool {
+        self.is_done || self.incoming.is_end_stream()
+    }
+}
+
+/// The body of an answer, with what must live until it is over.
+struct AnswerStream {
+    body: StreamBody,
+    _stream: Stream,
+}
+
+enum StreamBody {
+    Local { bytes: Bytes, record: Option<Box<Record>> },
+    Upstream(Box<Download>),
+}
+
+/// An upstream's body on its way, and what is left of the request's the other way.
+struct Download {
+    exchange: Exchange,
+    upload: Upload,
+    record: Record,
+    timer: Timer,
+    quiet_since: Instant,
+    is_finished: bool,
+}
+
+type FrameResult = Result<Frame<Bytes>, Broken>;
+
+/// The stream cannot be finished; the client gets a reset.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer was cut off")]
+struct Broken;
+
+impl Download {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<FrameResult>> {
+        let worker = self.record.worker().clone();
+        if self.is_finished {
+            return Poll::Ready(None);
+        }
+        if !self.exchange.upload.is_done() {
+            // An upstream that has answered may stop listening: that ends the upload only.
+            let _ = self.exchange.poll_upload(cx, &mut self.upload, &worker.scratch);
+        }
+        match self.exchange.poll_piece(cx, &worker.scratch) {
+            Poll::Ready(Ok(piece)) => {
+                self.quiet_since = Instant::now();
+                self.pass(piece, &worker)
+            }
+            Poll::Ready(Err(denial)) => self.fail(denial),
+            Poll::Pending => {
+                let due = self.quiet_since + worker.shared.node.limits.upstream_read.0;
+                ready!(self.timer.poll(cx, due));
+                let detail = "the upstream stopped mid-answer";
+                self.fail(Denial::new(Reason::UpstreamTimeout, detail))
+            }
+        }
+    }
+
+    fn pass(&mut self, piece: Piece, worker: &Worker) -> Poll<Option<FrameResult>> {
+        let data = match piece {
+            Piece::Bytes(bytes) => bytes,
+            Piece::Scratch(range) => {
+                let buffer = worker.scratch.0.borrow();
+                Bytes::copy_from_slice(buffer.get(range).unwrap_or_default())
+            }
+            Piece::End(trailers) => return self.end(&trailers, worker),
+        };
+        self.record.bytes_out = self.record.bytes_out.saturating_add(data.len() as u64);
+        Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+
+    fn end(&mut self, trailers: &Fields, worker: &Worker) -> Poll<Option<FrameResult>> {
+        self.is_finished = true;
+        self.record.is_complete = true;
+        self.record.bytes_in = self.upload.total;
+        self.exchange.finish(worker);
+        let trailers = header_map(trailers).unwrap_or_else(|_| HeaderMap::new());
+        if trailers.is_empty() {
+            return Poll::Ready(None);
+        }
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+    }
+
+    fn fail(&mut self, denial: Denial) -> Poll<Option<FrameResult>> {
+        self.is_finished = true;
+        self.record.denial.get_or_insert(denial);
+        self.record.is_complete = true;
+        Poll::Ready(Some(Err(Broken)))
+    }
+}
+
+impl Body for AnswerStream {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let this = self.get_mut();
+        match &mut this.body {
+            StreamBody::Upstream(download) => {
+                let poll = download.poll(cx);
+                if poll.is_ready() {
+                    this._stream.0.moved.set(Instant::now());
+                }
+                poll
+            }
+            StreamBody::Local { bytes, record } => {
+                if let Some(record) = record {
+                    record.is_complete = true;
+                }
+                if bytes.is_empty() {
+                    return Poll::Ready(None);
+                }
+                Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes)))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        // Asked before the first frame: an answer without a body is complete with its head.
+        false
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.body {
+            StreamBody::Local { bytes, .. } => SizeHint::with_exact(bytes.len() as u64),
+            StreamBody::Upstream(_) => SizeHint::default(),
+        }
+    }
+}

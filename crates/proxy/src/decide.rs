@@ -1,0 +1,304 @@
+//! From a head to an answer: the life of a request, the same for HTTP/1 and HTTP/2.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bartizan_chain::{
+    AnswerHead, Arrival, BodySource, Matched, Peer, ReplacementBody, RequestCx, Run, Screening,
+};
+use bartizan_core::{Denial, Reason};
+use bartizan_plugins::AnyPlugin;
+use bartizan_tls::{SessionFacts, check_host};
+use bartizan_wire::{BodyLength, Canonical, RequestHead};
+use bytes::{Bytes, BytesMut};
+use tokio::time::Instant;
+
+use crate::answer;
+use crate::exchange::forward::{RATE_WINDOW, forward};
+use crate::exchange::{Downstream, Exchange};
+use crate::forwarded::client_address;
+use crate::piece::Piece;
+use crate::record::Record;
+use crate::snapshot::{Route, Snapshot};
+use crate::timer::Timer;
+use crate::worker::Worker;
+
+/// What is known of a connection beyond what plugins see.
+pub(crate) struct Connection {
+    pub(crate) peer: Arc<Peer>,
+    /// What the handshake settled; `None` for plaintext.
+    pub(crate) session: Option<SessionFacts>,
+    /// Which listener it came on.
+    pub(crate) listener: usize,
+    /// A plaintext listener beyond loopback only redirects.
+    pub(crate) only_redirects: bool,
+}
+
+/// The body of an answer.
+pub(crate) enum AnswerBody {
+    /// Made here.
+    Local(Bytes),
+    /// From the upstream, as it comes.
+    Upstream(Box<Exchange>, BodyLength, Option<u64>),
+}
+
+/// An answer, ready to be written.
+pub(crate) struct Answer {
+    pub(crate) head: AnswerHead,
+    pub(crate) body: AnswerBody,
+    /// Whether the connection must not be used again.
+    pub(crate) must_close: bool,
+}
+
+/// Serves one request up to the head of its answer.
+pub(crate) async fn decide<D: Downstream>(
+    connection: &Connection,
+    head: RequestHead,
+    downstream: &mut D,
+    record: &mut Record,
+    timer: &mut Timer,
+) -> Answer {
+    let worker = record.worker().clone();
+    let end = record.started() + worker.shared.node.limits.request_time.0;
+    let outcome = serve(connection, head, downstream, record, timer, &worker, end).await;
+    let mut answer = match outcome {
+        Ok(answer) => answer,
+        Err(denial) => refusal(record, denial, &worker),
+    };
+    let reply = record.run.as_mut().map(|run| run.respond(&mut answer.head));
+    if let Some(Err(denial)) = reply {
+        // What was to be sent is withheld; the plugins do not shape their own refusal again.
+        answer = refusal(record, denial, &worker);
+    }
+    if let Some(ReplacementBody(body)) = answer.head.replacement.take() {
+        answer.must_close |= matches!(answer.body, AnswerBody::Upstream(..));
+        answer.body = AnswerBody::Local(body);
+    }
+    record.status = answer.head.status.as_u16();
+    answer
+}
+
+fn refusal(record: &mut Record, denial: Denial, worker: &Worker) -> Answer {
+    let (head, body) = answer::refuse(&denial, record.id, worker.shared.node.compatibility);
+    let must_close = matches!(denial.reason, Reason::ClientTimeout | Reason::BadBody);
+    record.denial = Some(denial);
+    Answer { head, body: AnswerBody::Local(body), must_close }
+}
+
+async fn serve<D: Downstream>(
+    connection: &Connection,
+    head: RequestHead,
+    downstream: &mut D,
+    record: &mut Record,
+    timer: &mut Timer,
+    worker: &Worker,
+    end: Instant,
+) -> Result<Answer, Denial> {
+    let shared = &worker.shared;
+    let snapshot = shared.snapshot.load_full();
+    let length = head.body;
+    let (cx, route) = match arrive(connection, head, record, worker, snapshot.as_deref()) {
+        Ok(arrived) => arrived,
+        Err(denial) => return Err(denial),
+    };
+    let Some(snapshot) = snapshot else {
+        return Err(Denial::new(Reason::NotConfigured, "no valid configuration yet"));
+    };
+    let limits = &shared.node.limits;
+    let chain = route.as_ref().map(|route| &route.chain);
+    let run = record.run.insert(Run::new(cx, &snapshot.global, chain, limits));
+    let mut source = Collector { downstream, timer, worker, end };
+    let Some(route) = route else {
+        run.screen_miss(&mut source).await?;
+        return Err(Denial::new(Reason::NoRoute, "no route matches"));
+    };
+    if let BodyLength::Fixed(declared) = length
+        && declared > run.cx().body_max
+    {
+        let detail = format!("{declared} bytes declared, {} allowed", run.cx().body_max);
+        return Err(Denial::new(Reason::BodyTooLarge, detail));
+    }
+    let screening = run.screen(&mut source, &snapshot.profiles).await?;
+    let Collector { downstream, timer, .. } = source;
+    let mut screened = match screening {
+        Screening::Proceed(screened) => screened,
+        Screening::Answer(local) => {
+            let (head, body) = answer::local(*local);
+            return Ok(Answer { head, body: AnswerBody::Local(body), must_close: false });
+        }
+    };
+    // What cannot be recorded must not happen.
+    let Some(_slot) = shared.audit.reserve() else {
+        return Err(Denial::new(Reason::AuditFull, "the audit queue is full"));
+    };
+    record.was_forwarded = true;
+    let (exchange, head) =
+        forward(worker, &mut screened, &route, downstream, length, timer, end).await?;
+    let body = AnswerBody::Upstream(Box::new(exchange), head.body, head.declared_length);
+    let head = AnswerHead {
+        status: head.status,
+        fields: head.fields,
+        replacement: None,
+        is_local: false,
+    };
+    Ok(Answer { head, body, must_close: false })
+}
+
+/// From a head to a canonical request and its route.
+fn arrive(
+    connection: &Connection,
+    head: RequestHead,
+    record: &mut Record,
+    worker: &Worker,
+    snapshot: Option<&Snapshot>,
+) -> Result<(RequestCx, Option<Arc<Route>>), Denial> {
+    let shared = &worker.shared;
+    let peer = &connection.peer;
+    let canonical = Canonical::from_request(&head, peer.tls.is_some(), shared.path_policy);
+    let canonical = match canonical {
+        Ok(canonical) => canonical,
+        Err(refusal) => {
+            record.note_raw(Some(head.method), head.target, head.fields, head.version);
+            return Err(Denial::new(refusal.reason, refusal.detail));
+        }
+    };
+    if let Err(denial) = admit_host(connection, &canonical, snapshot) {
+        record.note_raw(Some(head.method), head.target, head.fields, head.version);
+        return Err(denial);
+    }
+    let client = client_address(peer.address.ip(), &shared.trusted_proxies, &head.fields);
+    let trusts_forwarded = !shared.trusted_proxies.is_empty()
+        && shared.trusted_proxies.iter().any(|net| net.contains(&peer.address.ip().to_canonical()));
+    let declared_length = match head.body {
+        BodyLength::Fixed(length) => Some(length),
+        _ => None,
+    };
+    let arrival = Arrival {
+        id: record.id,
+        received: record.received(),
+        clock: shared.node.clock.clone(),
+        version: head.version,
+        peer: peer.clone(),
+        client,
+        canonical,
+        fields: head.fields,
+        consumers: snapshot.map(|s| s.consumers.clone()).unwrap_or_default(),
+        declared_length,
+        body_max: shared.node.limits.body.0,
+        trusts_forwarded,
+    };
+    let mut cx = RequestCx::new(arrival, None);
+    let route = match snapshot {
+        Some(snapshot) => route(snapshot, &mut cx)?,
+        None => None,
+    };
+    if let Some(route) = &route {
+        cx.body_max = route.body_max;
+    }
+    Ok((cx, route))
+}
+
+/// Whether the host may be served on this connection.
+fn admit_host(
+    connection: &Connection,
+    canonical: &Canonical,
+    snapshot: Option<&Snapshot>,
+) -> Result<(), Denial> {
+    if connection.only_redirects {
+        let target = format!("https://{}{}", canonical.authority(), canonical.path_and_query());
+        let denial = Denial::new(Reason::PlaintextRefused, "plaintext beyond loopback")
+            .with_status(308)
+            .with_field("location", target);
+        return Err(denial);
+    }
+    let store = snapshot.and_then(|s| s.tls.get(connection.listener)).and_then(Option::as_ref);
+    let Some(store) = store else { return Ok(()) };
+    check_host(store, connection.session.as_ref(), canonical.host(), canonical.path())
+        .map_err(|reason| Denial::new(reason, "the connection was made for another host"))
+}
+
+fn route(snapshot: &Snapshot, cx: &mut RequestCx) -> Result<Option<Arc<Route>>, Denial> {
+    let canonical = cx.canonical();
+    let found = snapshot
+        .router
+        .find(canonical.host(), canonical.authority(), canonical.path(), |route| route.fits(cx))
+        .map_err(|fault| Denial::new(Reason::AmbiguousParameter, format!("route vars: {fault}")))?;
+    let Some(leaf) = found else { return Ok(None) };
+    let matched = Matched {
+        route: leaf.route.facts.clone(),
+        uri: leaf.uri.clone(),
+        host: leaf.host.clone(),
+    };
+    let route = leaf.route.clone();
+    cx.set_matched(matched);
+    Ok(Some(route))
+}
+
+/// Reads a body for the plugins that need it.
+struct Collector<'a, D> {
+    downstream: &'a mut D,
+    timer: &'a mut Timer,
+    worker: &'a Worker,
+    end: Instant,
+}
+
+impl<D: Downstream> BodySource for Collector<'_, D> {
+    fn collect<'a>(
+        &'a mut self,
+        max: usize,
+    ) -> Pin<Box<dyn Future<Output = Result<Bytes, Denial>> + 'a>> {
+        Box::pin(self.read(max))
+    }
+}
+
+impl<D: Downstream> Collector<'_, D> {
+    async fn read(&mut self, max: usize) -> Result<Bytes, Denial> {
+        let limits = &self.worker.shared.node.limits;
+        let least = limits.body_rate.0.saturating_mul(RATE_WINDOW.as_secs());
+        let mut body = BytesMut::new();
+        let mut due = Instant::now() + limits.body_grace.0 + RATE_WINDOW;
+        let mut seen = 0;
+        std::future::poll_fn(|cx| {
+            loop {
+                match self.downstream.poll_body(cx, &self.worker.scratch) {
+                    Poll::Ready(Ok(Piece::End(_))) => return Poll::Ready(Ok(())),
+                    Poll::Ready(Ok(piece)) => {
+                        append(&mut body, piece, self.worker);
+                        if body.len() > max {
+                            let detail = format!("the body grew beyond {max} bytes");
+                            return Poll::Ready(Err(Denial::new(Reason::BodyTooLarge, detail)));
+                        }
+                    }
+                    Poll::Ready(Err(denial)) => return Poll::Ready(Err(denial)),
+                    Poll::Pending => {
+                        if self.timer.poll(cx, due.min(self.end)).is_pending() {
+                            return Poll::Pending;
+                        }
+                        let total = body.len() as u64;
+                        if Instant::now() >= self.end || total.saturating_sub(seen) < least {
+                            let detail = "the body came too slowly";
+                            let denial = Denial::new(Reason::ClientTimeout, detail);
+                            return Poll::Ready(Err(denial));
+                        }
+                        seen = total;
+                        due = Instant::now() + RATE_WINDOW;
+                    }
+                }
+            }
+        })
+        .await?;
+        Ok(body.freeze())
+    }
+}
+
+fn append(body: &mut BytesMut, piece: Piece, worker: &Worker) {
+    match piece {
+        Piece::Scratch(range) => {
+            body.extend_from_slice(worker.scratch.0.borrow().get(range).unwrap_or_default());
+        }
+        Piece::Bytes(bytes) => body.extend_from_slice(&bytes),
+        Piece::End(_) => {}
+    }
+}

@@ -1,0 +1,204 @@
+//! The exchange with an upstream: what is sent, what comes back, piece by piece.
+//!
+//! Everything here is driven by polling from the one task that serves the client, so that neither
+//! a channel nor a second task stands between the two connections.
+
+pub(crate) mod forward;
+mod upload;
+
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bartizan_core::{Denial, Reason};
+use bartizan_wire::{
+    BodyReader, ChunkLimits, ConnectionUse, Fields, HeadLimits, HeadScan, Progress, ResponseHead,
+    parse_response,
+};
+use http::Method;
+
+use crate::piece::{Piece, Scratch};
+use crate::upstream::{KeepAlive, Node, UpstreamConnection};
+use crate::worker::Worker;
+pub(crate) use upload::{Upload, UploadSource, end_chunks};
+
+/// Where a request's body comes from and whether its sender is still there.
+pub(crate) trait Downstream {
+    /// The next part of the request's body, decoded.
+    fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        scratch: &Scratch,
+    ) -> Poll<Result<Piece, Denial>>;
+
+    /// Ready once the client has gone away.
+    fn poll_gone(&mut self, cx: &mut Context<'_>, scratch: &Scratch) -> Poll<()>;
+
+    /// True once the body was read to its end.
+    fn is_body_done(&self) -> bool;
+}
+
+/// Limits of what is read from an upstream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ResponseLimits {
+    pub(crate) head: HeadLimits,
+    pub(crate) chunks: ChunkLimits,
+}
+
+/// A request that was sent to a node, and the answer that comes back.
+pub(crate) struct Exchange {
+    pub(crate) node: Arc<Node>,
+    pub(crate) keep: KeepAlive,
+    /// Taken when the exchange is over.
+    connection: Option<UpstreamConnection>,
+    pub(crate) upload: Upload,
+    body: Option<BodyReader>,
+    reusable: bool,
+    scan: HeadScan,
+    /// Whether any byte of an answer was received.
+    pub(crate) has_answered: bool,
+}
+
+impl Exchange {
+    pub(crate) fn new(
+        node: Arc<Node>,
+        keep: KeepAlive,
+        mut connection: UpstreamConnection,
+        upload: Upload,
+    ) -> Self {
+        connection.served = connection.served.saturating_add(1);
+        Self {
+            node,
+            keep,
+            connection: Some(connection),
+            upload,
+            body: None,
+            reusable: false,
+            scan: HeadScan::default(),
+            has_answered: false,
+        }
+    }
+
+    /// Sends what there is of the request. Ready when all of it was sent.
+    pub(crate) fn poll_upload(
+        &mut self,
+        cx: &mut Context<'_>,
+        downstream: &mut impl Downstream,
+        scratch: &Scratch,
+    ) -> Poll<Result<(), Denial>> {
+        let Some(connection) = &mut self.connection else { return Poll::Ready(Ok(())) };
+        self.upload.poll(cx, connection, downstream, scratch)
+    }
+
+    /// The head of the final answer; informational ones are passed over (RFC 9110 §15.2).
+    pub(crate) fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        method: &Method,
+        limits: &ResponseLimits,
+        scratch: &Scratch,
+    ) -> Poll<Result<ResponseHead, Denial>> {
+        let Some(connection) = &mut self.connection else {
+            return Poll::Ready(Err(Denial::new(Reason::Internal, "no upstream connection")));
+        };
+        loop {
+            let parsed =
+                parse_response(&mut connection.received, &mut self.scan, &limits.head, method)
+                    .map_err(|fault| Denial::new(Reason::UpstreamMalformed, fault.detail))?;
+            if let Progress::Complete(head) = parsed {
+                if head.status.is_informational() {
+                    if head.status.as_u16() == 101 {
+                        let detail = "the upstream switched protocols unasked";
+                        return Poll::Ready(Err(Denial::new(Reason::UpstreamMalformed, detail)));
+                    }
+                    continue;
+                }
+                self.body = Some(BodyReader::new(head.body, limits.chunks));
+                self.reusable = head.connection == ConnectionUse::KeepAlive;
+                return Poll::Ready(Ok(head));
+            }
+            let scratch = &mut *scratch.0.borrow_mut();
+            match ready!(connection.poll_read(cx, scratch)) {
+                Ok(0) => {
+                    let detail = "the upstream closed before its answer was complete";
+                    return Poll::Ready(Err(Denial::new(Reason::UpstreamClosed, detail)));
+                }
+                Ok(count) => {
+                    self.has_answered = true;
+                    connection.received.extend_from_slice(scratch.get(..count).unwrap_or_default());
+                }
+                Err(error) => return Poll::Ready(Err(broken(&error))),
+            }
+        }
+    }
+
+    /// The next part of the answer's body.
+    pub(crate) fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+        scratch: &Scratch,
+    ) -> Poll<Result<Piece, Denial>> {
+        let (Some(connection), Some(body)) = (&mut self.connection, &mut self.body) else {
+            return Poll::Ready(Ok(Piece::End(Fields::new())));
+        };
+        let malformed = |fault: bartizan_wire::ChunkFault| {
+            Denial::new(Reason::UpstreamMalformed, fault.detail)
+        };
+        loop {
+            if body.is_done() {
+                return Poll::Ready(Ok(Piece::End(body.take_trailers())));
+            }
+            if !connection.received.is_empty() {
+                let taken = body.take(&connection.received).map_err(malformed)?;
+                let consumed = connection.received.split_to(taken.consumed).freeze();
+                if !taken.data.is_empty() {
+                    return Poll::Ready(Ok(Piece::Bytes(consumed.slice(taken.data))));
+                }
+                if taken.consumed > 0 || taken.done {
+                    continue;
+                }
+            }
+            let buffer = &mut *scratch.0.borrow_mut();
+            let count = match ready!(connection.poll_read(cx, buffer)) {
+                Ok(count) => count,
+                Err(error) => return Poll::Ready(Err(broken(&error))),
+            };
+            if count == 0 {
+                self.reusable = false;
+                body.end().map_err(|fault| Denial::new(Reason::UpstreamClosed, fault.detail))?;
+                continue;
+            }
+            let read = buffer.get(..count).unwrap_or_default();
+            let taken = body.take(read).map_err(malformed)?;
+            let rest = read.get(taken.consumed..).unwrap_or_default();
+            connection.received.extend_from_slice(rest);
+            if !taken.data.is_empty() {
+                return Poll::Ready(Ok(Piece::Scratch(taken.data)));
+            }
+        }
+    }
+
+    /// True if the upstream is what the upload waits for.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.connection.as_ref().is_some_and(|c| !c.out.is_empty())
+    }
+
+    /// True if more of the body can be had without waiting.
+    pub(crate) fn has_buffered(&self) -> bool {
+        self.connection.as_ref().is_some_and(|c| !c.received.is_empty())
+            || self.body.as_ref().is_some_and(BodyReader::is_done)
+    }
+
+    /// The exchange is over: the connection is kept where nothing is left open on it.
+    pub(crate) fn finish(&mut self, worker: &Worker) {
+        let is_complete = self.body.as_ref().is_some_and(BodyReader::is_done);
+        let Some(connection) = self.connection.take() else { return };
+        if is_complete && self.reusable && self.upload.is_done() {
+            worker.pool.put(&self.node, connection, self.keep);
+        }
+    }
+}
+
+fn broken(error: &io::Error) -> Denial {
+    Denial::new(Reason::UpstreamClosed, format!("reading from the upstream: {error}"))
+}

@@ -1,0 +1,157 @@
+//! Sending a request's body.
+
+use std::task::{Context, Poll, ready};
+
+use bartizan_core::{Denial, Reason};
+use bartizan_wire::{BodyLength, CHUNK_END, Fields, chunk_head};
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
+
+use super::Downstream;
+use crate::piece::{Piece, Scratch};
+use crate::upstream::UpstreamConnection;
+
+/// Stop taking from the client while this much waits for the upstream.
+const WAITING_MAX: usize = 128 * 1_024;
+
+/// Where the body comes from.
+#[derive(Debug)]
+pub(crate) enum UploadSource {
+    /// There is none, or it was sent with the head.
+    Nothing,
+    /// From the client, as it comes.
+    Stream,
+    /// From memory, where screening has read it.
+    Held(Bytes),
+}
+
+/// A request's body on its way.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    source: UploadSource,
+    is_chunked: bool,
+    /// Bytes of data taken so far, and the most that may be.
+    pub(crate) total: u64,
+    max: u64,
+    is_flushed: bool,
+}
+
+impl Upload {
+    pub(crate) fn new(source: UploadSource, length: BodyLength, max: u64) -> Self {
+        let is_chunked = length == BodyLength::Chunked;
+        Self { source, is_chunked, total: 0, max, is_flushed: false }
+    }
+
+    /// True once everything was handed to the connection and left it.
+    pub(crate) fn is_done(&self) -> bool {
+        self.is_flushed
+    }
+
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut UpstreamConnection,
+        downstream: &mut impl Downstream,
+        scratch: &Scratch,
+    ) -> Poll<Result<(), Denial>> {
+        if self.is_flushed {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            match std::mem::replace(&mut self.source, UploadSource::Nothing) {
+                UploadSource::Nothing => break,
+                UploadSource::Held(bytes) => {
+                    self.total = bytes.len() as u64;
+                    send(connection, cx, &bytes)?;
+                }
+                UploadSource::Stream => {
+                    self.source = UploadSource::Stream;
+                    if connection.out.len() > WAITING_MAX {
+                        ready!(drain(connection, cx))?;
+                    }
+                    let Poll::Ready(piece) = downstream.poll_body(cx, scratch) else {
+                        // What came with the head leaves while the rest is waited for.
+                        ready!(drain(connection, cx))?;
+                        return Poll::Pending;
+                    };
+                    self.take(cx, connection, piece?, scratch)?;
+                }
+            }
+        }
+        ready!(drain(connection, cx))?;
+        ready!(std::pin::Pin::new(&mut connection.io).poll_flush(cx)).map_err(|e| broken(&e))?;
+        self.is_flushed = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn take(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut UpstreamConnection,
+        piece: Piece,
+        scratch: &Scratch,
+    ) -> Result<(), Denial> {
+        match piece {
+            Piece::Scratch(range) => {
+                let buffer = scratch.0.borrow();
+                self.put(cx, connection, buffer.get(range).unwrap_or_default())
+            }
+            Piece::Bytes(bytes) => self.put(cx, connection, &bytes),
+            Piece::End(trailers) => {
+                self.source = UploadSource::Nothing;
+                if self.is_chunked {
+                    end_chunks(connection.out.bytes(), &trailers);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn put(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut UpstreamConnection,
+        data: &[u8],
+    ) -> Result<(), Denial> {
+        self.total = self.total.saturating_add(data.len() as u64);
+        if self.total > self.max {
+            let detail = format!("the body grew beyond {} bytes", self.max);
+            return Err(Denial::new(Reason::BodyTooLarge, detail));
+        }
+        if self.is_chunked {
+            chunk_head(data.len(), connection.out.bytes());
+            send(connection, cx, data)?;
+            connection.out.bytes().extend_from_slice(CHUNK_END);
+            return Ok(());
+        }
+        send(connection, cx, data)
+    }
+}
+
+/// The last chunk and what follows it (RFC 9112 §7.1.2).
+pub(crate) fn end_chunks(out: &mut Vec<u8>, trailers: &Fields) {
+    out.extend_from_slice(b"0\r\n");
+    for field in trailers.iter() {
+        out.extend_from_slice(field.name);
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(field.value);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn send(
+    connection: &mut UpstreamConnection,
+    cx: &mut Context<'_>,
+    data: &[u8],
+) -> Result<(), Denial> {
+    connection.out.send(cx, &mut connection.io, data).map_err(|e| broken(&e))
+}
+
+fn drain(connection: &mut UpstreamConnection, cx: &mut Context<'_>) -> Poll<Result<(), Denial>> {
+    connection.out.poll_drain(cx, &mut connection.io).map_err(|e| broken(&e))
+}
+
+fn broken(error: &std::io::Error) -> Denial {
+    Denial::new(Reason::UpstreamClosed, format!("sending to the upstream: {error}"))
+}

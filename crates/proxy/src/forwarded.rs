@@ -1,0 +1,144 @@
+//! What the upstream learns about the client: `X-Forwarded-*` and `X-Real-IP`.
+//!
+//! What a client says of itself is replaced. What a trusted proxy said is kept and continued.
+
+use std::net::IpAddr;
+
+use bartizan_chain::RequestCx;
+use bartizan_wire::Fields;
+use bytes::Bytes;
+use ipnet::IpNet;
+
+/// Fields that tell where a request came from.
+const FIELDS: [&str; 7] = [
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-forwarded-prefix",
+    "x-real-ip",
+];
+
+/// The client's address: the peer's, or where that is a trusted proxy the right-most address of
+/// `X-Forwarded-For` that is none. A list that cannot be read leaves the peer's.
+pub(crate) fn client_address(peer: IpAddr, trusted: &[IpNet], fields: &Fields) -> IpAddr {
+    let peer = peer.to_canonical();
+    let is_trusted = |ip: &IpAddr| trusted.iter().any(|net| net.contains(ip));
+    if trusted.is_empty() || !is_trusted(&peer) {
+        return peer;
+    }
+    let mut client = peer;
+    let lines: Vec<&[u8]> = fields.all("x-forwarded-for").collect();
+    let entries = lines.iter().rev().flat_map(|line| line.rsplit(|b| *b == b','));
+    for entry in entries {
+        let Some(ip) = parse_address(entry) else { return client };
+        client = ip;
+        if !is_trusted(&ip) {
+            break;
+        }
+    }
+    client
+}
+
+fn parse_address(entry: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(entry.trim_ascii()).ok()?;
+    let bare = text.strip_prefix('[').and_then(|t| t.split_once(']')).map_or(text, |(ip, _)| ip);
+    let ip = bare.parse::<IpAddr>().or_else(|_| {
+        text.parse::<std::net::SocketAddr>().map(|socket| socket.ip())
+    });
+    ip.ok().map(|ip| ip.to_canonical())
+}
+
+/// Sets the fields for the upstream.
+pub(crate) fn announce(cx: &mut RequestCx) {
+    let peer = cx.peer.address.ip().to_canonical();
+    let is_relayed = cx.trusts_forwarded;
+    let chain = is_relayed.then(|| join(&cx.fields, "x-forwarded-for")).flatten();
+    let host = is_relayed.then(|| join(&cx.fields, "x-forwarded-host")).flatten();
+    let proto = is_relayed.then(|| join(&cx.fields, "x-forwarded-proto")).flatten();
+    let port = is_relayed.then(|| join(&cx.fields, "x-forwarded-port")).flatten();
+    let is_origin = |name: &[u8]| name.starts_with(b"x-") || name == b"forwarded";
+    if cx.fields.iter().any(|f| is_origin(f.name) && is_known(f.name)) {
+        cx.fields.retain(|field| !is_known(field.name));
+    }
+    let peer_text = peer.to_string();
+    let chain = match chain {
+        Some(mut chain) => {
+            chain.extend_from_slice(b", ");
+            chain.extend_from_slice(peer_text.as_bytes());
+            Bytes::from(chain)
+        }
+        None => Bytes::from(peer_text),
+    };
+    let client = cx.client();
+    let real = if client == peer && !is_relayed {
+        chain.clone()
+    } else {
+        Bytes::from(client.to_string())
+    };
+    let scheme: &'static [u8] = if cx.peer.tls.is_some() { b"https" } else { b"http" };
+    let authority = Bytes::copy_from_slice(cx.canonical().authority().as_bytes());
+    let fields = &mut cx.fields;
+    fields.append(Bytes::from_static(b"x-forwarded-for"), chain);
+    fields.append(Bytes::from_static(b"x-real-ip"), real);
+    fields.append(
+        Bytes::from_static(b"x-forwarded-proto"),
+        proto.map_or(Bytes::from_static(scheme), Bytes::from),
+    );
+    fields.append(Bytes::from_static(b"x-forwarded-host"), host.map_or(authority, Bytes::from));
+    let own_port = cx.peer.local.port();
+    let port = port.map_or_else(|| Bytes::from(own_port.to_string()), Bytes::from);
+    fields.append(Bytes::from_static(b"x-forwarded-port"), port);
+}
+
+fn is_known(name: &[u8]) -> bool {
+    FIELDS.iter().any(|known| name == known.as_bytes())
+}
+
+fn join(fields: &Fields, name: &str) -> Option<Vec<u8>> {
+    let mut joined = Vec::new();
+    for value in fields.all(name) {
+        if !joined.is_empty() {
+            joined.extend_from_slice(b", ");
+        }
+        joined.extend_from_slice(value);
+    }
+    (!joined.is_empty()).then_some(joined)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(peer: &str, header: &[&str]) -> String {
+        let trusted: Vec<IpNet> =
+            ["10.0.0.0/8", "::1/128"].iter().filter_map(|n| n.parse().ok()).collect();
+        let mut fields = Fields::new();
+        for line in header {
+            fields.append("x-forwarded-for", (*line).to_owned());
+        }
+        client_address(peer.parse().unwrap(), &trusted, &fields).to_string()
+    }
+
+    #[test]
+    fn only_a_trusted_peer_is_believed() {
+        assert_eq!(address("192.0.2.1", &["198.51.100.7"]), "192.0.2.1");
+        assert_eq!(address("10.0.0.1", &["198.51.100.7"]), "198.51.100.7");
+        assert_eq!(address("::ffff:10.0.0.1", &["198.51.100.7"]), "198.51.100.7");
+    }
+
+    #[test]
+    fn the_right_most_address_that_is_no_proxy_counts() {
+        assert_eq!(address("10.0.0.1", &["1.1.1.1, 198.51.100.7, 10.2.2.2"]), "198.51.100.7");
+        assert_eq!(address("10.0.0.1", &["1.1.1.1", "198.51.100.7", "10.2.2.2"]), "198.51.100.7");
+        assert_eq!(address("10.0.0.1", &["[2001:db8::1]:443"]), "2001:db8::1");
+        assert_eq!(address("10.0.0.1", &["198.51.100.7:5000"]), "198.51.100.7");
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_read_stops_at_the_last_that_can() {
+        assert_eq!(address("10.0.0.1", &["198.51.100.7, nonsense"]), "10.0.0.1");
+        assert_eq!(address("10.0.0.1", &[]), "10.0.0.1");
+    }
+}

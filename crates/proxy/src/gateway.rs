@@ -1,0 +1,337 @@
+//! The gateway as a whole: settings in, running workers out, configurations applied atomically.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use bartizan_audit::{AccessLog, AuditLog, Redactor};
+use bartizan_chain::{NodeFacts, StateRegistry};
+use bartizan_config::{NodeConfig, Resources};
+use bartizan_core::metrics::{ReloadLabel, SharedMetrics};
+use bartizan_core::{Clock, IdSource, NodeKey};
+use bartizan_net::{ConnectError, Connector, EgressPolicy, Resolver, Target, UpstreamIo};
+use bartizan_wire::{ChunkLimits, HeadLimits, PathPolicy};
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+
+use crate::admission::Admission;
+use crate::exchange::ResponseLimits;
+use crate::listener::{self, ListenerSpec};
+use crate::piece::Scratch;
+use crate::snapshot::{CompileFault, Compiler, Report, Snapshot};
+use crate::upstream::{Dial, Pool};
+use crate::worker::{Shared, Worker};
+
+/// How upstreams are reached.
+#[derive(Clone)]
+pub enum Dialer {
+    /// Over the network; names are resolved on this runtime.
+    Network(tokio::runtime::Handle),
+    /// By whatever this makes for each worker: upstreams inside the process, in tests.
+    Custom(Arc<dyn Fn() -> Box<dyn Dial> + Send + Sync>),
+}
+
+/// What a gateway is made of.
+pub struct GatewaySettings {
+    /// The node file.
+    pub node: NodeConfig,
+    /// Where wall time comes from.
+    pub clock: Clock,
+    /// Where events go.
+    pub audit: AuditLog,
+    /// Where the access log goes.
+    pub access: Option<AccessLog>,
+    /// The node's own metrics, registered already.
+    pub metrics: SharedMetrics,
+    /// Where plugins register theirs.
+    pub registry: Arc<Mutex<Registry>>,
+    /// The key under which credentials are indexed.
+    pub key: NodeKey,
+    /// The folder that relative paths start from.
+    pub base_dir: PathBuf,
+    /// How upstreams are reached.
+    pub dialer: Dialer,
+}
+
+/// A configuration was put into force.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// Counts configurations from one.
+    pub generation: u64,
+    /// What it protects, and what deserves a look.
+    pub report: Report,
+}
+
+/// A listener that cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {cause}")]
+pub struct BindError {
+    /// Where.
+    pub address: SocketAddr,
+    /// What the system said.
+    pub cause: io::Error,
+}
+
+/// A gateway: compiles and applies configurations, and starts workers.
+pub struct Gateway {
+    shared: Arc<Shared>,
+    node: NodeConfig,
+    compiler: Mutex<Compiler>,
+    generation: AtomicU64,
+    access: Option<AccessLog>,
+    dialer: Dialer,
+    draining: watch::Sender<bool>,
+}
+
+impl Gateway {
+    /// A gateway without a configuration; it answers 503 until one is applied.
+    pub fn new(settings: GatewaySettings) -> Result<Arc<Self>, Vec<CompileFault>> {
+        let GatewaySettings { node, clock, audit, access, metrics, registry, key, .. } = settings;
+        let limits = node.limits.clone();
+        let facts = Arc::new(NodeFacts {
+            compatibility: node.compatibility,
+            limits: limits.clone(),
+            clock,
+            key,
+            metrics: registry,
+            registry: StateRegistry::default(),
+            base_dir: settings.base_dir,
+        });
+        let compiler = Compiler::new(facts.clone(), &node)?;
+        let (draining, is_draining) = watch::channel(false);
+        let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let head = HeadLimits::from(&limits);
+        let shared = Shared {
+            node: facts,
+            snapshot: ArcSwapOption::empty(),
+            metrics,
+            audit,
+            redactor: Redactor::default(),
+            ids: IdSource::new(),
+            admission: Admission::new(&limits, descriptors),
+            trusted_proxies: node.trusted_proxies.clone(),
+            path_policy: PathPolicy { merge_slashes: node.merge_slashes },
+            head_limits: head,
+            response_limits: ResponseLimits { head, chunks: ChunkLimits::from(&limits) },
+            draining: is_draining,
+        };
+        Ok(Arc::new(Self {
+            shared: Arc::new(shared),
+            node,
+            compiler: Mutex::new(compiler),
+            generation: AtomicU64::new(0),
+            access,
+            dialer: settings.dialer,
+            draining,
+        }))
+    }
+
+    /// Compiles a configuration and puts it into force for every request that begins after this.
+    /// One that does not compile changes nothing.
+    pub fn apply(&self, resources: &Resources) -> Result<Applied, Vec<CompileFault>> {
+        let metrics = &self.shared.metrics;
+        let compiler = self.compiler.lock().unwrap_or_else(PoisonError::into_inner);
+        let generation = self.generation.load(Ordering::Relaxed) + 1;
+        let previous = self.shared.snapshot.load_full();
+        let compiled = compiler.compile(resources, generation, previous.as_deref());
+        let result = if compiled.is_ok() { "applied" } else { "refused" };
+        metrics.reloads.get_or_create(&ReloadLabel { result }).inc();
+        metrics.reload_refused.set(i64::from(compiled.is_err()));
+        let snapshot = compiled?;
+        let applied = Applied { generation, report: snapshot.report.clone() };
+        self.generation.store(generation, Ordering::Relaxed);
+        self.shared.snapshot.store(Some(Arc::new(snapshot)));
+        drop(previous);
+        self.shared.node.registry.sweep();
+        Ok(applied)
+    }
+
+    /// Compiles a configuration and says what it would do.
+    pub fn check(&self, resources: &Resources) -> Result<Applied, Vec<CompileFault>> {
+        let compiler = self.compiler.lock().unwrap_or_else(PoisonError::into_inner);
+        let generation = self.generation.load(Ordering::Relaxed) + 1;
+        let snapshot: Snapshot = compiler.compile(resources, generation, None)?;
+        Ok(Applied { generation, report: snapshot.report })
+    }
+
+    /// Opens every listener and starts the workers.
+    pub fn start(self: &Arc<Self>) -> Result<Running, BindError> {
+        let workers = self.worker_count();
+        let mut specs = Vec::new();
+        let mut sockets: Vec<Vec<std::net::TcpListener>> = Vec::new();
+        sockets.resize_with(workers, Vec::new);
+        for listener in &self.node.listeners {
+            let mut spec = ListenerSpec {
+                address: listener.address,
+                is_tls: listener.tls.is_some(),
+                danger_plaintext: listener.danger_plaintext,
+            };
+            let fail = |cause| BindError { address: listener.address, cause };
+            listener::is_taken(spec.address).map_err(fail)?;
+            for sockets in &mut sockets {
+                let socket = listener::bind(spec.address).map_err(fail)?;
+                spec.address = socket.local_addr().map_err(fail)?;
+                sockets.push(socket);
+            }
+            specs.push(spec);
+        }
+        let addresses: Vec<SocketAddr> = specs.iter().map(|spec| spec.address).collect();
+        let mut threads = Vec::new();
+        for (number, sockets) in sockets.into_iter().enumerate() {
+            let gateway = self.clone();
+            let specs = specs.clone();
+            let own = self.own_addresses(&addresses);
+            let thread = std::thread::Builder::new()
+                .name(format!("worker-{number}"))
+                .spawn(move || gateway.work(sockets, &specs, own))
+                .map_err(|cause| BindError { address: addresses[0], cause })?;
+            threads.push(thread);
+        }
+        Ok(Running { gateway: self.clone(), addresses, threads })
+    }
+
+    fn worker_count(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        self.node.workers.map_or_else(cores, |n| usize::try_from(n).unwrap_or(1)).max(1)
+    }
+
+    /// Where upstreams may not be: our own listeners.
+    fn own_addresses(&self, listeners: &[SocketAddr]) -> Vec<SocketAddr> {
+        let status = self.node.status.as_ref().map(|status| status.address);
+        listeners.iter().copied().chain(status).collect()
+    }
+
+    /// The worker that serves on the calling thread.
+    pub(crate) fn worker(&self, own: Vec<SocketAddr>) -> Rc<Worker> {
+        let dialer: Box<dyn Dial> = match &self.dialer {
+            Dialer::Network(control) => {
+                let policy = EgressPolicy { own, danger_allow_link_local: false };
+                let resolver = Resolver::system(control.clone());
+                Box::new(Network(Connector::new(Arc::new(resolver), Arc::new(policy))))
+            }
+            Dialer::Custom(make) => make(),
+        };
+        Rc::new(Worker {
+            shared: self.shared.clone(),
+            pool: Pool::default(),
+            scratch: Scratch::default(),
+            dialer,
+            access: self.access.as_ref().map(|log| RefCell::new(log.writer())),
+            busy: Cell::new(0),
+        })
+    }
+
+    fn work(
+        &self,
+        sockets: Vec<std::net::TcpListener>,
+        specs: &[ListenerSpec],
+        own: Vec<SocketAddr>,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(error) => return tracing::error!(%error, "a worker cannot start"),
+        };
+        let tasks = tokio::task::LocalSet::new();
+        tasks.block_on(&runtime, self.serve(sockets, specs, own));
+    }
+
+    /// Accepts until the node shuts down, then lets what runs end.
+    async fn serve(
+        &self,
+        sockets: Vec<std::net::TcpListener>,
+        specs: &[ListenerSpec],
+        own: Vec<SocketAddr>,
+    ) {
+        let worker = self.worker(own);
+        let house = {
+            let worker = worker.clone();
+            tokio::task::spawn_local(async move { worker.keep_house().await })
+        };
+        let accepting: Vec<_> = sockets
+            .into_iter()
+            .zip(specs)
+            .enumerate()
+            .map(|(index, (socket, spec))| {
+                tokio::task::spawn_local(listener::accept(socket, index, *spec, worker.clone()))
+            })
+            .collect();
+        let mut draining = self.shared.draining.clone();
+        // An error means that the gateway itself is gone: the same as draining.
+        let _ = draining.wait_for(|is_draining| *is_draining).await;
+        for task in accepting {
+            task.abort();
+        }
+        let end = tokio::time::Instant::now() + self.shared.node.limits.drain.0;
+        let mut look = tokio::time::interval(Duration::from_millis(20));
+        look.tick().await;
+        loop {
+            // Twice quiet: a request that had arrived when the node began to drain is served.
+            look.tick().await;
+            let was_busy = worker.busy.get() > 0;
+            look.tick().await;
+            if !was_busy && worker.busy.get() == 0 || tokio::time::Instant::now() >= end {
+                break;
+            }
+        }
+        house.abort();
+    }
+
+    /// What all workers share.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+struct Network(Connector);
+
+impl Dial for Network {
+    fn dial<'a>(
+        &'a self,
+        target: &'a Target,
+        timeout: Duration,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<UpstreamIo, ConnectError>> + 'a>> {
+        Box::pin(self.0.connect(target, timeout))
+    }
+}
+
+/// A gateway at work.
+pub struct Running {
+    gateway: Arc<Gateway>,
+    addresses: Vec<SocketAddr>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Where it listens, in the order of the node file, with the ports that were chosen.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Connections open now.
+    pub fn connections(&self) -> usize {
+        self.gateway.shared.admission.open()
+    }
+
+    /// Stops accepting; what runs goes on until `limits.drain` is over.
+    pub fn drain(&self) {
+        self.gateway.draining.send_replace(true);
+    }
+
+    /// Stops accepting and waits until the workers have ended. Blocks the calling thread.
+    pub fn shutdown(self) {
+        self.drain();
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a worker ended by a panic");
+            }
+        }
+    }
+}

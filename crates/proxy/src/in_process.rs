@@ -1,0 +1,48 @@
+//! A gateway without sockets: connections are streams in memory. For tests, and for programs that
+//! have the gateway inside them.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bartizan_chain::Peer;
+use tokio::io::DuplexStream;
+
+use crate::client::h1;
+use crate::decide::Connection;
+use crate::gateway::Gateway;
+use crate::worker::Worker;
+
+/// Bytes that a stream in memory holds in each direction.
+const STREAM_SIZE: usize = 64 * 1_024;
+
+/// A worker of a gateway on the calling thread, inside a `LocalSet`.
+pub struct InProcess {
+    worker: Rc<Worker>,
+}
+
+impl InProcess {
+    /// A worker of `gateway`.
+    pub fn new(gateway: &Gateway) -> Self {
+        Self { worker: gateway.worker(Vec::new()) }
+    }
+
+    /// A plaintext HTTP/1 connection from `address`, as a loopback listener would accept it.
+    pub fn connect(&self, address: SocketAddr) -> DuplexStream {
+        let (client, server) = tokio::io::duplex(STREAM_SIZE);
+        let local = SocketAddr::from(([127, 0, 0, 1], 9080));
+        let peer = Arc::new(Peer { address, local, tls: None });
+        let connection =
+            Connection { peer, session: None, listener: 0, only_redirects: false };
+        let worker = self.worker.clone();
+        tokio::task::spawn_local(h1::serve(server, Rc::new(connection), worker));
+        client
+    }
+
+    /// Hands over the lines of the access log.
+    pub fn flush_access_log(&self) {
+        if let Some(access) = &self.worker.access {
+            access.borrow_mut().flush();
+        }
+    }
+}

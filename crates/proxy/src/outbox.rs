@@ -1,0 +1,135 @@
+//! Bytes on their way out of a connection.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::AsyncWrite;
+
+/// What is kept of an emptied outbox, so that idle connections hold no buffers.
+const KEPT_MAX: usize = 4_096;
+
+/// Bytes that a connection has still to send, after which more may follow directly.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    bytes: Vec<u8>,
+    sent: usize,
+    /// Whether anything of the present answer has left.
+    has_begun: bool,
+}
+
+impl Outbox {
+    /// True if nothing of the present answer has left.
+    pub(crate) fn is_fresh(&self) -> bool {
+        !self.has_begun
+    }
+
+    /// What was sent so far is no part of the next answer.
+    pub(crate) fn renew(&mut self) {
+        self.has_begun = false;
+    }
+
+    /// Where to append.
+    pub(crate) fn bytes(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sent == self.bytes.len()
+    }
+
+    /// Bytes still to send.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+
+    fn pending(&self) -> &[u8] {
+        self.bytes.get(self.sent..).unwrap_or_default()
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.has_begun |= count > 0;
+        self.sent = (self.sent + count).min(self.bytes.len());
+        if self.is_empty() {
+            self.sent = 0;
+            self.bytes.clear();
+            if self.bytes.capacity() > KEPT_MAX {
+                self.bytes = Vec::new();
+            }
+        }
+    }
+
+    /// Sends what waits.
+    pub(crate) fn poll_drain<W: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut W,
+    ) -> Poll<io::Result<()>> {
+        while !self.is_empty() {
+            let count = ready!(Pin::new(&mut *io).poll_write(cx, self.pending()))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.advance(count);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends what waits and then `data`, without copying more of it than the peer will not take
+    /// now. All of `data` is dealt with when this returns, sent or put into the outbox.
+    pub(crate) fn send<W: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut W,
+        data: &[u8],
+    ) -> io::Result<()> {
+        let taken = {
+            let slices = [IoSlice::new(self.pending()), IoSlice::new(data)];
+            let slices = if self.is_empty() { slices.get(1..) } else { slices.get(..) };
+            match Pin::new(&mut *io).poll_write_vectored(cx, slices.unwrap_or_default()) {
+                Poll::Ready(Ok(0)) if !data.is_empty() => {
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
+                Poll::Ready(Ok(count)) => count,
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => 0,
+            }
+        };
+        let waiting = self.len();
+        self.has_begun |= taken > 0;
+        self.advance(taken.min(waiting));
+        let rest = data.get(taken.saturating_sub(waiting)..).unwrap_or_default();
+        self.bytes.extend_from_slice(rest);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn order_is_kept_whatever_the_peer_takes_at_once() {
+        let (mut near, mut far) = tokio::io::duplex(7);
+        let mut outbox = Outbox::default();
+        outbox.bytes().extend_from_slice(b"head ");
+        let sending = async {
+            std::future::poll_fn(|cx| {
+                outbox.send(cx, &mut near, b"and a longer body")?;
+                Poll::Ready(Ok::<_, io::Error>(()))
+            })
+            .await
+            .unwrap();
+            std::future::poll_fn(|cx| outbox.poll_drain(cx, &mut near)).await.unwrap();
+            drop(near);
+        };
+        let mut received = String::new();
+        let receiving = far.read_to_string(&mut received);
+        let (_, read) = tokio::join!(sending, receiving);
+        read.unwrap();
+        assert_eq!(received, "head and a longer body");
+        assert!(outbox.is_empty());
+    }
+}

@@ -1,0 +1,137 @@
+//! Connections to upstreams: how a node is reached, and the connections a worker keeps.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bartizan_net::{ConnectError, Target, UpstreamIo};
+use bytes::BytesMut;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::Instant;
+
+use crate::outbox::Outbox;
+
+/// Opens connections; the network's connector, or a test's.
+pub trait Dial {
+    /// Opens a connection to `target` within `timeout`.
+    fn dial<'a>(
+        &'a self,
+        target: &'a Target,
+        timeout: Duration,
+    ) -> Pin<Box<dyn Future<Output = Result<UpstreamIo, ConnectError>> + 'a>>;
+}
+
+/// A server of an upstream, as requests use it.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// `host:port`, for logs.
+    pub(crate) label: Arc<str>,
+    /// Its name as a Host.
+    pub(crate) host: Arc<str>,
+    pub(crate) target: Target,
+    /// Connections with the same number are interchangeable: same address, same TLS.
+    pub(crate) pool_id: u64,
+}
+
+/// How long and how many idle connections are kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeepAlive {
+    pub(crate) size: usize,
+    pub(crate) idle: Duration,
+    pub(crate) requests: u32,
+}
+
+/// An open connection to a node.
+#[derive(Debug)]
+pub(crate) struct UpstreamConnection {
+    pub(crate) io: UpstreamIo,
+    /// The address at the other end.
+    pub(crate) address: Option<SocketAddr>,
+    /// Received and not yet dealt with.
+    pub(crate) received: BytesMut,
+    pub(crate) out: Outbox,
+    /// Exchanges that it has served.
+    pub(crate) served: u32,
+}
+
+impl UpstreamConnection {
+    pub(crate) fn new(io: UpstreamIo) -> Self {
+        let address = io.peer_addr();
+        Self { io, address, received: BytesMut::new(), out: Outbox::default(), served: 0 }
+    }
+
+    /// True if the upstream has neither closed nor sent anything unasked.
+    fn is_quiet(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut byte = [0_u8; 1];
+        let mut buf = ReadBuf::new(&mut byte);
+        Pin::new(&mut self.io).poll_read(cx, &mut buf).is_pending()
+    }
+
+    /// Reads into `scratch`; zero is the end.
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        scratch: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut buf = ReadBuf::new(scratch);
+        Pin::new(&mut self.io).poll_read(cx, &mut buf).map_ok(|()| buf.filled().len())
+    }
+}
+
+struct Idle {
+    connection: UpstreamConnection,
+    until: Instant,
+}
+
+/// The idle connections of a worker, the youngest used first.
+#[derive(Default)]
+pub(crate) struct Pool {
+    idle: RefCell<HashMap<u64, VecDeque<Idle>, RandomState>>,
+}
+
+impl Pool {
+    /// An idle connection that is still alive.
+    pub(crate) fn take(&self, node: &Node, cx: &mut Context<'_>) -> Option<UpstreamConnection> {
+        let mut idle = self.idle.borrow_mut();
+        let connections = idle.get_mut(&node.pool_id)?;
+        let now = Instant::now();
+        while let Some(mut entry) = connections.pop_back() {
+            if entry.until > now && entry.connection.is_quiet(cx) {
+                return Some(entry.connection);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for later, if there is room.
+    pub(crate) fn put(&self, node: &Node, mut connection: UpstreamConnection, keep: KeepAlive) {
+        let is_clean = connection.received.is_empty() && connection.out.is_empty();
+        if !is_clean || connection.served >= keep.requests || keep.size == 0 {
+            return;
+        }
+        connection.received = BytesMut::new();
+        let mut idle = self.idle.borrow_mut();
+        let connections = idle.entry(node.pool_id).or_default();
+        if connections.len() >= keep.size {
+            connections.pop_front();
+        }
+        connections.push_back(Idle { connection, until: Instant::now() + keep.idle });
+    }
+
+    /// Closes what has been idle too long.
+    pub(crate) fn sweep(&self) {
+        let now = Instant::now();
+        self.idle.borrow_mut().retain(|_, connections| {
+            connections.retain(|entry| entry.until > now);
+            !connections.is_empty()
+        });
+    }
+}

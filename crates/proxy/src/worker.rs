@@ -1,0 +1,83 @@
+//! What a worker has for itself, and what all workers share.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use bartizan_audit::{AccessWriter, AuditLog, Redactor};
+use bartizan_chain::NodeFacts;
+use bartizan_core::metrics::SharedMetrics;
+use bartizan_core::IdSource;
+use bartizan_wire::{HeadLimits, PathPolicy};
+use ipnet::IpNet;
+use tokio::sync::watch;
+
+use crate::admission::Admission;
+use crate::exchange::ResponseLimits;
+use crate::piece::Scratch;
+use crate::snapshot::Snapshot;
+use crate::upstream::{Dial, Pool};
+
+/// What the workers of a node share.
+pub(crate) struct Shared {
+    pub(crate) node: Arc<NodeFacts>,
+    /// The configuration in force; `None` until there was a valid one.
+    pub(crate) snapshot: ArcSwapOption<Snapshot>,
+    pub(crate) metrics: SharedMetrics,
+    pub(crate) audit: AuditLog,
+    pub(crate) redactor: Redactor,
+    pub(crate) ids: IdSource,
+    pub(crate) admission: Admission,
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) path_policy: PathPolicy,
+    pub(crate) head_limits: HeadLimits,
+    pub(crate) response_limits: ResponseLimits,
+    /// True once the node is shutting down.
+    pub(crate) draining: watch::Receiver<bool>,
+}
+
+/// One event loop and what belongs to it alone.
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) pool: Pool,
+    pub(crate) scratch: Scratch,
+    pub(crate) dialer: Box<dyn Dial>,
+    pub(crate) access: Option<RefCell<AccessWriter>>,
+    /// Requests being served on this worker.
+    pub(crate) busy: Cell<usize>,
+}
+
+/// How often a worker does its housekeeping.
+const TICK: Duration = Duration::from_millis(100);
+
+impl Worker {
+    /// Closes idle upstream connections, hands over the access log, and measures pauses: whoever
+    /// comes late was held up by something that ran too long.
+    pub(crate) async fn keep_house(&self) {
+        let mut due = tokio::time::Instant::now() + TICK;
+        let mut ticks = 0_u32;
+        loop {
+            tokio::time::sleep_until(due).await;
+            let now = tokio::time::Instant::now();
+            let late = i64::try_from((now - due).as_micros()).unwrap_or(i64::MAX);
+            let pause = &self.shared.metrics.loop_pause;
+            if late > pause.get() {
+                pause.set(late);
+            }
+            due = now + TICK;
+            if let Some(access) = &self.access {
+                access.borrow_mut().tick(self.shared.node.clock.now());
+            }
+            ticks = ticks.wrapping_add(1);
+            if ticks.is_multiple_of(10) {
+                self.pool.sweep();
+            }
+        }
+    }
+
+    /// True once the node is shutting down.
+    pub(crate) fn is_draining(&self) -> bool {
+        *self.shared.draining.borrow()
+    }
+}

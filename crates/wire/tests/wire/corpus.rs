@@ -1,0 +1,47 @@
+//! Replays the fuzzers' corpora on the stable toolchain.
+
+use std::fs;
+use std::path::Path;
+
+use bartizan_wire::fuzz;
+
+fn replay(target: &str, law: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
+    let mut inputs = 0;
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let input = fs::read(&path).unwrap();
+        law(&input);
+        // Every start of it is an input as well.
+        for end in 0..input.len() {
+            law(&input[..end]);
+        }
+        inputs += 1;
+    }
+    assert!(inputs > 0, "no corpus in {}", folder.display());
+}
+
+#[test]
+fn request_heads_keep_their_laws() {
+    replay("request_head", fuzz::request_head);
+}
+
+#[test]
+fn response_heads_keep_their_laws() {
+    replay("response_head", fuzz::response_head);
+}
+
+#[test]
+fn chunked_bodies_keep_their_laws() {
+    replay("chunked", fuzz::chunked);
+}
+
+#[test]
+fn canonical_targets_keep_their_laws() {
+    replay("canonical", fuzz::canonical);
+}
+
+#[test]
+fn frame_meters_keep_their_laws() {
+    replay("h2_meter", fuzz::h2_meter);
+}

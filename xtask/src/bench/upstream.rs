@@ -1,0 +1,132 @@
+//! The upstream of all cases: as little as answers correctly. Its time is not measured.
+//!
+//! `POST` reads a body of stated length and answers `ok`; a path that ends in `/large` answers
+//! 100 KB, any other 1 KiB.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::{Context, Result, bail};
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Bytes of the ordinary answer.
+pub(crate) const SMALL: usize = 1024;
+/// Bytes of the large answer.
+pub(crate) const LARGE: usize = 100 * 1000;
+/// Bytes of the answer to a `POST`.
+pub(crate) const ACCEPTED: usize = 2;
+/// The most bytes of a head.
+const HEAD_MAX: usize = 64 * 1024;
+
+/// Options of the hidden task.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Where to listen, on 127.0.0.1.
+    #[arg(long)]
+    port: u16,
+}
+
+/// Serves until it is killed.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
+    super::runtime()?.block_on(async {
+        let listener = TcpListener::bind(address).await.context("cannot listen")?;
+        loop {
+            let (stream, _) = listener.accept().await?;
+            // A connection that breaks shows as an error of the load generator.
+            drop(tokio::spawn(serve(stream)));
+        }
+    })
+}
+
+/// The three answers, heads included.
+struct Answers {
+    small: Bytes,
+    large: Bytes,
+    accepted: Bytes,
+}
+
+impl Answers {
+    fn new() -> Self {
+        let of = |length: usize| {
+            let mut answer = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n\
+                 Content-Length: {length}\r\n\r\n"
+            )
+            .into_bytes();
+            answer.resize(answer.len() + length, b'x');
+            Bytes::from(answer)
+        };
+        Self { small: of(SMALL), large: of(LARGE), accepted: of(ACCEPTED) }
+    }
+}
+
+async fn serve(mut stream: TcpStream) -> Result<()> {
+    stream.set_nodelay(true)?;
+    let answers = Answers::new();
+    let mut buffer = BytesMut::with_capacity(128 * 1024);
+    loop {
+        let Some(request) = next_request(&mut stream, &mut buffer).await? else { return Ok(()) };
+        let mut answer = match request {
+            Request::Post => answers.accepted.clone(),
+            Request::Large => answers.large.clone(),
+            Request::Other => answers.small.clone(),
+        };
+        stream.write_all_buf(&mut answer).await?;
+    }
+}
+
+enum Request {
+    Post,
+    Large,
+    Other,
+}
+
+/// Reads one request with its body; `None` at the end of the connection.
+async fn next_request(stream: &mut TcpStream, buffer: &mut BytesMut) -> Result<Option<Request>> {
+    loop {
+        if let Some((request, head, body)) = parse(buffer)? {
+            buffer.advance(head);
+            let mut missing = body;
+            loop {
+                let here = missing.min(buffer.len());
+                buffer.advance(here);
+                missing -= here;
+                if missing == 0 {
+                    return Ok(Some(request));
+                }
+                if stream.read_buf(buffer).await? == 0 {
+                    bail!("the connection ended inside a body");
+                }
+            }
+        }
+        if buffer.len() > HEAD_MAX {
+            bail!("a head that does not end");
+        }
+        if stream.read_buf(buffer).await? == 0 {
+            return Ok(None);
+        }
+    }
+}
+
+/// The request at the start of a buffer, the length of its head and that of its body.
+fn parse(buffer: &[u8]) -> Result<Option<(Request, usize, usize)>> {
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut request = httparse::Request::new(&mut headers);
+    let httparse::Status::Complete(head) = request.parse(buffer)? else { return Ok(None) };
+    let mut body = 0;
+    for header in request.headers.iter() {
+        if header.name.eq_ignore_ascii_case("content-length") {
+            body = std::str::from_utf8(header.value)?.parse()?;
+        } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
+            bail!("bodies must state their length");
+        }
+    }
+    let kind = match (request.method, request.path) {
+        (Some("POST"), _) => Request::Post,
+        (_, Some(path)) if path.ends_with("/large") => Request::Large,
+        _ => Request::Other,
+    };
+    Ok(Some((kind, head, body)))
+}
