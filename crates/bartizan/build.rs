@@ -1,22 +1,29 @@
-//! Tells the binary what it was built from, for `bartizan --version`.
+//! Tells the binary what it was built from, and puts the plugins' module documentation into it:
+//! those are the plugins' reference pages.
 
-use std::path::Path;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, fs, io};
 
-fn main() {
+const PLUGINS: &str = "../plugins/src";
+
+fn main() -> io::Result<()> {
     let commit = commit().unwrap_or_else(|| "unknown".to_owned());
     println!("cargo::rustc-env=BARTIZAN_COMMIT={commit}");
     for variable in ["TARGET", "PROFILE"] {
-        let value = std::env::var(variable).unwrap_or_else(|_| "unknown".to_owned());
+        let value = env::var(variable).unwrap_or_else(|_| "unknown".to_owned());
         println!("cargo::rustc-env=BARTIZAN_{variable}={value}");
     }
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed={PLUGINS}");
     // The log of HEAD changes with each commit and checkout. A path that does not exist would make
     // every build run this again.
     let log = Path::new("../../.git/logs/HEAD");
     if log.exists() {
         println!("cargo::rerun-if-changed={}", log.display());
     }
+    write_pages()
 }
 
 /// The commit that is checked out, in short; `None` outside of a repository.
@@ -25,4 +32,38 @@ fn commit() -> Option<String> {
     let text = String::from_utf8(output.stdout).ok()?;
     let text = text.trim();
     (output.status.success() && !text.is_empty()).then(|| text.to_owned())
+}
+
+/// Writes `(name, documentation)` of every plugin as a Rust expression.
+fn write_pages() -> io::Result<()> {
+    let mut pages = Vec::new();
+    collect(Path::new(PLUGINS), &mut pages)?;
+    pages.sort();
+    let mut code = "&[\n".to_owned();
+    for (name, page) in pages {
+        writeln!(code, "    ({name:?}, {page:?}),").map_err(io::Error::other)?;
+    }
+    code.push(']');
+    let out = env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?;
+    fs::write(PathBuf::from(out).join("plugin_pages.rs"), code)
+}
+
+fn collect(folder: &Path, pages: &mut Vec<(String, String)>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, pages)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            pages.extend(page(&fs::read_to_string(path)?));
+        }
+    }
+    Ok(())
+}
+
+/// The name of the plugin that a file implements, and the documentation of the file.
+fn page(source: &str) -> Option<(String, String)> {
+    let name = source.split_once("const NAME: &'static str = \"")?.1.split_once('"')?.0;
+    let lines = source.lines().map_while(|line| line.strip_prefix("//!"));
+    let page: Vec<&str> = lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+    Some((name.to_owned(), page.join("\n")))
 }

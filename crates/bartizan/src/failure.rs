@@ -3,10 +3,10 @@
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 
-use bartizan_config::{Diagnostic, Sources, render};
+use bartizan_config::{Diagnostic, Sources, one_line, render};
 
-/// How many problems a report may be about.
-const USAGE: u8 = 2;
+/// The exit code of a wrong configuration, environment or command line.
+const MISCONFIGURED: u8 = 2;
 
 /// Why a command ends without success.
 #[derive(Debug)]
@@ -69,10 +69,21 @@ impl Failure {
         };
     }
 
+    /// Each problem on a line of its own, for logs.
+    pub(crate) fn lines(&self) -> String {
+        match self {
+            Self::Misconfigured { sources, problems } => {
+                let lines: Vec<String> = problems.iter().map(|p| one_line(sources, p)).collect();
+                lines.join("\n")
+            }
+            Self::Unmet(what) => what.clone(),
+        }
+    }
+
     /// The exit code.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Misconfigured { .. } => USAGE,
+            Self::Misconfigured { .. } => MISCONFIGURED,
             Self::Unmet(_) => 1,
         }
     }

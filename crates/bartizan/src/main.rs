@@ -2,17 +2,28 @@
 //!
 //! This page is the table of contents; each command is a module.
 
+mod check;
 mod cli;
 mod failure;
 mod files;
+mod init;
+mod load;
+mod logs;
+mod node;
+mod overrides;
+mod quickstart;
+mod reference;
+mod run;
+mod signals;
+mod table;
 mod telemetry;
+mod token;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use cli::{Cli, Command};
-use failure::Failure;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

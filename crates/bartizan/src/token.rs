@@ -10,6 +10,8 @@ use bartizan_config::{Consumer, PluginUse, Resources};
 use bartizan_core::{Clock, Secret, Timestamp};
 use bartizan_plugins::jose::{Algorithm, SecretStrength, SigningKey};
 use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
 use crate::cli::TokenArgs;
@@ -24,6 +26,11 @@ const KEY_FILE_MAX: usize = 64 * 1_024;
 const PLUGIN: &str = "jwt-auth";
 /// Claims that are set by the command itself.
 const OWN_CLAIMS: [&str; 3] = ["iat", "nbf", "exp"];
+/// Base64 as the gateway reads it in a consumer's configuration.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// Mints a token and prints it.
 pub(crate) fn token(args: &TokenArgs) -> Result<(), Failure> {
@@ -175,7 +182,7 @@ impl JwtCredential<'_> {
         };
         let is_base64 = self.0.config.get("base64_secret").and_then(Value::as_bool);
         let secret = if is_base64 == Some(true) {
-            base64::engine::general_purpose::STANDARD
+            BASE64
                 .decode(secret)
                 .map(Secret::new)
                 .map_err(|_| Failure::new(format!("the secret of `{consumer}` is not base64")))?

@@ -259,8 +259,8 @@ mod tests {
     #[test]
     fn repeated_keys_are_found_in_small_and_large_maps() {
         for count in [2_u32, 50] {
-            let mut text: String = (0..count).map(|i| format!("k{i}: {i}\n")).collect();
-            text.push_str("k1: 0\n");
+            let lines: Vec<String> = (0..count).map(|i| format!("k{i}: {i}")).collect();
+            let text = format!("{}\nk1: 0\n", lines.join("\n"));
             let problems = read(SourceId(0), &text, Format::Yaml).unwrap_err();
             assert_eq!(problems.len(), 1);
             assert_eq!(problems[0].problem, "the key `k1` is given twice in this map");

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use bartizan_core::Limits;
 
 use crate::diagnostic::{Diagnostic, Invalid, SourceId};
+use crate::document::Node;
 use crate::node::{NodeConfig, Store, complete, specials};
 use crate::plugin_schemas::PluginSchemas;
 use crate::read::{Reader, Site};
@@ -49,6 +50,8 @@ pub struct Failure {
     pub sources: Sources,
     /// The problems; at least one.
     pub diagnostics: Vec<Diagnostic>,
+    /// Every file that was read or looked for: when one changes, it may be worth another try.
+    pub files: Vec<PathBuf>,
 }
 
 /// Reads a node file and the resources that it names or holds.
@@ -126,7 +129,7 @@ impl<'a> Loader<'a> {
             Ok((node, resources)) => {
                 Ok(Loaded { node, resources, sources, files: resolver.into_files() })
             }
-            Err(diagnostics) => Err(Failure { sources, diagnostics }),
+            Err(diagnostics) => Err(Failure { sources, diagnostics, files: resolver.into_files() }),
         }
     }
 
@@ -144,7 +147,7 @@ impl<'a> Loader<'a> {
         let inline = site.child("resources");
 
         // The resources are read by the node's rules also where the rest has problems.
-        let accepts = root.get("danger_accept_apisix_fail_open").map(|value| value.to_json());
+        let accepts = root.get("danger_accept_apisix_fail_open").map(Node::to_json);
         let accepts_fail_open = accepts == Some(true.into());
         let rules = Rules::new(resolver, accepts_fail_open);
         let mut reader = Reader::new(&rules, self.plugins, sources);
@@ -158,11 +161,12 @@ impl<'a> Loader<'a> {
             node
         });
         let mut resources = Resources::default();
-        if let Some(inline) = inline {
-            resources = reader.resources(&inline);
+        if let Some(inline) = &inline {
+            resources = reader.resources(inline);
         }
         let mut diagnostics = reader.finish();
-        if let Some(Store::File { path }) = node.as_ref().and_then(|node| node.store.as_ref()) {
+        let store = node.as_ref().filter(|_| inline.is_none()).and_then(|node| node.store.as_ref());
+        if let Some(Store::File { path }) = store {
             let limit = node.as_ref().map_or(limit, |node| node.limits.document.0);
             match self.store(path, &Text::File, limit, accepts_fail_open, sources, resolver) {
                 Ok(read) => resources = read,
@@ -195,7 +199,7 @@ impl<'a> Loader<'a> {
             Ok(resources) => {
                 Ok(LoadedResources { resources, sources, files: resolver.into_files() })
             }
-            Err(diagnostics) => Err(Failure { sources, diagnostics }),
+            Err(diagnostics) => Err(Failure { sources, diagnostics, files: resolver.into_files() }),
         }
     }
 

@@ -31,7 +31,7 @@ use ids::Ids;
 pub(crate) use site::Site;
 
 /// Most problems that are collected.
-const PROBLEMS_MAX: usize = 5_000;
+const PROBLEMS_MAX: usize = 1_000;
 
 /// The schema of a kind of resource and its special fields.
 struct Kind {
@@ -50,8 +50,8 @@ pub(crate) struct Reader<'a> {
     ids: Ids,
     /// The plugins that the document enables, if it lists them.
     enabled: Option<HashSet<String>>,
-    /// Credentials that come before their consumer, with its name.
-    waiting: Vec<(String, Credential)>,
+    /// Credentials that stand beside the consumers, by the consumer's name.
+    credentials: HashMap<String, Vec<Credential>>,
 }
 
 impl<'a> Reader<'a> {
@@ -74,7 +74,7 @@ impl<'a> Reader<'a> {
             meta: Arc::new(meta),
             ids: Ids::default(),
             enabled: None,
-            waiting: Vec::new(),
+            credentials: HashMap::new(),
         }
     }
 
@@ -192,6 +192,10 @@ impl<'a> Reader<'a> {
         for member in site.node.members() {
             self.collection(&site.member(member), &member.key, &mut resources);
         }
+        for consumer in &mut resources.consumers {
+            let beside = self.credentials.remove(&*consumer.username);
+            consumer.credentials.extend(beside.into_iter().flatten());
+        }
         resources
     }
 
@@ -203,6 +207,7 @@ impl<'a> Reader<'a> {
             if !site.node.items().is_empty() || !matches!(site.node.content, Content::List(_)) {
                 let problem = format!("{} is not supported yet: {why}", quoted(key));
                 self.invalid(site, &Invalid::new(problem));
+                conceal_all(self, site.node);
             }
             return;
         }
@@ -212,6 +217,7 @@ impl<'a> Reader<'a> {
             invalid.help = did_you_mean(key, names())
                 .or_else(|| Some(format!("known here: {}", choices(names()))));
             self.invalid(site, &invalid);
+            conceal_all(self, site.node);
             return;
         };
         for (index, item) in self.items(site).into_iter().enumerate() {
@@ -246,7 +252,7 @@ impl<'a> Reader<'a> {
             ResourceKind::Service => resources.services.extend(self.service(site, id)),
             ResourceKind::Upstream => resources.upstreams.extend(self.shared_upstream(site, &id)),
             ResourceKind::Consumer | ResourceKind::Credential => {
-                self.consumer_or_credential(site, resources);
+                resources.consumers.extend(self.consumer_or_credential(site));
             }
             ResourceKind::ConsumerGroup => {
                 resources.consumer_groups.extend(self.consumer_group(site, id));

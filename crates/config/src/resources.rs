@@ -385,6 +385,7 @@ pub struct SslClient {
 
 /// A certificate.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_field_names, reason = "`type` is a keyword")]
 pub struct Ssl {
     /// Its id.
     pub id: Arc<str>,

@@ -118,11 +118,11 @@ impl Findings {
         let mut told = std::collections::HashSet::new();
         std::mem::take(&mut self.problems)
             .into_iter()
-            .filter(|problem| told.insert((problem.place, problem.problem.clone())))
+            .filter(|problem| told.insert((problem.place, problem.text.clone())))
             .map(|problem| Diagnostic {
                 place: Some(problem.place),
                 path: problem.path.into(),
-                problem: problem.problem,
+                problem: problem.text,
                 help: problem.help,
             })
             .collect()
@@ -147,7 +147,7 @@ impl Findings {
 struct Problem {
     place: Place,
     path: String,
-    problem: String,
+    text: String,
     help: Option<String>,
     fault: Fault,
     /// How deep below the checked value.

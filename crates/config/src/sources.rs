@@ -1,5 +1,6 @@
 //! The documents of a configuration, kept so that problems can be shown in them.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -14,7 +15,6 @@ pub struct Sources {
     documents: Vec<Document>,
 }
 
-#[derive(Debug)]
 struct Document {
     name: Arc<str>,
     folder: PathBuf,
@@ -22,8 +22,17 @@ struct Document {
     text: String,
     /// Secrets, which reports do not show.
     concealed: Vec<Place>,
+    /// Where lines start, once a position is asked for.
+    line_starts: OnceLock<Vec<usize>>,
     /// The tree, read again when a place is sought.
     root: OnceLock<Option<Node>>,
+}
+
+/// Documents hold secrets: only the name is shown.
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Document").field(&self.name).finish()
+    }
 }
 
 /// A line and a column, both from 1; columns count characters.
@@ -50,6 +59,7 @@ impl Sources {
             format: Format::of(name),
             text,
             concealed: Vec::new(),
+            line_starts: OnceLock::new(),
             root: OnceLock::new(),
         });
         id
@@ -103,11 +113,12 @@ impl Sources {
     /// The line and column of a place.
     pub fn position(&self, place: Place) -> Position {
         let head = self.head(place);
-        let line_start = line_start(head);
-        Position {
-            line: lines_before(head) + 1,
-            column: head.get(line_start..).unwrap_or_default().chars().count() + 1,
-        }
+        let starts = self.document(place.source).map(|document| {
+            document.line_starts.get_or_init(|| line_starts(&document.text)).as_slice()
+        });
+        let line = starts.unwrap_or_default().partition_point(|start| *start <= head.len()).max(1);
+        let start = starts.and_then(|starts| starts.get(line - 1)).copied().unwrap_or_default();
+        Position { line, column: head.get(start..).unwrap_or_default().chars().count() + 1 }
     }
 
     /// `file:line:column`.
@@ -227,15 +238,16 @@ pub(crate) fn line_start(head: &str) -> usize {
     head.rfind(['\n', '\r']).map_or(0, |i| i + 1)
 }
 
-/// How many lines end in a text; LF, CRLF and CR end one.
-fn lines_before(head: &str) -> usize {
-    let bytes = head.as_bytes();
-    let is_end = |(i, byte): (usize, &u8)| match byte {
+/// Where the lines of a text start; LF, CRLF and CR end one.
+pub(crate) fn line_starts(text: &str) -> Vec<usize> {
+    let bytes = text.as_bytes();
+    let is_end = |(i, byte): &(usize, &u8)| match byte {
         b'\n' => true,
         b'\r' => bytes.get(i + 1) != Some(&b'\n'),
         _ => false,
     };
-    bytes.iter().enumerate().filter(|&pair| is_end(pair)).count()
+    let ends = bytes.iter().enumerate().filter(is_end);
+    std::iter::once(0).chain(ends.map(|(i, _)| i + 1)).collect()
 }
 
 #[cfg(test)]
@@ -246,6 +258,12 @@ mod tests {
         let mut sources = Sources::new();
         let id = sources.add("r.yaml", Path::new(""), text.to_owned());
         (sources, id)
+    }
+
+    #[test]
+    fn debug_shows_no_text() {
+        let (sources, _) = sources("key: hunter2");
+        assert!(!format!("{sources:?}").contains("hunter2"));
     }
 
     #[test]

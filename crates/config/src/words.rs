@@ -6,6 +6,9 @@ const QUOTE_MAX: usize = 60;
 /// Most choices that a message lists.
 const CHOICES_MAX: usize = 12;
 
+/// Most candidates that are looked at.
+const CANDIDATES_MAX: usize = 2_000;
+
 /// Longest name for which a near one is sought, in bytes: the search costs its square.
 const NEAREST_MAX: usize = 64;
 
@@ -56,11 +59,12 @@ pub(crate) fn nearest<'a>(
     let distance_max = 1 + wanted.chars().count() / 4;
     candidates
         .into_iter()
+        .take(CANDIDATES_MAX)
         .map(|candidate| (strsim::damerau_levenshtein(&wanted, &folded(candidate)), candidate))
         .filter(|(distance, candidate)| {
             *distance <= distance_max.min(3) && *distance < candidate.chars().count()
         })
-        .min_by_key(|(distance, _)| *distance)
+        .min()
         .map(|(_, candidate)| candidate)
 }
 

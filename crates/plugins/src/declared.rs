@@ -1,25 +1,43 @@
 //! Reasons that an operator declares for opening something.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 /// Longest reason, in characters.
 const REASON_MAX: usize = 256;
 
 /// Why something is open on purpose, in the words of whoever decided it. Never blank.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
-#[schemars(inline)]
-pub(crate) struct Declared(
-    #[schemars(length(min = 1, max = 256), regex(pattern = r"\S"))] Arc<str>,
-);
+pub(crate) struct Declared(Arc<str>);
 
 impl Declared {
     /// The words.
     pub(crate) fn text(&self) -> &Arc<str> {
         &self.0
+    }
+}
+
+impl JsonSchema for Declared {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Declared".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "minLength": 1,
+            "maxLength": REASON_MAX,
+            "pattern": r"\S",
+            "x-expects": "a reason in words",
+        })
     }
 }
 

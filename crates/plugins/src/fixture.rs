@@ -3,9 +3,17 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bartizan_chain::{CompileCx, CredentialEntry, NodeFacts, Plugin, StateRegistry};
+use bartizan_chain::{
+    Arrival, CompileCx, CredentialEntry, Matched, NodeFacts, Peer, Plugin, RequestCx, StateRegistry,
+};
 use bartizan_config::{Invalid, ResourceKind, ResourceRef};
-use bartizan_core::{Clock, Compatibility, Limits, ManualClock, NodeKey, Timestamp};
+use bartizan_core::{
+    Clock, Compatibility, Limits, ManualClock, NodeKey, RequestId, Timestamp,
+};
+use bartizan_wire::{
+    BodyLength, Canonical, ConnectionUse, Fields, PathPolicy, RequestHead, Version,
+};
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -85,4 +93,65 @@ impl Bench {
 
 fn read<T: DeserializeOwned>(config: &Value) -> Result<T, Invalid> {
     T::deserialize(config).map_err(|error| Invalid::new(error.to_string()))
+}
+
+/// A request for `target` at `example.com`, from 192.0.2.1.
+pub(crate) fn request(target: &str, lines: &[(&'static str, &'static str)]) -> RequestCx {
+    request_of(target, lines, None)
+}
+
+/// The same, of a route.
+pub(crate) fn request_of(
+    target: &str,
+    lines: &[(&'static str, &'static str)],
+    matched: Option<Matched>,
+) -> RequestCx {
+    RequestCx::new(arrival(target, lines), matched)
+}
+
+/// What a request for `target` begins with.
+pub(crate) fn arrival(target: &str, lines: &[(&'static str, &'static str)]) -> Arrival {
+    let mut fields = Fields::new();
+    fields.append("host", "example.com");
+    for (name, value) in lines {
+        fields.append(*name, *value);
+    }
+    let head = RequestHead {
+        method: http::Method::GET,
+        target: Bytes::copy_from_slice(target.as_bytes()),
+        authority: None,
+        scheme: None,
+        version: Version::Http11,
+        fields,
+        body: BodyLength::None,
+        connection: ConnectionUse::KeepAlive,
+        expects_continue: false,
+        wants_websocket: false,
+    };
+    let canonical = Canonical::from_request(&head, false, PathPolicy::default()).unwrap();
+    let now = Timestamp::from_secs(1_000_000);
+    let peer = Peer {
+        address: ([192, 0, 2, 1], 40_000).into(),
+        local: ([192, 0, 2, 2], 80).into(),
+        tls: None,
+    };
+    Arrival {
+        id: RequestId::from_bytes([1; 16]),
+        received: now,
+        clock: Clock::Manual(ManualClock::at(now)),
+        version: head.version,
+        client: peer.address.ip(),
+        peer: Arc::new(peer),
+        canonical,
+        fields: head.fields,
+        consumers: Arc::default(),
+        declared_length: None,
+        body_max: 1_048_576,
+        trusts_forwarded: false,
+    }
+}
+
+/// Every byte of a text, percent-encoded.
+pub(crate) fn percent_encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |out, byte| format!("{out}%{byte:02X}"))
 }

@@ -7,15 +7,23 @@ pub mod admit;
 pub mod authenticate;
 pub mod authorize;
 mod catalogue;
+#[cfg(test)]
+mod chain_tests;
 mod declared;
 mod entry;
+mod field_change;
 #[cfg(test)]
 mod fixture;
 pub mod jose;
 pub mod meter;
 mod networks;
 mod node_state;
+pub mod observe;
 pub mod prepare;
+pub mod reply;
+mod rewrite_text;
+mod schemas;
+pub mod transform;
 pub mod validate;
 
 use bartizan_chain::{
@@ -26,6 +34,7 @@ use bartizan_core::{Denial, Stage};
 use catalogue::{catalogue, memory};
 pub use entry::Entry;
 use entry::entry;
+pub use schemas::Catalogue;
 
 catalogue! {
     RealIp => prepare::real_ip::RealIp,
@@ -40,6 +49,9 @@ catalogue! {
     LimitCount => meter::limit_count::LimitCount,
     ObjectGuard => authorize::object_guard::ObjectGuard,
     RequestValidation => validate::request_validation::RequestValidation,
+    ProxyRewrite => transform::proxy_rewrite::ProxyRewrite,
+    ResponseRewrite => reply::response_rewrite::ResponseRewrite,
+    Prometheus => observe::prometheus::Prometheus,
 }
 
 /// The row of a plugin by its name.

@@ -92,8 +92,8 @@ impl RewriteText {
         let outgoing = cx.outgoing();
         let value = |var: &Var| match (escape, var) {
             (Escape::Uri, Var::Uri) => Ok(Some(outgoing.path().to_owned())),
-            (Escape::Uri, Var::Args) => Ok(outgoing.query().map(str::to_owned)),
-            (Escape::Uri, Var::RequestUri) => Ok(Some(outgoing.path_and_query().to_owned())),
+            (_, Var::Args) => Ok(outgoing.query().map(str::to_owned)),
+            (_, Var::RequestUri) => Ok(Some(outgoing.path_and_query().to_owned())),
             _ => Ok(var.value(cx)?.map(Into::into)),
         };
         self.render_with(&value, captures, escape, out)

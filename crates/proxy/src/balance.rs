@@ -12,7 +12,7 @@ const TURN_MAX: u64 = 4_096;
 /// The order is worked out once: a request takes the next place of the turn, one atomic addition.
 /// All workers share the place, so that the shares hold for the node as a whole.
 #[derive(Debug)]
-pub struct Balancer {
+pub(crate) struct Balancer {
     /// One turn per priority, highest priority first; each holds indices of nodes.
     turns: Box<[Box<[u16]>]>,
     next: AtomicUsize,
@@ -20,7 +20,7 @@ pub struct Balancer {
 
 impl Balancer {
     /// A balancer over nodes given as (weight, priority).
-    pub fn new(nodes: &[(u32, i32)]) -> Self {
+    pub(crate) fn new(nodes: &[(u32, i32)]) -> Self {
         let mut priorities: Vec<i32> =
             nodes.iter().filter(|(weight, _)| *weight > 0).map(|(_, p)| *p).collect();
         priorities.sort_unstable_by(|a, b| b.cmp(a));
@@ -38,7 +38,7 @@ impl Balancer {
 
     /// The order in which a request tries nodes: the first is its turn's, then the others of the
     /// same priority, then those of the next; at most `tries` in all.
-    pub fn order(&self, tries: usize) -> SmallVec<[u16; 4]> {
+    pub(crate) fn order(&self, tries: usize) -> SmallVec<[u16; 4]> {
         let mut order: SmallVec<[u16; 4]> = SmallVec::new();
         let start = self.next.fetch_add(1, Ordering::Relaxed);
         for turn in &self.turns {

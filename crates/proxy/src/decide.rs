@@ -9,7 +9,6 @@ use bartizan_chain::{
     AnswerHead, Arrival, BodySource, Matched, Peer, ReplacementBody, RequestCx, Run, Screening,
 };
 use bartizan_core::{Denial, Reason};
-use bartizan_plugins::AnyPlugin;
 use bartizan_tls::{SessionFacts, check_host};
 use bartizan_wire::{BodyLength, Canonical, RequestHead};
 use bytes::{Bytes, BytesMut};

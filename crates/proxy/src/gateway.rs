@@ -191,7 +191,7 @@ impl Gateway {
             let thread = std::thread::Builder::new()
                 .name(format!("worker-{number}"))
                 .spawn(move || gateway.work(sockets, &specs, own))
-                .map_err(|cause| BindError { address: addresses[0], cause })?;
+                .map_err(|cause| BindError { address: own_first(&addresses), cause })?;
             threads.push(thread);
         }
         Ok(Running { gateway: self.clone(), addresses, threads })
@@ -283,11 +283,11 @@ impl Gateway {
         }
         house.abort();
     }
+}
 
-    /// What all workers share.
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
-    }
+/// The address to blame where no listener in particular is at fault.
+fn own_first(addresses: &[SocketAddr]) -> SocketAddr {
+    addresses.first().copied().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)))
 }
 
 struct Network(Connector);

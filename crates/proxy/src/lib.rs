@@ -35,5 +35,5 @@ mod worker;
 pub use gateway::{Applied, BindError, Dialer, Gateway, GatewaySettings, Running};
 pub use in_process::InProcess;
 pub use router::{Leaf, Router, RouterBuilder};
-pub use snapshot::{CompileFault, Report, RouteReport, Snapshot, Warning};
+pub use snapshot::{CompileFault, Report, ReportedPlugin, RouteReport, Snapshot, Warning};
 pub use upstream::Dial;

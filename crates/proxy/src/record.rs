@@ -113,7 +113,7 @@ impl Record {
             self.denial = Some(Denial::new(reason, detail));
         }
         if self.status == 0 {
-            self.status = self.denial.as_ref().map_or(499, |denial| denial.status());
+            self.status = self.denial.as_ref().map_or(499, Denial::status);
         }
     }
 

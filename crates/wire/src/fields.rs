@@ -4,17 +4,19 @@ use std::fmt;
 
 use bytes::Bytes;
 
-/// A stretch of bytes: inside the received block, or of its own.
-#[derive(Clone)]
-enum Text {
-    Block { start: u32, len: u32 },
-    Owned(Bytes),
+/// A stretch of the received block.
+#[derive(Clone, Copy)]
+struct Place {
+    start: u32,
+    len: u32,
 }
 
+/// A field: inside the received block, or with bytes of its own. Boxed, so that the list of a
+/// received head stays small; only a few fields are added to one.
 #[derive(Clone)]
-struct Entry {
-    name: Text,
-    value: Text,
+enum Entry {
+    Block { name: Place, value: Place },
+    Owned(Box<(Bytes, Bytes)>),
 }
 
 /// Header fields: lower-case names, raw values, order kept, repeated names allowed.
@@ -52,15 +54,11 @@ impl Fields {
     /// Adds a field that stands in the block. Ranges outside the block read as empty.
     #[inline]
     pub fn push_range(&mut self, name: (usize, usize), value: (usize, usize)) {
-        let text = |(start, len): (usize, usize)| Text::Block {
+        let place = |(start, len): (usize, usize)| Place {
             start: u32::try_from(start).unwrap_or(u32::MAX),
             len: u32::try_from(len).unwrap_or(0),
         };
-        self.entries.push(Entry { name: text(name), value: text(value) });
-    }
-
-    fn bytes<'a>(&'a self, text: &'a Text) -> &'a [u8] {
-        resolve(&self.block, text)
+        self.entries.push(Entry::Block { name: place(name), value: place(value) });
     }
 
     /// Number of fields.
@@ -75,17 +73,12 @@ impl Fields {
 
     /// All fields in order.
     pub fn iter(&self) -> impl Iterator<Item = Field<'_>> + Clone {
-        self.entries
-            .iter()
-            .map(|e| Field { name: self.bytes(&e.name), value: self.bytes(&e.value) })
+        self.entries.iter().map(|entry| resolve(&self.block, entry))
     }
 
     /// The values of every field with this lower-case name.
     pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> + Clone {
-        self.entries
-            .iter()
-            .filter(move |e| self.bytes(&e.name) == name.as_bytes())
-            .map(|e| self.bytes(&e.value))
+        self.iter().filter(move |field| field.name == name.as_bytes()).map(|field| field.value)
     }
 
     /// The value of the first field with this lower-case name.
@@ -113,8 +106,7 @@ impl Fields {
     /// Adds a field at the end. The caller vouches that name and value are valid (see
     /// [`is_field_name`] and [`is_field_value`]) and the name lower case.
     pub fn append(&mut self, name: impl Into<Bytes>, value: impl Into<Bytes>) {
-        self.entries
-            .push(Entry { name: Text::Owned(name.into()), value: Text::Owned(value.into()) });
+        self.entries.push(Entry::Owned(Box::new((name.into(), value.into()))));
     }
 
     /// Replaces every field of this name with one.
@@ -137,9 +129,7 @@ impl Fields {
     pub fn retain(&mut self, mut keep: impl FnMut(Field<'_>) -> bool) -> bool {
         let before = self.entries.len();
         let block = &self.block;
-        self.entries.retain(|entry| {
-            keep(Field { name: resolve(block, &entry.name), value: resolve(block, &entry.value) })
-        });
+        self.entries.retain(|entry| keep(resolve(block, entry)));
         self.entries.len() != before
     }
 
@@ -150,13 +140,14 @@ impl Fields {
     }
 }
 
-fn resolve<'a>(block: &'a Bytes, text: &'a Text) -> &'a [u8] {
-    match text {
-        Text::Block { start, len } => {
-            let start = *start as usize;
-            block.get(start..start.saturating_add(*len as usize)).unwrap_or_default()
-        }
-        Text::Owned(bytes) => bytes,
+fn resolve<'a>(block: &'a Bytes, entry: &'a Entry) -> Field<'a> {
+    let stretch = |place: &Place| {
+        let start = place.start as usize;
+        block.get(start..start.saturating_add(place.len as usize)).unwrap_or_default()
+    };
+    match entry {
+        Entry::Block { name, value } => Field { name: stretch(name), value: stretch(value) },
+        Entry::Owned(pair) => Field { name: &pair.0, value: &pair.1 },
     }
 }
 

@@ -120,10 +120,7 @@ impl ExampleApi {
     }
 }
 
-async fn answer(
-    log: Log,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(log: Log, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let field = |name: &str| {
         request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
     };

@@ -46,10 +46,9 @@ impl Mark {
                 let wait = answer.field("retry-after").map(str::parse::<u32>);
                 (!matches!(wait, Some(Ok(1..=60)))).then(|| "no true Retry-After".to_owned())
             }),
-            Self::AllowsOrigin(origin) => {
-                (answer.field("access-control-allow-origin") != Some(origin))
-                    .then(|| "the origin is not allowed".to_owned())
-            }
+            Self::AllowsOrigin(origin) => (answer.field("access-control-allow-origin")
+                != Some(origin))
+            .then(|| "the origin is not allowed".to_owned()),
             Self::AllowsNoOrigin => answer
                 .field_names()
                 .find(|name| name.starts_with("access-control-"))
@@ -124,18 +123,19 @@ impl Tokens {
         let of = |consumer: &str, claims, now| {
             let signer = consumer_signer(resources, consumer, None)?;
             let (key_claim, lifetime, kid) = ("key", LIFETIME, None);
-            token::mint(&signer, Request { subject: consumer, key_claim, now, lifetime, claims, kid })
+            token::mint(
+                &signer,
+                Request { subject: consumer, key_claim, now, lifetime, claims, kid },
+            )
         };
         let long_ago = Timestamp::from_secs(now.as_secs().saturating_sub(7_200));
         let claims = json!({
             "key": "alice", "sub": "alice", "scope": "orders",
             "exp": now.plus(LIFETIME).as_secs(),
         });
-        let stranger = SigningKey::from_secret(
-            Algorithm::Hs256,
-            &Secret::new(files::random_secret()?),
-        )
-        .map_err(|fault| Failure::new(format!("no key can be made: {fault}")))?;
+        let stranger =
+            SigningKey::from_secret(Algorithm::Hs256, &Secret::new(files::random_secret()?))
+                .map_err(|fault| Failure::new(format!("no key can be made: {fault}")))?;
         let sign = |header: &str| {
             stranger
                 .sign_text(header, &claims.to_string())
@@ -268,9 +268,8 @@ fn protocol(tokens: &Tokens) -> Vec<Probe> {
     let new = "/orders/alice/new";
     // A gateway that believes the length and an upstream that believes the coding would disagree
     // about where the second request begins.
-    let inner = format!(
-        "0\r\n\r\nGET /orders/bob/2 HTTP/1.1\r\nHost: {HOST}\r\n{PROBE}: smuggled\r\n\r\n"
-    );
+    let inner =
+        format!("0\r\n\r\nGET /orders/bob/2 HTTP/1.1\r\nHost: {HOST}\r\n{PROBE}: smuggled\r\n\r\n");
     let length = inner.len();
     vec![
         Draft { method: "POST", ..Draft::get("over-sized body", new, alice) }

@@ -8,6 +8,7 @@ use super::client::Answer;
 use super::example_api::Seen;
 use super::probes::Probe;
 use super::templates::OWN_ORIGIN;
+use crate::table::table;
 
 /// What became of a request of the self-check.
 #[derive(Debug)]
@@ -43,7 +44,8 @@ pub(crate) struct Verdict {
 /// Judges the answers, and what the example API saw.
 pub(crate) fn judge(outcomes: &[Outcome], seen: &[Seen]) -> Verdict {
     let mut faults = Vec::new();
-    let mut rows = vec![["", "TRIED", "REQUEST", "MUST BE", "ANSWER", "AT THE API"].map(str::to_owned)];
+    let mut rows =
+        vec![["", "TRIED", "REQUEST", "MUST BE", "ANSWER", "AT THE API"].map(str::to_owned)];
     for outcome in outcomes {
         let probe = &outcome.probe;
         let arrived = seen.iter().filter(|s| s.probe.as_deref() == Some(probe.name)).count();
@@ -82,7 +84,9 @@ fn strangers(outcomes: &[Outcome], seen: &[Seen]) -> impl Iterator<Item = String
         .filter(|seen| {
             !outcomes.iter().any(|outcome| seen.probe.as_deref() == Some(outcome.probe.name))
         })
-        .map(|seen| format!("`{} {}` reached the API, and nobody sent it", seen.method, seen.target))
+        .map(|seen| {
+            format!("`{} {}` reached the API, and nobody sent it", seen.method, seen.target)
+        })
 }
 
 /// Credentials that the API should not have got.
@@ -90,25 +94,6 @@ fn leaks(seen: &[Seen]) -> impl Iterator<Item = String> {
     seen.iter()
         .filter(|seen| seen.has_credential)
         .map(|seen| format!("the credential of `{} {}` reached the API", seen.method, seen.target))
-}
-
-/// Columns as wide as they need to be.
-pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
-    };
-    let widths: Vec<usize> = (0..N).map(|column| width(column).unwrap_or(0)).collect();
-    let mut table = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            // Writing to a string cannot fail.
-            let _ = write!(line, "{cell:<width$}  ");
-        }
-        table.push_str(line.trim_end());
-        table.push('\n');
-    }
-    table
 }
 
 /// What the person at the terminal needs to know of a gateway that serves.

@@ -38,9 +38,8 @@ impl State {
     /// Opens the folder, and makes what is missing in it.
     pub(crate) fn open(folder: &Path, clock: &Clock) -> Result<Self, Failure> {
         let state = Self { folder: folder.to_owned(), is_new: !folder.exists() };
-        files::private_folder(folder).map_err(|failure| {
-            failure.with_help("choose another folder with `--state`")
-        })?;
+        files::private_folder(folder)
+            .map_err(|failure| failure.with_help("choose another folder with `--state`"))?;
         // Before any secret: nothing in here belongs into a repository.
         state.keep(".gitignore", Privacy::Folder, || Ok("*\n".to_owned()))?;
         for part in ["tls", "secrets"] {
@@ -94,9 +93,8 @@ impl State {
         let (authority, server) = issue(now).map_err(|error| {
             Failure::new(format!("no certificate for `{HOST}` can be made: {error}"))
         })?;
-        let write = |name, content: &[u8], privacy| {
-            files::write(&self.folder.join(name), content, privacy)
-        };
+        let write =
+            |name, content: &[u8], privacy| files::write(&self.folder.join(name), content, privacy);
         write("tls/server.key", server.key.expose(), Privacy::Owner)?;
         write("tls/server.pem", server.chain.as_bytes(), Privacy::Folder)?;
         write("tls/ca.pem", authority.as_bytes(), Privacy::Folder)
@@ -133,7 +131,8 @@ fn issue(now: Timestamp) -> Result<(String, Issued), AuthorityError> {
 }
 
 fn roots(path: &Path) -> Result<Arc<RootCertStore>, String> {
-    let fault = |cause: &dyn std::fmt::Display| format!("cannot read `{}`: {cause}", path.display());
+    let fault =
+        |cause: &dyn std::fmt::Display| format!("cannot read `{}`: {cause}", path.display());
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(path).map_err(|cause| fault(&cause))? {
         let certificate = certificate.map_err(|cause| fault(&cause))?;
@@ -197,9 +196,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state");
         State::open(&path, &Clock::System).unwrap();
-        let mode = |name: &str| {
-            std::fs::metadata(path.join(name)).unwrap().permissions().mode() & 0o777
-        };
+        let mode =
+            |name: &str| std::fs::metadata(path.join(name)).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(""), 0o700);
         assert_eq!(mode("secrets/bob.secret"), 0o600);
         assert_eq!(mode("tls/server.key"), 0o600);

@@ -93,7 +93,7 @@ plugin_configs:
       # in this list is needed. Tokens that live longer than an hour are refused.
       jwt-auth:
         required_scopes: [orders]
-        max_lifetime: 3600
+        max_lifetime: 1h
       # Which pages may call from a browser: those of one origin. Others get no CORS headers.
       cors:
         allow_origins: "{OWN_ORIGIN}"

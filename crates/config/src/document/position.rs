@@ -4,6 +4,8 @@
 
 use saphyr_parser::Marker;
 
+use crate::sources::line_starts;
+
 /// Finds byte offsets. Markers come nearly in order, so a cursor moves only a little each time.
 pub(super) struct Positions<'t> {
     text: &'t str,
@@ -16,19 +18,7 @@ pub(super) struct Positions<'t> {
 impl<'t> Positions<'t> {
     /// Positions in a text.
     pub(super) fn new(text: &'t str) -> Self {
-        let bytes = text.as_bytes();
-        let mut line_starts = vec![0];
-        for (i, byte) in bytes.iter().enumerate() {
-            let is_break = match byte {
-                b'\n' => true,
-                b'\r' => bytes.get(i + 1) != Some(&b'\n'),
-                _ => false,
-            };
-            if is_break {
-                line_starts.push(i + 1);
-            }
-        }
-        Self { text, line_starts, line: 0, column: 0, offset: 0 }
+        Self { text, line_starts: line_starts(text), line: 0, column: 0, offset: 0 }
     }
 
     /// The byte offset of a marker; the end of the text where there is no such line.

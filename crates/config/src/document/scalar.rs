@@ -11,7 +11,8 @@ pub(super) fn resolve(text: &str) -> Option<Content> {
         "true" | "True" | "TRUE" => Content::Bool(true),
         "false" | "False" | "FALSE" => Content::Bool(false),
         _ if is_not_finite(text) => return None,
-        _ => number(text)?.map_or_else(|| Content::Text(text.to_owned()), Content::Number),
+        _ if is_decimal(text) => Content::Number(decimal(text)?),
+        _ => radix(text).map_or_else(|| Content::Text(text.to_owned()), Content::Number),
     })
 }
 
@@ -20,33 +21,32 @@ fn is_not_finite(text: &str) -> bool {
     matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN")
 }
 
-/// The number a text stands for: `Some(None)` if it is no number, `None` if it has no finite value.
-fn number(text: &str) -> Option<Option<Number>> {
-    if let Some(digits) = text.strip_prefix("0o") {
-        return Some(radix(digits, 8));
-    }
-    if let Some(digits) = text.strip_prefix("0x") {
-        return Some(radix(digits, 16));
-    }
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    if !unsigned.is_empty() && unsigned.bytes().all(|b| b.is_ascii_digit()) {
-        let plain = text.strip_prefix('+').unwrap_or(text);
-        if let Ok(value) = plain.parse::<u64>() {
-            return Some(Some(value.into()));
-        }
-        if let Ok(value) = plain.parse::<i64>() {
-            // JSON readers keep the sign of zero by making it a float.
-            return Some(if value == 0 { Number::from_f64(-0.0) } else { Some(value.into()) });
-        }
-    } else if !is_float(unsigned) {
-        return Some(None);
-    }
-    let value: f64 = text.parse().ok()?;
-    Number::from_f64(value).map(Some)
+/// An integer or float in decimal digits.
+fn is_decimal(text: &str) -> bool {
+    is_float(text.strip_prefix(['+', '-']).unwrap_or(text))
 }
 
-fn radix(digits: &str, radix: u32) -> Option<Number> {
-    let is_number = !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix));
+/// The value of a decimal number, if it is finite.
+fn decimal(text: &str) -> Option<Number> {
+    let plain = text.strip_prefix('+').unwrap_or(text);
+    if let Ok(value) = plain.parse::<u64>() {
+        return Some(value.into());
+    }
+    match plain.parse::<i64>() {
+        // JSON readers keep the sign of zero by making it a float.
+        Ok(0) => Number::from_f64(-0.0),
+        Ok(value) => Some(value.into()),
+        Err(_) => Number::from_f64(plain.parse().ok()?),
+    }
+}
+
+/// `0o17` or `0xff`.
+fn radix(text: &str) -> Option<Number> {
+    let (digits, radix) = match text.strip_prefix("0o") {
+        Some(digits) => (digits, 8),
+        None => (text.strip_prefix("0x")?, 16),
+    };
+    let is_number = digits.chars().all(|c| c.is_digit(radix));
     if is_number { u64::from_str_radix(digits, radix).ok().map(Number::from) } else { None }
 }
 

@@ -63,7 +63,8 @@ fn check_security(node: &NodeConfig, problems: &mut Vec<Invalid>) {
         (true, true) => problems.push(
             Invalid::at(
                 "danger_allow_unauthenticated_routes",
-                "has no effect while `require` holds `authentication`",
+                "`danger_allow_unauthenticated_routes` has no effect while `require` holds \
+                 `authentication`",
             )
             .under(PathStep::Key("security".to_owned()))
             .with_help("remove it, or leave `authentication` out of `require`"),
@@ -94,7 +95,7 @@ fn check_listeners(node: &NodeConfig, problems: &mut Vec<Invalid>) {
             tell("address", "the address is that of `status`");
         }
         if this.danger_plaintext && this.tls.is_some() {
-            tell("danger_plaintext", "has no effect on a listener with `tls`");
+            tell("danger_plaintext", "`danger_plaintext` has no effect on a listener with `tls`");
         }
         let certificates = this.tls.iter().flat_map(|tls| &tls.certificates);
         if certificates.filter(|certificate| certificate.default).count() > 1 {

@@ -5,38 +5,30 @@ use std::sync::Arc;
 use super::ids::CREDENTIALS;
 use super::routes::labels;
 use super::{Reader, Site};
-use crate::diagnostic::Invalid;
+use crate::diagnostic::{Invalid, PathStep};
 use crate::document::Node;
-use crate::resources::{Consumer, ConsumerGroup, Credential, ResourceKind, ResourceRef, Resources};
+use crate::resources::{Consumer, ConsumerGroup, Credential, ResourceKind, ResourceRef};
 use crate::wire::{ConsumerGroupWire, ConsumerWire, CredentialWire};
-use crate::words::{did_you_mean, quoted};
+use crate::words::quoted;
 
 impl Reader<'_> {
     /// Reads an entry of `consumers`: an account, or a credential under the id
     /// `username/credentials/id`.
-    pub(super) fn consumer_or_credential(&mut self, site: &Site<'_>, resources: &mut Resources) {
+    pub(super) fn consumer_or_credential(&mut self, site: &Site<'_>) -> Option<Consumer> {
         let id = site.node.get("id").and_then(Node::as_text).unwrap_or_default();
         let owner = match id.split_once(CREDENTIALS) {
             Some((owner, _)) if site.node.get("username").is_none() => owner,
-            _ => {
-                resources.consumers.extend(self.consumer(site));
-                return;
-            }
+            _ => return self.consumer(site),
         };
-        let credential = self.credential(site, owner);
         if !self.exists(ResourceKind::Consumer, owner) {
             let problem = format!("there is no consumer {}", quoted(owner));
-            let mut invalid = Invalid::at("id", problem);
-            let names = resources.consumers.iter().map(|consumer| &*consumer.username);
-            invalid.help = did_you_mean(owner, names);
-            self.invalid(site, &invalid);
+            let help = self.nearest_id(ResourceKind::Consumer, owner);
+            let path = vec![PathStep::Key("id".to_owned())];
+            self.invalid(site, &Invalid { path, problem, help });
         }
-        let consumer = resources.consumers.iter_mut().find(|consumer| &*consumer.username == owner);
-        match consumer {
-            Some(consumer) => consumer.credentials.extend(credential),
-            // Its consumer comes later in the list, or has problems of its own.
-            None => self.waiting.extend(credential.map(|found| (owner.to_owned(), found))),
-        }
+        let credential = self.credential(site, owner);
+        self.credentials.entry(owner.to_owned()).or_default().extend(credential);
+        None
     }
 
     fn consumer(&mut self, site: &Site<'_>) -> Option<Consumer> {
@@ -55,14 +47,8 @@ impl Reader<'_> {
         }
         let path = Invalid::at("group_id", "");
         let group_id = self.link(site, &path, ResourceKind::ConsumerGroup, wire.group_id.as_ref());
-        let username: Arc<str> = wire.username.0.into();
-        let (waited, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)
-            .into_iter()
-            .partition(|(owner, _)| **owner == *username);
-        self.waiting = waiting;
-        credentials.extend(waited.into_iter().map(|(_, credential)| credential));
         Some(Consumer {
-            username,
+            username: wire.username.0.into(),
             group_id,
             plugins,
             credentials,

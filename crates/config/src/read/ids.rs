@@ -1,6 +1,6 @@
 //! Ids: what exists, what is given twice, what is referred to but does not exist.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::{Reader, Site};
@@ -26,10 +26,13 @@ pub(super) const READ: [ResourceKind; 9] = [
 /// What stands between a consumer's name and the id of its credential.
 pub(super) const CREDENTIALS: &str = "/credentials/";
 
+/// Most problems after which near ids are still sought.
+const GUESSES_MAX: usize = 100;
+
 /// Every id of the document, also of objects that have other problems.
 #[derive(Debug, Default)]
 pub(super) struct Ids {
-    known: HashMap<ResourceKind, HashMap<Arc<str>, Place>>,
+    known: HashMap<ResourceKind, BTreeMap<Arc<str>, Place>>,
     /// Certificates for upstreams.
     client_ssls: Vec<Arc<str>>,
 }
@@ -106,6 +109,16 @@ impl Reader<'_> {
         self.ids.known.get(&kind).is_some_and(|known| known.contains_key(id))
     }
 
+    /// The help line that names the nearest id of that kind.
+    pub(super) fn nearest_id(&self, kind: ResourceKind, id: &str) -> Option<String> {
+        // Looking for near names costs more than anything else here: a flood of problems does not.
+        if self.diagnostics.len() > GUESSES_MAX {
+            return None;
+        }
+        let known = self.ids.known.get(&kind).into_iter().flat_map(BTreeMap::keys);
+        did_you_mean(id, known.map(|name| &**name))
+    }
+
     /// The id under `key`, which must exist.
     pub(super) fn link(
         &mut self,
@@ -122,8 +135,11 @@ impl Reader<'_> {
             (self.exists(kind, id), kind.noun())
         };
         if !exists {
-            let names = self.ids.known.get(&kind).into_iter().flat_map(HashMap::keys);
-            let help = did_you_mean(id, names.map(|name| &**name));
+            let help = if self.exists(kind, id) {
+                Some("the ssl of that id is of type server: write `type: client` in it".to_owned())
+            } else {
+                self.nearest_id(kind, id)
+            };
             let problem = format!("there is no {what} {}", quoted(id));
             self.invalid(site, &Invalid { path: path.path.clone(), problem, help });
         }

@@ -92,7 +92,7 @@ impl Reader<'_> {
     fn slot(&mut self, site: &Site<'_>, name: &str, kind: ResourceKind) -> Option<Slot> {
         let is_authentication = self.plugins.is_authentication(name);
         let misplaced = match (kind, is_authentication) {
-            (ResourceKind::Consumer, true) | (ResourceKind::Credential, true) => {
+            (ResourceKind::Consumer | ResourceKind::Credential, true) => {
                 return Some(Slot::Consumer);
             }
             (ResourceKind::Credential, false) => "is no authentication plugin",

@@ -133,17 +133,15 @@ impl Reader<'_> {
         scheme: Scheme,
     ) -> UpstreamTls {
         let Some(tls) = &wire.tls else { return UpstreamTls::default() };
+        let accepts_fail_open = self.rules.accepts_fail_open;
         let mut tell = |key: &str, problem: &str, help: Option<&str>| {
-            let mut invalid = Invalid::at(key, problem);
+            let mut invalid = Invalid::at(key, problem).under(PathStep::Key("tls".to_owned()));
             invalid.help = help.map(str::to_owned);
-            self.diagnostics.push(site.diagnostic(&invalid.under(PathStep::Key("tls".to_owned()))));
+            self.invalid(site, &invalid);
         };
-        if scheme == Scheme::Http {
-            tell("", "`tls` has no effect on plaintext", Some("write `scheme: https`"));
-        }
         let is_off = tls.danger_tls_verify_off;
         match tls.verify {
-            Some(false) if !is_off && !self.rules.accepts_fail_open => tell(
+            Some(false) if !is_off && !accepts_fail_open => tell(
                 "verify",
                 "`verify: false` weakens protection: whoever is on the way can take the \
                  upstream's place",
@@ -166,6 +164,10 @@ impl Reader<'_> {
             ),
             (Some(_), None, None) => tell("client_cert", "`client_cert` needs `client_key`", None),
             (None, Some(_), None) => tell("client_key", "`client_key` needs `client_cert`", None),
+        }
+        if scheme == Scheme::Http {
+            let invalid = Invalid::at("tls", "`tls` has no effect on plaintext");
+            self.invalid(site, &invalid.with_help("write `scheme: https`"));
         }
         let path = Invalid::at("client_cert_id", "").under(PathStep::Key("tls".to_owned()));
         let client_cert_id = self.link(site, &path, ResourceKind::Ssl, tls.client_cert_id.as_ref());
@@ -198,7 +200,7 @@ impl Reader<'_> {
         let span = Duration::try_from_secs_f64(value).ok().filter(|_| value <= SECONDS_MAX);
         if span.is_none() {
             let path = path.iter().map(|key| PathStep::Key((*key).to_owned())).collect();
-            let problem = format!("must be at most {SECONDS_MAX} seconds, is `{value}`");
+            let problem = format!("must be at most {SECONDS_MAX} seconds");
             self.invalid(site, &Invalid { path, problem, help: None });
         }
         span

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::walk::{Marks, Walk, at, either, found, list, refuse_choice, type_words, types};
+use super::walk::{Marks, Walk, at, either, found, list, type_words, types};
 use super::{Fault, Findings, Problem};
 use crate::diagnostic::Place;
 use crate::document::{Content, Node};
@@ -27,8 +27,7 @@ impl<'a> Walk<'a> {
         }
         if let Some(accepted) = constants(forms) {
             if !accepted.contains(&node.to_json()) {
-                let (problem, help) = refuse_choice(node, &accepted, schema, marks);
-                self.tell_with(out, at(node, here), Fault::Value, problem, help);
+                self.refuse_choice(node, here, &accepted, schema, marks, out);
             }
             return;
         }
@@ -53,7 +52,7 @@ impl<'a> Walk<'a> {
             }
             return;
         }
-        if let Some(keys) = self.tags(node, forms) {
+        if let Some(keys) = tags(node, forms) {
             self.unknown_form(node, here, &keys, out);
         } else if best.problems.iter().any(|problem| self.is_other_type(problem)) {
             let mut words: Vec<&str> = Vec::new();
@@ -108,39 +107,17 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The keys that mark the forms, if each map form is marked by one and the value has none.
-    fn tags(&self, node: &'a Node, forms: &'a [Value]) -> Option<Vec<&'a str>> {
-        if !matches!(node.content, Content::Map(_)) {
-            return None;
-        }
-        let mut keys = Vec::new();
-        for form in forms.iter().filter_map(Value::as_object) {
-            if !types(form).contains(&"object") {
-                continue;
-            }
-            match list(form, "required") {
-                [Value::String(key)] => keys.push(key.as_str()),
-                _ => return None,
-            }
-        }
-        let has_none = keys.iter().all(|key| node.get(key).is_none());
-        (keys.len() > 1 && has_none).then_some(keys)
-    }
-
     fn unknown_form(&self, node: &'a Node, here: Place, keys: &[&str], out: &mut Findings) {
         let names = || keys.iter().copied();
-        match node.members().first() {
-            Some(member) => {
-                let problem =
-                    format!("expected one of {}, found {}", choices(names()), quoted(&member.key));
-                let help = did_you_mean(&member.key, names());
-                self.tell_with(out, member.key_place, Fault::Unknown, problem, help);
-            }
-            None => {
-                let problem = format!("one of {} is required", choices(names()));
-                self.tell(out, here, Fault::Missing, problem);
-            }
-        }
+        let Some(member) = node.members().first() else {
+            let problem = format!("one of {} is required", choices(names()));
+            self.tell(out, here, Fault::Missing, problem);
+            return;
+        };
+        let problem =
+            format!("expected one of {}, found {}", choices(names()), quoted(&member.key));
+        let help = did_you_mean(&member.key, names());
+        self.tell_with(out, member.key_place, Fault::Unknown, problem, help);
     }
 
     fn one_of_keys(
@@ -176,6 +153,25 @@ impl<'a> Walk<'a> {
             self.tell(out, here, Fault::Value, problem);
         }
     }
+}
+
+/// The keys that mark the forms, if each map form is marked by one and the value has none.
+fn tags<'a>(node: &Node, forms: &'a [Value]) -> Option<Vec<&'a str>> {
+    if !matches!(node.content, Content::Map(_)) {
+        return None;
+    }
+    let mut keys = Vec::new();
+    for form in forms.iter().filter_map(Value::as_object) {
+        if !types(form).contains(&"object") {
+            continue;
+        }
+        match list(form, "required") {
+            [Value::String(key)] => keys.push(key.as_str()),
+            _ => return None,
+        }
+    }
+    let has_none = keys.iter().all(|key| node.get(key).is_none());
+    (keys.len() > 1 && has_none).then_some(keys)
 }
 
 /// The keys of forms that say nothing but which keys must be there.

@@ -9,7 +9,7 @@ use super::{Fault, Findings};
 use crate::diagnostic::Place;
 use crate::document::{Content, Member, Node};
 use crate::plugin_schemas::Standing;
-use crate::words::{choices, did_you_mean, quoted};
+use crate::words::{choices, did_you_mean, nearest, quoted};
 
 /// What has the name of a field that opens something where ours has a twin.
 const DANGER: &str = "danger_";
@@ -48,7 +48,10 @@ impl<'a> Walk<'a> {
         marks: Marks,
         out: &mut Findings,
     ) {
-        if self.is_answered(member, out) {
+        let parent = self.steps.split_last().map_or(&[][..], |(_, parent)| parent);
+        if let Some(answer) = self.answer(parent, member) {
+            conceal(&member.value, out);
+            self.tell(out, member.key_place, Fault::Value, answer);
             return;
         }
         let known = schema.get("properties").and_then(Value::as_object);
@@ -65,7 +68,8 @@ impl<'a> Walk<'a> {
                 }
                 Ok(_) => {}
                 Err(_) => {
-                    self.tell(out, member.key_place, Fault::Value, broken("`patternProperties`"))
+                    let problem = broken("`patternProperties`");
+                    self.tell(out, member.key_place, Fault::Value, problem);
                 }
             }
         }
@@ -92,8 +96,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Fields with an answer of their own.
-    fn is_answered(&self, member: &Member, out: &mut Findings) -> bool {
+    /// What is said of a field below `parent` that has an answer of its own.
+    fn answer(&self, parent: &[Step<'_>], member: &Member) -> Option<String> {
         let key = member.key.as_str();
         let mut candidates = self
             .subject
@@ -101,20 +105,15 @@ impl<'a> Walk<'a> {
             .iter()
             .filter(|special| special.path.rsplit('.').next() == Some(key))
             .peekable();
-        if candidates.peek().is_none() {
-            return false;
-        }
-        let parent = self.steps.split_last().map_or(&[][..], |(_, parent)| parent);
+        candidates.peek()?;
         let path = relative(parent, key);
-        let Some(special) = candidates.find(|special| special.path == path) else { return false };
+        let special = candidates.find(|special| special.path == path)?;
         let field = format!("{} of {}", quoted(key), special.owner);
-        let problem = match special.standing {
-            Standing::NotYet(why) => format!("{field} is not supported yet: {why}"),
-            Standing::Refused(why) => format!("{field} is refused: {why}"),
-            Standing::Known | Standing::Unknown => return false,
-        };
-        self.tell(out, member.key_place, Fault::Value, problem);
-        true
+        match special.standing {
+            Standing::NotYet(why) => Some(format!("{field} is not supported yet: {why}")),
+            Standing::Refused(why) => Some(format!("{field} is refused: {why}")),
+            Standing::Known | Standing::Unknown => None,
+        }
     }
 
     /// A key that the schema has not: the twin of a danger field, or nothing that is known.
@@ -173,8 +172,9 @@ impl<'a> Walk<'a> {
         out: &mut Findings,
     ) {
         let has = |key: &str| members.iter().any(|member| member.key == key);
+        let is_answered = members.iter().any(|member| self.answer(&self.steps, member).is_some());
         for key in list(schema, "required").iter().filter_map(Value::as_str) {
-            if !has(key) {
+            if !has(key) && !is_answered && !is_misspelt(key, members, schema) {
                 self.tell(out, here, Fault::Missing, format!("{} is required", quoted(key)));
             }
         }
@@ -308,6 +308,15 @@ fn entries<'a>(
         .into_iter()
         .flatten()
         .map(|(key, value)| (key.as_str(), value))
+}
+
+/// True if an unknown key is told to mean this one: that it is absent need not be told as well.
+fn is_misspelt(key: &str, members: &[Member], schema: &Map<String, Value>) -> bool {
+    let is_known = |name: &str| entries(schema, "properties").any(|(known, _)| known == name);
+    schema.get("additionalProperties") == Some(&Value::Bool(false))
+        && members
+            .iter()
+            .any(|member| !is_known(&member.key) && nearest(&member.key, [key]).is_some())
 }
 
 fn relative(parent: &[Step<'_>], key: &str) -> String {

@@ -201,9 +201,41 @@ impl<'a> Walk<'a> {
         if accepted.contains(&value) {
             return;
         }
-        let fault = if accepted.len() == 1 { Fault::Tag } else { Fault::Value };
-        let (problem, help) = refuse_choice(node, accepted, schema, marks);
-        self.tell_with(out, at(node, here), fault, problem, help);
+        self.refuse_choice(node, here, accepted, schema, marks, out);
+    }
+
+    /// Tells that a value is none of the accepted ones.
+    pub(super) fn refuse_choice(
+        &self,
+        node: &Node,
+        here: Place,
+        accepted: &[Value],
+        schema: &Map<String, Value>,
+        marks: Marks,
+        out: &mut Findings,
+    ) {
+        let place = at(node, here);
+        if let Some(answer) = answer(node, schema) {
+            self.tell(out, place, Fault::Value, answer);
+            return;
+        }
+        let fault = match (&node.content, accepted) {
+            (Content::List(_) | Content::Map(_), _) => Fault::Type,
+            (_, [_]) => Fault::Tag,
+            _ => Fault::Value,
+        };
+        let mut names: Vec<String> = Vec::new();
+        for name in accepted.iter().map(plain) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let names = || names.iter().map(String::as_str);
+        let expected = if accepted.len() == 1 { "" } else { "one of " };
+        let problem =
+            format!("expected {expected}{}, found {}", choices(names()), found(node, marks));
+        let help = node.as_text().and_then(|text| did_you_mean(text, names()));
+        self.tell_with(out, place, fault, problem, help);
     }
 
     /// The schema that a `$ref` names.
@@ -216,7 +248,9 @@ impl<'a> Walk<'a> {
         match self.steps.last() {
             Some(Step::Key(key)) => quoted(key),
             Some(Step::Index(_)) => "the item".to_owned(),
-            None => "the value".to_owned(),
+            None if self.subject.path.is_empty() => "the value".to_owned(),
+            None if self.subject.path.ends_with(']') => "the item".to_owned(),
+            None => quoted(self.subject.path.rsplit('.').next().unwrap_or_default()),
         }
     }
 
@@ -244,30 +278,8 @@ impl<'a> Walk<'a> {
         help: Option<String>,
     ) {
         let depth = self.steps.len();
-        out.push(Problem { place, path: self.path(), problem, help, fault, depth });
+        out.push(Problem { place, path: self.path(), text: problem, help, fault, depth });
     }
-}
-
-/// What is said of a value that is none of the accepted ones.
-pub(super) fn refuse_choice(
-    node: &Node,
-    accepted: &[Value],
-    schema: &Map<String, Value>,
-    marks: Marks,
-) -> (String, Option<String>) {
-    if let Some(answer) = answer(node, schema) {
-        return (answer, None);
-    }
-    let mut names: Vec<String> = Vec::new();
-    for name in accepted.iter().map(plain) {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    let names = || names.iter().map(String::as_str);
-    let expected = if accepted.len() == 1 { "" } else { "one of " };
-    let problem = format!("expected {expected}{}, found {}", choices(names()), found(node, marks));
-    (problem, node.as_text().and_then(|text| did_you_mean(text, names())))
 }
 
 /// What `x-answers` says about a value.

@@ -60,7 +60,7 @@ pub(crate) struct UpstreamWire {
     pub(crate) update_time: Option<i64>,
 }
 
-const HASHING: &str = "is not supported yet: consistent hashing is not";
+const HASHING: &str = "is not supported yet: servers are chosen in turn";
 
 /// How a server is chosen.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]

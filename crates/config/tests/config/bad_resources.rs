@@ -9,10 +9,7 @@ fn check(cases: &[Case]) {
     for (text, expected) in cases {
         match resources(text) {
             Ok(_) => panic!("accepted: {text}"),
-            Err(lines) => {
-                eprintln!("CASE\t{:?}", lines);
-                let _ = expected;
-            }
+            Err(lines) => assert_eq!(&lines, expected, "\n{text}"),
         }
     }
 }
@@ -20,25 +17,81 @@ fn check(cases: &[Case]) {
 #[test]
 fn documents_that_cannot_be_read() {
     check(&[
-        ("", &["X"]),
-        ("#END\n", &["X"]),
-        ("routes\n", &["X"]),
-        ("routes: [\n", &["X"]),
-        ("routes:\n\t- uri: /a\n", &["X"]),
-        ("routes: []\nroutes: []\n", &["X"]),
-        ("routes: &r []\nservices: *r\n", &["X"]),
-        ("routes: !!seq []\n", &["X"]),
-        ("routes: []\n---\nroutes: []\n", &["X"]),
-        ("- uri: /a\n", &["X"]),
-        ("route: []\n", &["X"]),
-        ("routes:\n#END\n", &["X"]),
-        ("routes: {}\n", &["X"]),
-        ("routes: [x]\n", &["X"]),
-        ("stream_routes: [{id: 1}]\nprotos: [{id: 1}]\nsecrets: {}\n", &["X"]),
-        ("plugins: [{name: keyauth}, 7]\n", &["X"]),
+        (
+            "",
+            &[
+                "r.yaml:1:1: expected a map of resources; write lists such as `routes`, `consumers` and `upstreams`",
+            ],
+        ),
+        (
+            "#END\n",
+            &[
+                "r.yaml:1:1: expected a map of resources; write lists such as `routes`, `consumers` and `upstreams`",
+            ],
+        ),
+        (
+            "routes\n",
+            &[
+                "r.yaml:1:1: expected a map of resources; write lists such as `routes`, `consumers` and `upstreams`",
+            ],
+        ),
+        (
+            "routes: [\n",
+            &["r.yaml:2:1: not YAML: while parsing a node, did not find expected node content"],
+        ),
+        (
+            "routes:\n\t- uri: /a\n",
+            &["r.yaml:2:2: not YAML: tabs disallowed within this context (block indentation)"],
+        ),
+        ("routes: []\nroutes: []\n", &["r.yaml:2:1: the key `routes` is given twice in this map"]),
+        (
+            "routes: &r []\nservices: *r\n",
+            &[
+                "r.yaml:1:9: anchors are not accepted in a configuration; write the value out where it is meant",
+            ],
+        ),
+        (
+            "routes: !!seq []\n",
+            &[
+                "r.yaml:1:9: the tag `!!seq` is not accepted in a configuration; write the value out where it is meant",
+            ],
+        ),
+        ("routes: []\n---\nroutes: []\n", &["r.yaml:2:1: a file holds one document only"]),
+        (
+            "- uri: /a\n",
+            &[
+                "r.yaml:1:1: expected a map of resources; write lists such as `routes`, `consumers` and `upstreams`",
+            ],
+        ),
+        ("route: []\n", &["r.yaml:1:1: unknown field `route` (at route); did you mean `routes`?"]),
+        (
+            "routes:\n#END\n",
+            &[
+                "r.yaml:1:1: the list has no value (at routes); write `[]` for an empty list, or remove the key",
+            ],
+        ),
+        ("routes: {}\n", &["r.yaml:1:1: expected a list (at routes)"]),
+        ("routes: [x]\n", &["r.yaml:1:10: expected a map, found the string `x` (at routes[0])"]),
+        (
+            "stream_routes: [{id: 1}]\nprotos: [{id: 1}]\nsecrets: {}\n",
+            &[
+                "r.yaml:1:1: `stream_routes` is not supported yet: streams are not proxied (at stream_routes)",
+                "r.yaml:2:1: `protos` is not supported yet: gRPC is not transcoded (at protos)",
+                "r.yaml:3:1: `secrets` is not supported yet: use `$env://` and `$file://` references (at secrets)",
+            ],
+        ),
+        (
+            "plugins: [{name: keyauth}, 7]\n",
+            &[
+                "r.yaml:1:11: unknown plugin `keyauth` (at plugins[0]); did you mean `key-auth`?",
+                "r.yaml:1:28: expected the name of a plugin (at plugins[1]); write `name: …`",
+            ],
+        ),
         (
             "plugins: [{name: key-auth}]\nglobal_rules: [{id: 1, plugins: {http-logger: {uri: /}}}]\n",
-            &["X"],
+            &[
+                "r.yaml:2:34: the plugin `http-logger` is not enabled (at global_rules[0].plugins.http-logger); add it to the list `plugins` of this document, or remove that list",
+            ],
         ),
     ]);
 }
@@ -46,64 +99,208 @@ fn documents_that_cannot_be_read() {
 #[test]
 fn json_documents_that_cannot_be_read() {
     for (text, expected) in [
-        ("{\"routes\": [}", "X"),
-        ("{\"routes\": [], \"routes\": []}", "X"),
-        ("{\"routes\": []} #END", "X"),
-        ("{\"routes\": [{\"uri\": 7, \"plugins\": {}}]}", "X"),
+        ("{\"routes\": [}", "r.json:1:13: not JSON: expected a value, found `}`"),
+        (
+            "{\"routes\": [], \"routes\": []}",
+            "r.json:1:16: the key `routes` is given twice in this map",
+        ),
+        ("{\"routes\": []} #END", "r.json:1:16: not JSON: expected the end, found `#`"),
+        (
+            "{\"routes\": [{\"uri\": 7, \"plugins\": {}}]}",
+            "r.json:1:21: expected a string, found the number `7` (at routes[0].uri); put it in quotes",
+        ),
     ] {
-        eprintln!("CASE\t{:?}", resources_with("", "r.json", text).unwrap_err());
-        let _ = expected;
+        assert_eq!(resources_with("", "r.json", text).unwrap_err(), [expected], "{text}");
     }
 }
 
 #[test]
 fn routes_that_are_not_sound() {
     check(&[
-        ("routes: [{urii: /a, plugins: {}}]\n", &["X"]),
-        ("routes: [{plugins: {}}]\n", &["X"]),
-        ("routes: [{uri: /a, uris: [/b], plugins: {}}]\n", &["X"]),
-        ("routes: [{uri: /a}]\n", &["X"]),
-        ("routes: [{uri: a, plugins: {}}]\n", &["X"]),
-        ("routes: [{uris: [/a, '/a?b', /a/*/b, '/:id', /**], plugins: {}}]\n", &["X"]),
-        ("routes: [{uris: [/a, /a], plugins: {}}]\n", &["X"]),
-        ("routes: [{uri: '', plugins: {}}]\n", &["X"]),
-        ("routes: [{uri: , plugins: {}}]\n", &["X"]),
-        ("routes: [{uri: /a, host: a, hosts: [b], plugins: {}}]\n", &["X"]),
-        ("routes: [{uri: /a, host: 'a b', plugins: {}}]\n", &["X"]),
-        ("routes: [{uri: /a, hosts: [], plugins: {}}]\n", &["X"]),
-        ("routes: [{uri: /a, methods: [GTE, get], plugins: {}}]\n", &["X"]),
-        ("routes: [{uri: /a, remote_addr: 10.0.0.0/33, plugins: {}}]\n", &["X"]),
-        ("routes: [{uri: /a, remote_addrs: [localhost], plugins: {}}]\n", &["X"]),
-        ("routes: [{uri: /a, vars: x, plugins: {}}]\n", &["X"]),
-        ("routes: [{uri: /a, priority: high, plugins: {}}]\n", &["X"]),
-        ("routes: [{uri: /a, status: 2, plugins: {}}]\n", &["X"]),
-        ("routes: [{uri: /a, id: 'a b', plugins: {}}]\n", &["X"]),
-        ("routes: [{uri: /a, id: 0, plugins: {}}]\n", &["X"]),
-        ("routes: [{uri: /a, labels: {a: 'b c', d: 1}, plugins: {}}]\n", &["X"]),
-        ("routes: [{uri: /a, timeout: {connect: 0, send: 1}, plugins: {}}]\n", &["X"]),
+        (
+            "routes: [{urii: /a, plugins: {}}]\n",
+            &["r.yaml:1:11: unknown field `urii` (at routes[0].urii); did you mean `uri`?"],
+        ),
+        ("routes: [{plugins: {}}]\n", &["r.yaml:1:10: `uri` or `uris` is required (at routes[0])"]),
+        (
+            "routes: [{uri: /a, uris: [/b], plugins: {}}]\n",
+            &["r.yaml:1:20: only one of `uri` or `uris` may be given (at routes[0].uris)"],
+        ),
+        (
+            "routes: [{uri: /a}]\n",
+            &[
+                "r.yaml:1:10: a route needs `upstream`, `upstream_id`, `service_id` or `plugins` (at routes[0])",
+            ],
+        ),
+        (
+            "routes: [{uri: a, plugins: {}}]\n",
+            &[
+                "r.yaml:1:16: the path `a` does not begin with `/` (at routes[0].uri); write `/*` for all paths",
+            ],
+        ),
+        (
+            "routes: [{uris: [/a, '/a?b', /a/*/b, '/:id', /**], plugins: {}}]\n",
+            &[
+                "r.yaml:1:22: the path `/a?b` holds more than a path (at routes[0].uris[1]); match the query with `vars`",
+                "r.yaml:1:30: the path `/a/*/b` has a `*` before its end (at routes[0].uris[2]); only a `*` at the end stands for any text",
+                "r.yaml:1:38: the path `/:id` has a path parameter, which is not supported yet (at routes[0].uris[3]); `*` at the end stands for any text",
+                "r.yaml:1:46: the path `/**` has a `*` before its end (at routes[0].uris[4]); only a `*` at the end stands for any text",
+            ],
+        ),
+        (
+            "routes: [{uris: [/a, /a], plugins: {}}]\n",
+            &["r.yaml:1:22: the item is given twice (at routes[0].uris[1])"],
+        ),
+        ("routes: [{uri: '', plugins: {}}]\n", &["r.yaml:1:16: `uri` is empty (at routes[0].uri)"]),
+        (
+            "routes: [{uri: , plugins: {}}]\n",
+            &[
+                "r.yaml:1:11: `uri` has no value (at routes[0].uri); give it a value or remove the key",
+            ],
+        ),
+        (
+            "routes: [{uri: /a, host: a, hosts: [b], plugins: {}}]\n",
+            &["r.yaml:1:29: only one of `host` or `hosts` may be given (at routes[0].hosts)"],
+        ),
+        (
+            "routes: [{uri: /a, host: 'a b', plugins: {}}]\n",
+            &[
+                "r.yaml:1:26: expected a host name, or `*` followed by a suffix, found `a b` (at routes[0].host)",
+            ],
+        ),
+        (
+            "routes: [{uri: /a, hosts: [], plugins: {}}]\n",
+            &["r.yaml:1:20: `hosts` is an empty list (at routes[0].hosts)"],
+        ),
+        (
+            "routes: [{uri: /a, methods: [GTE, get], plugins: {}}]\n",
+            &[
+                "r.yaml:1:30: expected one of `GET`, `POST`, `PUT`, `DELETE`, `PATCH`, `HEAD`, `OPTIONS`, `CONNECT`, `TRACE` or `PURGE`, found the string `GTE` (at routes[0].methods[0]); did you mean `GET`?",
+                "r.yaml:1:35: expected one of `GET`, `POST`, `PUT`, `DELETE`, `PATCH`, `HEAD`, `OPTIONS`, `CONNECT`, `TRACE` or `PURGE`, found the string `get` (at routes[0].methods[1]); did you mean `GET`?",
+            ],
+        ),
+        (
+            "routes: [{uri: /a, remote_addr: 10.0.0.0/33, plugins: {}}]\n",
+            &[
+                "r.yaml:1:33: expected an IP address or a network such as `10.0.0.0/8`, found `10.0.0.0/33` (at routes[0].remote_addr)",
+            ],
+        ),
+        (
+            "routes: [{uri: /a, remote_addrs: [localhost], plugins: {}}]\n",
+            &[
+                "r.yaml:1:35: expected an IP address or a network such as `10.0.0.0/8`, found `localhost` (at routes[0].remote_addrs[0])",
+            ],
+        ),
+        (
+            "routes: [{uri: /a, vars: x, plugins: {}}]\n",
+            &[
+                "r.yaml:1:26: expected a list, found the string `x` (at routes[0].vars); write a list, also for one item",
+            ],
+        ),
+        (
+            "routes: [{uri: /a, priority: high, plugins: {}}]\n",
+            &["r.yaml:1:30: expected an integer, found the string `high` (at routes[0].priority)"],
+        ),
+        (
+            "routes: [{uri: /a, status: 2, plugins: {}}]\n",
+            &[
+                "r.yaml:1:28: expected one of `0` or `1`, found the number `2` (at routes[0].status)",
+            ],
+        ),
+        (
+            "routes: [{uri: /a, id: 'a b', plugins: {}}]\n",
+            &[
+                "r.yaml:1:24: expected an id of up to 64 letters, digits, `-`, `_` and `.`, found `a b` (at routes[0].id)",
+            ],
+        ),
+        (
+            "routes: [{uri: /a, id: 0, plugins: {}}]\n",
+            &["r.yaml:1:24: `id` must be at least 1, is `0` (at routes[0].id)"],
+        ),
+        (
+            "routes: [{uri: /a, labels: {a: 'b c', d: 1}, plugins: {}}]\n",
+            &[
+                "r.yaml:1:32: expected a label of up to 256 characters without spaces, found `b c` (at routes[0].labels.a)",
+                "r.yaml:1:42: expected a string, found the number `1` (at routes[0].labels.d); put it in quotes",
+            ],
+        ),
+        (
+            "routes: [{uri: /a, timeout: {connect: 0, send: 1}, plugins: {}}]\n",
+            &[
+                "r.yaml:1:20: `read` is required (at routes[0].timeout)",
+                "r.yaml:1:39: `connect` must be more than 0, is `0` (at routes[0].timeout.connect)",
+            ],
+        ),
         (
             "routes: [{uri: /a, timeout: {connect: 1.0e+99, send: 1, read: 1}, plugins: {}}]\n",
-            &["X"],
+            &["r.yaml:1:39: must be at most 31536000 seconds (at routes[0].timeout.connect)"],
         ),
-        ("routes: [{uri: /a, enable_websocket: true, plugins: {}}]\n", &["X"]),
-        ("routes: [{uri: /a, script: 'return true', plugins: {}}]\n", &["X"]),
-        ("routes: [{uri: /a, filter_func: 'function(vars) end', plugins: {}}]\n", &["X"]),
-        ("routes: [{uri: $env://ALICE, plugins: {}}]\n", &["X"]),
-        ("routes: [{uri: /a, name: '${{NAME}}', plugins: {}}]\n", &["X"]),
+        (
+            "routes: [{uri: /a, enable_websocket: true, plugins: {}}]\n",
+            &[
+                "r.yaml:1:38: `true` is not supported yet: requests to upgrade to WebSocket are refused (at routes[0].enable_websocket)",
+            ],
+        ),
+        (
+            "routes: [{uri: /a, script: 'return true', plugins: {}}]\n",
+            &[
+                "r.yaml:1:20: `script` of a route is refused: it is code in the configuration; use plugins, `vars` and `_meta.filter` (at routes[0].script)",
+            ],
+        ),
+        (
+            "routes: [{uri: /a, filter_func: 'function(vars) end', plugins: {}}]\n",
+            &[
+                "r.yaml:1:20: `filter_func` of a route is refused: it is code in the configuration; use plugins, `vars` and `_meta.filter` (at routes[0].filter_func)",
+            ],
+        ),
+        (
+            "routes: [{uri: $env://ALICE, plugins: {}}]\n",
+            &[
+                "r.yaml:1:16: the reference `$env://ALICE` stands where nothing keeps its value secret (at routes[0].uri); references are accepted in fields for secrets, certificates and keys only",
+            ],
+        ),
+        (
+            "routes: [{uri: /a, name: '${{NAME}}', plugins: {}}]\n",
+            &[
+                "r.yaml:1:26: `${{…}}` is not replaced by an environment variable (at routes[0].name); use `$env://NAME`, which secrets, certificates and keys may hold",
+            ],
+        ),
     ]);
 }
 
 #[test]
 fn references_to_what_does_not_exist() {
     check(&[
-        ("routes: [{uri: /a, upstream_id: pol}]\nupstreams: [{id: pool, nodes: {}}]\n", &["X"]),
-        ("routes: [{uri: /a, service_id: 1, plugin_config_id: 2}]\n", &["X"]),
-        ("services: [{id: s, upstream_id: 9}]\n", &["X"]),
-        ("consumers: [{username: a, group_id: gold}]\n", &["X"]),
-        ("consumers: [{id: bob/credentials/a, plugins: {key-auth: {key: abc}}}]\n", &["X"]),
+        (
+            "routes: [{uri: /a, upstream_id: pol}]\nupstreams: [{id: pool, nodes: {}}]\n",
+            &[
+                "r.yaml:1:33: there is no upstream `pol` (at routes[0].upstream_id); did you mean `pool`?",
+            ],
+        ),
+        (
+            "routes: [{uri: /a, service_id: 1, plugin_config_id: 2}]\n",
+            &[
+                "r.yaml:1:32: there is no service `1` (at routes[0].service_id)",
+                "r.yaml:1:53: there is no plugin config `2` (at routes[0].plugin_config_id)",
+            ],
+        ),
+        (
+            "services: [{id: s, upstream_id: 9}]\n",
+            &["r.yaml:1:33: there is no upstream `9` (at services[0].upstream_id)"],
+        ),
+        (
+            "consumers: [{username: a, group_id: gold}]\n",
+            &["r.yaml:1:37: there is no consumer group `gold` (at consumers[0].group_id)"],
+        ),
+        (
+            "consumers: [{id: bob/credentials/a, plugins: {key-auth: {key: abc}}}]\n",
+            &["r.yaml:1:18: there is no consumer `bob` (at consumers[0].id)"],
+        ),
         (
             "upstreams: [{nodes: {}, scheme: https, tls: {client_cert_id: c}}]\nssls: [{id: c, sni: a, cert: $file://cert.pem, key: $env://KEY}]\n",
-            &["X"],
+            &[
+                "r.yaml:1:62: there is no ssl of type client `c` (at upstreams[0].tls.client_cert_id); the ssl of that id is of type server: write `type: client` in it",
+            ],
         ),
     ]);
 }
@@ -111,95 +308,283 @@ fn references_to_what_does_not_exist() {
 #[test]
 fn what_is_given_twice_is_told_with_the_first_place() {
     check(&[
-        ("upstreams:\n- {id: a, nodes: {}}\n- {id: a, nodes: {}}\n", &["X"]),
-        ("routes:\n- {uri: /a, plugins: {}}\n- {id: 1, uri: /b, plugins: {}}\n", &["X"]),
-        ("consumers:\n- username: a\n- username: a\n", &["X"]),
+        (
+            "upstreams:\n- {id: a, nodes: {}}\n- {id: a, nodes: {}}\n",
+            &[
+                "r.yaml:3:8: the upstream `a` is given twice (at upstreams[1]); the first one is at r.yaml:2:8",
+            ],
+        ),
+        (
+            "routes:\n- {uri: /a, plugins: {}}\n- {id: 1, uri: /b, plugins: {}}\n",
+            &[
+                "r.yaml:3:8: the route `1` is given twice (at routes[1]); the first one is at r.yaml:2:3",
+            ],
+        ),
+        (
+            "consumers:\n- username: a\n- username: a\n",
+            &[
+                "r.yaml:3:13: the consumer `a` is given twice (at consumers[1]); the first one is at r.yaml:2:13",
+            ],
+        ),
         (
             "consumers:\n- username: a\n  credentials: [{id: c, plugins: {key-auth: {key: abc}}}]\n- id: a/credentials/c\n  plugins: {key-auth: {key: abc}}\n",
-            &["X"],
+            &[
+                "r.yaml:4:7: the credential `a/credentials/c` is given twice (at consumers[1]); the first one is at r.yaml:3:22",
+            ],
         ),
-        ("plugin_metadata:\n- id: http-logger\n- id: http-logger\n", &["X"]),
+        (
+            "plugin_metadata:\n- id: http-logger\n- id: http-logger\n",
+            &[
+                "r.yaml:3:7: the plugin metadata `http-logger` is given twice (at plugin_metadata[1]); the first one is at r.yaml:2:7",
+            ],
+        ),
     ]);
 }
 
 #[test]
 fn upstreams_that_are_not_sound() {
     check(&[
-        ("upstreams: [{id: a}]\n", &["X"]),
-        ("upstreams: [{nodes: {'a:x': 1, 'a b': 1, '[a]:1': 1}}]\n", &["X"]),
-        ("upstreams: [{nodes: {'a:80': -1}}]\n", &["X"]),
-        ("upstreams: [{nodes: [{host: a}, {host: '*.a', weight: 1}]}]\n", &["X"]),
-        ("upstreams: [{nodes: [{host: a, weight: 1, metadata: {}}]}]\n", &["X"]),
-        ("upstreams: [{nodes: [{host: a, weight: 1, port: 70000}]}]\n", &["X"]),
-        ("upstreams: [{nodes: a}]\n", &["X"]),
-        ("upstreams: [{service_name: a, discovery_type: dns}]\n", &["X"]),
-        ("upstreams: [{nodes: {}, checks: {active: {}}}]\n", &["X"]),
-        ("routes: [{uri: /a, upstream: {nodes: {}, checks: {}}}]\n", &["X"]),
-        ("upstreams: [{nodes: {}, type: chash, hash_on: header, key: x}]\n", &["X"]),
-        ("upstreams: [{nodes: {}, type: random}]\n", &["X"]),
-        ("upstreams: [{nodes: {}, scheme: grpc}]\n", &["X"]),
-        ("upstreams: [{nodes: {}, pass_host: rewrite}]\n", &["X"]),
-        ("upstreams: [{nodes: {}, upstream_host: a}]\n", &["X"]),
-        ("upstreams: [{nodes: {}, retries: -1, retry_timeout: -1}]\n", &["X"]),
-        ("upstreams: [{nodes: {}, keepalive_pool: {size: 0}}]\n", &["X"]),
-        ("upstreams: [{nodes: {}, tls: {verify: true}}]\n", &["X"]),
-        ("upstreams: [{nodes: {}, scheme: https, tls: {verify: false}}]\n", &["X"]),
+        ("upstreams: [{id: a}]\n", &["r.yaml:1:13: `nodes` is required (at upstreams[0])"]),
+        (
+            "upstreams: [{nodes: {'a:x': 1, 'a b': 1, '[a]:1': 1}}]\n",
+            &[
+                "r.yaml:1:29: `a:x` has no port from 1 to 65535 (at upstreams[0].nodes[\"a:x\"])",
+                "r.yaml:1:39: `a b` is no host name or address (at upstreams[0].nodes[\"a b\"])",
+                "r.yaml:1:51: `[a]` is no host name or address (at upstreams[0].nodes[\"[a]:1\"])",
+            ],
+        ),
+        (
+            "upstreams: [{nodes: {'a:80': -1}}]\n",
+            &["r.yaml:1:30: `a:80` must be at least 0, is `-1` (at upstreams[0].nodes[\"a:80\"])"],
+        ),
+        (
+            "upstreams: [{nodes: [{host: a}, {host: '*.a', weight: 1}]}]\n",
+            &["r.yaml:1:22: `weight` is required (at upstreams[0].nodes[0])"],
+        ),
+        (
+            "upstreams: [{nodes: [{host: a, weight: 1, metadata: {}}]}]\n",
+            &[
+                "r.yaml:1:43: `metadata` of an upstream is not supported yet: nothing reads it (at upstreams[0].nodes[0].metadata)",
+            ],
+        ),
+        (
+            "upstreams: [{nodes: [{host: a, weight: 1, port: 70000}]}]\n",
+            &[
+                "r.yaml:1:49: `port` must be at most 65535, is `70000` (at upstreams[0].nodes[0].port)",
+            ],
+        ),
+        (
+            "upstreams: [{nodes: a}]\n",
+            &[
+                "r.yaml:1:21: expected a map or a list, found the string `a` (at upstreams[0].nodes)",
+            ],
+        ),
+        (
+            "upstreams: [{service_name: a, discovery_type: dns}]\n",
+            &[
+                "r.yaml:1:14: `service_name` of an upstream is not supported yet: name the servers in `nodes`; names are resolved by DNS (at upstreams[0].service_name)",
+                "r.yaml:1:31: `discovery_type` of an upstream is not supported yet: name the servers in `nodes`; names are resolved by DNS (at upstreams[0].discovery_type)",
+            ],
+        ),
+        (
+            "upstreams: [{nodes: {}, checks: {active: {}}}]\n",
+            &[
+                "r.yaml:1:25: `checks` of an upstream is not supported yet: servers are not probed; connections that fail are tried elsewhere (at upstreams[0].checks)",
+            ],
+        ),
+        (
+            "routes: [{uri: /a, upstream: {nodes: {}, checks: {}}}]\n",
+            &[
+                "r.yaml:1:42: `checks` of an upstream is not supported yet: servers are not probed; connections that fail are tried elsewhere (at routes[0].upstream.checks)",
+            ],
+        ),
+        (
+            "upstreams: [{nodes: {}, type: chash, hash_on: header, key: x}]\n",
+            &[
+                "r.yaml:1:31: `chash` is not supported yet: servers are chosen in turn (at upstreams[0].type)",
+                "r.yaml:1:47: `header` is not supported yet: servers are chosen in turn (at upstreams[0].hash_on)",
+                "r.yaml:1:55: `key` of an upstream is not supported yet: servers are chosen in turn (at upstreams[0].key)",
+            ],
+        ),
+        (
+            "upstreams: [{nodes: {}, type: random}]\n",
+            &[
+                "r.yaml:1:31: expected `roundrobin`, found the string `random` (at upstreams[0].type)",
+            ],
+        ),
+        (
+            "upstreams: [{nodes: {}, scheme: grpc}]\n",
+            &["r.yaml:1:33: `grpc` is not supported yet (at upstreams[0].scheme)"],
+        ),
+        (
+            "upstreams: [{nodes: {}, pass_host: rewrite}]\n",
+            &[
+                "r.yaml:1:36: `pass_host: rewrite` needs `upstream_host` (at upstreams[0].pass_host)",
+            ],
+        ),
+        (
+            "upstreams: [{nodes: {}, upstream_host: a}]\n",
+            &[
+                "r.yaml:1:40: `upstream_host` has no effect without `pass_host: rewrite` (at upstreams[0].upstream_host)",
+            ],
+        ),
+        (
+            "upstreams: [{nodes: {}, retries: -1, retry_timeout: -1}]\n",
+            &[
+                "r.yaml:1:34: `retries` must be at least 0, is `-1` (at upstreams[0].retries)",
+                "r.yaml:1:53: `retry_timeout` must be at least 0, is `-1` (at upstreams[0].retry_timeout)",
+            ],
+        ),
+        (
+            "upstreams: [{nodes: {}, keepalive_pool: {size: 0}}]\n",
+            &[
+                "r.yaml:1:48: `size` must be at least 1, is `0` (at upstreams[0].keepalive_pool.size)",
+            ],
+        ),
+        (
+            "upstreams: [{nodes: {}, tls: {verify: true}}]\n",
+            &[
+                "r.yaml:1:25: `tls` has no effect on plaintext (at upstreams[0].tls); write `scheme: https`",
+            ],
+        ),
+        (
+            "upstreams: [{nodes: {}, scheme: https, tls: {verify: false}}]\n",
+            &[
+                "r.yaml:1:54: `verify: false` weakens protection: whoever is on the way can take the upstream's place (at upstreams[0].tls.verify); name its authority in `ca_certs`; where it is meant, write `danger_tls_verify_off: true`",
+            ],
+        ),
         (
             "upstreams: [{nodes: {}, scheme: https, tls: {verify: true, danger_tls_verify_off: true}}]\n",
-            &["X"],
+            &[
+                "r.yaml:1:54: `verify: true` contradicts `danger_tls_verify_off: true` (at upstreams[0].tls.verify)",
+            ],
         ),
-        ("upstreams: [{nodes: {}, scheme: https, tls: {client_cert: $file://cert.pem}}]\n", &["X"]),
-        ("upstreams: [{nodes: {}, scheme: https, tls: {client_key: $env://KEY}}]\n", &["X"]),
-        ("upstreams: [{nodes: {}, scheme: https, tls: {ca_certs: ca.pem}}]\n", &["X"]),
-        ("upstreams: [{nodes: {}, scheme: https, tls: {ca_certs: $file://none.pem}}]\n", &["X"]),
+        (
+            "upstreams: [{nodes: {}, scheme: https, tls: {client_cert: $file://cert.pem}}]\n",
+            &["r.yaml:1:59: `client_cert` needs `client_key` (at upstreams[0].tls.client_cert)"],
+        ),
+        (
+            "upstreams: [{nodes: {}, scheme: https, tls: {client_key: $env://KEY}}]\n",
+            &["r.yaml:1:58: `client_key` needs `client_cert` (at upstreams[0].tls.client_key)"],
+        ),
+        (
+            "upstreams: [{nodes: {}, scheme: https, tls: {ca_certs: ca.pem}}]\n",
+            &[
+                "r.yaml:1:56: expected PEM text (`-----BEGIN …`) or a reference such as `$file://path`, found `ca.pem` (at upstreams[0].tls.ca_certs)",
+            ],
+        ),
+        (
+            "upstreams: [{nodes: {}, scheme: https, tls: {ca_certs: $file://none.pem}}]\n",
+            &[
+                "r.yaml:1:56: the file `none.pem` cannot be read: no such file (at upstreams[0].tls.ca_certs)",
+            ],
+        ),
     ]);
 }
 
 #[test]
 fn plugins_that_are_not_sound() {
     check(&[
-        ("global_rules: [{id: 1, plugins: {keyauth: {}}}]\n", &["X"]),
+        (
+            "global_rules: [{id: 1, plugins: {keyauth: {}}}]\n",
+            &[
+                "r.yaml:1:34: unknown plugin `keyauth` (at global_rules[0].plugins.keyauth); did you mean `key-auth`?",
+            ],
+        ),
         (
             "global_rules: [{id: 1, plugins: {openid-connect: {}, serverless-pre-function: {}}}]\n",
-            &["X"],
+            &[
+                "r.yaml:1:34: the plugin `openid-connect` is not supported yet: use `jwt-auth` (at global_rules[0].plugins.openid-connect)",
+                "r.yaml:1:54: the plugin `serverless-pre-function` is refused: it is code in the configuration (at global_rules[0].plugins.serverless-pre-function)",
+            ],
         ),
-        ("global_rules: [{id: 1, plugins: {key-auth: }}]\n", &["X"]),
-        ("global_rules: [{id: 1, plugins: [key-auth]}]\n", &["X"]),
-        ("global_rules: [{id: 1, plugins: }]\n", &["X"]),
-        ("global_rules: [{id: 1}]\n", &["X"]),
+        (
+            "global_rules: [{id: 1, plugins: {key-auth: }}]\n",
+            &[
+                "r.yaml:1:34: `key-auth` has no value (at global_rules[0].plugins.key-auth); give it a value or remove the key",
+            ],
+        ),
+        (
+            "global_rules: [{id: 1, plugins: [key-auth]}]\n",
+            &[
+                "r.yaml:1:24: expected a map from plugins to their settings (at global_rules[0].plugins)",
+            ],
+        ),
+        (
+            "global_rules: [{id: 1, plugins: }]\n",
+            &[
+                "r.yaml:1:24: `plugins` has no value (at global_rules[0].plugins); give it a value or remove the key",
+            ],
+        ),
+        ("global_rules: [{id: 1}]\n", &["r.yaml:1:16: `plugins` is required (at global_rules[0])"]),
         (
             "global_rules:\n- id: 1\n  plugins:\n    limit-count: {cuont: 1, time_window: 0, policy: redis}\n",
-            &["X"],
+            &[
+                "r.yaml:4:19: unknown field `cuont` (at global_rules[0].plugins.limit-count.cuont); did you mean `count`?",
+                "r.yaml:4:42: `time_window` must be more than 0, is `0` (at global_rules[0].plugins.limit-count.time_window)",
+                "r.yaml:4:53: `redis` is not supported yet: use `local` (at global_rules[0].plugins.limit-count.policy)",
+            ],
         ),
         (
             "global_rules: [{id: 1, plugins: {limit-count: {count: 1, time_window: 1, rules: []}}}]\n",
-            &["X"],
+            &[
+                "r.yaml:1:74: `rules` of `limit-count` is not supported yet: write one plugin for each limit (at global_rules[0].plugins.limit-count.rules)",
+            ],
         ),
         (
             "global_rules: [{id: 1, plugins: {limit-count: {count: 1, time_window: 1, allow_degradation: true}}}]\n",
-            &["X"],
+            &[
+                "r.yaml:1:74: `allow_degradation: true` weakens protection (at global_rules[0].plugins.limit-count.allow_degradation); where it is meant, write `danger_allow_degradation: true`",
+            ],
         ),
-        ("global_rules: [{id: 1, plugins: {ip-restriction: {}}}]\n", &["X"]),
+        (
+            "global_rules: [{id: 1, plugins: {ip-restriction: {}}}]\n",
+            &[
+                "r.yaml:1:34: one of `whitelist` or `blacklist` is required (at global_rules[0].plugins.ip-restriction)",
+            ],
+        ),
         (
             "global_rules: [{id: 1, plugins: {ip-restriction: {whitelist: [a], blacklist: ['::1']}}}]\n",
-            &["X"],
+            &[
+                "r.yaml:1:34: only one of `whitelist` or `blacklist` may be given (at global_rules[0].plugins.ip-restriction)",
+                "r.yaml:1:63: expected an IP address or a network such as `10.0.0.0/8`, found `a` (at global_rules[0].plugins.ip-restriction.whitelist[0])",
+            ],
         ),
-        ("global_rules: [{id: 1, plugins: {key-auth: {header: $env://ALICE}}}]\n", &["X"]),
+        (
+            "global_rules: [{id: 1, plugins: {key-auth: {header: $env://ALICE}}}]\n",
+            &[
+                "r.yaml:1:53: the reference `$env://ALICE` stands where nothing keeps its value secret (at global_rules[0].plugins.key-auth.header); references are accepted in fields for secrets, certificates and keys only",
+            ],
+        ),
         (
             "global_rules: [{id: 1, plugins: {key-auth: {bad: 1, _meta: {disable: true}}}}]\n",
-            &["X"],
+            &[
+                "r.yaml:1:45: unknown field `bad` (at global_rules[0].plugins.key-auth.bad); known here: `header` or `hide_credentials`",
+            ],
         ),
         (
             "global_rules: [{id: 1, plugins: {key-auth: {_meta: {disabled: true, priority: x, error_response: 7}}}}]\n",
-            &["X"],
+            &[
+                "r.yaml:1:53: unknown field `disabled` (at global_rules[0].plugins.key-auth._meta.disabled); did you mean `disable`?",
+                "r.yaml:1:79: expected an integer, found the string `x` (at global_rules[0].plugins.key-auth._meta.priority)",
+                "r.yaml:1:98: expected a string or a map, found the number `7` (at global_rules[0].plugins.key-auth._meta.error_response)",
+            ],
         ),
         (
             "global_rules: [{id: 1, plugins: {key-auth: {_meta: {pre_function: 'return'}}}}]\n",
-            &["X"],
+            &[
+                "r.yaml:1:53: `pre_function` of `_meta` is refused: it is code in the configuration; use plugins, `vars` and `_meta.filter` (at global_rules[0].plugins.key-auth._meta.pre_function)",
+            ],
         ),
         (
             "plugin_metadata: [{id: key-auth}, {id: http-loger}, {id: http-logger, log: {}}, {log: 1}, x]\n",
-            &["X"],
+            &[
+                "r.yaml:1:24: the plugin `key-auth` takes no configuration in `plugin_metadata` (at plugin_metadata[0])",
+                "r.yaml:1:40: unknown plugin `http-loger` (at plugin_metadata[1]); did you mean `http-logger`?",
+                "r.yaml:1:71: unknown field `log` (at plugin_metadata[2].log); known here: `log_format`",
+                "r.yaml:1:81: `id` must be the name of a plugin (at plugin_metadata[3].id)",
+                "r.yaml:1:91: expected a map with the plugin's name as `id` (at plugin_metadata[4])",
+            ],
         ),
     ]);
 }
@@ -207,53 +592,149 @@ fn plugins_that_are_not_sound() {
 #[test]
 fn consumers_that_are_not_sound() {
     check(&[
-        ("consumers: [{plugins: {}}]\n", &["X"]),
-        ("consumers: [{username: 'a b'}]\n", &["X"]),
-        ("consumers: [{username: a, id: b}]\n", &["X"]),
-        ("consumers: [{username: a, plugins: {key-auth: {}}}]\n", &["X"]),
-        ("consumers: [{username: a, plugins: {key-auth: {key: 12345}}}]\n", &["X"]),
-        ("consumers: [{username: a, plugins: {key-auth: {key: ab}}}]\n", &["X"]),
-        ("consumers: [{username: a, plugins: {key-auth: {key: $env://SHORT}}}]\n", &["X"]),
-        ("consumers: [{username: a, plugins: {key-auth: {key: $env://NOBODY}}}]\n", &["X"]),
-        ("consumers: [{username: a, plugins: {key-auth: {key: $secret://vault/1/a/b}}}]\n", &["X"]),
-        ("consumers: [{username: a, plugins: {mtls-auth: {}}}]\n", &["X"]),
+        (
+            "consumers: [{plugins: {}}]\n",
+            &["r.yaml:1:13: `username` is required (at consumers[0])"],
+        ),
+        (
+            "consumers: [{username: 'a b'}]\n",
+            &[
+                "r.yaml:1:24: expected a name of up to 256 letters, digits, `-` and `_`, found `a b` (at consumers[0].username)",
+            ],
+        ),
+        (
+            "consumers: [{username: a, id: b}]\n",
+            &["r.yaml:1:31: the id of a consumer is its `username` (at consumers[0].id)"],
+        ),
+        (
+            "consumers: [{username: a, plugins: {key-auth: {}}}]\n",
+            &["r.yaml:1:37: `key` is required (at consumers[0].plugins.key-auth)"],
+        ),
+        (
+            "consumers: [{username: a, plugins: {key-auth: {key: 12345}}}]\n",
+            &[
+                "r.yaml:1:53: expected a string, found a number (at consumers[0].plugins.key-auth.key); put it in quotes",
+            ],
+        ),
+        (
+            "consumers: [{username: a, plugins: {key-auth: {key: ab}}}]\n",
+            &[
+                "r.yaml:1:53: `key` needs at least 3 characters, has 2 (at consumers[0].plugins.key-auth.key)",
+            ],
+        ),
+        (
+            "consumers: [{username: a, plugins: {key-auth: {key: $env://SHORT}}}]\n",
+            &[
+                "r.yaml:1:53: `key` needs at least 3 characters, has 2 (at consumers[0].plugins.key-auth.key)",
+            ],
+        ),
+        (
+            "consumers: [{username: a, plugins: {key-auth: {key: $env://NOBODY}}}]\n",
+            &[
+                "r.yaml:1:53: the environment variable `NOBODY` is not set (at consumers[0].plugins.key-auth.key)",
+            ],
+        ),
+        (
+            "consumers: [{username: a, plugins: {key-auth: {key: $secret://vault/1/a/b}}}]\n",
+            &[
+                "r.yaml:1:53: `$secret://` references are not supported yet: use `$env://` or `$file://` (at consumers[0].plugins.key-auth.key)",
+            ],
+        ),
+        (
+            "consumers: [{username: a, plugins: {mtls-auth: {}}}]\n",
+            &[
+                "r.yaml:1:37: the plugin `mtls-auth` takes no configuration on a consumer (at consumers[0].plugins.mtls-auth)",
+            ],
+        ),
         (
             "consumers: [{username: a, credentials: [{id: c, plugins: {http-logger: {uri: /}}}]}]\n",
-            &["X"],
+            &[
+                "r.yaml:1:59: the plugin `http-logger` is no authentication plugin (at consumers[0].credentials[0].plugins.http-logger); a credential holds exactly one authentication plugin",
+            ],
         ),
         (
             "consumers: [{username: a, credentials: [{id: c, plugins: {}}, {plugins: {key-auth: {key: abc}}}]}]\n",
-            &["X"],
+            &[
+                "r.yaml:1:49: a credential holds exactly one authentication plugin (at consumers[0].credentials[0].plugins)",
+                "r.yaml:1:63: `id` is required (at consumers[0].credentials[1])",
+            ],
         ),
         (
             "consumers: [{username: a, credentials: [{id: b/credentials/c, plugins: {key-auth: {key: abc}}}]}]\n",
-            &["X"],
+            &[
+                "r.yaml:1:46: the id names another consumer than `a` (at consumers[0].credentials[0].id)",
+            ],
         ),
-        ("consumer_groups: [{id: g, plugins: {key-auth: {}}}]\n", &["X"]),
-        ("consumer_groups: [{plugins: {}}]\n", &["X"]),
+        (
+            "consumer_groups: [{id: g, plugins: {key-auth: {}}}]\n",
+            &[
+                "r.yaml:1:37: the plugin `key-auth` proves who calls, which is known when a group's plugins run (at consumer_groups[0].plugins.key-auth); write it on a route or service, and the key on the consumer",
+            ],
+        ),
+        (
+            "consumer_groups: [{plugins: {}}]\n",
+            &["r.yaml:1:19: `id` is required (at consumer_groups[0])"],
+        ),
     ]);
 }
 
 #[test]
 fn certificates_that_are_not_sound() {
     check(&[
-        ("ssls: [{sni: a}]\n", &["X"]),
-        ("ssls: [{cert: $file://cert.pem, key: $env://KEY}]\n", &["X"]),
-        ("ssls: [{sni: a, snis: [b], cert: $file://cert.pem, key: $env://KEY}]\n", &["X"]),
-        ("ssls: [{snis: [a, '*a.b'], cert: $file://cert.pem, key: $env://KEY}]\n", &["X"]),
-        ("ssls: [{sni: a, cert: cert.pem, key: short}]\n", &["X"]),
-        ("ssls: [{sni: a, cert: $file://cert.pem, key: $env://KEY, keys: [$env://KEY]}]\n", &["X"]),
+        (
+            "ssls: [{sni: a}]\n",
+            &[
+                "r.yaml:1:8: `cert` is required (at ssls[0])",
+                "r.yaml:1:8: `key` is required (at ssls[0])",
+            ],
+        ),
+        (
+            "ssls: [{cert: $file://cert.pem, key: $env://KEY}]\n",
+            &["r.yaml:1:8: `sni` or `snis` is required (at ssls[0])"],
+        ),
+        (
+            "ssls: [{sni: a, snis: [b], cert: $file://cert.pem, key: $env://KEY}]\n",
+            &["r.yaml:1:17: only one of `sni` or `snis` may be given (at ssls[0].snis)"],
+        ),
+        (
+            "ssls: [{snis: [a, '*a.b'], cert: $file://cert.pem, key: $env://KEY}]\n",
+            &[
+                "r.yaml:1:19: `*a.b` is no server name: write a name, `*.` and a suffix, or `*` (at ssls[0].snis[1])",
+            ],
+        ),
+        (
+            "ssls: [{sni: a, cert: cert.pem, key: short}]\n",
+            &[
+                "r.yaml:1:23: expected PEM text (`-----BEGIN …`) or a reference such as `$file://path`, found `cert.pem` (at ssls[0].cert)",
+                "r.yaml:1:38: `key` needs at least 64 characters, has 5 (at ssls[0].key)",
+            ],
+        ),
+        (
+            "ssls: [{sni: a, cert: $file://cert.pem, key: $env://KEY, keys: [$env://KEY]}]\n",
+            &[
+                "r.yaml:1:58: `certs` and `keys` belong together, but there are 0 and 1 (at ssls[0].keys)",
+            ],
+        ),
         (
             "ssls: [{sni: a, cert: $file://cert.pem, key: $env://KEY, ssl_protocols: [TLSv1.1, TLSv1]}]\n",
-            &["X"],
+            &[
+                "r.yaml:1:74: `TLSv1.1` is refused: versions before 1.2 are broken (at ssls[0].ssl_protocols[0])",
+                "r.yaml:1:83: expected one of `TLSv1.2` or `TLSv1.3`, found the string `TLSv1` (at ssls[0].ssl_protocols[1]); did you mean `TLSv1.2`?",
+            ],
         ),
         (
             "ssls: [{sni: a, cert: $file://cert.pem, key: $env://KEY, client: {depth: 300}}]\n",
-            &["X"],
+            &[
+                "r.yaml:1:58: `ca` is required (at ssls[0].client)",
+                "r.yaml:1:74: `depth` must be at most 255, is `300` (at ssls[0].client.depth)",
+            ],
         ),
         (
             "ssls: [{type: client, sni: a, cert: $file://cert.pem, key: $env://KEY, client: {ca: $file://ca.pem}}]\n",
-            &["X"],
+            &[
+                "r.yaml:1:28: server names have no effect on a certificate for upstreams (at ssls[0].sni)",
+                "r.yaml:1:72: `client` has no effect on a certificate for upstreams (at ssls[0].client)",
+            ],
         ),
     ]);
 }

@@ -11,7 +11,7 @@ use bartizan_config::{
 use serde_json::{Value, json};
 
 /// Plugins that look like real ones.
-pub struct Catalogue;
+pub(crate) struct Catalogue;
 
 static SCHEMAS: LazyLock<HashMap<(&str, Slot), Value>> = LazyLock::new(|| {
     let object = |properties: Value, required: Value| json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false });
@@ -105,9 +105,9 @@ impl PluginSchemas for Catalogue {
 }
 
 /// Variables and files that are always the same.
-pub struct Fixed;
+pub(crate) struct Fixed;
 
-pub const PEM: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+pub(crate) const PEM: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
 
 impl Surroundings for Fixed {
     fn variable(&self, name: &str) -> Option<String> {
@@ -138,24 +138,24 @@ impl Surroundings for Fixed {
 }
 
 /// A loader over both.
-pub fn loader() -> Loader<'static> {
+pub(crate) fn loader() -> Loader<'static> {
     Loader::new(&Catalogue).with_surroundings(&Fixed)
 }
 
 /// The rest of a node that keeps its resources in line.
-pub const NODE: &str = "listeners: [{address: '127.0.0.1:8080'}]\n";
+pub(crate) const NODE: &str = "listeners: [{address: '127.0.0.1:8080'}]\n";
 
 /// A node for resources that are given as text.
-pub fn node(more: &str) -> NodeConfig {
+pub(crate) fn node(more: &str) -> NodeConfig {
     let text = format!("{NODE}{more}resources: {{}}\n");
-    loader()
-        .node_text(Path::new("/etc/b/bartizan.yaml"), &text)
-        .map(|loaded| loaded.node)
-        .unwrap_or_else(|failure| panic!("{:?}", lines(&failure)))
+    match loader().node_text(Path::new("/etc/b/bartizan.yaml"), &text) {
+        Ok(loaded) => loaded.node,
+        Err(failure) => panic!("{:?}", lines(&failure)),
+    }
 }
 
 /// Reads resources.
-pub fn resources_with(more: &str, name: &str, text: &str) -> Result<Resources, Vec<String>> {
+pub(crate) fn resources_with(more: &str, name: &str, text: &str) -> Result<Resources, Vec<String>> {
     let path = Path::new("/etc/b").join(name);
     loader()
         .resources_text(&node(more), &path, text)
@@ -164,12 +164,12 @@ pub fn resources_with(more: &str, name: &str, text: &str) -> Result<Resources, V
 }
 
 /// Reads resources.
-pub fn resources(text: &str) -> Result<Resources, Vec<String>> {
+pub(crate) fn resources(text: &str) -> Result<Resources, Vec<String>> {
     resources_with("", "r.yaml", text)
 }
 
 /// The problems as lines, without the folder.
-pub fn lines(failure: &Failure) -> Vec<String> {
+pub(crate) fn lines(failure: &Failure) -> Vec<String> {
     assert!(!failure.diagnostics.is_empty());
     for diagnostic in &failure.diagnostics {
         if let Some(place) = diagnostic.place {

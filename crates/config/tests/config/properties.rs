@@ -146,7 +146,8 @@ proptest! {
         line_end in prop::sample::select(vec!["\n", "\r\n"]),
     ) {
         let block = format!("k: |{line_end}  x é{line_end}{line_end}  y{line_end}");
-        let list: String = words.iter().map(|word| format!("- {word} # é{line_end}")).collect();
+        let list: Vec<String> = words.iter().map(|word| format!("- {word} # é{line_end}")).collect();
+        let list = list.concat();
         let text = format!("{block}'q é': \"a\\u00e9\"{line_end}l:{line_end}{list}");
         let root = read(SourceId(0), &text, Format::Yaml).unwrap();
         for (item, word) in root.get("l").unwrap().items().iter().zip(&words) {

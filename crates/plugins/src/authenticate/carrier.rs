@@ -1,23 +1,24 @@
 //! What authentication plugins share: where a credential is carried, the realm they name, and the
 //! consumer that stands in for callers without one.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bartizan_chain::{CompileCx, ConsumerIndex, IdentityParts};
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Reason};
 use bartizan_wire::is_field_name;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
+
+/// Longest realm, as in Apache APISIX.
+const REALM_MAX: usize = 128;
 
 /// The protection space that a 401 names (RFC 9110 §11.5). It cannot end the quoted string it is
 /// put into.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
-#[schemars(inline)]
-pub(crate) struct Realm(
-    #[schemars(length(min = 1, max = 128), regex(pattern = r"^[ -!#-\[\]-~]+$"))] String,
-);
+pub(crate) struct Realm(String);
 
 impl Realm {
     /// The challenge of a scheme: `Bearer realm="api"`.
@@ -27,11 +28,31 @@ impl Realm {
     }
 }
 
+impl JsonSchema for Realm {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Realm".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "minLength": 1,
+            "maxLength": REALM_MAX,
+            "pattern": r"^[ -!#-\[\]-~]+$",
+            "x-expects": "visible ASCII characters without quotes and backslashes",
+        })
+    }
+}
+
 impl TryFrom<String> for Realm {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let fits = (1..=128).contains(&text.len());
+        let fits = (1..=REALM_MAX).contains(&text.len());
         let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
         if fits && text.bytes().all(is_plain) {
             return Ok(Self(text));

@@ -181,17 +181,12 @@ impl KeyAuth {
                 "Missing API key in request",
             ));
         };
-        match self.owner(consumers, shown) {
-            Some((consumer, credential)) => Ok(IdentityParts {
-                consumer: Some(consumer),
-                credential,
-                ..IdentityParts::default()
-            }),
-            None => {
-                let detail = format!("an unknown key of {} bytes", shown.len());
-                Err(self.refusal(Reason::InvalidCredential, detail, "Invalid API key in request"))
-            }
-        }
+        let Some((consumer, credential)) = self.owner(consumers, shown) else {
+            let detail = format!("an unknown key of {} bytes", shown.len());
+            let message = "Invalid API key in request";
+            return Err(self.refusal(Reason::InvalidCredential, detail, message));
+        };
+        Ok(IdentityParts { consumer: Some(consumer), credential, ..IdentityParts::default() })
     }
 
     fn owner(

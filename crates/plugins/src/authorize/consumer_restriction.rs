@@ -18,7 +18,7 @@ use bartizan_chain::{CompileCx, Flow, Identity, Nothing, Plugin, RequestCx, Trai
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, Reason, Stage, StageSet};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The configuration of `consumer-restriction`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -96,7 +96,7 @@ impl Method {
 }
 
 /// What is compared with the lists.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 pub enum Subject {
@@ -169,12 +169,18 @@ impl Refusal {
     }
 }
 
+/// What one name may use.
+struct MethodsOf {
+    user: String,
+    methods: Box<[&'static str]>,
+}
+
 /// Compiled `consumer-restriction`.
 pub struct ConsumerRestriction {
     subject: Subject,
     whitelist: Option<Box<[String]>>,
     blacklist: Box<[String]>,
-    methods: Box<[(String, Box<[&'static str]>)]>,
+    methods: Box<[MethodsOf]>,
     status: u16,
     message: Option<String>,
     is_apisix: bool,
@@ -250,19 +256,20 @@ fn methods(
     entries: Vec<AllowedByMethods>,
     subject: Subject,
     cx: &CompileCx<'_>,
-) -> Result<Box<[(String, Box<[&'static str]>)]>, Invalid> {
+) -> Result<Box<[MethodsOf]>, Invalid> {
     const KEY: &str = "allowed_by_methods";
-    let mut methods: Vec<(String, Box<[&'static str]>)> = Vec::new();
+    let mut methods: Vec<MethodsOf> = Vec::new();
     for (index, entry) in entries.into_iter().enumerate() {
         let at_user = |fault: Invalid| {
             fault.under(key_of("user")).under(PathStep::Index(index)).under(key_of(KEY))
         };
         subject.check(&entry.user, cx).map_err(at_user)?;
-        if methods.iter().any(|(user, _)| *user == entry.user) {
+        if methods.iter().any(|of| of.user == entry.user) {
             let twice = Invalid::new(format!("`{}` is listed twice", entry.user));
             return Err(at_user(twice.with_help("put all its methods into one entry")));
         }
-        methods.push((entry.user, entry.methods.into_iter().map(Method::name).collect()));
+        let names = entry.methods.into_iter().map(Method::name).collect();
+        methods.push(MethodsOf { user: entry.user, methods: names });
     }
     Ok(methods.into_boxed_slice())
 }
@@ -276,9 +283,9 @@ impl ConsumerRestriction {
         if let Some(whitelist) = &self.whitelist {
             return if names(whitelist) { Ok(()) } else { Err(Refusal::NotWhitelisted) };
         }
-        let allowed = self.methods.iter().find(|(user, _)| user == value);
+        let allowed = self.methods.iter().find(|of| of.user == value);
         match allowed {
-            Some((_, methods)) if !methods.contains(&method) => Err(Refusal::Method),
+            Some(of) if !of.methods.contains(&method) => Err(Refusal::Method),
             _ => Ok(()),
         }
     }

@@ -63,7 +63,7 @@ impl fmt::Debug for KeyGeneration {
 }
 
 enum Verifier {
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
     Public(ParsedPublicKey),
 }
 
@@ -189,7 +189,7 @@ fn verifier(algorithm: Algorithm, material: &Material) -> Result<Verifier, KeyFa
         Material::Secret(secret) => {
             check_secret(algorithm, secret, SecretStrength::DangerShort)?;
             let hmac = algorithm.hmac().ok_or(KeyFault::NoAlgorithm(KeyKind::Secret))?;
-            Ok(Verifier::Secret(hmac::Key::new(hmac, secret.expose())))
+            Ok(Verifier::Secret(Box::new(hmac::Key::new(hmac, secret.expose()))))
         }
         Material::Rsa(bytes) | Material::Ec(_, bytes) | Material::Ed25519(bytes) => parse(bytes),
     }

@@ -32,7 +32,7 @@ pub enum SignFault {
 }
 
 enum Signer {
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
     Rsa(RsaKeyPair, &'static dyn RsaEncoding),
     Ec(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
@@ -59,7 +59,7 @@ impl SigningKey {
         check_secret(algorithm, secret, strength)?;
         let kind = algorithm.kind();
         let hmac = algorithm.hmac().ok_or(KeyFault::Kind { algorithm, kind })?;
-        let signer = Signer::Secret(hmac::Key::new(hmac, secret.expose()));
+        let signer = Signer::Secret(Box::new(hmac::Key::new(hmac, secret.expose())));
         Ok(Self { algorithm, signer })
     }
 

@@ -100,7 +100,7 @@ impl HeaderValues {
 /// A method that a request can be given.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
-#[schemars(extend("x-answers" = {"TRACE": "refused: an answer to TRACE shows what headers hold"}))]
+#[schemars(extend("x-answers" = {"TRACE": "is refused: its answer shows scripts what the headers hold"}))]
 pub enum Method {
     /// GET
     Get,
@@ -180,8 +180,8 @@ impl Plugin for ProxyRewrite {
         (
             "scheme",
             Unsupported::NotYet(
-                "how to speak to an upstream is said by `scheme` of the upstream, which also has \
-                 its TLS settings",
+                "say how to speak to an upstream with the `scheme` of the upstream, which also has \
+                 the TLS settings",
             ),
         ),
     ];

@@ -230,7 +230,9 @@ fn fold_names(schema: &mut Value, named: &mut Vec<String>) {
                 }
             }
             ("allOf" | "anyOf" | "oneOf", Value::Array(schemas)) => {
-                schemas.iter_mut().for_each(|schema| fold_names(schema, named));
+                for schema in schemas {
+                    fold_names(schema, named);
+                }
             }
             ("not" | "if" | "then" | "else", schema) => fold_names(schema, named),
             ("$defs" | "definitions", Value::Object(schemas)) => {
@@ -313,7 +315,9 @@ mod tests {
         lines: &[(&'static str, &'static str)],
     ) -> Result<(), Denial> {
         let mut fields = Fields::new();
-        lines.iter().for_each(|(name, value)| fields.append(*name, *value));
+        for (name, value) in lines {
+            fields.append(*name, *value);
+        }
         let schema = plugin.headers.as_ref().unwrap();
         plugin.check("headers", &schema.validator, &schema.read(&fields)?)
     }

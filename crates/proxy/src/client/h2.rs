@@ -207,7 +207,7 @@ impl Stream {
             Ok(answer) => answer,
             Err(_) => sorry(),
         };
-        Ok(answer.map(|body| AnswerStream { body, _stream: stream }))
+        Ok(answer.map(|body| AnswerStream { body, stream }))
     }
 
     async fn exchange(&self, request: Request<Incoming>) -> Response<StreamBody> {
@@ -245,11 +245,11 @@ fn refuse(refusal: HeadRefusal, mut record: Record, worker: &Worker) -> Response
     record.status = head.status.as_u16();
     record.denial = Some(denial);
     let answer = Answer { head, body: AnswerBody::Local(body), must_close: false };
-    local(answer.head, &Method::GET, answer.body, record)
+    local(&answer.head, &Method::GET, answer.body, record)
 }
 
 fn local(
-    head: bartizan_chain::AnswerHead,
+    head: &bartizan_chain::AnswerHead,
     method: &Method,
     body: AnswerBody,
     mut record: Record,
@@ -264,7 +264,7 @@ fn local(
     };
     let bytes = if matches!(body, BodyLength::Fixed(_)) { bytes } else { Bytes::new() };
     record.bytes_out = bytes.len() as u64;
-    encode(&head, method, body, declared, record, |record| StreamBody::Local {
+    encode(head, method, body, declared, record, |record| StreamBody::Local {
         bytes,
         record: Some(Box::new(record)),
     })
@@ -279,7 +279,7 @@ fn respond(
 ) -> Response<StreamBody> {
     let Answer { head, body, .. } = answer;
     match body {
-        AnswerBody::Local(_) => local(head, method, body, record),
+        AnswerBody::Local(_) => local(&head, method, body, record),
         AnswerBody::Upstream(exchange, length, declared) => {
             encode(&head, method, length, declared, record, |record| {
                 StreamBody::Upstream(Box::new(Download {
@@ -373,7 +373,7 @@ impl Downstream for Upload {
 /// The body of an answer, with what must live until it is over.
 struct AnswerStream {
     body: StreamBody,
-    _stream: Stream,
+    stream: Stream,
 }
 
 enum StreamBody {
@@ -469,7 +469,7 @@ impl Body for AnswerStream {
             StreamBody::Upstream(download) => {
                 let poll = download.poll(cx);
                 if poll.is_ready() {
-                    this._stream.0.moved.set(Instant::now());
+                    this.stream.0.moved.set(Instant::now());
                 }
                 poll
             }

@@ -183,12 +183,6 @@ impl Exchange {
         self.connection.as_ref().is_some_and(|c| !c.out.is_empty())
     }
 
-    /// True if more of the body can be had without waiting.
-    pub(crate) fn has_buffered(&self) -> bool {
-        self.connection.as_ref().is_some_and(|c| !c.received.is_empty())
-            || self.body.as_ref().is_some_and(BodyReader::is_done)
-    }
-
     /// The exchange is over: the connection is kept where nothing is left open on it.
     pub(crate) fn finish(&mut self, worker: &Worker) {
         let is_complete = self.body.as_ref().is_some_and(BodyReader::is_done);

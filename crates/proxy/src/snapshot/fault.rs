@@ -5,10 +5,10 @@ use bartizan_config::{Diagnostic, Invalid, PathStep, Place, Sources};
 /// Something for which resources cannot be served.
 #[derive(Clone, Debug)]
 pub struct CompileFault {
-    /// The resource or plugin at fault; `None` where it is the node file's (a listener's
-    /// certificate that has expired since).
+    /// The resource or plugin at fault; `None` where it is the node file, whose places are not
+    /// kept (a listener's certificate).
     pub place: Option<Place>,
-    /// From there to the value at fault.
+    /// From there, or from the root of the node file, to the value at fault.
     pub path: Vec<PathStep>,
     /// What it is about, as in ``route `orders` ``.
     pub subject: String,
@@ -30,23 +30,38 @@ impl CompileFault {
         }
     }
 
+    /// The fault of a value of the node file.
+    pub(super) fn of_node(subject: impl ToString, invalid: Invalid) -> Self {
+        Self {
+            place: None,
+            path: invalid.path,
+            subject: subject.to_string(),
+            problem: invalid.problem,
+            help: invalid.help,
+        }
+    }
+
     /// The fault with the text it is about.
     pub fn diagnostic(&self, sources: &Sources) -> Diagnostic {
+        let (problem, help) = (self.problem.clone(), self.help.clone());
         let Some(place) = self.place else {
-            return Diagnostic {
-                place: None,
-                path: self.subject.as_str().into(),
-                problem: self.problem.clone(),
-                help: self.help.clone(),
-            };
+            return Diagnostic { place: None, path: dotted(&self.path).into(), problem, help };
         };
-        let invalid = Invalid {
-            path: self.path.clone(),
-            problem: self.problem.clone(),
-            help: self.help.clone(),
-        };
-        sources.locate(place, &invalid)
+        sources.locate(place, &Invalid { path: self.path.clone(), problem, help })
     }
+}
+
+/// A path of the node file, whose keys are plain words.
+fn dotted(path: &[PathStep]) -> String {
+    let mut text = String::new();
+    for step in path {
+        match step {
+            PathStep::Key(key) if text.is_empty() => text.push_str(key),
+            PathStep::Key(key) => text.extend([".", key]),
+            PathStep::Index(index) => text.push_str(&format!("[{index}]")),
+        }
+    }
+    text
 }
 
 /// Something that is served but deserves a look.

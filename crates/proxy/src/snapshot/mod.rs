@@ -36,7 +36,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use crate::router::Router;
-pub use compile::Compiler;
+pub(crate) use compile::Compiler;
 pub use fault::{CompileFault, Warning};
 pub use report::{Report, ReportedPlugin, RouteReport};
 pub(crate) use route::Route;

@@ -9,7 +9,7 @@ use bartizan_net::Target;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use rustls::ClientConfig;
-use rustls_pki_types::ServerName;
+use rustls::pki_types::ServerName;
 
 #[derive(PartialEq, Eq, Hash)]
 struct Key {

@@ -121,13 +121,16 @@ impl HeadScan {
         let Some(block_start) = self.block_start else {
             return if line > limits.request_line { Err(LINE_TOO_LONG) } else { Ok(()) };
         };
-        if line > limits.field {
-            return Err(too_large("a field over `limits.field`"));
+        // The limit that was passed first is named, however many bytes came at once.
+        let field_end = self.line_start.saturating_add(limits.field);
+        let block_end = block_start.saturating_add(limits.header_block);
+        if self.at <= field_end.min(block_end) {
+            Ok(())
+        } else if field_end <= block_end {
+            Err(too_large("a field over `limits.field`"))
+        } else {
+            Err(too_large("a header block over `limits.header_block`"))
         }
-        if self.at - block_start > limits.header_block {
-            return Err(too_large("a header block over `limits.header_block`"));
-        }
-        Ok(())
     }
 
     /// Takes in the line that ends at `at`; true if it was the empty line that ends the head.

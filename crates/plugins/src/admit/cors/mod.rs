@@ -52,7 +52,9 @@ const SIMPLE_METHODS: &str = "GET,HEAD,POST";
 
 /// `*` for everyone, `**` for everyone by name, or origins separated by commas.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[schemars(inline)]
+#[schemars(inline, extend(
+    "x-expects" = "`*`, `**` or origins such as `https://a.example,https://b.example`"
+))]
 pub struct OriginList(
     #[schemars(regex(
         pattern = r"^(\*|\*\*|(null|[\w.+-]+://[^,]+)(,(null|[\w.+-]+://[^,]+))*)$"

@@ -149,11 +149,14 @@ mod tests {
     #[test]
     fn the_field_counts_before_the_parameter_before_the_cookie() {
         let (header, cookie) = (("authorization", "Bearer h"), ("cookie", "a=1; jwt=c"));
-        let found = |list, query| token(list, query).unwrap();
-        assert_eq!(found(&[header, cookie], Some("q")).as_deref(), Some("h"));
-        assert_eq!(found(&[cookie], Some("q")).as_deref(), Some("q"));
-        assert_eq!(found(&[cookie], None).as_deref(), Some("c"));
-        assert_eq!(found(&[("cookie", "jwtx=c; xjwt=d")], None), None);
+        for (list, query, expected) in [
+            (&[header, cookie][..], Some("q"), Some("h")),
+            (&[cookie], Some("q"), Some("q")),
+            (&[cookie], None, Some("c")),
+            (&[("cookie", "jwtx=c; xjwt=d")], None, None),
+        ] {
+            assert_eq!(token(list, query).unwrap().as_deref(), expected, "{list:?}");
+        }
     }
 
     #[test]

@@ -35,23 +35,22 @@ pub(super) fn entry(
     if config.key.is_empty() {
         return Err(Invalid::at("key", "the key has no name"));
     }
-    let lookup = config.key.clone().into_bytes();
     let leeway = Duration::from_secs(config.lifetime_grace_period.into());
     let key = match config.algorithm.kind() {
-        KeyKind::Secret => shared(config)?,
-        _ => public(config)?,
+        KeyKind::Secret => shared(&config)?,
+        _ => public(&config)?,
     };
-    Ok(CredentialEntry::new(lookup, ConsumerKey { key, leeway }))
+    Ok(CredentialEntry::new(config.key.into_bytes(), ConsumerKey { key, leeway }))
 }
 
-fn shared(config: ConsumerConfig) -> Result<VerificationKey, Invalid> {
+fn shared(config: &ConsumerConfig) -> Result<VerificationKey, Invalid> {
     if config.public_key.is_some() {
-        return Err(unused("public_key", &config));
+        return Err(unused("public_key", config));
     }
-    let Some(secret) = config.secret else {
+    let Some(secret) = &config.secret else {
         return Err(Invalid::new("property \"secret\" is required when using HS based algorithms"));
     };
-    let secret = if config.base64_secret { decoded(&secret)? } else { secret };
+    let secret = if config.base64_secret { decoded(secret)? } else { secret.clone() };
     let strength =
         if config.danger_short_secret { SecretStrength::DangerShort } else { SecretStrength::Full };
     VerificationKey::from_secret(config.algorithm, &secret, strength).map_err(|fault| {
@@ -65,14 +64,14 @@ fn shared(config: ConsumerConfig) -> Result<VerificationKey, Invalid> {
     })
 }
 
-fn public(config: ConsumerConfig) -> Result<VerificationKey, Invalid> {
+fn public(config: &ConsumerConfig) -> Result<VerificationKey, Invalid> {
     let unwanted = [
         ("secret", config.secret.is_some()),
         ("base64_secret", config.base64_secret),
         ("danger_short_secret", config.danger_short_secret),
     ];
     if let Some((key, _)) = unwanted.into_iter().find(|(_, is_there)| *is_there) {
-        return Err(unused(key, &config));
+        return Err(unused(key, config));
     }
     let Some(pem) = &config.public_key else {
         return Err(Invalid::new("missing valid public key")

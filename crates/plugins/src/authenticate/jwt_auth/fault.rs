@@ -72,10 +72,11 @@ impl Challenges {
         if is_apisix {
             return Self { missing: bearer.clone(), invalid: bearer.clone(), insufficient: bearer };
         }
-        let mut insufficient = format!("{bearer}, error=\"insufficient_scope\"");
-        if !scopes.is_empty() {
-            insufficient.push_str(&format!(", scope=\"{}\"", scopes.join(" ")));
-        }
+        let asked = match scopes {
+            [] => String::new(),
+            scopes => format!(", scope=\"{}\"", scopes.join(" ")),
+        };
+        let insufficient = format!("{bearer}, error=\"insufficient_scope\"{asked}");
         let invalid = format!("{bearer}, error=\"invalid_token\"");
         Self { missing: bearer, invalid, insufficient }
     }

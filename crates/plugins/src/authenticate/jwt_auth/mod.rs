@@ -45,6 +45,7 @@ mod fault;
 mod tests;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -338,7 +339,7 @@ fn is_scope(text: &str) -> bool {
 
 fn required_claims(config: &Config) -> Result<Vec<RequiredClaim>, Invalid> {
     const KEY: &str = "required_claims";
-    if config.required_claims.as_ref().is_some_and(|claims| claims.is_empty()) {
+    if config.required_claims.as_ref().is_some_and(BTreeMap::is_empty) {
         return Err(Invalid::at(KEY, "nothing is required"));
     }
     let claims = config.required_claims.iter().flatten();

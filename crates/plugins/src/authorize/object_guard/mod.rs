@@ -111,8 +111,8 @@ pub struct Subject {
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(extend("x-answers" = {
-    "allow": "an object that cannot be judged is refused always",
-    "pass": "an object that cannot be judged is refused always"
+    "allow": "is refused: what cannot be judged is never allowed",
+    "pass": "is refused: what cannot be judged is never allowed"
 }))]
 pub enum OnMissing {
     /// It is refused.

@@ -163,7 +163,7 @@ mod tests {
     fn threads_together_admit_exactly_the_count() {
         let counters = Counters::new(1_000);
         let admitted = AtomicU32::new(0);
-        for count in [500, 5_000] {
+        for count in [500_u32, 5_000] {
             admitted.store(0, Ordering::Relaxed);
             std::thread::scope(|scope| {
                 for _ in 0..8 {

@@ -64,10 +64,12 @@ impl KeySource {
             },
             Self::Text { template, or_address } => {
                 let mut text = String::new();
-                match template.render(cx, &mut text)? {
-                    true => counters.key(VALUE, text.as_bytes()),
-                    false if *or_address => address(),
-                    false => return Ok(None),
+                if template.render(cx, &mut text)? {
+                    counters.key(VALUE, text.as_bytes())
+                } else if *or_address {
+                    address()
+                } else {
+                    return Ok(None);
                 }
             }
         };

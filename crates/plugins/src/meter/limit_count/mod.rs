@@ -50,7 +50,7 @@ use serde::Deserialize;
 use smallvec::SmallVec;
 
 use crate::node_state::node_metrics;
-use counters::{Counters, Full, Key};
+use counters::{Counters, Key};
 use group::Membership;
 use key::KeySource;
 use metrics::LimitMetrics;
@@ -151,9 +151,9 @@ pub enum WindowType {
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(extend("x-answers" = {
-    "redis": "counting in Redis is not supported yet: each node counts for itself",
-    "redis-cluster": "counting in Redis is not supported yet: each node counts for itself",
-    "redis-sentinel": "counting in Redis is not supported yet: each node counts for itself"
+    "redis": "is not supported yet: each node counts for itself",
+    "redis-cluster": "is not supported yet: each node counts for itself",
+    "redis-sentinel": "is not supported yet: each node counts for itself"
 }))]
 pub enum Policy {
     /// In this node.
@@ -187,9 +187,8 @@ pub struct LimitCount {
     stage: Stage,
     rejected_code: u16,
     rejected_msg: Option<String>,
+    is_apisix: bool,
     shows_quota: bool,
-    says_retry_after: bool,
-    whole_addresses: bool,
     admits_uncounted: bool,
     metrics: Arc<LimitMetrics>,
     _membership: Option<Membership>,
@@ -215,8 +214,7 @@ pub struct Call {
     spent: SmallVec<[Spent; 1]>,
 }
 
-const REDIS: Unsupported =
-    Unsupported::NotYet("counting in Redis is not supported yet: each node counts for itself");
+const REDIS: Unsupported = Unsupported::NotYet("each node counts for itself");
 
 impl Plugin for LimitCount {
     const NAME: &'static str = "limit-count";
@@ -285,9 +283,8 @@ impl Plugin for LimitCount {
             stage: if needs_identity { Stage::Meter } else { Stage::Admit },
             rejected_code: config.rejected_code.unwrap_or(if is_apisix { 503 } else { 429 }),
             rejected_msg: config.rejected_msg,
+            is_apisix,
             shows_quota: config.show_limit_quota_header,
-            says_retry_after: !is_apisix,
-            whole_addresses: is_apisix,
             admits_uncounted: config.danger_allow_degradation,
             metrics: node_metrics(cx),
             _membership: membership,
@@ -342,25 +339,22 @@ impl LimitCount {
         let mut applies = false;
         for (index, rule) in self.rules.iter().enumerate() {
             let key =
-                rule.source.read(cx, &rule.counters, self.whole_addresses).map_err(|fault| {
+                rule.source.read(cx, &rule.counters, self.is_apisix).map_err(|fault| {
                     Denial::new(Reason::AmbiguousParameter, format!("what is counted by: {fault}"))
                 })?;
             let Some(key) = key else { continue };
             applies = true;
-            match rule.counters.spend(key, &rule.quota, &cx.clock) {
-                Ok(verdict) => {
-                    call.spent.push(Spent { rule: index, key, verdict });
-                    if !verdict.is_admitted {
-                        return Err(self.denial(&rule.quota, &verdict));
-                    }
+            let Ok(verdict) = rule.counters.spend(key, &rule.quota, &cx.clock) else {
+                self.metrics.key_refused();
+                if self.admits_uncounted {
+                    continue;
                 }
-                Err(Full) => {
-                    self.metrics.key_refused();
-                    if !self.admits_uncounted {
-                        let detail = "every counter of the limit is taken by a live key";
-                        return Err(self.refusal(detail.into()));
-                    }
-                }
+                let detail = "every counter of the limit is taken by a live key";
+                return Err(self.refusal(detail.into()));
+            };
+            call.spent.push(Spent { rule: index, key, verdict });
+            if !verdict.is_admitted {
+                return Err(self.denial(&rule.quota, &verdict));
             }
         }
         if applies || self.admits_uncounted {
@@ -373,10 +367,10 @@ impl LimitCount {
     fn denial(&self, quota: &Quota, verdict: &Verdict) -> Denial {
         let seconds = whole_seconds(quota.window);
         let denial = self.refusal(format!("more than {} in {seconds} s", quota.count));
-        if self.says_retry_after {
-            return denial.with_field("retry-after", whole_seconds(verdict.wait).to_string());
+        if self.is_apisix {
+            return denial;
         }
-        denial
+        denial.with_field("retry-after", whole_seconds(verdict.wait).to_string())
     }
 
     fn refusal(&self, detail: String) -> Denial {

@@ -16,6 +16,7 @@ const SECOND: u64 = 1_000_000_000;
 /// The settings of `limit-count` for the whole node. They name the fields of compatibility mode.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "they are named in configuration")]
 pub struct Metadata {
     /// The field that holds the limit.
     #[serde(default = "limit_header")]

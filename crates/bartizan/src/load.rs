@@ -1,0 +1,135 @@
+//! Reading configurations, and remembering exactly what was read, so that no change between
+//! reading and watching is missed.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bartizan_config::{
+    Loaded, LoadedResources, Loader, NodeConfig, Place, SourceId, Sources, Surroundings, System,
+};
+use bartizan_plugins::Catalogue;
+use bartizan_proxy::CompileFault;
+use bartizan_store::{self as store, Digest};
+
+use crate::failure::Failure;
+
+/// The files of this process, each remembered with the digest of what was first read.
+#[derive(Debug, Default)]
+pub(crate) struct Record(RefCell<BTreeMap<PathBuf, First>>);
+
+/// The first reading of a file.
+#[derive(Debug)]
+struct First {
+    /// How many files were read before.
+    order: usize,
+    digest: Option<Digest>,
+}
+
+impl Surroundings for Record {
+    fn variable(&self, name: &str) -> Option<String> {
+        System.variable(name)
+    }
+
+    fn file(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        let content = System.file(path, limit);
+        let digest = content.as_ref().ok().map(|content| Digest::of(content));
+        let mut files = self.0.borrow_mut();
+        let order = files.len();
+        files.entry(path.to_owned()).or_insert(First { order, digest });
+        content
+    }
+}
+
+impl Record {
+    /// What was read.
+    pub(crate) fn files(&self) -> Vec<store::Loaded> {
+        let files = self.0.borrow();
+        files
+            .iter()
+            .map(|(path, first)| store::Loaded { path: path.clone(), digest: first.digest })
+            .collect()
+    }
+
+    /// Remembers what is in a file now.
+    pub(crate) fn look(&self, path: &Path, limit: u64) {
+        // Whether it can be read is all there is to know; the digest says it.
+        let _ = self.file(path, limit);
+    }
+
+    /// The files that were read before that one; all if it was not read.
+    pub(crate) fn before(&self, path: Option<&Path>) -> Vec<PathBuf> {
+        let files = self.0.borrow();
+        let end = path.and_then(|path| files.get(path)).map_or(usize::MAX, |first| first.order);
+        let earlier = files.iter().filter(|(_, first)| first.order < end);
+        earlier.map(|(path, _)| path.clone()).collect()
+    }
+
+    /// True if the file was read.
+    pub(crate) fn has(&self, path: &Path) -> bool {
+        self.0.borrow().contains_key(path)
+    }
+}
+
+/// Reads a node file and its resources.
+pub(crate) fn load(path: &Path) -> Result<Loaded, Failure> {
+    load_recorded(path, &Record::default())
+}
+
+/// The same, remembering what is read.
+pub(crate) fn load_recorded(path: &Path, record: &Record) -> Result<Loaded, Failure> {
+    if !path.exists() {
+        return Err(Failure::new(format!("there is no node file `{}`", path.display())).with_help(
+            "name it with `-c`, write one with `bartizan init --upstream URL`, or try \
+             `bartizan quickstart`",
+        ));
+    }
+    Loader::new(&Catalogue).with_surroundings(record).node(path).map_err(refused)
+}
+
+/// Reads the resources of a node again, remembering what is read.
+pub(crate) fn reload(node: &NodeConfig, record: &Record) -> Result<LoadedResources, Failure> {
+    Loader::new(&Catalogue).with_surroundings(record).resources(node).map_err(refused)
+}
+
+fn refused(failure: bartizan_config::Failure) -> Failure {
+    Failure::Misconfigured { sources: failure.sources, problems: failure.diagnostics }
+}
+
+/// What a configuration that was read does not compile for.
+pub(crate) fn not_compiling(sources: Sources, faults: &[CompileFault]) -> Failure {
+    let problems = faults.iter().map(|fault| fault.diagnostic(&sources)).collect();
+    Failure::Misconfigured { sources, problems }
+}
+
+/// What of a node file cannot be served; paths start at its root.
+pub(crate) fn not_serving(sources: Sources, faults: Vec<CompileFault>) -> Failure {
+    // The node file is the first that is read.
+    let node = SourceId(0);
+    let root = sources.read(node).map(|root| root.place);
+    let root = root.unwrap_or(Place { source: node, start: 0, end: 0 });
+    let at = |fault: CompileFault| CompileFault { place: fault.place.or(Some(root)), ..fault };
+    let faults: Vec<CompileFault> = faults.into_iter().map(at).collect();
+    not_compiling(sources, &faults)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_remembered_as_they_were_first_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let (there, missing) = (folder.path().join("a"), folder.path().join("b"));
+        std::fs::write(&there, "first").unwrap();
+        let record = Record::default();
+        assert!(record.file(&there, 100).is_ok() && record.file(&missing, 100).is_err());
+        std::fs::write(&there, "second").unwrap();
+        assert!(record.file(&there, 100).is_ok());
+        assert_eq!(record.before(Some(&missing)), [there]);
+        let files = record.files();
+        assert_eq!(files[0].digest, Some(Digest::of(b"first")));
+        assert_eq!((&files[1].path, files[1].digest), (&missing, None));
+    }
+}

@@ -1,0 +1,297 @@
+//! A node at work: everything that `run` and `quickstart` share.
+//!
+//! Order of a start: read, open the logs, compile, bind every port, then serve; whatever fails ends
+//! it before a request was taken. Order of an end: readiness says so, listeners close, requests
+//! get `limits.drain`, logs are written out.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use bartizan_admin::{Readiness, SharedRegistry, StatusServer};
+use bartizan_audit::EventKind;
+use bartizan_config::{NodeConfig, Store};
+use bartizan_core::NodeKey;
+use bartizan_core::metrics::{ReloadLabel, SharedMetrics};
+use bartizan_proxy::{Applied, BindError, Dialer, Gateway, GatewaySettings, Running};
+use bartizan_store::FileStore;
+use prometheus_client::registry::Registry;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::failure::{Failure, plain};
+use crate::load::{self, Record};
+use crate::logs::Logs;
+use crate::overrides::Overrides;
+use crate::signals::{Signal, Signals};
+use crate::telemetry;
+
+/// Threads of the control runtime.
+const CONTROL_THREADS: usize = 2;
+
+/// A node that serves.
+pub(crate) struct Node {
+    control: Runtime,
+    gateway: Arc<Gateway>,
+    running: Running,
+    config: NodeConfig,
+    overrides: Overrides,
+    /// The files that are read at the start: the node file and its certificates.
+    own_files: Vec<PathBuf>,
+    store: FileStore,
+    metrics: SharedMetrics,
+    readiness: Readiness,
+    logs: Logs,
+    status: Option<Status>,
+}
+
+/// Why the node wakes up.
+enum Wake {
+    Signal(Signal),
+    Changed(Vec<PathBuf>),
+}
+
+impl Node {
+    /// Reads a node file and serves it.
+    pub(crate) fn start(path: &Path, overrides: Overrides) -> Result<Self, Failure> {
+        let record = Record::default();
+        let mut loaded = load::load_recorded(path, &record)?;
+        overrides.node(&mut loaded.node);
+        overrides.resources(&mut loaded.resources);
+        let config = loaded.node;
+        telemetry::raise_descriptor_limit();
+
+        let metrics = SharedMetrics::default();
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let registry: SharedRegistry = Arc::new(Mutex::new(registry));
+        let logs = Logs::open(&config, &metrics)?;
+        let control = Builder::new_multi_thread()
+            .worker_threads(CONTROL_THREADS)
+            .thread_name("control")
+            .enable_all()
+            .build()
+            .map_err(|cause| Failure::new(format!("no threads can be started: {cause}")))?;
+        let dialer = Dialer::Network(control.handle().clone());
+        let settings = settings(&config, &logs, &metrics, &registry, dialer);
+        let gateway = match Gateway::new(settings) {
+            Ok(gateway) => gateway,
+            Err(faults) => return Err(load::not_serving(loaded.sources, faults)),
+        };
+        let applied = match gateway.apply(&loaded.resources) {
+            Ok(applied) => applied,
+            Err(faults) => return Err(load::not_compiling(loaded.sources, &faults)),
+        };
+        let readiness = Readiness::new();
+        let status = Status::start(&control, &config, &readiness, registry)?;
+        let running = gateway.start().map_err(|error| not_bound(&error, "listener"))?;
+        let resources = config.store.as_ref().map(|Store::File { path }| path.as_path());
+        let node = Self {
+            own_files: record.before(resources),
+            store: FileStore::new(record.files(), config.limits.document.0),
+            control,
+            gateway,
+            running,
+            config,
+            overrides,
+            metrics,
+            readiness,
+            logs,
+            status,
+        };
+        node.tell_applied(&applied);
+        node.logs.tell(EventKind::Node, format!("started on {}", node.listed_addresses()));
+        tracing::info!(listeners = node.listed_addresses(), "serving");
+        Ok(node)
+    }
+
+    /// Where it listens, in the order of the node file.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        self.running.addresses()
+    }
+
+    fn listed_addresses(&self) -> String {
+        let addresses: Vec<String> = self.addresses().iter().map(ToString::to_string).collect();
+        addresses.join(", ")
+    }
+
+    /// Serves until it is told to stop, and stops.
+    pub(crate) fn serve_until_stopped(mut self) -> Result<(), Failure> {
+        let mut signals = self.control.block_on(async { Signals::listen() })?;
+        loop {
+            let store = &mut self.store;
+            let wake = self.control.block_on(async {
+                tokio::select! {
+                    signal = signals.next() => Wake::Signal(signal),
+                    change = store.changed() => Wake::Changed(change.files),
+                }
+            });
+            match wake {
+                Wake::Signal(Signal::Reload) => self.reload(&[]),
+                Wake::Changed(files) => self.reload(&files),
+                Wake::Signal(Signal::Reopen) => self.logs.reopen(),
+                Wake::Signal(Signal::Stop) => break,
+            }
+        }
+        let impatience = self.control.spawn(async move {
+            while signals.next().await != Signal::Stop {}
+            tracing::warn!("told to stop again: what still runs is cut");
+            std::process::exit(1);
+        });
+        self.stop();
+        impatience.abort();
+        Ok(())
+    }
+
+    /// Drains and stops.
+    pub(crate) fn stop(self) {
+        let Self { control, running, readiness, logs, status, gateway, .. } = self;
+        readiness.draining();
+        logs.tell(EventKind::Node, "draining".to_owned());
+        tracing::info!("draining");
+        running.shutdown();
+        logs.tell(EventKind::Node, "stopped".to_owned());
+        if let Some(status) = status {
+            status.stop(&control);
+        }
+        drop(gateway);
+        logs.close();
+        tracing::info!("stopped");
+    }
+
+    /// Reads the resources again and puts them into force, if they are in order.
+    fn reload(&mut self, changed: &[PathBuf]) {
+        let record = Record::default();
+        let outcome = self.try_reload(&record);
+        self.watch_again(&record, changed);
+        match outcome {
+            Ok(applied) => {
+                self.tell_applied(&applied);
+                let generation = applied.generation;
+                self.logs.tell(EventKind::Reload, format!("applied as generation {generation}"));
+                tracing::info!(generation, "reloaded");
+            }
+            Err(failure) => {
+                let text = failure.lines();
+                for line in text.lines() {
+                    tracing::error!("the change is refused: {line}");
+                }
+                self.readiness.refused(self.logs.clock.now(), &text);
+                self.logs.tell(EventKind::Reload, format!("refused: {text}"));
+            }
+        }
+    }
+
+    fn try_reload(&self, record: &Record) -> Result<Applied, Failure> {
+        let mut read = load::reload(&self.config, record).inspect_err(|_| {
+            // What does not even compile is counted by the gateway.
+            self.metrics.reloads.get_or_create(&ReloadLabel { result: "refused" }).inc();
+            self.metrics.reload_refused.set(1);
+        })?;
+        self.overrides.resources(&mut read.resources);
+        self.gateway
+            .apply(&read.resources)
+            .map_err(|faults| load::not_compiling(read.sources, &faults))
+    }
+
+    /// Watches what was read now, and what is read at the start only.
+    fn watch_again(&mut self, record: &Record, changed: &[PathBuf]) {
+        for path in &self.own_files {
+            if record.has(path) {
+                continue;
+            }
+            if changed.contains(path) {
+                let file = path.display().to_string();
+                tracing::warn!(file, "a change of the node itself takes effect at the next start");
+            }
+            record.look(path, self.config.limits.document.0);
+        }
+        self.store.watch(record.files());
+    }
+
+    fn tell_applied(&self, applied: &Applied) {
+        for warning in &applied.report.warnings {
+            tracing::warn!(help = warning.help, "{}", warning.problem);
+        }
+        self.readiness.loaded(applied.generation, self.logs.clock.now(), Vec::new());
+    }
+}
+
+/// What a gateway is made of.
+pub(crate) fn settings(
+    config: &NodeConfig,
+    logs: &Logs,
+    metrics: &SharedMetrics,
+    registry: &SharedRegistry,
+    dialer: Dialer,
+) -> GatewaySettings {
+    GatewaySettings {
+        node: config.clone(),
+        clock: logs.clock.clone(),
+        audit: logs.audit.clone(),
+        access: logs.access.clone(),
+        metrics: metrics.clone(),
+        registry: Arc::clone(registry),
+        // It lives as long as the process: credentials are indexed anew at every load.
+        key: NodeKey::random(),
+        base_dir: config.path.parent().unwrap_or(Path::new("")).to_owned(),
+        dialer,
+    }
+}
+
+/// The status listener at work.
+struct Status {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Status {
+    fn start(
+        control: &Runtime,
+        config: &NodeConfig,
+        readiness: &Readiness,
+        registry: SharedRegistry,
+    ) -> Result<Option<Self>, Failure> {
+        let Some(status) = &config.status else { return Ok(None) };
+        let address = status.address;
+        let bound = StatusServer::bind(address, readiness.clone(), registry);
+        let server = control
+            .block_on(bound)
+            .map_err(|cause| not_bound(&BindError { address, cause }, "status listener"))?;
+        let (stop, stopped) = oneshot::channel();
+        let task = control.spawn(server.serve(async {
+            // A sender that is gone means the same.
+            let _ = stopped.await;
+        }));
+        Ok(Some(Self { stop, task }))
+    }
+
+    fn stop(self, control: &Runtime) {
+        let _ = self.stop.send(());
+        if control.block_on(self.task).is_err() {
+            tracing::error!("the status listener ended by a panic");
+        }
+    }
+}
+
+/// Why a port cannot be had, and whom to ask.
+fn not_bound(error: &BindError, what: &str) -> Failure {
+    let BindError { address, cause } = error;
+    let failure =
+        Failure::new(format!("the {what} `{address}` cannot be opened: {}", plain(cause)));
+    match cause.kind() {
+        std::io::ErrorKind::AddrInUse => failure.with_help(format!(
+            "another process has it: `ss -ltnp 'sport = :{}'` says which",
+            address.port()
+        )),
+        std::io::ErrorKind::PermissionDenied => failure.with_help(
+            "ports below 1024 need a privilege: `setcap cap_net_bind_service=+ep` on the binary, \
+             or another port",
+        ),
+        std::io::ErrorKind::AddrNotAvailable => {
+            failure.with_help("no interface of this machine has that address: `ip addr` lists them")
+        }
+        _ => failure,
+    }
+}

@@ -1,0 +1,3 @@
+//! Record what happened.
+
+pub mod prometheus;

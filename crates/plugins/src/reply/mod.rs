@@ -1,0 +1,3 @@
+//! Shape the answer itself.
+
+pub mod response_rewrite;

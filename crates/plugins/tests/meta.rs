@@ -1,0 +1,187 @@
+//! What must hold of every plugin in the catalogue.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bartizan_chain::{CompileCx, NodeFacts, StateRegistry, Unsupported};
+use bartizan_config::{
+    Format, PluginSchemas, ResourceKind, ResourceRef, Slot, SourceId, Standing, read,
+    unsupported_keywords,
+};
+use bartizan_core::{Clock, Compatibility, Limits, NodeKey};
+use bartizan_plugins::{CATALOGUE, Catalogue, Entry};
+use serde_json::Value;
+
+/// The schemas of a plugin, each with what it is for.
+fn schemas(entry: &Entry) -> Vec<(&'static str, &Value)> {
+    let schemas = [
+        ("config", Some(&entry.config_schema)),
+        ("consumer", entry.consumer_schema.as_ref()),
+        ("metadata", entry.metadata_schema.as_ref()),
+    ];
+    schemas.into_iter().filter_map(|(slot, schema)| Some((slot, schema?))).collect()
+}
+
+/// The pointers of fields without a description.
+fn undocumented(schema: &Value, pointer: &str, found: &mut Vec<String>) {
+    match schema {
+        Value::Object(members) => {
+            for (keyword, value) in members {
+                let here = format!("{pointer}/{keyword}");
+                if keyword == "properties" {
+                    for (field, schema) in value.as_object().into_iter().flatten() {
+                        let text = schema.get("description").and_then(Value::as_str);
+                        if text.is_none_or(|text| text.trim().len() < 8) {
+                            found.push(format!("{here}/{field}"));
+                        }
+                    }
+                }
+                undocumented(value, &here, found);
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                undocumented(item, &format!("{pointer}/{index}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The first example in the module documentation of a plugin.
+fn example(name: &str) -> Option<String> {
+    let mut files = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    let states_it = format!("const NAME: &'static str = \"{name}\";");
+    let texts = files.iter().map(|path| std::fs::read_to_string(path).unwrap());
+    let text = texts.into_iter().find(|text| text.contains(&states_it))?;
+    let doc: Vec<&str> = text
+        .lines()
+        .take_while(|line| line.starts_with("//!"))
+        .map(|line| line.trim_start_matches("//!").strip_prefix(' ').unwrap_or_default())
+        .collect();
+    let lines = doc.iter().skip_while(|line| **line != "```yaml").skip(1);
+    let lines: Vec<&str> = lines.take_while(|line| **line != "```").copied().collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+fn node() -> NodeFacts {
+    NodeFacts {
+        compatibility: Compatibility::None,
+        limits: Limits::default(),
+        clock: Clock::System,
+        key: NodeKey::random(),
+        metrics: Arc::default(),
+        registry: StateRegistry::default(),
+        base_dir: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples"),
+    }
+}
+
+#[test]
+fn names_are_unique() {
+    let mut seen = HashSet::new();
+    for entry in CATALOGUE.iter() {
+        assert!(seen.insert(entry.name), "{} twice", entry.name);
+        assert!(entry.stages.iter().next().is_some(), "{} runs in no stage", entry.name);
+    }
+}
+
+#[test]
+fn every_field_is_documented() {
+    for entry in CATALOGUE.iter() {
+        for (slot, schema) in schemas(entry) {
+            let mut found = Vec::new();
+            undocumented(schema, "#", &mut found);
+            assert!(found.is_empty(), "{slot} of {}: {found:?}", entry.name);
+        }
+    }
+}
+
+#[test]
+fn every_keyword_of_every_schema_is_checked() {
+    for entry in CATALOGUE.iter() {
+        for (slot, schema) in schemas(entry) {
+            let unchecked = unsupported_keywords(schema);
+            assert!(unchecked.is_empty(), "{slot} of {}: {unchecked:?}", entry.name);
+        }
+    }
+}
+
+#[test]
+fn unknown_fields_are_refused() {
+    for entry in CATALOGUE.iter() {
+        for (slot, schema) in schemas(entry) {
+            let is_closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
+            assert!(is_closed, "{slot} of {} takes any field", entry.name);
+        }
+    }
+}
+
+#[test]
+fn a_field_has_one_answer() {
+    for entry in CATALOGUE.iter() {
+        for (path, unsupported) in entry.unsupported {
+            let known = entry.config_schema.pointer(&format!("/properties/{path}"));
+            assert!(known.is_none(), "`{path}` of {} is there", entry.name);
+            let (Unsupported::NotYet(why) | Unsupported::Refused(why)) = unsupported;
+            assert!(!why.is_empty() && !why.ends_with('.'), "`{path}` of {}", entry.name);
+        }
+        let fields = entry.config_schema.get("properties").and_then(Value::as_object);
+        for field in fields.into_iter().flatten().map(|(field, _)| field) {
+            let twin = field.strip_prefix("danger_").unwrap_or_default();
+            let twin = entry.config_schema.pointer(&format!("/properties/{twin}"));
+            assert!(twin.is_none() || !field.starts_with("danger_"), "{field} of {}", entry.name);
+        }
+    }
+}
+
+#[test]
+fn every_plugin_has_an_example_that_compiles() {
+    let node = node();
+    for entry in CATALOGUE.iter() {
+        let text = example(entry.name).unwrap_or_else(|| panic!("{} has no example", entry.name));
+        let document = read(SourceId(0), &text, Format::Yaml)
+            .unwrap_or_else(|faults| panic!("{}: {faults:?}", entry.name));
+        let config = document.get(entry.name).map(bartizan_config::Node::to_json);
+        let config = config.unwrap_or_else(|| panic!("{} is not in its example", entry.name));
+        let resource = ResourceRef { kind: ResourceKind::Route, id: Arc::from("example") };
+        let mut cx = CompileCx {
+            node: &node,
+            resource: &resource,
+            plugin: entry.name,
+            metadata: None,
+            has_consumer: &|_| true,
+            has_group: &|_| true,
+        };
+        if let Err(fault) = (entry.compile)(&config, &mut cx) {
+            panic!("the example of {}: {fault}", entry.name);
+        }
+        let schema = jsonschema::options().offline().build(&entry.config_schema).unwrap();
+        let faults: Vec<_> = schema.iter_errors(&config).map(|e| e.to_string()).collect();
+        assert!(faults.is_empty(), "the example of {}: {faults:?}", entry.name);
+    }
+}
+
+#[test]
+fn the_configuration_sees_the_catalogue() {
+    for entry in CATALOGUE.iter() {
+        assert_eq!(Catalogue.standing(entry.name), Standing::Known);
+        assert!(Catalogue.names().contains(&entry.name));
+        assert!(Catalogue.schema(entry.name, Slot::Config).is_some());
+        assert_eq!(Catalogue.is_authentication(entry.name), entry.is_authentication);
+        let has_consumer_part = Catalogue.schema(entry.name, Slot::Consumer).is_some();
+        assert!(!has_consumer_part || entry.is_authentication, "{}", entry.name);
+    }
+}

@@ -1,0 +1,154 @@
+//! One compilation, from resources to a snapshot.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use bartizan_chain::NodeFacts;
+use bartizan_config::{
+    Invalid, NodeConfig, Place, PluginMetadata, PluginUse, Requirement, ResourceRef, Resources, Shared,
+};
+use bartizan_tls::UpstreamConfigs;
+
+use super::certificates::ListenerCertificates;
+use super::fault::{CompileFault, Warning};
+use super::plugins::Compiled;
+use super::pools::Pools;
+use super::routes::Routes;
+use super::{Report, Snapshot, Upstream, overlap};
+
+/// Compiles the resources of one node, again and again.
+pub(crate) struct Compiler {
+    node: Arc<NodeFacts>,
+    listeners: ListenerCertificates,
+    upstream_tls: UpstreamConfigs,
+    pools: Pools,
+    require: Vec<Requirement>,
+}
+
+impl Compiler {
+    /// A compiler for a node; fails where a certificate of its listeners cannot be served.
+    pub(crate) fn new(node: Arc<NodeFacts>, config: &NodeConfig) -> Result<Self, Vec<CompileFault>> {
+        let listeners = ListenerCertificates::read(config, &node.clock)?;
+        Ok(Self {
+            node,
+            listeners,
+            upstream_tls: UpstreamConfigs::default(),
+            pools: Pools::default(),
+            require: config.security.require.clone(),
+        })
+    }
+
+    /// Compiles resources, or says everything that is wrong with them, in the order of the
+    /// document. Of `previous` is kept what did not change.
+    pub(crate) fn compile(
+        &self,
+        resources: &Resources,
+        generation: u64,
+        previous: Option<&Snapshot>,
+    ) -> Result<Snapshot, Vec<CompileFault>> {
+        self.pools.begin();
+        let mut cx = Compilation::new(self, resources, previous);
+        cx.check_unused();
+        let global = resources.global_rules.iter().flat_map(|rule| &rule.plugins);
+        let global_uses: Vec<&PluginUse> = global.collect();
+        let global = cx.chain(global_uses.iter().copied());
+        let callers = cx.callers();
+        let Routes { router, reports, covers } = cx.routes(&global, &global_uses);
+        let tls = self.listeners.compile(&mut cx, previous);
+        cx.warnings.extend(overlap::warnings(&covers));
+        let Compilation { mut faults, warnings, upstreams, .. } = cx;
+        if !faults.is_empty() {
+            faults.sort_by_key(|fault| {
+                fault.place.map_or((u32::MAX, u32::MAX), |place| (place.source.0, place.start))
+            });
+            return Err(faults);
+        }
+        Ok(Snapshot {
+            generation,
+            router,
+            global: Arc::new(global.chain),
+            consumers: Arc::new(callers.index),
+            profiles: callers.profiles,
+            tls,
+            upstreams: upstreams
+                .into_iter()
+                .filter_map(|(origin, upstream)| Some((origin.clone(), upstream?)))
+                .collect(),
+            report: Report { routes: reports, warnings },
+        })
+    }
+}
+
+/// What is gathered while resources are compiled.
+pub(super) struct Compilation<'a> {
+    pub(super) node: &'a NodeFacts,
+    pub(super) resources: &'a Resources,
+    pub(super) shared: Shared<'a>,
+    pub(super) require: &'a [Requirement],
+    pub(super) upstream_tls: &'a UpstreamConfigs,
+    pub(super) pools: &'a Pools,
+    pub(super) previous: Option<&'a Snapshot>,
+    pub(super) metadata: HashMap<&'a str, &'a PluginMetadata>,
+    pub(super) consumers: HashSet<&'a str>,
+    pub(super) groups: HashSet<&'a str>,
+    /// Plugins by where they are written; `None` where one is at fault.
+    pub(super) compiled: HashMap<(&'a ResourceRef, &'a str), Option<Compiled>>,
+    /// Upstreams by where they are written; `None` where one is at fault.
+    pub(super) upstreams: HashMap<&'a ResourceRef, Option<Arc<Upstream>>>,
+    /// Upstreams of which exposure was told.
+    pub(super) exposed: HashSet<&'a ResourceRef>,
+    pub(super) faults: Vec<CompileFault>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+impl<'a> Compilation<'a> {
+    fn new(
+        compiler: &'a Compiler,
+        resources: &'a Resources,
+        previous: Option<&'a Snapshot>,
+    ) -> Self {
+        Self {
+            node: &compiler.node,
+            resources,
+            shared: Shared::new(resources),
+            require: &compiler.require,
+            upstream_tls: &compiler.upstream_tls,
+            pools: &compiler.pools,
+            previous,
+            metadata: resources.plugin_metadata.iter().map(|this| (&*this.name, this)).collect(),
+            consumers: resources.consumers.iter().map(|this| &*this.username).collect(),
+            groups: resources.consumer_groups.iter().map(|this| &*this.id).collect(),
+            compiled: HashMap::new(),
+            upstreams: HashMap::new(),
+            exposed: HashSet::new(),
+            faults: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Compiles what no route may refer to: it must be sound on the day when one does.
+    fn check_unused(&mut self) {
+        let resources = self.resources;
+        let services = resources.services.iter().flat_map(|service| &service.plugins);
+        let shared = resources.plugin_configs.iter().flat_map(|config| &config.plugins);
+        for used in services.chain(shared) {
+            self.plugin(used);
+        }
+        let of_services = resources.services.iter().filter_map(|service| service.upstream.as_ref());
+        let of_routes = resources.routes.iter().filter_map(|route| route.upstream.as_ref());
+        for upstream in resources.upstreams.iter().chain(of_services).chain(of_routes) {
+            self.upstream(upstream);
+        }
+        self.check_client_certificates();
+    }
+
+    /// Tells a fault of the value inside the resource at `place`.
+    pub(super) fn fault(
+        &mut self,
+        place: Place,
+        subject: impl ToString,
+        invalid: Invalid,
+    ) {
+        self.faults.push(CompileFault::of(place, subject, invalid));
+    }
+}

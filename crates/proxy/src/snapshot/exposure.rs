@@ -1,0 +1,52 @@
+//! Upstreams that others on the way can read, or take the place of.
+
+use bartizan_config::{Invalid, PathStep, Requirement, Scheme, Upstream};
+
+use super::compile::Compilation;
+use super::fault::Warning;
+use super::upstreams::{is_loopback, upstream_subject};
+
+impl<'a> Compilation<'a> {
+    /// Tells, once for each upstream that is used, where requests leave the machine in clear or
+    /// unverified: a fault where `security.require` asks for `upstream_tls`.
+    pub(super) fn expose(&mut self, upstream: Option<&'a Upstream>, only_answers: bool) {
+        let Some(upstream) = upstream.filter(|_| !only_answers) else { return };
+        if !self.exposed.insert(&upstream.origin) {
+            return;
+        }
+        let Some(exposure) = exposure(upstream) else { return };
+        let subject = upstream_subject(&upstream.origin);
+        if self.require.contains(&Requirement::UpstreamTls) {
+            self.fault(upstream.place, subject, exposure);
+            return;
+        }
+        let Invalid { problem, help, .. } = exposure;
+        self.warnings.push(Warning { subject, problem, help });
+    }
+}
+
+fn exposure(upstream: &Upstream) -> Option<Invalid> {
+    let subject = upstream_subject(&upstream.origin);
+    let mut beyond = upstream.nodes.iter().filter(|node| !is_loopback(&node.host));
+    let first = beyond.next()?;
+    let (host, port) = (&first.host, first.port);
+    match upstream.scheme {
+        Scheme::Http => {
+            let more = match beyond.count() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let problem = format!("{subject} is spoken to in clear at `{host}:{port}`{more}");
+            let help = "write `scheme: https`: whoever is on the way can read and change all";
+            Some(Invalid::at("scheme", problem).with_help(help))
+        }
+        Scheme::Https if upstream.tls.danger_verify_off => {
+            let problem = format!("the certificate of {subject} is not verified");
+            let help = "name its authority in `tls.ca_certs`: whoever is on the way can take its \
+                        place";
+            let key = PathStep::Key("tls".into());
+            Some(Invalid::at("danger_tls_verify_off", problem).with_help(help).under(key))
+        }
+        Scheme::Https => None,
+    }
+}

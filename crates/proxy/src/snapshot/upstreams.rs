@@ -1,0 +1,326 @@
+//! Upstreams: who answers, and how they are reached.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_config::{
+    Invalid, PassHost, PathStep, ResourceKind, ResourceRef, Scheme, SslType, Timeouts,
+    UpstreamNode,
+};
+use bartizan_net::{Target, TargetTls};
+use bartizan_tls::{TlsFault, UpstreamTlsSettings};
+use rustls::ClientConfig;
+
+use super::certificates::pair_field;
+use super::compile::Compilation;
+use super::fault::Warning;
+use crate::balance::Balancer;
+use crate::upstream::{KeepAlive, Node};
+
+/// Most servers of one upstream.
+const NODES_MAX: usize = 10_000;
+
+/// Requests on one connection to an upstream, where the upstream does not say.
+const REQUESTS: u32 = 1_000;
+
+/// An upstream, as requests use it.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    pub(crate) nodes: Vec<Arc<Node>>,
+    pub(crate) balancer: Arc<Balancer>,
+    pub(crate) keep: KeepAlive,
+    pub(crate) pass_host: PassHost,
+    /// Time for all tries together.
+    pub(crate) retry_timeout: Option<Duration>,
+    pub(crate) timeout: Option<Timeouts>,
+    retries: Option<u32>,
+    /// Weight and priority of each node.
+    shares: Box<[(u32, i32)]>,
+}
+
+impl Upstream {
+    /// How often a request may be tried in all, each time on another node.
+    pub(crate) fn tries(&self) -> usize {
+        let others = || self.nodes.len().saturating_sub(1);
+        let retries = self.retries.map(|retries| usize::try_from(retries).unwrap_or(usize::MAX));
+        retries.unwrap_or_else(others).saturating_add(1)
+    }
+
+    /// True if both spread requests over the same servers in the same way.
+    fn spreads_as(&self, nodes: &[Arc<Node>], shares: &[(u32, i32)]) -> bool {
+        *self.shares == *shares
+            && self.nodes.len() == nodes.len()
+            && self.nodes.iter().zip(nodes).all(|(one, other)| one.label == other.label)
+    }
+}
+
+impl<'a> Compilation<'a> {
+    /// The upstream written in one place; `None`, and a fault told once, where it does not compile.
+    pub(super) fn upstream(
+        &mut self,
+        written: &'a bartizan_config::Upstream,
+    ) -> Option<Arc<Upstream>> {
+        if let Some(known) = self.upstreams.get(&written.origin) {
+            return known.clone();
+        }
+        let compiled = self.compile_upstream(written).map(Arc::new);
+        self.upstreams.insert(&written.origin, compiled.clone());
+        compiled
+    }
+
+    fn compile_upstream(&mut self, written: &bartizan_config::Upstream) -> Option<Upstream> {
+        let subject = upstream_subject(&written.origin);
+        if written.nodes.len() > NODES_MAX {
+            let problem = format!("{} nodes are given, at most 10,000 are used", written.nodes.len());
+            self.fault(written.place, &subject, Invalid::at("nodes", problem));
+            return None;
+        }
+        if written.nodes.iter().all(|node| node.weight == 0) {
+            self.warnings.push(Warning {
+                subject: subject.clone(),
+                problem: format!("{subject} has no node with a weight: it answers nothing"),
+                help: Some("give at least one node a weight above 0".into()),
+            });
+        }
+        let tls = match written.scheme {
+            Scheme::Http => None,
+            Scheme::Https => Some(self.tls_towards(written, &subject)?),
+        };
+        let mut nodes = Vec::with_capacity(written.nodes.len());
+        for node in &written.nodes {
+            match self.node(written, node, tls.as_ref()) {
+                Ok(node) => nodes.push(Arc::new(node)),
+                Err(invalid) => {
+                    self.fault(written.place, &subject, invalid);
+                    return None;
+                }
+            }
+        }
+        let shares: Box<[_]> =
+            written.nodes.iter().map(|node| (node.weight, node.priority)).collect();
+        let limits = &self.node.limits;
+        let size = written.keepalive_size.unwrap_or(limits.upstream_idle);
+        Some(Upstream {
+            balancer: self.balancer(&written.origin, &nodes, &shares),
+            nodes,
+            keep: KeepAlive {
+                size: usize::try_from(size).unwrap_or(usize::MAX),
+                idle: written.keepalive_idle.unwrap_or(limits.upstream_idle_time.0),
+                requests: written.keepalive_requests.unwrap_or(REQUESTS),
+            },
+            pass_host: written.pass_host.clone(),
+            retry_timeout: written.retry_timeout.filter(|limit| !limit.is_zero()),
+            timeout: written.timeout,
+            retries: written.retries,
+            shares,
+        })
+    }
+
+    /// The balancer so far, so that a reload does not send every first request to the same node.
+    fn balancer(
+        &self,
+        origin: &ResourceRef,
+        nodes: &[Arc<Node>],
+        shares: &[(u32, i32)],
+    ) -> Arc<Balancer> {
+        let before = self.previous.and_then(|snapshot| snapshot.upstreams.get(origin));
+        match before.filter(|before| before.spreads_as(nodes, shares)) {
+            Some(before) => before.balancer.clone(),
+            None => Arc::new(Balancer::new(shares)),
+        }
+    }
+
+    fn node(
+        &self,
+        written: &bartizan_config::Upstream,
+        node: &UpstreamNode,
+        tls: Option<&Arc<ClientConfig>>,
+    ) -> Result<Node, Invalid> {
+        let host = bracketed(&node.host);
+        let default_port = match written.scheme {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        };
+        let label: Arc<str> = format!("{host}:{}", node.port).into();
+        let tls = tls.map(|config| server_tls(config, &written.pass_host, &node.host)).transpose()?;
+        let target = Target { host: node.host.clone(), port: node.port, tls };
+        Ok(Node {
+            host: if node.port == default_port { host.into() } else { label.clone() },
+            label,
+            pool_id: self.pools.id(&target),
+            target,
+        })
+    }
+
+    /// What is trusted and shown towards an upstream.
+    fn tls_towards(
+        &mut self,
+        written: &bartizan_config::Upstream,
+        subject: &str,
+    ) -> Option<Arc<ClientConfig>> {
+        let tls = &written.tls;
+        let mut settings = UpstreamTlsSettings {
+            ca_certs: tls.ca_certs.clone(),
+            client_cert: tls.client_cert.clone(),
+            client_key: tls.client_key.clone(),
+            danger_verify_off: tls.danger_verify_off,
+        };
+        let in_tls = |key: &str, problem: String| {
+            Invalid::at(key, problem).under(PathStep::Key("tls".into()))
+        };
+        if let Some(id) = &tls.client_cert_id {
+            let ssl = self.resources.ssls.iter().find(|ssl| ssl.id == *id);
+            let pair = match ssl {
+                Some(ssl) if ssl.ssl_type != SslType::Client => {
+                    Err(format!("ssl `{id}` is shown to clients, not to upstreams"))
+                }
+                Some(ssl) if !ssl.is_enabled => Err(format!("ssl `{id}` is out of service")),
+                Some(ssl) => ssl.pairs.first().ok_or_else(|| format!("ssl `{id}` is empty")),
+                None => Err(format!("there is no ssl of type client `{id}`")),
+            };
+            match pair {
+                Ok((chain, key)) => {
+                    settings.client_cert = Some(chain.clone());
+                    settings.client_key = Some(key.clone());
+                }
+                Err(problem) => {
+                    self.fault(written.place, subject, in_tls("client_cert_id", problem));
+                    return None;
+                }
+            }
+        }
+        match self.upstream_tls.compile(&settings, &self.node.clock) {
+            Ok(config) => Some(config),
+            // Told once, where the certificate is written.
+            Err(fault) if tls.client_cert_id.is_some() && pair_field(&fault).is_some() => None,
+            Err(fault) => {
+                let invalid = in_tls(field(&fault), fault.to_string());
+                self.fault(written.place, subject, invalid);
+                None
+            }
+        }
+    }
+
+    /// Checks certificates for upstreams, also those that no upstream refers to.
+    pub(super) fn check_client_certificates(&mut self) {
+        for ssl in &self.resources.ssls {
+            if ssl.ssl_type != SslType::Client || !ssl.is_enabled {
+                continue;
+            }
+            let Some((chain, key)) = ssl.pairs.first() else { continue };
+            // Only the pair is in question: without verification no authorities are needed.
+            let settings = UpstreamTlsSettings {
+                client_cert: Some(chain.clone()),
+                client_key: Some(key.clone()),
+                danger_verify_off: true,
+                ..UpstreamTlsSettings::default()
+            };
+            if let Err(fault) = self.upstream_tls.compile(&settings, &self.node.clock) {
+                let problem = fault.to_string();
+                let invalid = match pair_field(&fault) {
+                    Some(key) => Invalid::at(key, problem),
+                    None => Invalid::new(problem),
+                };
+                self.fault(ssl.place, format!("ssl `{}`", ssl.id), invalid);
+            }
+        }
+    }
+}
+
+/// What is verified of a server: that it is whom the request names where that is fixed, else that
+/// it is the node. The client's own Host is nothing to verify by: clients choose it.
+fn server_tls(
+    config: &Arc<ClientConfig>,
+    pass_host: &PassHost,
+    node: &str,
+) -> Result<TargetTls, Invalid> {
+    let (key, name) = match pass_host {
+        PassHost::Rewrite(host) => ("upstream_host", without_port(host)),
+        PassHost::Pass | PassHost::Node => ("nodes", node),
+    };
+    TargetTls::new(config.clone(), name).ok_or_else(|| {
+        Invalid::at(key, format!("no certificate can be for `{name}`"))
+            .with_help("a host name of letters, digits and `-`, or an address")
+    })
+}
+
+fn without_port(host: &str) -> &str {
+    if let Some(address) = host.strip_prefix('[') {
+        return address.split_once(']').map_or(host, |(address, _)| address);
+    }
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+fn bracketed(host: &str) -> String {
+    let is_bare = host.contains(':') && !host.starts_with('[');
+    if is_bare { format!("[{host}]") } else { host.to_owned() }
+}
+
+/// True where what is sent to this host stays on the machine (RFC 6761 §6.3).
+pub(super) fn is_loopback(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return address.to_canonical().is_loopback();
+    }
+    let name = bare.strip_suffix('.').unwrap_or(bare).to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+/// The name of an upstream in a sentence.
+pub(super) fn upstream_subject(origin: &ResourceRef) -> String {
+    match origin.kind {
+        ResourceKind::Upstream => origin.to_string(),
+        _ => format!("the upstream of {origin}"),
+    }
+}
+
+/// The field under `tls` that a fault is about.
+fn field(fault: &TlsFault) -> &'static str {
+    match (pair_field(fault), fault) {
+        (Some("key"), _) => "client_key",
+        (Some(_), _) | (None, TlsFault::HalfClientCertificate) => "client_cert",
+        (None, _) => "ca_certs",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stays_on_the_machine_is_known_by_address_or_reserved_name() {
+        for (host, expected) in [
+            ("127.0.0.1", true),
+            ("127.9.9.9", true),
+            ("::1", true),
+            ("[::1]", true),
+            ("::ffff:127.0.0.1", true),
+            ("localhost", true),
+            ("LOCALHOST.", true),
+            ("a.localhost", true),
+            ("10.0.0.1", false),
+            ("0.0.0.0", false),
+            ("localhost.example", false),
+            ("notlocalhost", false),
+        ] {
+            assert_eq!(is_loopback(host), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_verified_without_its_port() {
+        for (host, expected) in [
+            ("a.example", "a.example"),
+            ("a.example:8443", "a.example"),
+            ("[::1]:8443", "::1"),
+            ("[::1]", "::1"),
+            ("10.0.0.1:443", "10.0.0.1"),
+        ] {
+            assert_eq!(without_port(host), expected);
+        }
+    }
+}
