@@ -110,11 +110,12 @@ fn row(route: &RouteReport) -> [String; 7] {
         grants = Vec::new();
     }
     let what = plugins(route, Stage::Validate, |_| true);
-    let [from, who, grants, limits, what] = [from, who, grants, limits, what].map(joined);
+    let [from, who, grants, limits, what] =
+        [from, who, grants, limits, what].map(|names| joined(&names));
     [id, serves(route), from, who, grants, limits, what]
 }
 
-fn joined(names: Vec<String>) -> String {
+fn joined(names: &[String]) -> String {
     if names.is_empty() { "-".to_owned() } else { names.join(", ") }
 }
 

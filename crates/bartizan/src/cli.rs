@@ -21,9 +21,9 @@ const BUILD: &str = concat!(
 
 const CLOSING: &str = "\
 Start here:
-  bartizan quickstart                              a protected example API on https://localhost:9443
+  bartizan quickstart                              an example API, protected
   bartizan quickstart --check                      the same, attacked by bartizan itself
-  bartizan init --upstream http://127.0.0.1:3000   a starting configuration for your own API
+  bartizan init --upstream http://127.0.0.1:3000   a configuration for your own API
   bartizan check -c bartizan.yaml                  what is wrong with it, all at once
   bartizan run -c bartizan.yaml                    serve it
 
@@ -98,7 +98,7 @@ Examples:
     /// Protect an example API, ready to be tried and attacked
     ///
     /// Creates a state folder with a certificate for `localhost`, secrets, and a commented
-    /// configuration to start from; then serves https://localhost:9443 before an example API in
+    /// configuration to start from; then serves `https://localhost:9443` before an example API in
     /// the same process, and prints commands to try. A second run finds everything as it was. With
     /// `--check` it sends the requests itself, on free ports, and tells what each protection did.
     #[command(after_help = "\
@@ -120,9 +120,10 @@ pub(crate) struct LogArgs {
     #[arg(long, value_enum, default_value_t = LogFormat::Auto)]
     pub(crate) log_format: LogFormat,
 
-    /// What is logged: a level, or levels by module as in `info,bartizan_net=debug`
-    #[arg(long, value_name = "FILTER", default_value = "info")]
-    pub(crate) log_level: String,
+    /// What is logged: a level, or levels by module as in `info,bartizan_net=debug` [default:
+    /// info; warn for `quickstart`]
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log_level: Option<String>,
 }
 
 /// How the log on standard error is written.
@@ -206,7 +207,7 @@ pub(crate) struct TokenArgs {
     #[arg(long, value_name = "FILE", requires = "alg")]
     pub(crate) key: Option<PathBuf>,
 
-    /// The algorithm that goes with `--key`, such as RS256, ES256 or EdDSA
+    /// The algorithm that goes with `--key`, such as `RS256`, `ES256` or `EdDSA`
     #[arg(long, value_name = "NAME", requires = "key")]
     pub(crate) alg: Option<Algorithm>,
 

@@ -4,7 +4,7 @@
 //! a file that only its owner can read; the configuration refers to it.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use http::Uri;
 
@@ -12,6 +12,8 @@ use crate::cli::InitArgs;
 use crate::failure::{Failure, say};
 use crate::files::{self, Privacy};
 
+const NODE_FILE: &str = "bartizan.yaml";
+const RESOURCES_FILE: &str = "resources.yaml";
 /// The first consumer.
 const CONSUMER: &str = "first-client";
 /// Where its key is, from the folder of the configuration.
@@ -29,13 +31,13 @@ pub(crate) fn init(args: &InitArgs) -> Result<(), Failure> {
     }
     let key = files::random_secret()?;
     let texts = [
-        ("bartizan.yaml", node_file(args.listen), Privacy::Folder),
-        ("resources.yaml", resources_file(&upstream), Privacy::Folder),
+        (NODE_FILE, node_file(args.listen), Privacy::Folder),
+        (RESOURCES_FILE, resources_file(&upstream), Privacy::Folder),
         ("secrets/.gitignore", "*\n".to_owned(), Privacy::Folder),
         (KEY, format!("{key}\n"), Privacy::Owner),
     ];
     if !args.force {
-        refuse_to_replace(&args.dir, texts.iter().map(|(name, ..)| *name))?;
+        refuse_to_replace(&args.dir)?;
     }
     std::fs::create_dir_all(&args.dir)
         .map_err(|cause| Failure::file("create the folder", &args.dir, &cause))?;
@@ -48,12 +50,10 @@ pub(crate) fn init(args: &InitArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn refuse_to_replace<'a>(
-    folder: &Path,
-    names: impl Iterator<Item = &'a str>,
-) -> Result<(), Failure> {
-    let taken: Vec<_> = names
-        .map(|name| folder.join(name))
+fn refuse_to_replace(folder: &Path) -> Result<(), Failure> {
+    let taken: Vec<_> = [NODE_FILE, RESOURCES_FILE, KEY]
+        .into_iter()
+        .map(|name| inside(folder, name))
         .filter(|path| path.symlink_metadata().is_ok())
         .map(|path| format!("`{}`", path.display()))
         .collect();
@@ -63,6 +63,11 @@ fn refuse_to_replace<'a>(
     let verb = if taken.len() == 1 { "exists" } else { "exist" };
     Err(Failure::new(format!("{} {verb} already", taken.join(", ")))
         .with_help("choose another folder with `--dir`, or replace them with `--force`"))
+}
+
+/// The path of a file in a folder, as people write it.
+fn inside(folder: &Path, name: &str) -> PathBuf {
+    if folder == Path::new(".") { PathBuf::from(name) } else { folder.join(name) }
 }
 
 /// The API to be protected.
@@ -96,7 +101,8 @@ impl Upstream {
         let default = if is_tls { 443 } else { 80 };
         let port = match authority.port() {
             Some(port) => port.as_str().parse().map_err(|_| refuse("has no valid port"))?,
-            None => default,
+            None if authority.as_str() == authority.host() => default,
+            None => return Err(refuse("has no valid port")),
         };
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         if host.is_empty() || port == 0 {
@@ -200,8 +206,8 @@ consumers:
 }
 
 fn farewell(folder: &Path, listen: SocketAddr) -> String {
-    let node = folder.join("bartizan.yaml");
-    let key = folder.join(KEY);
+    let node = inside(folder, NODE_FILE);
+    let key = inside(folder, KEY);
     format!(
         "\
 Written: {}, {} and the key of a first consumer, {}.
@@ -211,7 +217,7 @@ Written: {}, {} and the key of a first consumer, {}.
   curl -H \"apikey: $(cat {})\" http://{listen}/
 ",
         node.display(),
-        folder.join("resources.yaml").display(),
+        inside(folder, RESOURCES_FILE).display(),
         key.display(),
         node.display(),
         node.display(),

@@ -102,7 +102,8 @@ impl Node {
         };
         node.tell_applied(&applied);
         node.logs.tell(EventKind::Node, format!("started on {}", node.listed_addresses()));
-        tracing::info!(listeners = node.listed_addresses(), "serving");
+        let status = node.status.as_ref().map(|status| status.address.to_string());
+        tracing::info!(listeners = node.listed_addresses(), status, "serving");
         Ok(node)
     }
 
@@ -242,6 +243,7 @@ pub(crate) fn settings(
 
 /// The status listener at work.
 struct Status {
+    address: SocketAddr,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -259,12 +261,13 @@ impl Status {
         let server = control
             .block_on(bound)
             .map_err(|cause| not_bound(&BindError { address, cause }, "status listener"))?;
+        let address = server.local_addr().unwrap_or(address);
         let (stop, stopped) = oneshot::channel();
         let task = control.spawn(server.serve(async {
             // A sender that is gone means the same.
             let _ = stopped.await;
         }));
-        Ok(Some(Self { stop, task }))
+        Ok(Some(Self { address, stop, task }))
     }
 
     fn stop(self, control: &Runtime) {

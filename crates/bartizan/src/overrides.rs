@@ -10,10 +10,22 @@ use bartizan_config::{NodeConfig, Resources};
 pub(crate) struct Overrides {
     /// Addresses in place of others, of listeners.
     pub(crate) listeners: Vec<(SocketAddr, SocketAddr)>,
-    /// Where the status is told; `Some(None)` is nowhere.
-    pub(crate) status: Option<Option<SocketAddr>>,
+    /// Where the status is told.
+    pub(crate) status: StatusAt,
     /// The port of all nodes of an upstream.
     pub(crate) upstream_port: Option<(&'static str, u16)>,
+}
+
+/// Where a node tells its status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum StatusAt {
+    /// Where its file says.
+    #[default]
+    Written,
+    /// Nowhere.
+    Nowhere,
+    /// There instead, if anywhere.
+    Address(SocketAddr),
 }
 
 impl Overrides {
@@ -26,9 +38,9 @@ impl Overrides {
             }
         }
         match self.status {
-            None => {}
-            Some(None) => node.status = None,
-            Some(Some(address)) => {
+            StatusAt::Written => {}
+            StatusAt::Nowhere => node.status = None,
+            StatusAt::Address(address) => {
                 if let Some(status) = &mut node.status {
                     status.address = address;
                 }

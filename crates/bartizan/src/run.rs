@@ -8,6 +8,6 @@ use crate::telemetry;
 
 /// Serves until the process is told to stop.
 pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
-    telemetry::start(&args.log)?;
+    telemetry::start(&args.log, "info")?;
     Node::start(&args.config, Overrides::default())?.serve_until_stopped()
 }

@@ -9,10 +9,11 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::cli::{LogArgs, LogFormat};
 use crate::failure::Failure;
 
-/// Starts the log.
-pub(crate) fn start(args: &LogArgs) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&args.log_level).map_err(|error| {
-        Failure::new(format!("`{}` is no filter of the log: {error}", args.log_level))
+/// Starts the log, at `level` unless the command line says another.
+pub(crate) fn start(args: &LogArgs, level: &str) -> Result<(), Failure> {
+    let level = args.log_level.as_deref().unwrap_or(level);
+    let filter = EnvFilter::try_new(level).map_err(|error| {
+        Failure::new(format!("`{level}` is no filter of the log: {error}"))
             .with_help("a level such as `info` or `debug`")
     })?;
     let is_terminal = std::io::stderr().is_terminal();

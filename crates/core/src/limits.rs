@@ -25,7 +25,7 @@ macro_rules! limits {
         #[derive(Clone, Debug, Deserialize, JsonSchema)]
         #[serde(default, deny_unknown_fields)]
         pub struct Limits {
-            $( $(#[doc = $doc])+ #[schemars(extend("default" = $default))] pub $name: limits!(@type $type), )+
+            $( $(#[doc = $doc])+ #[schemars(extend("default" = limits!(@value $type $default)))] pub $name: limits!(@type $type), )+
         }
 
         impl Default for Limits {

@@ -103,14 +103,18 @@ impl FieldChanges {
         let lower = self.name(name)?;
         let at_name = |fault: Invalid| fault.under(PathStep::Key(name.to_owned()));
         if self.side == Side::Request && is_identity_field(&lower) {
-            return Err(at_name(Invalid::new(format!("`{name}` says who calls"))
-                .with_help("only what authenticated the caller may say so")));
+            return Err(at_name(
+                Invalid::new(format!("`{name}` says who calls"))
+                    .with_help("only what authenticated the caller may say so"),
+            ));
         }
         let text = |value: &String| {
             let text = RewriteText::parse(value, self.captures_max).map_err(at_name)?;
             if text.as_literal().is_some_and(|text| !is_field_value(text.as_bytes())) {
-                return Err(at_name(Invalid::new("the value of a header has no line ends, no \
-                    control characters, and no white space at its ends")));
+                return Err(at_name(Invalid::new(
+                    "the value of a header has no line ends, no \
+                    control characters, and no white space at its ends",
+                )));
             }
             if self.side == Side::Request && text.vars().any(bartizan_chain::Var::needs_answer) {
                 return Err(at_name(Invalid::new("the request is sent before there is an answer")));
@@ -209,7 +213,9 @@ mod tests {
         let change = changes.build().unwrap();
         let literal = |list: &[(Bytes, RewriteText)]| {
             list.iter()
-                .map(|(name, text)| (name.clone(), Bytes::from(text.as_literal().unwrap().to_owned())))
+                .map(|(name, text)| {
+                    (name.clone(), Bytes::from(text.as_literal().unwrap().to_owned()))
+                })
                 .collect::<Vec<_>>()
         };
         let mut fields = Fields::new();

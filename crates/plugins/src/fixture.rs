@@ -7,9 +7,7 @@ use bartizan_chain::{
     Arrival, CompileCx, CredentialEntry, Matched, NodeFacts, Peer, Plugin, RequestCx, StateRegistry,
 };
 use bartizan_config::{Invalid, ResourceKind, ResourceRef};
-use bartizan_core::{
-    Clock, Compatibility, Limits, ManualClock, NodeKey, RequestId, Timestamp,
-};
+use bartizan_core::{Clock, Compatibility, Limits, ManualClock, NodeKey, RequestId, Timestamp};
 use bartizan_wire::{
     BodyLength, Canonical, ConnectionUse, Fields, PathPolicy, RequestHead, Version,
 };

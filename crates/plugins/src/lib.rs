@@ -21,6 +21,8 @@ mod node_state;
 pub mod observe;
 pub mod prepare;
 pub mod reply;
+#[cfg(test)]
+mod request_tests;
 mod rewrite_text;
 mod schemas;
 pub mod transform;

@@ -43,7 +43,8 @@ impl RewriteText {
                 rest = after;
                 continue;
             }
-            let name = from.strip_prefix('$').map(variable_name).filter(|(name, _)| !name.is_empty());
+            let name =
+                from.strip_prefix('$').map(variable_name).filter(|(name, _)| !name.is_empty());
             let Some((name, after)) = name else {
                 let mut chars = from.chars();
                 literal.extend(chars.next());
@@ -142,7 +143,8 @@ fn variable_name(text: &str) -> (&str, &str) {
         return (name, rest);
     }
     let is_number = text.starts_with(|c: char| c.is_ascii_digit());
-    let ends = |c: char| !(c.is_ascii_digit() || !is_number && (c.is_ascii_alphabetic() || c == '_'));
+    let ends =
+        |c: char| !(c.is_ascii_digit() || !is_number && (c.is_ascii_alphabetic() || c == '_'));
     text.split_at(text.find(ends).unwrap_or(text.len()))
 }
 

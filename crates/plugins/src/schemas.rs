@@ -73,47 +73,40 @@ fn standing(unsupported: Unsupported) -> Standing {
 /// The plugins of Apache APISIX 3.18 that are not here, by what is said of them.
 const ELSEWHERE: &[(Standing, &[&str])] = &[
     (
-        Standing::Refused("it runs code from the configuration, so that whoever may write a route may do anything; `proxy-rewrite` and `response-rewrite` change messages, anything more belongs into a service"),
+        Standing::Refused(
+            "it runs code from the configuration, so that whoever may write a route may do anything; `proxy-rewrite` and `response-rewrite` change messages, anything more belongs into a service",
+        ),
         &["serverless-pre-function", "serverless-post-function", "exit-transformer", "inspect"],
     ),
     (
-        Standing::Refused("it hands requests to code outside of the gateway's checks; put a service in front of the upstream instead"),
+        Standing::Refused(
+            "it hands requests to code outside of the gateway's checks; put a service in front of the upstream instead",
+        ),
         &["ext-plugin-pre-req", "ext-plugin-post-req", "ext-plugin-post-resp"],
     ),
-    (
-        Standing::Refused("it is a template for authors of plugins"),
-        &["example-plugin"],
-    ),
+    (Standing::Refused("it is a template for authors of plugins"), &["example-plugin"]),
     (
         Standing::Refused("it is deprecated; the status listener tells the state of the node"),
         &["node-status", "server-info"],
     ),
     (
-        Standing::Refused("bodies always stream, unless a plugin of the route reads them; leave it out"),
+        Standing::Refused(
+            "bodies always stream, unless a plugin of the route reads them; leave it out",
+        ),
         &["proxy-buffering", "proxy-control"],
     ),
     (
         Standing::NotYet("the size of bodies is limited by `limits.body` of the node"),
         &["client-control"],
     ),
+    (Standing::NotYet("there is no export of traces"), &["zipkin", "skywalking", "opentelemetry"]),
+    (Standing::NotYet("there is no injection of faults"), &["fault-injection"]),
+    (Standing::NotYet("there are no canned answers"), &["mocking"]),
+    (Standing::NotYet("HTTP/2 carries many requests on one connection"), &["batch-requests"]),
     (
-        Standing::NotYet("there is no export of traces"),
-        &["zipkin", "skywalking", "opentelemetry"],
-    ),
-    (
-        Standing::NotYet("there is no injection of faults"),
-        &["fault-injection"],
-    ),
-    (
-        Standing::NotYet("there are no canned answers"),
-        &["mocking"],
-    ),
-    (
-        Standing::NotYet("HTTP/2 carries many requests on one connection"),
-        &["batch-requests"],
-    ),
-    (
-        Standing::NotYet("refuse clients with `ip-restriction` or by authentication; a client chooses its own headers"),
+        Standing::NotYet(
+            "refuse clients with `ip-restriction` or by authentication; a client chooses its own headers",
+        ),
         &["ua-restriction", "referer-restriction"],
     ),
     (
@@ -124,24 +117,34 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
         Standing::NotYet("match allowed paths with routes; what no route matches is refused"),
         &["uri-blocker"],
     ),
+    (Standing::NotYet("no rule engine inspects requests"), &["chaitin-waf"]),
     (
-        Standing::NotYet("no rule engine inspects requests"),
-        &["chaitin-waf"],
-    ),
-    (
-        Standing::NotYet("a route can have one of `key-auth` and `jwt-auth`, or both, which then must both pass"),
+        Standing::NotYet(
+            "a route can have one of `key-auth` and `jwt-auth`, or both, which then must both pass",
+        ),
         &["multi-auth"],
     ),
     (
-        Standing::NotYet("`jwt-auth` with `jwks` verifies the tokens of a provider; there is no login flow"),
-        &["openid-connect", "saml-auth", "cas-auth", "authz-casdoor", "dingtalk-auth", "feishu-auth"],
+        Standing::NotYet(
+            "`jwt-auth` with `jwks` verifies the tokens of a provider; there is no login flow",
+        ),
+        &[
+            "openid-connect",
+            "saml-auth",
+            "cas-auth",
+            "authz-casdoor",
+            "dingtalk-auth",
+            "feishu-auth",
+        ],
     ),
     (
         Standing::NotYet("`key-auth` and `jwt-auth` are there"),
         &["wolf-rbac", "ldap-auth-advanced", "ldap-auth", "hmac-auth", "basic-auth", "jwe-decrypt"],
     ),
     (
-        Standing::NotYet("`consumer-restriction`, `object-guard` and the claims that `jwt-auth` requires decide what a caller may do"),
+        Standing::NotYet(
+            "`consumer-restriction`, `object-guard` and the claims that `jwt-auth` requires decide what a caller may do",
+        ),
         &["authz-casbin", "acl", "forward-auth", "opa", "authz-keycloak"],
     ),
     (
@@ -153,25 +156,50 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
         &["data-mask"],
     ),
     (
-        Standing::NotYet("the access log and the audit log are written by the node; send them on with a collector"),
-        &["error-log-logger", "loki-logger", "elasticsearch-logger", "loggly", "http-logger", "splunk-hec-logging", "skywalking-logger", "google-cloud-logging", "sls-logger", "tcp-logger", "kafka-logger", "rocketmq-logger", "syslog", "udp-logger", "file-logger", "clickhouse-logger", "tencent-cloud-cls", "lago"],
+        Standing::NotYet(
+            "the access log and the audit log are written by the node; send them on with a collector",
+        ),
+        &[
+            "error-log-logger",
+            "loki-logger",
+            "elasticsearch-logger",
+            "loggly",
+            "http-logger",
+            "splunk-hec-logging",
+            "skywalking-logger",
+            "google-cloud-logging",
+            "sls-logger",
+            "tcp-logger",
+            "kafka-logger",
+            "rocketmq-logger",
+            "syslog",
+            "udp-logger",
+            "file-logger",
+            "clickhouse-logger",
+            "tencent-cloud-cls",
+            "lago",
+        ],
     ),
-    (
-        Standing::NotYet("nothing caches answers"),
-        &["proxy-cache", "graphql-proxy-cache"],
-    ),
-    (
-        Standing::NotYet("bodies are not transformed"),
-        &["body-transformer", "brotli", "gzip"],
-    ),
+    (Standing::NotYet("nothing caches answers"), &["proxy-cache", "graphql-proxy-cache"]),
+    (Standing::NotYet("bodies are not transformed"), &["body-transformer", "brotli", "gzip"]),
     (
         Standing::NotYet("nothing is known of language models"),
-        &["ai-request-rewrite", "ai-prompt-guard", "ai-prompt-template", "ai-prompt-decorator", "ai-rag", "ai-proxy-multi", "ai-proxy", "ai-cache", "ai-aws-content-moderation", "ai-rate-limiting", "ai-aliyun-content-moderation", "ai-lakera-guard"],
+        &[
+            "ai-request-rewrite",
+            "ai-prompt-guard",
+            "ai-prompt-template",
+            "ai-prompt-decorator",
+            "ai-rag",
+            "ai-proxy-multi",
+            "ai-proxy",
+            "ai-cache",
+            "ai-aws-content-moderation",
+            "ai-rate-limiting",
+            "ai-aliyun-content-moderation",
+            "ai-lakera-guard",
+        ],
     ),
-    (
-        Standing::NotYet("each request goes to one upstream"),
-        &["proxy-mirror", "traffic-split"],
-    ),
+    (Standing::NotYet("each request goes to one upstream"), &["proxy-mirror", "traffic-split"]),
     (
         Standing::NotYet("use `_meta.filter` of other plugins, or several routes"),
         &["workflow", "traffic-label"],
@@ -184,46 +212,36 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
         Standing::NotYet("`limit-count` counts requests"),
         &["graphql-limit-count", "limit-conn", "limit-req"],
     ),
-    (
-        Standing::NotYet("a plaintext listener redirects to https by itself"),
-        &["redirect"],
-    ),
+    (Standing::NotYet("a plaintext listener redirects to https by itself"), &["redirect"]),
     (
         Standing::NotYet("`request-validation` holds bodies against a JSON Schema"),
         &["oas-validator"],
     ),
     (
         Standing::NotYet("upstreams are HTTP"),
-        &["mcp-bridge", "degraphql", "kafka-proxy", "dubbo-proxy", "grpc-transcode", "grpc-web", "http-dubbo"],
+        &[
+            "mcp-bridge",
+            "degraphql",
+            "kafka-proxy",
+            "dubbo-proxy",
+            "grpc-transcode",
+            "grpc-web",
+            "http-dubbo",
+        ],
     ),
     (
         Standing::NotYet("what the gateway tells about itself is on the status listener"),
         &["public-api"],
     ),
-    (
-        Standing::NotYet("metrics are scraped by Prometheus; see `prometheus`"),
-        &["datadog"],
-    ),
+    (Standing::NotYet("metrics are scraped by Prometheus; see `prometheus`"), &["datadog"]),
     (
         Standing::NotYet("`response-rewrite` and `_meta.error_response` change what errors say"),
         &["error-page"],
     ),
-    (
-        Standing::NotYet("`response-rewrite` changes answers"),
-        &["echo"],
-    ),
-    (
-        Standing::NotYet("logs are rotated by the operating system"),
-        &["log-rotate"],
-    ),
-    (
-        Standing::NotYet("TLS is as RFC 8446 has it"),
-        &["gm"],
-    ),
-    (
-        Standing::NotYet("certificates are sent without a stapled answer"),
-        &["ocsp-stapling"],
-    ),
+    (Standing::NotYet("`response-rewrite` changes answers"), &["echo"]),
+    (Standing::NotYet("logs are rotated by the operating system"), &["log-rotate"]),
+    (Standing::NotYet("TLS is as RFC 8446 has it"), &["gm"]),
+    (Standing::NotYet("certificates are sent without a stapled answer"), &["ocsp-stapling"]),
     (
         Standing::NotYet("upstreams are addresses; functions are reached as upstreams"),
         &["aws-lambda", "azure-functions", "openwhisk", "openfunction"],

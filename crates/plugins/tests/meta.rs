@@ -85,7 +85,7 @@ fn node() -> NodeFacts {
         key: NodeKey::random(),
         metrics: Arc::default(),
         registry: StateRegistry::default(),
-        base_dir: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples"),
+        base_dir: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/files"),
     }
 }
 

@@ -72,8 +72,10 @@ pub(crate) async fn decide<D: Downstream>(
         answer = refusal(record, denial, &worker);
     }
     if let Some(ReplacementBody(body)) = answer.head.replacement.take() {
-        answer.must_close |= matches!(answer.body, AnswerBody::Upstream(..));
         answer.body = AnswerBody::Local(body);
+    }
+    if !answer.head.fields.contains("date") {
+        answer.head.fields.append(Bytes::from_static(b"date"), worker.date());
     }
     record.status = answer.head.status.as_u16();
     answer
@@ -121,6 +123,8 @@ async fn serve<D: Downstream>(
     }
     let screening = run.screen(&mut source, &snapshot.profiles).await?;
     let Collector { downstream, timer, .. } = source;
+    // From here on the request holds its route, not the whole configuration.
+    drop(snapshot);
     let mut screened = match screening {
         Screening::Proceed(screened) => screened,
         Screening::Answer(local) => {

@@ -224,6 +224,7 @@ impl Gateway {
             scratch: Scratch::default(),
             dialer,
             access: self.access.as_ref().map(|log| RefCell::new(log.writer())),
+            date: RefCell::new((u64::MAX, bytes::Bytes::new())),
             busy: Cell::new(0),
         })
     }

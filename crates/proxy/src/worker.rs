@@ -10,6 +10,7 @@ use bartizan_chain::NodeFacts;
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_core::IdSource;
 use bartizan_wire::{HeadLimits, PathPolicy};
+use bytes::Bytes;
 use ipnet::IpNet;
 use tokio::sync::watch;
 
@@ -44,6 +45,8 @@ pub(crate) struct Worker {
     pub(crate) scratch: Scratch,
     pub(crate) dialer: Box<dyn Dial>,
     pub(crate) access: Option<RefCell<AccessWriter>>,
+    /// The second of the last `Date`, and its text.
+    pub(crate) date: RefCell<(u64, Bytes)>,
     /// Requests being served on this worker.
     pub(crate) busy: Cell<usize>,
 }
@@ -74,6 +77,17 @@ impl Worker {
                 self.pool.sweep();
             }
         }
+    }
+
+    /// The time as a `Date` field says it (RFC 9110 §5.6.7), written once a second.
+    pub(crate) fn date(&self) -> Bytes {
+        let now = self.shared.node.clock.now().as_secs();
+        let mut date = self.date.borrow_mut();
+        if date.0 != now {
+            let time = std::time::UNIX_EPOCH + Duration::from_secs(now);
+            *date = (now, Bytes::from(httpdate::fmt_http_date(time)));
+        }
+        date.1.clone()
     }
 
     /// True once the node is shutting down.

@@ -30,9 +30,9 @@ impl Refusal {
         self.diagnostics.iter().map(|problem| one_line(&self.sources, problem)).collect()
     }
 
-    pub(crate) fn compiling(sources: &Sources, faults: &[CompileFault]) -> Self {
-        let diagnostics = faults.iter().map(|fault| fault.diagnostic(sources)).collect();
-        Self { sources: sources.clone(), diagnostics }
+    pub(crate) fn compiling(sources: Sources, faults: &[CompileFault]) -> Self {
+        let diagnostics = faults.iter().map(|fault| fault.diagnostic(&sources)).collect();
+        Self { sources, diagnostics }
     }
 }
 

@@ -130,13 +130,12 @@ mod tests {
 
     #[test]
     fn an_answer_is_status_fields_and_body() {
-        let bytes = b"HTTP/1.1 429 Too Many\r\nRetry-After: 7\r\nContent-Length: 14\r\n\r\n{\"code\": \"a.b\"}";
-        let answer = Answer::parse(&bytes[..bytes.len() - 1]);
-        assert_eq!(answer.unwrap_err(), "the answer ended early".to_owned());
-        let whole = String::from_utf8_lossy(bytes).replace("14", "15");
-        let answer = Answer::parse(whole.as_bytes()).unwrap();
+        let head = "HTTP/1.1 429 Too Many\r\nRetry-After: 7\r\nContent-Length: 14\r\n\r\n";
+        let answer = Answer::parse(format!("{head}{{\"code\":\"a.b\"}}").as_bytes()).unwrap();
         assert_eq!((answer.status, answer.field("retry-after")), (429, Some("7")));
         assert_eq!(answer.code().as_deref(), Some("a.b"));
+        let cut = Answer::parse(format!("{head}{{").as_bytes());
+        assert_eq!(cut.unwrap_err(), "the answer ended early");
     }
 
     #[test]

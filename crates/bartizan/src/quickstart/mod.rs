@@ -9,7 +9,7 @@ mod state;
 mod templates;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bartizan_config::Loaded;
 use bartizan_core::Clock;
@@ -23,12 +23,12 @@ use crate::cli::QuickstartArgs;
 use crate::failure::{Failure, say};
 use crate::load;
 use crate::node::Node;
-use crate::overrides::Overrides;
+use crate::overrides::{Overrides, StatusAt};
 use crate::telemetry;
 
 /// Serves the example, or checks it.
 pub(crate) fn quickstart(args: &QuickstartArgs) -> Result<(), Failure> {
-    telemetry::start(&args.log)?;
+    telemetry::start(&args.log, "warn")?;
     let state = State::open(&args.state, &Clock::System)?;
     let loaded = load::load(&state.node_file())?;
     if args.check { check(&state, &loaded) } else { serve(&state, &loaded) }
@@ -42,6 +42,8 @@ fn serve(state: &State, loaded: &Loaded) -> Result<(), Failure> {
         address: first_address(&node)?,
         authority: &shown(&state.authority_file()),
         node_file: &shown(&state.node_file()),
+        // It need not be in the path.
+        program: &std::env::current_exe().unwrap_or_else(|_| PathBuf::from("bartizan")),
         moved: &moved,
         is_new: state.is_new,
     };
@@ -55,7 +57,7 @@ fn check(state: &State, loaded: &Loaded) -> Result<(), Failure> {
     let listeners = loaded.node.listeners.iter();
     let overrides = Overrides {
         listeners: listeners.map(|l| (l.address, anywhere(l.address))).collect(),
-        status: Some(None),
+        status: StatusAt::Nowhere,
         upstream_port: Some((templates::API_UPSTREAM, api.port())),
     };
     let probes = probes::probes(&loaded.resources, Clock::System.now())?;
@@ -134,7 +136,7 @@ fn make_room(loaded: &Loaded, api: SocketAddr) -> Result<(Overrides, Vec<String>
         && let Some(free) = elsewhere(status.address)?
     {
         moved.push(format!("{} is taken: the status is on {free} this time", status.address));
-        overrides.status = Some(Some(free));
+        overrides.status = StatusAt::Address(free);
     }
     let written = configured_port(loaded);
     if api.port() != written {
@@ -163,6 +165,6 @@ fn first_address(node: &Node) -> Result<SocketAddr, Failure> {
 }
 
 /// A path as it works from anywhere.
-fn shown(path: &Path) -> std::path::PathBuf {
+fn shown(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }

@@ -84,6 +84,8 @@ pub(crate) struct Probe {
     pub(crate) status: u16,
     /// What else the answer must have.
     pub(crate) mark: Mark,
+    /// Who the example API must take it to be from, where that is tried.
+    pub(crate) caller: Option<&'static str>,
 }
 
 impl Probe {
@@ -189,7 +191,7 @@ impl<'a> Draft<'a> {
              Connection: close\r\n\r\n{body}"
         );
         let shown = format!("{method} {target}");
-        Probe { name, shown, request: request.into_bytes(), before: 0, status, mark }
+        Probe { name, shown, request: request.into_bytes(), before: 0, status, mark, caller: None }
     }
 
     fn refuse(self, status: u16, code: &'static str) -> Probe {
@@ -210,6 +212,10 @@ pub(crate) fn probes(resources: &Resources, now: Timestamp) -> Result<Vec<Probe>
 /// Who calls.
 fn identity(tokens: &Tokens) -> Vec<Probe> {
     let own = "/orders/alice/1";
+    let mut forged = Draft::get("forged identity field", own, Some(&tokens.alice))
+        .with("X-Consumer-Username: bob")
+        .expect(200, Mark::None);
+    forged.caller = Some("alice");
     vec![
         Draft::get("own order", own, Some(&tokens.alice)).expect(200, Mark::None),
         Draft::get("public page, declared", "/prices", None).expect(200, Mark::None),
@@ -219,7 +225,8 @@ fn identity(tokens: &Tokens) -> Vec<Probe> {
         Draft::get("token signed by a stranger", own, Some(&tokens.forged))
             .refuse(401, "auth.invalid_credential"),
         Draft::get("token that is not signed", own, Some(&tokens.unsigned))
-            .refuse(401, "auth.malformed_credential"),
+            .refuse(401, "auth.invalid_credential"),
+        forged,
     ]
 }
 

@@ -53,6 +53,13 @@ pub(crate) fn judge(outcomes: &[Outcome], seen: &[Seen]) -> Verdict {
         if arrived != probe.arrivals() {
             own.push(format!("reached the API {arrived} times, not {}", probe.arrivals()));
         }
+        let is_another = |seen: &&Seen| {
+            seen.probe.as_deref() == Some(probe.name)
+                && probe.caller.is_some_and(|caller| seen.consumer.as_deref() != Some(caller))
+        };
+        own.extend(seen.iter().find(is_another).map(|seen| {
+            format!("the API takes it for `{}`", seen.consumer.as_deref().unwrap_or("nobody"))
+        }));
         let shown = if probe.before > 0 {
             format!("{} ({} of {})", probe.shown, probe.before + 1, probe.before)
         } else {
@@ -104,6 +111,8 @@ pub(crate) struct Greeting<'a> {
     pub(crate) authority: &'a Path,
     /// The node file.
     pub(crate) node_file: &'a Path,
+    /// This program.
+    pub(crate) program: &'a Path,
     /// What is not where the configuration says.
     pub(crate) moved: &'a [String],
     /// Whether the state was made just now.
@@ -115,8 +124,7 @@ impl Greeting<'_> {
     pub(crate) fn text(&self) -> String {
         let url = format!("https://localhost:{}", self.address.port());
         let node = self.node_file.display();
-        let curl = format!("curl --cacert {}", self.authority.display());
-        let token = format!("bartizan token -c {node} --claim scope=orders --consumer");
+        let program = self.program.display();
         let origin = if self.is_new { "made just now" } else { "as it was found" };
         let mut text = format!("\nBartizan protects an example API at {url}\n");
         for moved in self.moved {
@@ -133,22 +141,25 @@ impl Greeting<'_> {
   which content  new orders fit a schema
   from where     reports are for one network; browsers may call from {OWN_ORIGIN} only
 
-Try it:
+Try it in another terminal:
 
-  {curl} {url}/prices
-  {curl} {url}/orders/alice/1                    # 401
+  CA={authority}
+  curl --cacert $CA {url}/prices
+  curl --cacert $CA {url}/orders/alice/1                        # 401: who are you?
 
-  TOKEN=$({token} alice)
-  {curl} -H \"Authorization: Bearer $TOKEN\" {url}/orders/alice/1
-  {curl} -H \"Authorization: Bearer $TOKEN\" {url}/orders/bob/2       # 403
-  {curl} -H \"Authorization: Bearer $TOKEN\" {url}/orders/alice/new \\
+  TOKEN=$({program} token -c {node} --consumer alice --claim scope=orders)
+  ALICE=\"Authorization: Bearer $TOKEN\"
+  curl --cacert $CA -H \"$ALICE\" {url}/orders/alice/1
+  curl --cacert $CA -H \"$ALICE\" {url}/orders/bob/2            # 403: not yours
+  curl --cacert $CA -H \"$ALICE\" {url}/orders/alice/new \\
     --json '{{\"item\": \"tea\", \"quantity\": 2}}'
-  {curl} -H \"Authorization: Bearer $TOKEN\" {url}/orders/alice/new \\
-    --json '{{\"item\": \"tea\", \"quantity\": \"1; DROP TABLE orders\"}}'       # 400
+  curl --cacert $CA -H \"$ALICE\" {url}/orders/alice/new \\
+    --json '{{\"item\": \"tea\", \"quantity\": \"1; DROP TABLE\"}}'  # 400: no number
 
-Each refusal is a line in {}. Ctrl-C ends it.
+Each refusal is a line in {audit}. Ctrl-C ends it.
 ",
-            self.node_file.with_file_name("audit.jsonl").display(),
+            authority = self.authority.display(),
+            audit = self.node_file.with_file_name("audit.jsonl").display(),
         );
         text
     }

@@ -1,5 +1,7 @@
 //! The configuration that the quickstart writes: one that is good to start from.
 
+use std::fmt::Write;
+
 /// The host that the example API is protected under.
 pub(crate) const HOST: &str = "localhost";
 /// Where the gateway listens, if the port is free.
@@ -178,12 +180,14 @@ consumers:
 "
     .to_owned();
     for name in CONSUMERS {
-        text.push_str(&format!(
+        // Writing to a string cannot fail.
+        let _ = write!(
+            text,
             "  - username: {name}
     plugins:
       jwt-auth: {{ key: {name}, algorithm: HS256, secret: \"$file://secrets/{name}.secret\" }}
 "
-        ));
+        );
     }
     text
 }

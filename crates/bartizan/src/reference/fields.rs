@@ -1,5 +1,7 @@
 //! From a JSON Schema to the rows of a table that people read.
 
+use std::fmt::Write;
+
 use serde_json::{Map, Value};
 
 /// Deepest nesting that is shown.
@@ -94,15 +96,14 @@ impl<'s> Walk<'s> {
     }
 
     fn text(&self, schema: &Value) -> String {
-        let own = |schema: &Value| {
-            schema.get("description").and_then(Value::as_str).map(|text| one_line(text))
-        };
+        let own = |schema: &Value| schema.get("description").and_then(Value::as_str).map(one_line);
         let mut text = own(schema).unwrap_or_default();
         let resolved = resolve_in(self.root, schema);
         for form in forms(resolved) {
             if let (Some(name), Some(what)) = (form.get("const"), own(form)) {
                 let name = plain(name);
-                text.push_str(&format!(" `{name}`: {what}"));
+                // Writing to a string cannot fail.
+                let _ = write!(text, " `{name}`: {what}");
             }
         }
         text.trim().to_owned()
@@ -231,7 +232,7 @@ pub(super) fn markdown(fields: &[Field]) -> String {
     for Field { path, kind, default, text } in fields {
         let kind = kind.replace('|', "\\|");
         let default = default.replace('|', "\\|");
-        table.push_str(&format!("| `{path}` | {kind} | {default} | {text} |\n"));
+        let _ = writeln!(table, "| `{path}` | {kind} | {default} | {text} |");
     }
     table
 }

@@ -6,9 +6,10 @@ mod fields;
 use std::fmt::Write;
 use std::path::Path;
 
+use bartizan_chain::Unsupported;
 use bartizan_config::{node_schema, resources_schema};
-use bartizan_core::metrics::NodeMetrics;
-use bartizan_core::{LIMITS, Reason, WireForm};
+use bartizan_core::metrics::{NodeMetrics, ReloadLabel};
+use bartizan_core::{ByteSize, LIMITS, Reason, Span, Stage, WireForm};
 use bartizan_plugins::{CATALOGUE, Catalogue, Entry};
 use clap::CommandFactory;
 use prometheus_client::encoding::text::encode_registry;
@@ -123,7 +124,6 @@ fn limits() -> String {
 
 /// Defaults are written in bytes, milliseconds or as a number.
 fn shown_default(kind: &str, default: &str) -> String {
-    use bartizan_core::{ByteSize, Span};
     let number = default.replace('_', "").parse();
     match (kind, number) {
         ("size", Ok(bytes)) => ByteSize(bytes).to_string(),
@@ -141,7 +141,12 @@ fn metrics() -> String {
     );
     text.push_str("| metric | kind | what it counts |\n|---|---|---|\n");
     let mut registry = Registry::default();
-    NodeMetrics::default().register(&mut registry);
+    let metrics = NodeMetrics::default();
+    metrics.register(&mut registry);
+    // A family is told once it has a member.
+    metrics.denied(Reason::Malformed);
+    metrics.limit_hit("");
+    drop(metrics.reloads.get_or_create(&ReloadLabel { result: "" }));
     let mut encoded = String::new();
     let _ = encode_registry(&mut encoded, &registry);
     let mut help = "";
@@ -183,7 +188,10 @@ fn plugin_index() -> String {
          first. Configuration chooses plugins, never their order.",
     );
     text.push_str("| plugin | stages | priority | what it does |\n|---|---|---|---|\n");
-    for entry in CATALOGUE.iter() {
+    let mut entries: Vec<&Entry> = CATALOGUE.iter().collect();
+    let first_stage = |entry: &Entry| Stage::ALL.iter().position(|s| entry.stages.contains(*s));
+    entries.sort_by_key(|entry| (first_stage(entry), std::cmp::Reverse(entry.priority)));
+    for entry in entries {
         let what = documentation(entry).split("\n\n").next().unwrap_or_default();
         let _ = writeln!(
             text,
@@ -202,7 +210,7 @@ fn documentation(entry: &Entry) -> &'static str {
 }
 
 fn stages(entry: &Entry) -> String {
-    let names = bartizan_core::Stage::ALL.iter().filter(|stage| entry.stages.contains(**stage));
+    let names = Stage::ALL.iter().filter(|stage| entry.stages.contains(**stage));
     names.map(|stage| stage.name()).collect::<Vec<_>>().join(", ")
 }
 
@@ -225,7 +233,6 @@ fn plugin(entry: &Entry) -> String {
 }
 
 fn unsupported(entry: &Entry) -> String {
-    use bartizan_chain::Unsupported;
     let both = entry.unsupported.iter().chain(entry.unsupported_consumer);
     let rows: Vec<String> = both
         .map(|(path, why)| match why {

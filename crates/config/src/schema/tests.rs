@@ -464,6 +464,21 @@ fn schemas_that_cannot_be_followed_fail_closed() {
 }
 
 #[test]
+fn the_deepest_document_can_be_checked_against_a_schema_of_itself() {
+    let schema = json!({
+        "$ref": "#/$defs/any",
+        "$defs": { "any": { "anyOf": [
+            { "type": "array", "items": { "$ref": "#/$defs/any" } },
+            { "allOf": [{ "type": "object", "additionalProperties": { "$ref": "#/$defs/any" } }] },
+            { "type": "string" }
+        ] } }
+    });
+    let nested = |leaf: &str| format!("{}{leaf}{}", "{a: [".repeat(32), "]}".repeat(32));
+    assert_eq!(run(&schema, &nested("x")), Vec::<String>::new());
+    assert_eq!(run(&schema, &nested("7")).len(), 1);
+}
+
+#[test]
 fn keywords_that_are_not_checked_are_found() {
     let schema = json!({
         "$schema": "s", "type": "object", "multipleOf": 2,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bartizan_chain::{CompileCx, ConsumerIndex, IdentityParts};
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Reason};
-use bartizan_wire::is_field_name;
+use bartizan_wire::{is_field_name, is_identity_field};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
@@ -66,6 +66,11 @@ pub(crate) fn field_name(key: &str, text: &str) -> Result<Box<str>, Invalid> {
     let name = text.to_ascii_lowercase();
     if !is_field_name(name.as_bytes()) {
         return Err(Invalid::at(key, format!("`{text}` is not the name of a header field")));
+    }
+    if is_identity_field(name.as_bytes()) {
+        let problem = format!("`{text}` is taken out of every request before plugins see it");
+        return Err(Invalid::at(key, problem)
+            .with_help("upstreams believe such fields; let clients send another one"));
     }
     Ok(name.into_boxed_str())
 }
@@ -184,7 +189,7 @@ mod tests {
     #[test]
     fn fields_are_named_in_lower_case() {
         assert_eq!(&*field_name("header", "X-Api-Key").unwrap(), "x-api-key");
-        for text in ["", "a b", "a:", "é", "a\r\nb"] {
+        for text in ["", "a b", "a:", "é", "a\r\nb", "X-Access-Token", "x_consumer_key"] {
             assert!(field_name("header", text).is_err(), "{text}");
         }
     }

@@ -125,7 +125,7 @@ impl Plugin for KeyAuth {
     ) -> Result<Flow, Denial> {
         let header = cx.fields.single(&self.header);
         let query = cx.canonical().query_value(&self.query);
-        let in_query = matches!(query, Ok(Some(_)));
+        let in_query = query != Ok(None);
         let proof = self
             .presented(header, query)
             .and_then(|shown| self.prove(cx.consumers(), shown.as_deref()));

@@ -17,14 +17,14 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bartizan_chain::{
     AnswerHead, CompileCx, Expr, Nothing, Plugin, ReplacementBody, RequestCx, Traits, Unsupported,
 };
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, Reason, Stage, StageSet};
 use bartizan_wire::Fields;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::StatusCode;
 use schemars::JsonSchema;

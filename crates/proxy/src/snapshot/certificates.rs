@@ -35,9 +35,8 @@ pub(super) struct ListenerCertificates {
 impl ListenerCertificates {
     /// Reads and checks the listeners' own certificates.
     pub(super) fn read(config: &NodeConfig, clock: &Clock) -> Result<Self, Vec<CompileFault>> {
-        let tickets = TicketKeys::new().map_err(|fault| {
-            vec![CompileFault::of_node("tls", Invalid::new(fault.to_string()))]
-        })?;
+        let tickets = TicketKeys::new()
+            .map_err(|fault| vec![CompileFault::of_node("tls", Invalid::new(fault.to_string()))])?;
         let listeners = config.listeners.iter().enumerate().map(|(at, listener)| {
             listener.tls.as_ref().map(|tls| Listener::read(at, listener.address, tls))
         });
@@ -116,15 +115,14 @@ impl Listener {
         let id = |number: usize| -> Arc<str> {
             format!("listeners[{at}].tls.certificates[{number}]").into()
         };
-        let own = tls.certificates.iter().enumerate().map(|(number, certificate)| {
-            CertificateSource {
+        let own =
+            tls.certificates.iter().enumerate().map(|(number, certificate)| CertificateSource {
                 id: id(number),
                 snis: Vec::new(),
                 pairs: vec![(certificate.cert.clone(), certificate.key.clone())],
                 client: None,
                 protocols: Vec::new(),
-            }
-        });
+            });
         let minimum = match tls.minimum {
             bartizan_config::TlsVersion::V1_2 => TlsVersion::Tls12,
             bartizan_config::TlsVersion::V1_3 => TlsVersion::Tls13,
@@ -171,10 +169,7 @@ struct Telling {
 }
 
 impl Telling {
-    fn take(
-        &mut self,
-        built: Result<CertificateStore, Vec<TlsError>>,
-    ) -> Option<CertificateStore> {
+    fn take(&mut self, built: Result<CertificateStore, Vec<TlsError>>) -> Option<CertificateStore> {
         match built {
             Ok(store) => {
                 for warning in store.warnings() {
@@ -242,9 +237,8 @@ fn source(ssl: &Ssl) -> CertificateSource {
 /// The fault of an ssl, at the field that it is about.
 fn invalid(error: &TlsError) -> Invalid {
     let problem = error.fault.to_string();
-    let of_client = |key: &str, problem| {
-        Invalid::at(key, problem).under(PathStep::Key("client".into()))
-    };
+    let of_client =
+        |key: &str, problem| Invalid::at(key, problem).under(PathStep::Key("client".into()));
     match &error.fault {
         TlsFault::NoAuthority
         | TlsFault::TooManyAuthorities { .. }

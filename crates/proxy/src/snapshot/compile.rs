@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bartizan_chain::NodeFacts;
 use bartizan_config::{
-    Invalid, NodeConfig, Place, PluginMetadata, PluginUse, Requirement, ResourceRef, Resources, Shared,
+    Invalid, NodeConfig, Place, PluginMetadata, PluginUse, Requirement, ResourceRef, Resources,
+    Shared,
 };
 use bartizan_tls::UpstreamConfigs;
 
@@ -27,7 +28,10 @@ pub(crate) struct Compiler {
 
 impl Compiler {
     /// A compiler for a node; fails where a certificate of its listeners cannot be served.
-    pub(crate) fn new(node: Arc<NodeFacts>, config: &NodeConfig) -> Result<Self, Vec<CompileFault>> {
+    pub(crate) fn new(
+        node: Arc<NodeFacts>,
+        config: &NodeConfig,
+    ) -> Result<Self, Vec<CompileFault>> {
         let listeners = ListenerCertificates::read(config, &node.clock)?;
         Ok(Self {
             node,
@@ -143,12 +147,7 @@ impl<'a> Compilation<'a> {
     }
 
     /// Tells a fault of the value inside the resource at `place`.
-    pub(super) fn fault(
-        &mut self,
-        place: Place,
-        subject: impl ToString,
-        invalid: Invalid,
-    ) {
+    pub(super) fn fault(&mut self, place: Place, subject: impl Into<String>, invalid: Invalid) {
         self.faults.push(CompileFault::of(place, subject, invalid));
     }
 }

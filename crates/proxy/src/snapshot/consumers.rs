@@ -32,10 +32,8 @@ impl<'a> Compilation<'a> {
                 slot,
             ));
             index.add_consumer(consumer.clone());
-            let (own, rest): (Vec<_>, Vec<_>) = written
-                .plugins
-                .iter()
-                .partition(|used| self.entry(used).is_some_and(|entry| entry.is_authentication));
+            let (own, rest): (Vec<_>, Vec<_>) =
+                written.plugins.iter().partition(|used| is_authentication(used));
             for used in own {
                 self.index(&mut index, &consumer, None, used);
             }
@@ -95,4 +93,8 @@ impl<'a> Compilation<'a> {
         let help = "a credential names one account: give each consumer its own";
         self.tell(used, vec![Invalid::new(problem).with_help(help)]);
     }
+}
+
+fn is_authentication(used: &PluginUse) -> bool {
+    bartizan_plugins::find(&used.name).is_some_and(|entry| entry.is_authentication)
 }

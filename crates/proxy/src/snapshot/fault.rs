@@ -20,22 +20,22 @@ pub struct CompileFault {
 
 impl CompileFault {
     /// The fault of a value inside the resource or plugin at `place`.
-    pub(super) fn of(place: Place, subject: impl ToString, invalid: Invalid) -> Self {
+    pub(super) fn of(place: Place, subject: impl Into<String>, invalid: Invalid) -> Self {
         Self {
             place: Some(place),
             path: invalid.path,
-            subject: subject.to_string(),
+            subject: subject.into(),
             problem: invalid.problem,
             help: invalid.help,
         }
     }
 
     /// The fault of a value of the node file.
-    pub(super) fn of_node(subject: impl ToString, invalid: Invalid) -> Self {
+    pub(super) fn of_node(subject: impl Into<String>, invalid: Invalid) -> Self {
         Self {
             place: None,
             path: invalid.path,
-            subject: subject.to_string(),
+            subject: subject.into(),
             problem: invalid.problem,
             help: invalid.help,
         }
@@ -58,7 +58,7 @@ fn dotted(path: &[PathStep]) -> String {
         match step {
             PathStep::Key(key) if text.is_empty() => text.push_str(key),
             PathStep::Key(key) => text.extend([".", key]),
-            PathStep::Index(index) => text.push_str(&format!("[{index}]")),
+            PathStep::Index(index) => text.extend(["[", &index.to_string(), "]"]),
         }
     }
     text

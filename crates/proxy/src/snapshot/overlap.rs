@@ -4,7 +4,8 @@
 //! is tried, as in Apache APISIX. If that proves less, the condition works as a way around the
 //! protection, which is seldom meant.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bartizan_chain::Proofs;
 use bartizan_config::Route;
@@ -88,17 +89,22 @@ impl<'a> HostPattern<'a> {
         }
     }
 
-    /// True if every host of `other` is one of these.
-    fn covers(self, other: Self) -> bool {
-        match (self, other) {
-            (Self::Any, _) => true,
-            (Self::Exact(one), Self::Exact(other)) => {
-                one == other || one == bare(other)
+    /// The patterns that match every host of this one, itself first.
+    fn wider(self, suffix_lengths: &[usize]) -> Vec<Self> {
+        let mut patterns = vec![self];
+        let ending = match self {
+            Self::Exact(host) => {
+                patterns.extend((bare(host) != host).then_some(Self::Exact(bare(host))));
+                bare(host)
             }
-            (Self::Suffix(suffix), Self::Exact(host)) => bare(host).ends_with(suffix),
-            (Self::Suffix(suffix), Self::Suffix(other)) => other.ends_with(suffix),
-            _ => false,
-        }
+            Self::Suffix(suffix) => suffix,
+            Self::Any => return patterns,
+        };
+        let starts = suffix_lengths.iter().filter_map(|length| ending.len().checked_sub(*length));
+        let shorter = starts.filter_map(|start| ending.get(start..)).map(Self::Suffix);
+        patterns.extend(shorter.filter(|pattern| *pattern != self));
+        patterns.push(Self::Any);
+        patterns
     }
 }
 
@@ -110,43 +116,38 @@ fn bare(host: &str) -> &str {
     }
 }
 
-/// Routes by path pattern: the text, and whether what goes on matches too.
-type ByPath<'a> = HashMap<(&'a str, bool), Vec<usize>>;
+/// Where a route stands: host, text of the path, and whether what goes on matches too.
+type Place<'a> = (HostPattern<'a>, &'a str, bool);
+
+/// Routes by where they stand.
+struct Map<'a> {
+    routes: HashMap<Place<'a>, Vec<usize>>,
+    /// The lengths of the suffixes of hosts, and of the texts of paths, that there are.
+    suffix_lengths: Vec<usize>,
+    path_lengths: Vec<usize>,
+}
+
+/// Who falls through to a route, and what is lost by that.
+type Falls = Vec<(usize, Vec<&'static str>)>;
 
 /// One warning for each route that requests fall through to and lose protection.
 pub(super) fn warnings(covers: &[Cover<'_>]) -> Vec<Warning> {
-    let mut by_path: ByPath<'_> = HashMap::new();
-    for (index, cover) in covers.iter().enumerate() {
-        for uri in &cover.route.uris {
-            by_path.entry(split(uri)).or_default().push(index);
-        }
-    }
-    let mut lengths: Vec<usize> = by_path.keys().map(|(text, _)| text.len()).collect();
-    lengths.sort_unstable();
-    lengths.dedup();
-
-    // By the route fallen through to: who falls, and what is lost.
-    let mut falls: HashMap<usize, Vec<(usize, Vec<&'static str>)>> = HashMap::new();
+    let map = Map::new(covers);
+    let mut falls: BTreeMap<usize, Falls> = BTreeMap::new();
     for (index, cover) in covers.iter().enumerate() {
         if !cover.has_conditions() {
             continue;
         }
-        let mut seen = Vec::new();
-        for uri in &cover.route.uris {
-            for at in wider(uri, &by_path, &lengths) {
-                if at != index && !seen.contains(&at) && falls_to(covers, index, uri, at) {
-                    seen.push(at);
-                    let Some(other) = covers.get(at) else { continue };
-                    let lost = cover.lost_in(other);
-                    if !lost.is_empty() {
-                        falls.entry(at).or_default().push((index, lost));
-                    }
-                }
+        for at in map.below(covers, index, cover) {
+            let Some(other) = covers.get(at).filter(|other| cover.may_leave_to(other)) else {
+                continue;
+            };
+            let lost = cover.lost_in(other);
+            if !lost.is_empty() {
+                falls.entry(at).or_default().push((index, lost));
             }
         }
     }
-    let mut falls: Vec<_> = falls.into_iter().collect();
-    falls.sort_unstable_by_key(|(at, _)| *at);
     falls.iter().filter_map(|(at, from)| warning(covers, *at, from)).collect()
 }
 
@@ -154,29 +155,65 @@ fn split(uri: &str) -> (&str, bool) {
     uri.strip_suffix('*').map_or((uri, false), |text| (text, true))
 }
 
-/// The routes with a pattern that matches everything that `uri` does.
-fn wider<'a>(uri: &'a str, by_path: &'a ByPath<'a>, lengths: &'a [usize]) -> Vec<usize> {
-    let (text, is_prefix) = split(uri);
-    let prefixes = lengths
-        .iter()
-        .take_while(|length| **length <= text.len())
-        .filter_map(|length| by_path.get(&(text.get(..*length)?, true)));
-    let same = (!is_prefix).then(|| by_path.get(&(text, false))).flatten();
-    prefixes.chain(same).flatten().copied().collect()
-}
+impl<'a> Map<'a> {
+    fn new(covers: &[Cover<'a>]) -> Self {
+        let mut routes: HashMap<Place<'a>, Vec<usize>> = HashMap::new();
+        for (index, cover) in covers.iter().enumerate() {
+            for uri in &cover.route.uris {
+                let (text, is_prefix) = split(uri);
+                for host in &cover.hosts {
+                    routes.entry((*host, text, is_prefix)).or_default().push(index);
+                }
+            }
+        }
+        let suffix = |place: &Place<'_>| match place.0 {
+            HostPattern::Suffix(suffix) => Some(suffix.len()),
+            _ => None,
+        };
+        let suffix_lengths: BTreeSet<usize> = routes.keys().filter_map(suffix).collect();
+        let path_lengths: BTreeSet<usize> = routes.keys().map(|place| place.1.len()).collect();
+        Self {
+            routes,
+            suffix_lengths: suffix_lengths.into_iter().collect(),
+            path_lengths: path_lengths.into_iter().collect(),
+        }
+    }
 
-/// True if requests that do not fit the route `index` go on to the route `at`.
-fn falls_to(covers: &[Cover<'_>], index: usize, uri: &str, at: usize) -> bool {
-    let (Some(one), Some(other)) = (covers.get(index), covers.get(at)) else { return false };
-    let is_tried_later = |host: &HostPattern<'_>| {
-        other.hosts.iter().any(|wider| {
-            let is_same_place = wider == host && other.route.uris.iter().any(|path| path == uri);
-            let comes_first = (other.route.priority, std::cmp::Reverse(at))
-                > (one.route.priority, std::cmp::Reverse(index));
-            wider.covers(*host) && !(is_same_place && comes_first)
-        })
-    };
-    one.may_leave_to(other) && one.hosts.iter().any(is_tried_later)
+    /// The routes that are tried after this one for some of its hosts and paths, whatever the
+    /// rest of the path: those on wider hosts, with shorter prefixes, or later in the same place.
+    fn below(&self, covers: &[Cover<'a>], index: usize, cover: &Cover<'a>) -> BTreeSet<usize> {
+        let mut below = BTreeSet::new();
+        let rank = |at: usize| {
+            let priority = covers.get(at).map_or(0, |cover| cover.route.priority);
+            (Reverse(priority), at)
+        };
+        for host in &cover.hosts {
+            for wider in host.wider(&self.suffix_lengths) {
+                for uri in &cover.route.uris {
+                    let (text, is_prefix) = split(uri);
+                    for place in self.paths_over(text, is_prefix) {
+                        let is_same = (wider, place) == (*host, (text, is_prefix));
+                        let others = self.routes.get(&(wider, place.0, place.1));
+                        let others = others.into_iter().flatten().copied();
+                        below.extend(others.filter(|at| !is_same || rank(*at) > rank(index)));
+                    }
+                }
+            }
+        }
+        below.remove(&index);
+        below
+    }
+
+    /// The path patterns that match everything this one does.
+    fn paths_over<'t>(
+        &'t self,
+        text: &'t str,
+        is_prefix: bool,
+    ) -> impl Iterator<Item = (&'t str, bool)> {
+        let shorter = self.path_lengths.iter().filter_map(move |length| text.get(..*length));
+        let itself = (!is_prefix).then_some((text, false));
+        shorter.map(|prefix| (prefix, true)).chain(itself)
+    }
 }
 
 fn warning(

@@ -63,12 +63,9 @@ impl<'a> Compilation<'a> {
                 continue;
             }
             // It compiled when the plugin did, or the plugin would not be here.
-            let filter = match used.meta.filter.as_ref().map(Expr::compile).transpose() {
-                Ok(filter) => filter,
-                Err(_) => {
-                    is_whole = false;
-                    continue;
-                }
+            let Ok(filter) = used.meta.filter.as_ref().map(Expr::compile).transpose() else {
+                is_whole = false;
+                continue;
             };
             builder.add(Step {
                 plugin: compiled.plugin,
@@ -156,9 +153,8 @@ impl<'a> Compilation<'a> {
     /// Tells what is wrong with a plugin.
     pub(super) fn tell(&mut self, used: &PluginUse, problems: Vec<Invalid>) {
         let subject = format!("plugin `{}` of {}", used.name, used.origin);
-        let faults = problems
-            .into_iter()
-            .map(|invalid| CompileFault::of(used.place, &subject, invalid));
+        let faults =
+            problems.into_iter().map(|invalid| CompileFault::of(used.place, &subject, invalid));
         self.faults.extend(faults);
     }
 
@@ -202,6 +198,8 @@ fn misplaced(plugin: &AnyPlugin, scope: Scope) -> Option<Invalid> {
 /// order is asked for that stages do not have.
 fn priority(meta: &Meta, entry: &Entry, stages: StageSet, problems: &mut Vec<Invalid>) -> i32 {
     let Some(asked) = meta.priority else { return entry.priority };
+    // What only shapes answers has no stage of requests.
+    let stages = if stages == StageSet::default() { entry.stages } else { stages };
     let range = published(entry, stages);
     if !range.contains(&asked) {
         let names: Vec<_> = stages.iter().map(Stage::name).collect();
@@ -261,7 +259,8 @@ fn check_filter(meta: &Meta, scope: Scope, stages: StageSet, problems: &mut Vec<
         } else {
             continue;
         };
-        let problem = format!("the filter reads {unknown}, which is not known when the plugin runs");
+        let problem =
+            format!("the filter reads {unknown}, which is not known when the plugin runs");
         problems.push(of_meta(Invalid::at("filter", problem)));
     }
 }

@@ -118,8 +118,7 @@ fn running(
         if Stage::REQUEST.contains(&stage) {
             return step.plugin.traits().stages.contains(stage);
         }
-        bartizan_plugins::find(step.plugin.name())
-            .is_some_and(|entry| entry.stages.contains(stage))
+        bartizan_plugins::find(step.plugin.name()).is_some_and(|entry| entry.stages.contains(stage))
     };
     chain.steps().iter().filter(takes_part).map(move |step| ReportedPlugin {
         name: step.plugin.name(),

@@ -37,9 +37,7 @@ impl<'a> Compilation<'a> {
                 Requirement::Authentication => {
                     (proofs.authentication, "no authentication", Some(Stage::Authenticate))
                 }
-                Requirement::Grant => {
-                    (proofs.grant, "no authorization", Some(Stage::Authorize))
-                }
+                Requirement::Grant => (proofs.grant, "no authorization", Some(Stage::Authorize)),
                 Requirement::Limit => (proofs.limit, "no limit", None),
                 Requirement::Schema => (proofs.schema, "no schema", Some(Stage::Validate)),
                 Requirement::Waf => (proofs.waf, "no inspection", Some(Stage::Inspect)),

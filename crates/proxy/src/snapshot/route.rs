@@ -43,9 +43,7 @@ impl Route {
     pub(crate) fn fits(&self, cx: &RequestCx) -> Result<bool, QueryFault> {
         let conditions = &self.conditions;
         let client = cx.client().to_canonical();
-        if !conditions.takes(cx.canonical().method(), &cx.fields)
-            || !conditions.admits(client)
-        {
+        if !conditions.takes(cx.canonical().method(), &cx.fields) || !conditions.admits(client) {
             return Ok(false);
         }
         conditions.vars.as_ref().map_or(Ok(true), |vars| vars.holds(cx))

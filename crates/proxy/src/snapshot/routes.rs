@@ -115,12 +115,11 @@ impl<'a> Compilation<'a> {
         let subject = format!("route `{}`", written.id);
         let mut methods = Vec::with_capacity(written.methods.len());
         for (at, method) in written.methods.iter().enumerate() {
-            match Method::from_bytes(method.as_bytes()) {
-                Ok(method) => methods.push(method),
-                Err(_) => {
-                    let problem = format!("`{method}` is no method");
-                    self.fault(written.place, &subject, Invalid::at_item("methods", at, problem));
-                }
+            if let Ok(method) = Method::from_bytes(method.as_bytes()) {
+                methods.push(method);
+            } else {
+                let problem = format!("`{method}` is no method");
+                self.fault(written.place, &subject, Invalid::at_item("methods", at, problem));
             }
         }
         let vars = match written.vars.as_ref().map(variables).transpose() {
@@ -145,14 +144,15 @@ impl<'a> Compilation<'a> {
 /// An expression that decides whether a route is taken: it can read the request only.
 fn variables(written: &serde_json::Value) -> Result<Expr, Invalid> {
     let expr = Expr::compile(written)?;
-    let is_unknown = |var: &&Var| {
+    let is_unknown = |var: &Var| {
         let is_of_route =
             matches!(var, Var::RouteId | Var::RouteName | Var::ServiceId | Var::ServiceName);
         is_of_route || var.needs_identity() || var.needs_answer()
     };
-    if expr.vars().iter().any(|var| is_unknown(var)) {
-        return Err(Invalid::new("reads what is not known before the route is chosen")
-            .with_help("who calls and what is answered can be read in `_meta.filter` of a plugin"));
+    if expr.vars().into_iter().any(is_unknown) {
+        return Err(Invalid::new("reads what is not known before the route is chosen").with_help(
+            "who calls and what is answered can be read in `_meta.filter` of a plugin",
+        ));
     }
     Ok(expr)
 }

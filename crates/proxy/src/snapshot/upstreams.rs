@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_config::{
-    Invalid, PassHost, PathStep, ResourceKind, ResourceRef, Scheme, SslType, Timeouts,
-    UpstreamNode,
+    Invalid, PassHost, PathStep, ResourceKind, ResourceRef, Scheme, SslType, Timeouts, UpstreamNode,
 };
 use bartizan_net::{Target, TargetTls};
 use bartizan_tls::{TlsFault, UpstreamTlsSettings};
@@ -72,7 +71,8 @@ impl<'a> Compilation<'a> {
     fn compile_upstream(&mut self, written: &bartizan_config::Upstream) -> Option<Upstream> {
         let subject = upstream_subject(&written.origin);
         if written.nodes.len() > NODES_MAX {
-            let problem = format!("{} nodes are given, at most 10,000 are used", written.nodes.len());
+            let problem =
+                format!("{} nodes are given, at most 10,000 are used", written.nodes.len());
             self.fault(written.place, &subject, Invalid::at("nodes", problem));
             return None;
         }
@@ -143,7 +143,8 @@ impl<'a> Compilation<'a> {
             Scheme::Https => 443,
         };
         let label: Arc<str> = format!("{host}:{}", node.port).into();
-        let tls = tls.map(|config| server_tls(config, &written.pass_host, &node.host)).transpose()?;
+        let tls =
+            tls.map(|config| server_tls(config, &written.pass_host, &node.host)).transpose()?;
         let target = Target { host: node.host.clone(), port: node.port, tls };
         Ok(Node {
             host: if node.port == default_port { host.into() } else { label.clone() },

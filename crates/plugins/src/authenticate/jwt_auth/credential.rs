@@ -1,6 +1,6 @@
 //! Keys of consumers, and key sets of issuers, out of configuration.
 
-use std::fs::File;
+use std::fs::{File, metadata};
 use std::io::Read as _;
 use std::time::Duration;
 
@@ -113,9 +113,14 @@ pub(super) fn key_set(jwks: &Jwks, cx: &CompileCx<'_>) -> Result<KeySet, Invalid
 
 fn read_capped(path: &str, cx: &CompileCx<'_>) -> Result<Vec<u8>, Invalid> {
     let cap = u64::try_from(KEY_SET_MAX).unwrap_or(u64::MAX).saturating_add(1);
-    let mut text = Vec::new();
-    File::open(cx.resolve_path(path))
+    let fault = |why: String| Invalid::at("file", format!("`{path}` cannot be read: {why}"));
+    let (absolute, mut text) = (cx.resolve_path(path), Vec::new());
+    // Opening a pipe would wait for whoever writes to it.
+    if metadata(&absolute).is_ok_and(|found| !found.is_file()) {
+        return Err(fault("it is no file".to_owned()));
+    }
+    File::open(absolute)
         .and_then(|file| file.take(cap).read_to_end(&mut text))
-        .map_err(|error| Invalid::at("file", format!("`{path}` cannot be read: {error}")))?;
+        .map_err(|error| fault(error.to_string()))?;
     Ok(text)
 }

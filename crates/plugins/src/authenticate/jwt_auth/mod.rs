@@ -50,8 +50,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_chain::{
-    CompileCx, ConsumerIndex, CredentialEntry, CredentialRef, Flow, Identity, IdentityKey,
-    IdentityParts, Nothing, Plugin, RequestCx, Traits,
+    CompileCx, Consumer, ConsumerIndex, CredentialEntry, CredentialRef, Flow, Identity,
+    IdentityKey, IdentityParts, Nothing, Plugin, RequestCx, Traits,
 };
 use bartizan_config::{Invalid, PathStep, ResourceKind, ResourceRef};
 use bartizan_core::{Denial, Stage, StageSet, Timestamp};
@@ -174,30 +174,37 @@ impl JwtAuth {
     ) -> Result<IdentityParts, Fault> {
         let verified = self.verify(text, consumers)?;
         let claims = verified.claims();
-        let mut parts = IdentityParts {
+        let owner = match &self.keys {
+            Keys::Consumers { key_claim } => Some(owner(key_claim, claims, consumers)?),
+            Keys::Issuer { .. } => None,
+        };
+        let own = owner.map(consumer_key).transpose()?.map_or(Duration::ZERO, |key| key.leeway);
+        let leeway = own.max(self.rules.leeway);
+        verified.check(&self.rules_with(leeway), now)?;
+        let consumer = match owner {
+            Some(owner) => Some(owner.consumer),
+            None => self.named_consumer(claims, consumers)?,
+        };
+        Ok(IdentityParts {
+            consumer: consumer.cloned(),
+            credential: owner.and_then(|owner| owner.credential.cloned()),
             subject: claims.subject().map(Arc::from),
             claims: Some(claims.shared()),
-            ..IdentityParts::default()
-        };
-        let mut leeway = self.rules.leeway;
-        match &self.keys {
-            Keys::Consumers { key_claim } => {
-                let owner = owner(key_claim, claims, consumers)?;
-                leeway = leeway.max(consumer_key(owner)?.leeway);
-                parts.consumer = Some(owner.consumer.clone());
-                parts.credential = owner.credential.cloned();
-            }
-            Keys::Issuer { consumer_claim: Some(path), .. } => {
-                let name = claims.at(path).and_then(|name| name.as_str());
-                let name = name.ok_or_else(|| Fault::NoConsumerName(path.as_str().into()))?;
-                let consumer = consumers.by_name(name).ok_or(Fault::UnknownConsumer)?;
-                parts.consumer = Some(consumer.clone());
-            }
-            Keys::Issuer { consumer_claim: None, .. } => {}
-        }
-        verified.check(&self.rules_with(leeway), now)?;
-        parts.expires = claims.expires()?.map(|expires| expires.plus(leeway));
-        Ok(parts)
+            expires: claims.expires()?.map(|expires| expires.plus(leeway)),
+            anonymous_reason: None,
+        })
+    }
+
+    /// The consumer that an issuer's token names, where one is asked for.
+    fn named_consumer<'k>(
+        &self,
+        claims: &Claims,
+        consumers: &'k ConsumerIndex,
+    ) -> Result<Option<&'k Arc<Consumer>>, Fault> {
+        let Keys::Issuer { consumer_claim: Some(path), .. } = &self.keys else { return Ok(None) };
+        let name = claims.at(path).and_then(|name| name.as_str());
+        let name = name.ok_or_else(|| Fault::NoConsumerName(path.as_str().into()))?;
+        consumers.by_name(name).map(Some).ok_or(Fault::UnknownConsumer)
     }
 
     /// The token with its signature verified, now or when it came before.

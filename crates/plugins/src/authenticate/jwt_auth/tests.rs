@@ -243,6 +243,7 @@ fn what_cannot_work_does_not_compile() {
         (issuer(&json!({ "jwks": {} })), "needs one of `file` and `inline`"),
         (issuer(&json!({ "jwks": { "inline": {} } })), "no list `keys`"),
         (issuer(&json!({ "jwks": { "file": "no/such.json" } })), "`no/such.json` cannot be read"),
+        (issuer(&json!({ "jwks": { "file": "src" } })), "it is no file"),
         (issuer(&json!({ "jwks": { "file": "Cargo.toml" } })), "the key set is"),
         (json!({ "required_scopes": ["a b"] }), "`a b` cannot be in a token"),
         (json!({ "required_scopes": ["a\""] }), "cannot be in a token"),

@@ -38,6 +38,19 @@ impl KeySource {
         self.any_var(Var::needs_answer)
     }
 
+    /// True if every request has such a key and no client can choose another one.
+    pub(super) fn is_firm(&self) -> bool {
+        match self {
+            Self::Address | Self::Constant(_) => true,
+            Self::Var(var) => is_given(var),
+            Self::Text { template, or_address } => {
+                let is_always_there = |var: &Var| matches!(var, Var::RemoteAddr | Var::RouteId);
+                template.vars().all(is_given)
+                    && (*or_address || template.vars().any(is_always_there))
+            }
+        }
+    }
+
     fn any_var(&self, is: impl Fn(&Var) -> bool) -> bool {
         match self {
             Self::Var(var) => is(var),
@@ -57,7 +70,6 @@ impl KeySource {
         let key = match self {
             Self::Address => address(),
             Self::Constant(text) => counters.key(VALUE, text.as_bytes()),
-            Self::Var(Var::RemoteAddr) => address(),
             Self::Var(var) => match var.value(cx)?.filter(|value| !value.is_empty()) {
                 Some(value) => counters.key(VALUE, value.as_bytes()),
                 None => address(),
@@ -75,6 +87,26 @@ impl KeySource {
         };
         Ok(Some(key))
     }
+}
+
+/// True for what the gateway knows by itself or has proved.
+fn is_given(var: &Var) -> bool {
+    matches!(
+        var,
+        Var::RemoteAddr
+            | Var::ServerPort
+            | Var::Scheme
+            | Var::ConsumerName
+            | Var::ConsumerGroupId
+            | Var::RouteId
+            | Var::RouteName
+            | Var::ServiceId
+            | Var::ServiceName
+            | Var::SslClientSubject
+            | Var::SslClientIssuer
+            | Var::SslClientSerial
+            | Var::SslClientFingerprint
+    )
 }
 
 fn address_key(address: IpAddr, counters: &Counters, is_whole: bool) -> Key {

@@ -25,10 +25,14 @@
 //! with another window, key or type. There are at most `limits.limit_keys` of them for a limit;
 //! over that, requests with new keys are refused while all others are live.
 //!
+//! Who chooses the key chooses the counter: a limit by a header, parameter or path alone can be
+//! evaded, and does not count where `security.require` asks for a limit.
+//!
 //! Cost: two short hashes, a lock without contention, and a look-up. It counts per node, not per
 //! cluster.
 
 mod counters;
+mod draft;
 mod group;
 mod key;
 mod metrics;
@@ -40,10 +44,9 @@ mod window;
 use std::sync::Arc;
 
 use bartizan_chain::{
-    AnswerHead, CompileCx, Flow, Nothing, Plugin, Proofs, RequestCx, Template, Traits, Unsupported,
-    Var, VarError,
+    AnswerHead, CompileCx, Flow, Nothing, Plugin, Proofs, RequestCx, Traits, Unsupported,
 };
-use bartizan_config::{Invalid, PathStep};
+use bartizan_config::Invalid;
 use bartizan_core::{Denial, Reason, Stage, StageSet};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -51,12 +54,13 @@ use smallvec::SmallVec;
 
 use crate::node_state::node_metrics;
 use counters::{Counters, Key};
+use draft::{Draft, algorithm, drafts};
 use group::Membership;
 use key::KeySource;
 use metrics::LimitMetrics;
 pub use quota_fields::Metadata;
 use quota_fields::{QuotaFields, whole_seconds, write};
-use window::{Algorithm, Quota, Verdict};
+use window::{Quota, Verdict};
 
 /// The configuration of `limit-count`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -165,22 +169,6 @@ fn yes() -> bool {
     true
 }
 
-impl Amount {
-    fn resolve(&self) -> Result<u32, Invalid> {
-        match self {
-            Self::Number(number) => Ok(number.get()),
-            Self::Text(text) if text.contains('$') => {
-                Err(Invalid::new("variables are not supported yet here")
-                    .with_help("write a number; different limits need different routes or rules"))
-            }
-            Self::Text(text) => text
-                .parse::<std::num::NonZeroU32>()
-                .map(std::num::NonZeroU32::get)
-                .map_err(|_| Invalid::new(format!("`{text}` is not a whole number above zero"))),
-        }
-    }
-}
-
 /// Compiled `limit-count`.
 pub struct LimitCount {
     rules: Box<[CompiledRule]>,
@@ -190,6 +178,7 @@ pub struct LimitCount {
     is_apisix: bool,
     shows_quota: bool,
     admits_uncounted: bool,
+    proves: Proofs,
     metrics: Arc<LimitMetrics>,
     _membership: Option<Membership>,
 }
@@ -277,12 +266,17 @@ impl Plugin for LimitCount {
                 Ok(CompiledRule { source: draft.source, quota: draft.quota, fields, counters })
             })
             .collect::<Result<Box<[_]>, Invalid>>()?;
+        let is_firm = rules.iter().any(|rule| rule.source.is_firm());
         let needs_identity = rules.iter().any(|rule| rule.source.needs_identity());
         Ok(Self {
             rules,
             stage: if needs_identity { Stage::Meter } else { Stage::Admit },
             rejected_code: config.rejected_code.unwrap_or(if is_apisix { 503 } else { 429 }),
             rejected_msg: config.rejected_msg,
+            proves: Proofs {
+                limit: is_firm && !config.danger_allow_degradation,
+                ..Proofs::default()
+            },
             is_apisix,
             shows_quota: config.show_limit_quota_header,
             admits_uncounted: config.danger_allow_degradation,
@@ -294,7 +288,7 @@ impl Plugin for LimitCount {
     fn traits(&self) -> Traits {
         Traits {
             on_response: self.shows_quota,
-            proves: Proofs { limit: !self.admits_uncounted, ..Proofs::default() },
+            proves: self.proves,
             ..Traits::in_stages(&[self.stage])
         }
     }
@@ -338,10 +332,9 @@ impl LimitCount {
     fn spend(&self, cx: &RequestCx, call: &mut Call) -> Result<(), Denial> {
         let mut applies = false;
         for (index, rule) in self.rules.iter().enumerate() {
-            let key =
-                rule.source.read(cx, &rule.counters, self.is_apisix).map_err(|fault| {
-                    Denial::new(Reason::AmbiguousParameter, format!("what is counted by: {fault}"))
-                })?;
+            let key = rule.source.read(cx, &rule.counters, self.is_apisix).map_err(|fault| {
+                Denial::new(Reason::AmbiguousParameter, format!("what is counted by: {fault}"))
+            })?;
             let Some(key) = key else { continue };
             applies = true;
             let Ok(verdict) = rule.counters.spend(key, &rule.quota, &cx.clock) else {
@@ -380,136 +373,4 @@ impl LimitCount {
             None => denial,
         }
     }
-}
-
-/// A rule as read from a configuration.
-struct Draft {
-    source: KeySource,
-    /// How the key was written.
-    key: String,
-    quota: Quota,
-    /// Its name among several, and its place there.
-    among: Option<(String, usize)>,
-}
-
-impl Draft {
-    /// What must be the same for counters to go on.
-    fn state_key(&self) -> String {
-        let index = self.among.as_ref().map_or(0, |(_, index)| index + 1);
-        let Quota { algorithm, window, .. } = self.quota;
-        format!("{index} {} {window} {}", algorithm.name(), self.key)
-    }
-
-    fn fields(
-        &self,
-        is_apisix: bool,
-        names: &Metadata,
-        cx: &CompileCx<'_>,
-    ) -> Result<QuotaFields, Invalid> {
-        let name = self.among.as_ref().map(|(name, _)| name.as_str());
-        if is_apisix {
-            return QuotaFields::apisix(names, name, &self.quota);
-        }
-        Ok(QuotaFields::structured(name.unwrap_or_else(|| policy_name(cx)), &self.quota))
-    }
-}
-
-/// Limits of several resources can apply to one answer; their names keep them apart.
-fn policy_name(cx: &CompileCx<'_>) -> &'static str {
-    use bartizan_config::ResourceKind;
-    match cx.resource.kind {
-        ResourceKind::GlobalRule => "global",
-        ResourceKind::Consumer => "consumer",
-        ResourceKind::ConsumerGroup => "group",
-        _ => "default",
-    }
-}
-
-fn algorithm(window_type: Option<WindowType>, is_apisix: bool) -> Algorithm {
-    match (window_type, is_apisix) {
-        (Some(WindowType::Fixed), _) | (None, true) => Algorithm::Fixed,
-        (Some(WindowType::Sliding), true) => Algorithm::Weighted,
-        (Some(WindowType::Sliding) | None, false) => Algorithm::Sliding,
-    }
-}
-
-fn drafts(config: &Config, algorithm: Algorithm) -> Result<Vec<Draft>, Invalid> {
-    let either = "give either `count` and `time_window`, or `rules`";
-    match (&config.count, &config.time_window, &config.rules) {
-        (Some(count), Some(time_window), None) => {
-            let quota = quota(count, time_window, algorithm)?;
-            let text = config.key.as_deref().unwrap_or("remote_addr");
-            let key_type = config.key_type.unwrap_or_default();
-            let source = source(text, key_type).map_err(|fault| under("key", fault))?;
-            let key = format!("{key_type:?} {text}");
-            Ok(vec![Draft { source, key, quota, among: None }])
-        }
-        (None, None, Some(rules)) => {
-            let is_default = config.key.as_deref().is_none_or(|key| key == "remote_addr")
-                && matches!(config.key_type, None | Some(KeyType::Var));
-            if !is_default {
-                return Err(Invalid::at("key", "each of the `rules` has a `key` of its own"));
-            }
-            let draft = |(index, rule)| {
-                rule_draft(index, rule, algorithm)
-                    .map_err(|fault| under("rules", fault.under(PathStep::Index(index))))
-            };
-            rules.iter().enumerate().map(draft).collect()
-        }
-        (_, _, Some(_)) => {
-            Err(Invalid::at("rules", "there is also a `count` or `time_window`").with_help(either))
-        }
-        (None, _, None) => Err(Invalid::new("needs a `count`").with_help(either)),
-        (_, None, None) => Err(Invalid::new("needs a `time_window`").with_help(either)),
-    }
-}
-
-fn rule_draft(index: usize, rule: &Rule, algorithm: Algorithm) -> Result<Draft, Invalid> {
-    let quota = quota(&rule.count, &rule.time_window, algorithm)?;
-    let template = template(&rule.key).map_err(|fault| under("key", fault))?;
-    if template.as_literal().is_some() {
-        return Err(Invalid::at("key", format!("`{}` has no variable in it", rule.key))
-            .with_help("for example `$remote_addr`"));
-    }
-    let source = checked(KeySource::Text { template, or_address: false })
-        .map_err(|fault| under("key", fault))?;
-    let name = rule.header_prefix.clone().unwrap_or_else(|| (index + 1).to_string());
-    Ok(Draft { source, key: rule.key.clone(), quota, among: Some((name, index)) })
-}
-
-fn quota(count: &Amount, window: &Amount, algorithm: Algorithm) -> Result<Quota, Invalid> {
-    let count = count.resolve().map_err(|fault| under("count", fault))?;
-    let seconds = window.resolve().map_err(|fault| under("time_window", fault))?;
-    Ok(Quota { count, window: u64::from(seconds) * 1_000_000_000, algorithm })
-}
-
-fn source(text: &str, key_type: KeyType) -> Result<KeySource, Invalid> {
-    let source = match key_type {
-        KeyType::Constant => KeySource::Constant(text.into()),
-        KeyType::Var => match Var::parse(text).map_err(|error| unusable(&error))? {
-            Var::RemoteAddr => KeySource::Address,
-            var => KeySource::Var(var),
-        },
-        KeyType::VarCombination => KeySource::Text { template: template(text)?, or_address: true },
-    };
-    checked(source)
-}
-
-fn checked(source: KeySource) -> Result<KeySource, Invalid> {
-    if source.needs_answer() {
-        return Err(Invalid::new("the key is read before there is an answer"));
-    }
-    Ok(source)
-}
-
-fn template(text: &str) -> Result<Template, Invalid> {
-    Template::parse(text).map_err(|error| unusable(&error))
-}
-
-fn unusable(error: &VarError) -> Invalid {
-    Invalid::new(error.to_string())
-}
-
-fn under(key: &str, fault: Invalid) -> Invalid {
-    fault.under(PathStep::Key(key.to_owned()))
 }

@@ -6,6 +6,7 @@ use bartizan_config::PathStep;
 use bartizan_core::{Clock, ManualClock, Timestamp};
 use serde_json::{Value, json};
 
+use super::window::Algorithm;
 use super::*;
 use crate::fixture::Bench;
 
@@ -43,7 +44,7 @@ fn limits_that_need_no_identity_are_spent_before_any_cryptography() {
         let plugin = Bench::new().compile::<LimitCount>(&config).unwrap();
         let traits = plugin.traits();
         assert_eq!(traits.stages, StageSet::of(&[stage]), "{key}");
-        assert!(traits.proves.limit && traits.on_response);
+        assert!(traits.on_response);
     }
 }
 
@@ -131,6 +132,26 @@ fn a_group_shares_its_counters_and_refuses_who_counts_otherwise() {
     assert!(fault.problem.contains("mismatched"));
     drop((one, two));
     assert!(bench.compile_in::<LimitCount>("three", &other).is_ok());
+}
+
+#[test]
+fn a_limit_that_clients_can_evade_proves_nothing() {
+    let proves =
+        |config: Value| Bench::new().compile::<LimitCount>(&config).unwrap().traits().proves.limit;
+    for (key, key_type, expected) in [
+        ("remote_addr", "var", true),
+        ("consumer_name", "var", true),
+        ("all", "constant", true),
+        ("$route_id $consumer_name", "var_combination", true),
+        ("http_x_tenant", "var", false),
+        ("$remote_addr $uri", "var_combination", false),
+    ] {
+        let config = json!({"count": 1, "time_window": 1, "key": key, "key_type": key_type});
+        assert_eq!(proves(config), expected, "{key}");
+    }
+    let rule = |key: &str| json!({"count": 1, "time_window": 1, "key": key});
+    assert!(proves(json!({"rules": [rule("$http_x_a"), rule("$remote_addr")]})));
+    assert!(!proves(json!({"rules": [rule("$http_x_a"), rule("$consumer_name")]})));
 }
 
 #[test]

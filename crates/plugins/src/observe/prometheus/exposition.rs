@@ -130,7 +130,8 @@ fn encode_latency(
     let mut metric = encoder.encode_descriptor("apisix_http_latency", help, None, kind)?;
     for series in exchanges {
         let Exchanges { request, upstream, gateway, .. } = &series.values;
-        for (kind, histogram) in [("request", request), ("upstream", upstream), ("apisix", gateway)] {
+        for (kind, histogram) in [("request", request), ("upstream", upstream), ("apisix", gateway)]
+        {
             let labels = series.labels.borrow();
             encode_histogram(&mut metric, &Shown::Typed(kind, &labels), histogram)?;
         }

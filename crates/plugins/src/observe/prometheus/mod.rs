@@ -126,10 +126,7 @@ impl Prometheus {
     fn names<'a>(&self, route: &'a RouteFacts) -> (&'a str, &'a str) {
         let name = |name: &'a Option<Arc<str>>| name.as_deref().filter(|_| self.prefers_name);
         let service_id = route.service_id.as_deref().unwrap_or("");
-        (
-            name(&route.name).unwrap_or(&route.id),
-            name(&route.service_name).unwrap_or(service_id),
-        )
+        (name(&route.name).unwrap_or(&route.id), name(&route.service_name).unwrap_or(service_id))
     }
 }
 
@@ -178,8 +175,7 @@ mod tests {
     fn finish(plugin: &Prometheus, id: u8, matched: Option<Matched>, outcome: &Outcome<'_>) {
         let mut cx = request_of("/orders/1", &[], matched);
         cx.id = RequestId::from_bytes([id; 16]);
-        cx.upstream.address =
-            outcome.was_forwarded.then(|| ([192, 0, 2, 9], 8_080).into());
+        cx.upstream.address = outcome.was_forwarded.then(|| ([192, 0, 2, 9], 8_080).into());
         plugin.on_finish(&cx, outcome, &mut ());
     }
 
@@ -214,7 +210,10 @@ mod tests {
             let is_it = |line: &&str| parts.iter().all(|part| line.contains(part));
             text.lines().find(is_it).and_then(|line| line.rsplit(' ').next()).unwrap().to_owned()
         };
-        assert_eq!((bucket("1.0"), bucket("2.0"), bucket("+Inf")), ("0".into(), "2".into(), "2".into()));
+        assert_eq!(
+            (bucket("1.0"), bucket("2.0"), bucket("+Inf")),
+            ("0".into(), "2".into(), "2".into())
+        );
     }
 
     #[test]

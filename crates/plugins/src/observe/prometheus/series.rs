@@ -184,9 +184,8 @@ mod tests {
     fn the_number_of_series_is_bounded_and_known_ones_go_on() {
         let table = SeriesTable::<AtomicU64>::new(160);
         let names: Vec<String> = (0..2_000).map(|n| n.to_string()).collect();
-        let record = |name: &str| {
-            table.record(&Labels { consumer: name, ..Labels::default() }, |_| {})
-        };
+        let record =
+            |name: &str| table.record(&Labels { consumer: name, ..Labels::default() }, |_| {});
         assert!(names.iter().filter(|name| record(name)).count() <= 160);
         assert!(record(&names[0]));
     }

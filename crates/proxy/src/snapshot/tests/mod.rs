@@ -1,1 +1,10 @@
+//! Laws of the compiled configuration.
 
+mod chains;
+mod credentials;
+mod fixture;
+mod properties;
+mod requirements;
+mod secrets;
+mod servers;
+mod shadows;

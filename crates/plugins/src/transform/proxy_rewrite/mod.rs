@@ -21,18 +21,21 @@
 //!
 //! Cost: one search per pattern, in linear time.
 
+mod target;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
-use bartizan_chain::{CompileCx, Flow, Nothing, Plugin, RequestCx, Traits, Unsupported, Var};
+use bartizan_chain::{CompileCx, Flow, Nothing, Plugin, RequestCx, Traits, Unsupported};
 use bartizan_config::{Invalid, PathStep};
-use bartizan_core::{Denial, Reason, Stage, StageSet, compile_pattern};
+use bartizan_core::{Denial, Reason, Stage, StageSet};
 use bartizan_wire::{Canonical, PathPolicy, TargetRefusal};
-use regex_automata::meta::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::field_change::{ChangeFault, FieldChange, FieldChanges, HeaderValue, Side};
-use crate::rewrite_text::{Escape, RewriteText};
+use target::Target;
 
 /// The configuration of `proxy-rewrite`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -158,13 +161,6 @@ pub struct ProxyRewrite {
     fields: Option<FieldChange>,
 }
 
-/// Where the new path comes from.
-enum Target {
-    Kept,
-    Text(RewriteText),
-    Patterns(Box<[(Regex, RewriteText)]>),
-}
-
 impl Plugin for ProxyRewrite {
     const NAME: &'static str = "proxy-rewrite";
     const PRIORITY: i32 = 1008;
@@ -202,24 +198,15 @@ impl Plugin for ProxyRewrite {
             return Err(Invalid::new("changes nothing")
                 .with_help("one of `uri`, `regex_uri`, `method`, `host` and `headers`"));
         }
-        let (target, captures_max) = match (uri, regex_uri) {
-            (Some(_), Some(_)) => {
-                return Err(Invalid::at("regex_uri", "`uri` is there too and would win")
-                    .with_help("keep one of both"));
-            }
-            (Some(uri), None) => (Target::Text(target(&uri)?), 0),
-            (None, Some(pairs)) => patterns(&pairs)?,
-            (None, None) => (Target::Kept, 0),
-        };
+        let (target, captures_max) = Target::compile(uri.as_deref(), regex_uri.as_deref())?;
         if let Some(port) = host.as_deref().and_then(|host| host.split_once(':')).map(|(_, p)| p)
             && port.parse::<std::num::NonZeroU16>().is_err()
         {
             return Err(Invalid::at("host", format!("`{port}` is no port")));
         }
         let fields = headers.map(|headers| field_change(&headers, captures_max));
-        let fields = fields
-            .transpose()
-            .map_err(|fault| fault.under(PathStep::Key("headers".into())))?;
+        let fields =
+            fields.transpose().map_err(|fault| fault.under(PathStep::Key("headers".into())))?;
         Ok(Self { target, method: method.map(Method::name), host, fields })
     }
 
@@ -233,7 +220,7 @@ impl Plugin for ProxyRewrite {
         cx: &mut RequestCx,
         _call: &mut (),
     ) -> Result<Flow, Denial> {
-        let (path_and_query, captures) = self.new_target(cx)?;
+        let (path_and_query, captures) = self.target.rewrite(cx)?;
         let outgoing = self.outgoing(cx.outgoing(), path_and_query.as_deref());
         let outgoing = outgoing.map_err(|cause| Denial::new(Reason::RewriteRefused, cause))?;
         if let Some(change) = &self.fields {
@@ -259,35 +246,6 @@ fn change_denial(fault: ChangeFault) -> Denial {
 }
 
 impl ProxyRewrite {
-    /// The new path and query, where they change, and what was captured.
-    fn new_target(&self, cx: &RequestCx) -> Result<(Option<String>, Vec<String>), Denial> {
-        let path = cx.outgoing().path();
-        let mut out = String::new();
-        let (text, captures, after) = match &self.target {
-            Target::Kept => return Ok((None, Vec::new())),
-            Target::Text(text) => (text, Vec::new(), ""),
-            Target::Patterns(pairs) => {
-                let Some(found) = pairs.iter().find_map(|(regex, text)| found(regex, path, text))
-                else {
-                    return Ok((None, Vec::new()));
-                };
-                out.push_str(found.before);
-                (found.text, found.captures, found.after)
-            }
-        };
-        text.render(cx, &captures, Escape::Uri, &mut out).map_err(|fault| {
-            Denial::new(Reason::AmbiguousParameter, format!("a variable in the path: {fault}"))
-        })?;
-        out.push_str(after);
-        if !out.contains('?')
-            && let Some(query) = cx.outgoing().query()
-        {
-            out.push('?');
-            out.push_str(query);
-        }
-        Ok((Some(out), captures))
-    }
-
     /// The request as it will be sent; `None` where it stays as it is.
     fn outgoing(
         &self,
@@ -327,80 +285,14 @@ fn rewritten(present: &Canonical, text: &str) -> Result<Canonical, &'static str>
     Ok(outgoing)
 }
 
-/// A pattern found in a path.
-struct Found<'p> {
-    text: &'p RewriteText,
-    before: &'p str,
-    after: &'p str,
-    captures: Vec<String>,
-}
-
-fn found<'p>(regex: &Regex, path: &'p str, text: &'p RewriteText) -> Option<Found<'p>> {
-    let mut captures = regex.create_captures();
-    regex.captures(path, &mut captures);
-    let whole = captures.get_match()?;
-    let group = |span: Option<regex_automata::Span>| {
-        span.and_then(|span| path.get(span.range())).unwrap_or_default().to_owned()
-    };
-    Some(Found {
-        text,
-        before: path.get(..whole.start())?,
-        after: path.get(whole.end()..)?,
-        captures: captures.iter().map(group).collect(),
-    })
-}
-
-fn target(uri: &str) -> Result<RewriteText, Invalid> {
-    let at_uri = |fault: Invalid| fault.under(PathStep::Key("uri".into()));
-    let text = RewriteText::parse(uri, 0).map_err(at_uri)?;
-    checked(&text, uri).map_err(at_uri)?;
-    Ok(text)
-}
-
-/// What can be known of a target before there is a request.
-fn checked(text: &RewriteText, written: &str) -> Result<(), Invalid> {
-    if text.vars().any(Var::needs_answer) {
-        return Err(Invalid::new("the request is sent before there is an answer"));
-    }
-    let path = written.split('?').next().unwrap_or_default();
-    if path.contains("//") || path.split('/').any(|segment| matches!(segment, "." | "..")) {
-        return Err(Invalid::new(format!("`{written}` has an empty segment, `.` or `..`")));
-    }
-    if !written.bytes().all(|byte| matches!(byte, b'!'..=b'~') && byte != b'#') {
-        return Err(Invalid::new(format!("`{written}` has what no path may"))
-            .with_help("percent-encode it"));
-    }
-    Ok(())
-}
-
-fn patterns(pairs: &[String]) -> Result<(Target, usize), Invalid> {
-    let at = |index| move |fault: Invalid| {
-        fault.under(PathStep::Index(index)).under(PathStep::Key("regex_uri".into()))
-    };
-    let mut compiled = Vec::new();
-    let mut captures_max = 0;
-    for (number, pair) in pairs.chunks(2).enumerate() {
-        let index = number * 2;
-        let [pattern, replacement] = pair else {
-            return Err(at(index)(Invalid::new("a pattern without a replacement")));
-        };
-        let regex = compile_pattern(pattern, false)
-            .map_err(|error| at(index)(Invalid::new(format!("`{pattern}` {error}"))))?;
-        let groups = regex.captures_len().saturating_sub(1);
-        captures_max = captures_max.max(groups);
-        let text = RewriteText::parse(replacement, groups).map_err(at(index + 1))?;
-        checked(&text, replacement).map_err(at(index + 1))?;
-        compiled.push((regex, text));
-    }
-    Ok((Target::Patterns(compiled.into()), captures_max))
-}
-
 fn field_change(headers: &Headers, captures_max: usize) -> Result<FieldChange, Invalid> {
     let mut changes = FieldChanges::new(Side::Request, captures_max);
     match headers {
-        Headers::Set(set) => set
-            .iter()
-            .try_for_each(|(name, values)| changes.set(name, &values.texts()))?,
+        Headers::Set(set) => {
+            for (name, values) in set {
+                changes.set(name, &values.texts())?;
+            }
+        }
         Headers::Changes(HeaderChanges { set, add, remove }) => {
             let under = |key: &'static str| {
                 move |fault: Invalid| fault.under(PathStep::Key(key.to_owned()))
@@ -425,7 +317,3 @@ fn field_change(headers: &Headers, captures_max: usize) -> Result<FieldChange, I
     }
     changes.build()
 }
-
-#[cfg(test)]
-#[path = "proxy_rewrite_tests.rs"]
-mod tests;

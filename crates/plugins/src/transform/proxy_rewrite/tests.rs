@@ -10,7 +10,7 @@ use crate::fixture::{Bench, percent_encoded, request};
 fn sent(config: &Value, target: &str) -> Result<String, Reason> {
     let plugin = Bench::new().compile::<ProxyRewrite>(config).unwrap();
     let cx = request(target, &[]);
-    let (path, _) = plugin.new_target(&cx).map_err(|denial| denial.reason)?;
+    let (path, _) = plugin.target.rewrite(&cx).map_err(|denial| denial.reason)?;
     let outgoing = plugin.outgoing(cx.outgoing(), path.as_deref());
     let outgoing = outgoing.map_err(|_| Reason::RewriteRefused)?;
     let outgoing = outgoing.as_ref().unwrap_or(cx.outgoing());
@@ -26,7 +26,11 @@ fn paths_queries_methods_and_hosts_are_rewritten() {
         (json!({"uri": "/v2$request_uri"}), "/old?a=1", "GET example.com/v2/old?a=1"),
         (json!({"uri": "/u/$arg_id"}), "/o?id=a%20b", "GET example.com/u/a%20b?id=a%20b"),
         (json!({"uri": "/u?x=$arg_id"}), "/o?id=a%26b", "GET example.com/u?x=a%26b"),
-        (json!({"regex_uri": ["^/api/(.*)/(.*)$", "/$2/$1"]}), "/api/a/b?q", "GET example.com/b/a?q"),
+        (
+            json!({"regex_uri": ["^/api/(.*)/(.*)$", "/$2/$1"]}),
+            "/api/a/b?q",
+            "GET example.com/b/a?q",
+        ),
         (json!({"regex_uri": ["^/api", ""]}), "/api/a", "GET example.com/a"),
         (json!({"regex_uri": ["^/x", "/y", "^/a", "/b"]}), "/a/c", "GET example.com/b/c"),
         (json!({"regex_uri": ["^/x", "/y"]}), "/a", "GET example.com/a"),
@@ -56,7 +60,7 @@ fn a_hidden_credential_does_not_come_back() {
     let plugin = Bench::new().compile::<ProxyRewrite>(&json!({"uri": "/v2?$args"})).unwrap();
     let mut cx = request("/a?apikey=secret&b=1", &[]);
     cx.hide_query("apikey");
-    assert_eq!(plugin.new_target(&cx).unwrap().0.as_deref(), Some("/v2?b=1"));
+    assert_eq!(plugin.target.rewrite(&cx).unwrap().0.as_deref(), Some("/v2?b=1"));
 }
 
 #[test]
@@ -67,7 +71,7 @@ fn captures_reach_the_headers() {
     });
     let plugin = Bench::new().compile::<ProxyRewrite>(&config).unwrap();
     let mut cx = request("/t/acme", &[("accept", "*/*"), ("x-tenant", "evil")]);
-    let (_, captures) = plugin.new_target(&cx).unwrap();
+    let (_, captures) = plugin.target.rewrite(&cx).unwrap();
     let mut fields = std::mem::take(&mut cx.fields);
     plugin.fields.as_ref().unwrap().apply(&cx, &captures, &mut fields).unwrap();
     let all = |name| fields.all(name).map(String::from_utf8_lossy).collect::<Vec<_>>();
@@ -123,7 +127,7 @@ proptest! {
         let encoded = percent_encoded(&id);
         let plugin = Bench::new().compile::<ProxyRewrite>(&json!({"uri": "/only/$arg_id"})).unwrap();
         let cx = request(&format!("/?id={encoded}"), &[]);
-        let (path, _) = plugin.new_target(&cx).unwrap();
+        let (path, _) = plugin.target.rewrite(&cx).unwrap();
         if let Ok(Some(outgoing)) = plugin.outgoing(cx.outgoing(), path.as_deref()) {
             let rest = outgoing.path().strip_prefix("/only/");
             prop_assert!(rest.is_some_and(|rest| !rest.contains('/')), "{}", outgoing.path());

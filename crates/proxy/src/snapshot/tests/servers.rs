@@ -1,0 +1,229 @@
+//! Upstreams: how they are reached, and what is told of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_core::Limits;
+use bartizan_tls::{Authority, Validity};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::fixture::{Bench, NOW, node, node_with, open};
+use crate::snapshot::{Route, Snapshot, Upstream};
+
+fn resources(upstream: &Value) -> Value {
+    json!({
+        "upstreams": [upstream],
+        "routes": [{ "id": "r", "uri": "/r", "upstream_id": "u", "plugins": open() }]
+    })
+}
+
+fn upstream(more: &Value) -> Value {
+    let mut upstream = json!({ "id": "u", "nodes": { "127.0.0.1:1980": 1 } });
+    upstream.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    upstream
+}
+
+fn found(snapshot: &Snapshot) -> Arc<Route> {
+    let fits = |_: &Route| Ok::<_, std::convert::Infallible>(true);
+    snapshot.router.find("h", "h", "/r", fits).unwrap().unwrap().route.clone()
+}
+
+fn compiled(more: &Value) -> Arc<Upstream> {
+    let snapshot = Bench::new(&node()).compile(&resources(&upstream(more)));
+    found(&snapshot).upstream.clone().unwrap()
+}
+
+fn warnings(more: &Value) -> Vec<String> {
+    let snapshot = Bench::new(&node()).compile(&resources(&upstream(more)));
+    snapshot.report.warnings.into_iter().map(|warning| warning.problem).collect()
+}
+
+fn validity() -> Validity {
+    Validity::starting(NOW, Duration::from_secs(86_400))
+}
+
+#[test]
+fn a_node_is_named_by_its_port_unless_that_is_the_schemes() {
+    let of = |scheme: &str, host: &str, port: u16| {
+        let nodes = json!([{ "host": host, "port": port, "weight": 1 }]);
+        let upstream = compiled(&json!({ "scheme": scheme, "nodes": nodes }));
+        (upstream.nodes[0].host.to_string(), upstream.nodes[0].label.to_string())
+    };
+    let owned = |host: &str, label: &str| (host.to_owned(), label.to_owned());
+    assert_eq!(of("http", "a.example", 80), owned("a.example", "a.example:80"));
+    assert_eq!(of("http", "a.example", 443), owned("a.example:443", "a.example:443"));
+    assert_eq!(of("https", "a.example", 443), owned("a.example", "a.example:443"));
+    assert_eq!(of("http", "::1", 80), owned("[::1]", "[::1]:80"));
+}
+
+#[test]
+fn retries_default_to_the_other_nodes() {
+    let nodes = json!({ "127.0.0.1:1": 1, "127.0.0.1:2": 1, "127.0.0.1:3": 1 });
+    assert_eq!(compiled(&json!({ "nodes": nodes })).tries(), 3);
+    assert_eq!(compiled(&json!({ "nodes": nodes, "retries": 0 })).tries(), 1);
+    assert_eq!(compiled(&json!({ "nodes": nodes, "retries": 7 })).tries(), 8);
+    assert_eq!(compiled(&json!({ "retry_timeout": 0 })).retry_timeout, None);
+    let limit = compiled(&json!({ "retry_timeout": 2 })).retry_timeout;
+    assert_eq!(limit, Some(Duration::from_secs(2)));
+}
+
+#[tokio::test]
+async fn the_routes_timeouts_win_over_the_upstreams_and_those_over_the_nodes() {
+    let bench = Bench::new(&node());
+    let (limits, end) = (Limits::default(), Instant::now());
+    let seconds = |of_route: Option<u64>, of_upstream: Option<u64>| {
+        let timeout = |value: u64| json!({ "connect": value, "send": value, "read": value });
+        let mut written = resources(&upstream(&json!({})));
+        if let Some(value) = of_route {
+            written["routes"][0]["timeout"] = timeout(value);
+        }
+        if let Some(value) = of_upstream {
+            written["upstreams"][0]["timeout"] = timeout(value);
+        }
+        let waits = found(&bench.compile(&written)).waits(&limits, end);
+        [waits.connect, waits.send, waits.read].map(|wait| wait.as_secs())
+    };
+    assert_eq!(seconds(Some(1), Some(2)), [1; 3]);
+    assert_eq!(seconds(None, Some(2)), [2; 3]);
+    assert_eq!(seconds(None, None), [5, 60, 60]);
+}
+
+#[test]
+fn connections_are_shared_across_reloads_while_what_they_prove_is_the_same() {
+    let bench = Bench::new(&node());
+    let id = |more: &Value, previous: Option<&Snapshot>| {
+        let (resources, _) = bench.read(&resources(&upstream(more))).unwrap();
+        let snapshot = bench.compiler.compile(&resources, 1, previous).unwrap();
+        let id = found(&snapshot).upstream.as_ref().unwrap().nodes[0].pool_id;
+        (snapshot, id)
+    };
+    let off = json!({ "scheme": "https", "tls": { "danger_tls_verify_off": true } });
+    let (first, plain) = id(&json!({}), None);
+    let (second, again) = id(&json!({ "retries": 3 }), Some(&first));
+    assert_eq!(plain, again);
+    let (third, unverified) = id(&off, Some(&second));
+    assert_ne!(plain, unverified);
+    let (fourth, same) = id(&off, Some(&third));
+    assert_eq!(unverified, same);
+    let mut named = off.clone();
+    named["pass_host"] = json!("rewrite");
+    named["upstream_host"] = json!("b.example");
+    assert_ne!(id(&named, Some(&fourth)).1, unverified);
+}
+
+#[test]
+fn turns_go_on_across_reloads_while_the_nodes_are_the_same() {
+    let bench = Bench::new(&node());
+    let nodes = json!({ "nodes": { "127.0.0.1:1": 1, "127.0.0.1:2": 1 } });
+    let (read, _) = bench.read(&resources(&upstream(&nodes))).unwrap();
+    let first = bench.compiler.compile(&read, 1, None).unwrap();
+    let second = bench.compiler.compile(&read, 2, Some(&first)).unwrap();
+    let balancer = |snapshot: &Snapshot| found(snapshot).upstream.clone().unwrap().balancer.clone();
+    assert!(Arc::ptr_eq(&balancer(&first), &balancer(&second)));
+    let (read, _) = bench.read(&resources(&upstream(&json!({})))).unwrap();
+    let third = bench.compiler.compile(&read, 3, Some(&second)).unwrap();
+    assert!(!Arc::ptr_eq(&balancer(&second), &balancer(&third)));
+}
+
+#[test]
+fn plaintext_beyond_the_machine_is_told_and_refused_where_tls_is_required() {
+    let beyond = json!({ "nodes": { "10.0.0.5:80": 1, "10.0.0.6:80": 1, "127.0.0.1:80": 1 } });
+    let problem = "upstream `u` is spoken to in clear at `10.0.0.5:80` and 1 more";
+    assert_eq!(warnings(&beyond), [problem]);
+    assert_eq!(warnings(&json!({})), [""; 0]);
+
+    let require = json!({ "require": ["authentication", "grant", "upstream_tls"] });
+    let bench = Bench::new(&node_with(&require));
+    assert_eq!(bench.problems(&resources(&upstream(&beyond))), [problem]);
+    assert!(bench.problems(&resources(&upstream(&json!({})))).is_empty());
+}
+
+#[test]
+fn an_unverified_upstream_is_told_and_refused_where_tls_is_required() {
+    let off = json!({
+        "scheme": "https", "nodes": { "10.0.0.5:443": 1 }, "tls": { "danger_tls_verify_off": true }
+    });
+    let problem = "the certificate of upstream `u` is not verified";
+    assert_eq!(warnings(&off), [problem]);
+    let require = json!({ "require": ["authentication", "grant", "upstream_tls"] });
+    let bench = Bench::new(&node_with(&require));
+    assert_eq!(bench.problems(&resources(&upstream(&off))), [problem]);
+}
+
+#[test]
+fn an_upstream_without_weight_is_told() {
+    let told = ["upstream `u` has no node with a weight: it answers nothing"];
+    assert_eq!(warnings(&json!({ "nodes": { "127.0.0.1:1": 0, "127.0.0.1:2": 0 } })), told);
+    assert_eq!(warnings(&json!({ "nodes": [] })), told);
+}
+
+#[test]
+fn what_is_verified_is_the_host_that_is_asked_for_where_that_is_fixed() {
+    let authority = Authority::create("test", validity()).unwrap().certificate();
+    let name = |more: &Value| {
+        let mut written = json!({
+            "scheme": "https", "nodes": { "127.0.0.1:443": 1 }, "tls": { "ca_certs": authority }
+        });
+        written.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let target = &compiled(&written).nodes[0].target;
+        target.tls.as_ref().unwrap().server_name.to_str().into_owned()
+    };
+    assert_eq!(name(&json!({})), "127.0.0.1");
+    assert_eq!(name(&json!({ "pass_host": "node" })), "127.0.0.1");
+    let fixed = json!({ "pass_host": "rewrite", "upstream_host": "b.example:8443" });
+    assert_eq!(name(&fixed), "b.example");
+}
+
+#[test]
+fn faults_of_upstream_tls_are_told_at_their_field() {
+    let bench = Bench::new(&node());
+    let authority = Authority::create("test", validity()).unwrap();
+    let one = authority.issue_client("one", &[], validity()).unwrap();
+    let other = authority.issue_client("other", &[], validity()).unwrap();
+    let text = |key: &bartizan_core::Secret| key.expose_str().unwrap().to_owned();
+    let junk = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let fault = |more: &Value| {
+        let mut written = upstream(&json!({ "scheme": "https" }));
+        written.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let (resources, sources) = bench.read(&resources(&written)).unwrap();
+        let faults = bench.compiler.compile(&resources, 1, None).err().unwrap();
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        faults[0].diagnostic(&sources).path.to_string()
+    };
+    assert_eq!(fault(&json!({ "tls": { "ca_certs": junk } })), "upstreams[0].tls.ca_certs");
+    let mixed = json!({ "client_cert": one.chain, "client_key": text(&other.key) });
+    assert_eq!(fault(&json!({ "tls": mixed })), "upstreams[0].tls.client_key");
+    let named = json!({
+        "nodes": { "127.0.0.1:443": 1 }, "tls": { "ca_certs": authority.certificate() },
+        "pass_host": "rewrite", "upstream_host": "a_b-.example"
+    });
+    assert_eq!(fault(&named), "upstreams[0].upstream_host");
+}
+
+#[test]
+fn a_certificate_for_upstreams_is_checked_once_where_it_is_written() {
+    let bench = Bench::new(&node());
+    let authority = Authority::create("test", validity()).unwrap();
+    let one = authority.issue_client("one", &[], validity()).unwrap();
+    let other = authority.issue_client("other", &[], validity()).unwrap();
+    let written = |key: &bartizan_core::Secret| {
+        let more = json!({
+            "scheme": "https",
+            "tls": { "ca_certs": authority.certificate(), "client_cert_id": "c" }
+        });
+        let mut written = resources(&upstream(&more));
+        written["ssls"] = json!([{
+            "id": "c", "type": "client", "cert": one.chain, "key": key.expose_str()
+        }]);
+        written
+    };
+    assert!(bench.problems(&written(&one.key)).is_empty());
+    let problems = bench.problems(&written(&other.key));
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].starts_with("the private key is not the key of the certificate"));
+
+    let mut off = written(&one.key);
+    off["ssls"][0]["status"] = json!(0);
+    assert_eq!(bench.problems(&off), ["ssl `c` is out of service"]);
+}

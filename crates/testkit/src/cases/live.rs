@@ -1,0 +1,96 @@
+//! Whether fields that cases claim to be live are.
+
+use std::collections::BTreeSet;
+
+use super::fields::{Field, fields};
+use super::file::{CaseFile, Claim};
+use super::run::{Outcome, run};
+use super::setup::Variation;
+use crate::load::yaml_value;
+
+/// Fields that have one meaning left, so that they decide only whether a configuration is
+/// accepted, and why that is so.
+const ACCEPTED_ONLY: &[(&str, &str)] = &[
+    ("jwt-auth.store_in_ctx", "claims are always kept; taken in compatibility mode for old files"),
+    ("jwt-auth@consumer.exp", "nothing is signed here; taken in compatibility mode for old files"),
+    ("limit-count.policy", "counters are local; the others are not yet there"),
+    ("object-guard.on_missing", "what cannot be judged is denied, always"),
+];
+
+/// What is wrong with a case's claims, and which fields they show to be live.
+pub(super) async fn check(case: &CaseFile) -> (Vec<String>, BTreeSet<Field>) {
+    let (mut problems, mut live) = (Vec::new(), BTreeSet::new());
+    if case.claims.is_empty() {
+        return (problems, live);
+    }
+    let known = fields();
+    let original = run(case, None).await;
+    for claim in &case.claims {
+        let field = Field::parse(&claim.field).filter(|field| known.contains(field));
+        let Some(field) = field else {
+            problems.push(format!("there is no field `{}`", claim.field));
+            continue;
+        };
+        match prove(case, claim, &field, &original).await {
+            Ok(()) => drop(live.insert(field)),
+            Err(problem) => problems.push(format!("`{field}`: {problem}")),
+        }
+    }
+    (problems, live)
+}
+
+async fn prove(
+    case: &CaseFile,
+    claim: &Claim,
+    field: &Field,
+    original: &Outcome,
+) -> Result<(), String> {
+    let changed = match &claim.instead {
+        Some((place, value)) => Variation {
+            field: Field::parse(place).ok_or_else(|| format!("there is no field `{place}`"))?,
+            value: Some(yaml_value(value)),
+        },
+        None => Variation { field: field.clone(), value: None },
+    };
+    let outcome = run(case, Some(&changed)).await;
+    if outcome.is_unchanged {
+        return Err("the case does not configure it".to_owned());
+    }
+    if let Some(refusal) = &outcome.refused {
+        return judge_refusal(claim, field, refusal);
+    }
+    if claim.is_refused {
+        return Err("without it nothing is refused".to_owned());
+    }
+    if outcome.essence() == original.essence() {
+        return Err("the outcome is the same without it".to_owned());
+    }
+    Ok(())
+}
+
+/// A field that decides what is accepted, and nothing else, is live if that changes. That another
+/// is refused for want of a required field proves nothing.
+fn judge_refusal(claim: &Claim, field: &Field, refusal: &str) -> Result<(), String> {
+    if !claim.is_refused {
+        return Err(format!("without it the configuration is refused, say `instead`: {refusal}"));
+    }
+    let name = field.to_string();
+    let is_danger = field.path.rsplit('.').next().is_some_and(|key| key.starts_with("danger_"));
+    let is_declared = ACCEPTED_ONLY.iter().any(|(known, _)| *known == name);
+    let is_missing = claim.instead.is_none() && field.is_required();
+    if is_missing || !(is_danger || is_declared) {
+        return Err("what is refused without it may still ignore it: say `instead`".to_owned());
+    }
+    Ok(())
+}
+
+/// The fields of the catalogue that nothing shows to be live.
+pub(super) fn unclaimed(live: &BTreeSet<Field>) -> Vec<String> {
+    let known = fields();
+    // The runner of plugins treats `_meta` alike for all; one plugin shows each key.
+    let is_live = |field: &&Field| {
+        live.contains(field)
+            || field.is_meta() && live.iter().any(|other| other.path == field.path)
+    };
+    known.iter().filter(|field| !is_live(field)).map(ToString::to_string).collect()
+}

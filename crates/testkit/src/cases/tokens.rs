@@ -1,0 +1,137 @@
+//! Tokens and keys of cases, and what stands for them in the text.
+//!
+//! `${token name}` is a token of a section, `${public ES256}` the PEM of this process's key for an
+//! algorithm as a quoted string, `${jwk ES256}` the same key as a JSON web key called `ES256`.
+//! What was put in is taken out again of what is shown.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bartizan_plugins::jose::Algorithm;
+use serde_json::{Map, Value};
+
+use crate::gateway::START;
+use crate::load::to_json;
+use crate::tokens::TokenKey;
+
+/// The keys of this process, one for each name: making them takes long.
+static KEYS: Mutex<BTreeMap<String, Arc<TokenKey>>> = Mutex::new(BTreeMap::new());
+
+/// The key of a name such as `ES256` or, for a second one, `ES256/other`.
+fn key(name: &str) -> Arc<TokenKey> {
+    let mut keys = KEYS.lock().unwrap_or_else(PoisonError::into_inner);
+    let make = || Arc::new(TokenKey::generate(algorithm(name)));
+    keys.entry(name.to_owned()).or_insert_with(make).clone()
+}
+
+fn algorithm(name: &str) -> Algorithm {
+    let short = name.split('/').next().unwrap_or_default();
+    let known = Algorithm::ALL.iter().find(|algorithm| algorithm.name() == short);
+    *known.unwrap_or_else(|| panic!("no algorithm `{short}`"))
+}
+
+/// What stands for tokens and keys in the text of one case.
+#[derive(Debug, Default)]
+pub(super) struct Stand {
+    /// What is written, and what it stands for.
+    known: BTreeMap<String, String>,
+}
+
+impl Stand {
+    /// Makes the token of a section: `{key or secret, algorithm, claims, header}`, or `{raw}`.
+    pub(super) fn make(&mut self, name: &str, yaml: &str) {
+        let spec = to_json(&self.fill(yaml));
+        let text = |key: &str| spec.get(key).and_then(Value::as_str);
+        let signer = match (text("secret"), text("key")) {
+            (Some(secret), None) => {
+                let algorithm = algorithm(text("algorithm").unwrap_or("HS256"));
+                Arc::new(TokenKey::from_secret(algorithm, secret.as_bytes()))
+            }
+            (None, Some(name)) => key(name),
+            _ => panic!("the token `{name}` needs a `key` or a `secret`"),
+        };
+        let object = |key: &str| spec.get(key).and_then(Value::as_object).cloned();
+        let header = object("header").unwrap_or_default();
+        let token = match text("payload") {
+            Some(payload) => signer.sign_text(&Value::Object(header).to_string(), payload),
+            None => signer.sign_with(&header, &Value::Object(times(object("claims")))),
+        };
+        self.known.insert(format!("${{token {name}}}"), token);
+    }
+
+    /// The text with tokens and keys in it.
+    pub(super) fn fill(&mut self, text: &str) -> String {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some((before, from)) = rest.split_once("${") {
+            let (name, after) = from.split_once('}').expect("a `}` behind `${`");
+            out.push_str(before);
+            out.push_str(&self.value(name));
+            rest = after;
+        }
+        out.push_str(rest);
+        out
+    }
+
+    fn value(&mut self, name: &str) -> String {
+        let written = format!("${{{name}}}");
+        if let Some(known) = self.known.get(&written) {
+            return known.clone();
+        }
+        let value = match name.split_once(' ') {
+            Some(("public", name)) => Value::from(key(name).public_key()).to_string(),
+            Some(("jwk", name)) => key(name).jwk(name).to_string(),
+            Some(("long", length)) => "x".repeat(length.parse().expect("a length")),
+            _ => panic!("nothing stands for `{written}`"),
+        };
+        self.known.insert(written, value.clone());
+        value
+    }
+
+    /// The text with what stands for tokens and keys in their place.
+    pub(super) fn hide(&self, text: &str) -> String {
+        self.known.iter().fold(text.to_owned(), |text, (written, value)| {
+            text.replace(value.as_str(), written)
+        })
+    }
+}
+
+/// Claims in which `start`, `start+60` and `start-60` are times.
+fn times(claims: Option<Map<String, Value>>) -> Map<String, Value> {
+    let time = |value: Value| {
+        let Some(offset) = value.as_str().and_then(|text| text.strip_prefix("start")) else {
+            return value;
+        };
+        let offset: i64 = if offset.is_empty() { 0 } else { offset.parse().expect("seconds") };
+        let start = i64::try_from(START.as_secs()).expect("a time of this age");
+        Value::from(start + offset)
+    };
+    claims.unwrap_or_default().into_iter().map(|(name, value)| (name, time(value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_put_in_is_taken_out_again() {
+        let mut stand = Stand::default();
+        stand.make("a", "{secret: short, claims: {sub: alice, exp: start+60}}");
+        let filled = stand.fill("Bearer ${token a}!");
+        assert_eq!(filled.split('.').count(), 3);
+        assert_eq!(stand.hide(&filled), "Bearer ${token a}!");
+        let jwk: Value = serde_json::from_str(&stand.fill("${jwk ES256}")).unwrap();
+        assert_eq!(jwk["kid"], "ES256");
+        assert!(stand.fill("${public ES256}").starts_with("\"-----BEGIN PUBLIC KEY"));
+    }
+
+    #[test]
+    fn times_are_counted_from_the_start() {
+        let claims = times(Some(to_json("{exp: start+60, nbf: start, iat: start-5, sub: x}")));
+        let start = START.as_secs();
+        assert_eq!(claims["exp"], start + 60);
+        assert_eq!(claims["nbf"], start);
+        assert_eq!(claims["iat"], start - 5);
+        assert_eq!(claims["sub"], "x");
+    }
+}
