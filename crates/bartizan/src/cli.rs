@@ -105,7 +105,7 @@ Examples:
 Examples:
   bartizan quickstart
   bartizan quickstart --check
-  bartizan quickstart --state /tmp/trial --check")]
+  bartizan quickstart --state trial --check")]
     Quickstart(QuickstartArgs),
 
     /// Write the generated pages of the reference

@@ -126,7 +126,8 @@ listeners:
   #     certificates:
   #       - {{ cert: tls/server.pem, key: tls/server.key, default: true }}
 
-# Changes of this file take effect at once, if they are in order.
+# Routes and consumers. A change takes effect at once, if it is in order; if not, the running
+# configuration stays, and the log and /readyz say why.
 store: {{ file: {{ path: resources.yaml }} }}
 
 # What every route must have, or the configuration is refused. `limit`, `schema` and

@@ -102,8 +102,6 @@ impl Node {
         };
         node.tell_applied(&applied);
         node.logs.tell(EventKind::Node, format!("started on {}", node.listed_addresses()));
-        let status = node.status.as_ref().map(|status| status.address.to_string());
-        tracing::info!(listeners = node.listed_addresses(), status, "serving");
         Ok(node)
     }
 
@@ -120,6 +118,9 @@ impl Node {
     /// Serves until it is told to stop, and stops.
     pub(crate) fn serve_until_stopped(mut self) -> Result<(), Failure> {
         let mut signals = self.control.block_on(async { Signals::listen() })?;
+        // From here on a signal means what it is documented to mean.
+        let status = self.status.as_ref().map(|status| status.address.to_string());
+        tracing::info!(listeners = self.listed_addresses(), status, "serving");
         loop {
             let store = &mut self.store;
             let wake = self.control.block_on(async {
@@ -175,11 +176,11 @@ impl Node {
             }
             Err(failure) => {
                 let text = failure.lines();
+                self.readiness.refused(self.logs.clock.now(), &text);
+                self.logs.tell(EventKind::Reload, format!("refused: {text}"));
                 for line in text.lines() {
                     tracing::error!("the change is refused: {line}");
                 }
-                self.readiness.refused(self.logs.clock.now(), &text);
-                self.logs.tell(EventKind::Reload, format!("refused: {text}"));
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Answers: those the gateway makes, the head of every answer on its way out, and how it ended.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bartizan_core::Denial;
@@ -53,8 +54,8 @@ pub struct Outcome<'a> {
     pub was_forwarded: bool,
     /// The status of the upstream, where it answered.
     pub upstream_status: Option<u16>,
-    /// The upstream node, `host:port`.
-    pub upstream_node: Option<&'a str>,
+    /// The upstream node's address.
+    pub upstream_node: Option<SocketAddr>,
     /// From the request's first byte to the answer's last.
     pub duration: Duration,
     /// From the request sent upstream to the upstream's head.

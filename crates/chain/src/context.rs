@@ -33,6 +33,28 @@ pub struct Peer {
     pub local: SocketAddr,
     /// What TLS established; `None` for plaintext.
     pub tls: Option<TlsFacts>,
+    /// The peer's address and our port as text, written once for all requests of the connection.
+    pub texts: PeerTexts,
+}
+
+/// Facts of a connection as they stand in fields for the upstream.
+#[derive(Debug)]
+pub struct PeerTexts {
+    /// The peer's address, an IPv4 one in its own form.
+    pub address: Bytes,
+    /// Our port.
+    pub port: Bytes,
+}
+
+impl Peer {
+    /// A connection between two addresses.
+    pub fn new(address: SocketAddr, local: SocketAddr, tls: Option<TlsFacts>) -> Self {
+        let texts = PeerTexts {
+            address: Bytes::from(address.ip().to_canonical().to_string()),
+            port: Bytes::from(local.port().to_string()),
+        };
+        Self { address, local, tls, texts }
+    }
 }
 
 /// The names of a route that logs, events and variables show.

@@ -23,7 +23,9 @@ pub use answer::{AnswerHead, LocalAnswer, Outcome, ReplacementBody};
 pub use chain::{Chain, ChainBuilder, Step};
 pub use compile::{CompileCx, NodeFacts};
 pub use consumers::{Consumer, ConsumerIndex, CredentialEntry, CredentialRef};
-pub use context::{Arrival, Matched, Peer, RequestCx, RouteFacts, TlsFacts, UpstreamFacts};
+pub use context::{
+    Arrival, Matched, Peer, PeerTexts, RequestCx, RouteFacts, TlsFacts, UpstreamFacts,
+};
 pub use expr::Expr;
 pub use identity::{Identity, IdentityKey, IdentityParts};
 pub use json::{JsonFault, JsonLimits, parse_strict};

@@ -82,7 +82,10 @@ impl<P: PluginSet> Track<P> {
         let count = chain.steps().len();
         let mut calls = Vec::new();
         calls.resize_with(count, P::Call::default);
-        Self { chain, calls, gates: vec![Gate::Unknown; count] }
+        // Filters are rare: without one no gate is ever asked for.
+        let has_filter = chain.steps().iter().any(|step| step.filter.is_some());
+        let gates = if has_filter { vec![Gate::Unknown; count] } else { Vec::new() };
+        Self { chain, calls, gates }
     }
 }
 
@@ -102,7 +105,8 @@ impl<P: PluginSet> Run<P> {
         route: Option<&Arc<Chain<P>>>,
         limits: &Limits,
     ) -> Self {
-        let needs_identity = route.is_some_and(|chain| chain.proofs().authentication);
+        let proves = |chain: &Arc<Chain<P>>| chain.proofs().authentication;
+        let needs_identity = route.is_some_and(|route| proves(route) || proves(global));
         let chains = [Some(global), route];
         let tracks = chains
             .into_iter()
@@ -360,7 +364,14 @@ fn is_open<P: PluginSet>(
     cx: &RequestCx,
     gate: Option<&mut Gate>,
 ) -> Result<bool, Denial> {
-    let (Some(filter), Some(gate)) = (&step.filter, gate) else { return Ok(true) };
+    let Some(filter) = &step.filter else { return Ok(true) };
+    let Some(gate) = gate else {
+        return Err(mark(
+            Denial::new(Reason::Internal, "a filter without a gate"),
+            step,
+            Stage::Prepare,
+        ));
+    };
     if *gate == Gate::Unknown {
         let holds = filter.holds(cx).map_err(|error| {
             let denial =

@@ -37,6 +37,9 @@ pub struct DenialParts {
     pub apisix_message: Option<Cow<'static, str>>,
     /// The whole body that `_meta.error_response` asks for, and whether it is JSON.
     pub error_response: Option<(Arc<str>, bool)>,
+    /// The reason that the client is shown in place of the true one, where even that says too much:
+    /// an object that is not the caller's can be answered like a path that does not exist.
+    pub shown_as: Option<Reason>,
     /// Headers the answer must carry (`www-authenticate`, `retry-after`, …).
     pub fields: Vec<ReplyField>,
     /// The plugin that refused; the chain runner fills it in.
@@ -56,6 +59,7 @@ impl Denial {
             message: None,
             apisix_message: None,
             error_response: None,
+            shown_as: None,
             fields: Vec::new(),
             plugin: None,
             stage: None,
@@ -86,6 +90,19 @@ impl Denial {
     pub fn with_apisix_message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
         self.0.apisix_message = Some(message.into());
         self
+    }
+
+    /// Shows the client another reason, with its status; the event keeps the true one.
+    #[must_use]
+    pub fn shown_as(mut self, reason: Reason) -> Self {
+        self.0.shown_as = Some(reason);
+        self.0.status = Some(reason.status());
+        self
+    }
+
+    /// The reason that the client is shown.
+    pub fn public_reason(&self) -> Reason {
+        self.0.shown_as.unwrap_or(self.0.reason)
     }
 
     /// Names the rule that decided.

@@ -39,6 +39,9 @@ pub(crate) enum Side {
     Response,
 }
 
+/// Names and the values that they get in one message.
+type Rendered = Vec<(Bytes, Bytes)>;
+
 /// Compiled changes.
 #[derive(Debug, Default)]
 pub(crate) struct FieldChange {
@@ -150,6 +153,29 @@ impl FieldChange {
         captures: &[String],
         fields: &mut Fields,
     ) -> Result<(), ChangeFault> {
+        let (set, added) = self.render(cx, captures)?;
+        self.make(set, added, fields);
+        Ok(())
+    }
+
+    /// Makes the changes to the request itself, or none of them. Every value is read from the
+    /// request as it was before.
+    pub(crate) fn apply_to_request(
+        &self,
+        cx: &mut RequestCx,
+        captures: &[String],
+    ) -> Result<(), ChangeFault> {
+        let (set, added) = self.render(cx, captures)?;
+        self.make(set, added, &mut cx.fields);
+        Ok(())
+    }
+
+    /// What is set, and what is added.
+    fn render(
+        &self,
+        cx: &RequestCx,
+        captures: &[String],
+    ) -> Result<(Rendered, Rendered), ChangeFault> {
         let rendered = |list: &[(Bytes, RewriteText)]| {
             list.iter()
                 .map(|(name, text)| {
@@ -163,9 +189,7 @@ impl FieldChange {
                 })
                 .collect::<Result<Vec<_>, ChangeFault>>()
         };
-        let (set, added) = (rendered(&self.set)?, rendered(&self.added)?);
-        self.make(set, added, fields);
-        Ok(())
+        Ok((rendered(&self.set)?, rendered(&self.added)?))
     }
 
     fn make(&self, set: Vec<(Bytes, Bytes)>, added: Vec<(Bytes, Bytes)>, fields: &mut Fields) {

@@ -128,11 +128,7 @@ pub(crate) fn arrival(target: &str, lines: &[(&'static str, &'static str)]) -> A
     };
     let canonical = Canonical::from_request(&head, false, PathPolicy::default()).unwrap();
     let now = Timestamp::from_secs(1_000_000);
-    let peer = Peer {
-        address: ([192, 0, 2, 1], 40_000).into(),
-        local: ([192, 0, 2, 2], 80).into(),
-        tls: None,
-    };
+    let peer = Peer::new(([192, 0, 2, 1], 40_000).into(), ([192, 0, 2, 2], 80).into(), None);
     Arrival {
         id: RequestId::from_bytes([1; 16]),
         received: now,

@@ -1,5 +1,8 @@
 //! What must hold of every plugin in the catalogue.
 
+#[path = "meta/configuration.rs"]
+mod configuration;
+
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

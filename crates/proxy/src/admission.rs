@@ -119,11 +119,8 @@ mod tests {
     use super::*;
 
     fn admission(connections: u32, per_address: u32) -> Admission {
-        let limits = Limits {
-            connections,
-            connections_per_address: per_address,
-            ..Limits::default()
-        };
+        let limits =
+            Limits { connections, connections_per_address: per_address, ..Limits::default() };
         Admission::new(&limits, None)
     }
 
@@ -143,10 +140,7 @@ mod tests {
         let admission = admission(100, 1);
         let parse = |text: &str| text.parse::<IpAddr>().unwrap();
         let _one = admission.admit(parse("2001:db8::1")).unwrap();
-        assert_eq!(
-            admission.admit(parse("2001:db8::2")).unwrap_err().1,
-            "connections_per_address"
-        );
+        assert_eq!(admission.admit(parse("2001:db8::2")).unwrap_err().1, "connections_per_address");
         let _other = admission.admit(parse("2001:db8:0:1::1")).unwrap();
         let _mapped = admission.admit(parse("::ffff:192.0.2.1")).unwrap();
         assert!(admission.admit(parse("192.0.2.1")).is_err());

@@ -36,7 +36,7 @@ pub(crate) fn local(answer: LocalAnswer) -> (AnswerHead, Bytes) {
 }
 
 fn problem(denial: &Denial, id: RequestId) -> String {
-    let reason = denial.reason;
+    let reason = denial.public_reason();
     let mut problem = json!({
         "type": format!("{TYPE_PREFIX}{}", reason.code()),
         "title": reason.title(),
@@ -52,10 +52,11 @@ fn problem(denial: &Denial, id: RequestId) -> String {
 
 fn apisix(denial: &Denial) -> String {
     let own = denial.message.as_deref().or(denial.apisix_message.as_deref());
-    let body = match denial.reason.wire_form() {
+    let reason = denial.public_reason();
+    let body = match reason.wire_form() {
         WireForm::Message(text) => json!({ "message": own.unwrap_or(text) }),
         WireForm::ErrorMsg(text) => json!({ "error_msg": own.unwrap_or(text) }),
-        WireForm::Page => json!({ "error_msg": own.unwrap_or(denial.reason.title()) }),
+        WireForm::Page => json!({ "error_msg": own.unwrap_or(reason.title()) }),
     };
     format!("{body}\n")
 }

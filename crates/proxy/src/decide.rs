@@ -66,7 +66,10 @@ pub(crate) async fn decide<D: Downstream>(
         Ok(answer) => answer,
         Err(denial) => refusal(record, denial, &worker),
     };
-    let reply = record.run.as_mut().map(|run| run.respond(&mut answer.head));
+    let reply = record.run.as_mut().map(|run| {
+        run.cx_mut().status = Some(answer.head.status.as_u16());
+        run.respond(&mut answer.head)
+    });
     if let Some(Err(denial)) = reply {
         // What was to be sent is withheld; the plugins do not shape their own refusal again.
         answer = refusal(record, denial, &worker);
@@ -140,12 +143,8 @@ async fn serve<D: Downstream>(
     let (exchange, head) =
         forward(worker, &mut screened, &route, downstream, length, timer, end).await?;
     let body = AnswerBody::Upstream(Box::new(exchange), head.body, head.declared_length);
-    let head = AnswerHead {
-        status: head.status,
-        fields: head.fields,
-        replacement: None,
-        is_local: false,
-    };
+    let head =
+        AnswerHead { status: head.status, fields: head.fields, replacement: None, is_local: false };
     Ok(Answer { head, body, must_close: false })
 }
 
@@ -229,11 +228,8 @@ fn route(snapshot: &Snapshot, cx: &mut RequestCx) -> Result<Option<Arc<Route>>, 
         .find(canonical.host(), canonical.authority(), canonical.path(), |route| route.fits(cx))
         .map_err(|fault| Denial::new(Reason::AmbiguousParameter, format!("route vars: {fault}")))?;
     let Some(leaf) = found else { return Ok(None) };
-    let matched = Matched {
-        route: leaf.route.facts.clone(),
-        uri: leaf.uri.clone(),
-        host: leaf.host.clone(),
-    };
+    let matched =
+        Matched { route: leaf.route.facts.clone(), uri: leaf.uri.clone(), host: leaf.host.clone() };
     let route = leaf.route.clone();
     cx.set_matched(matched);
     Ok(Some(route))

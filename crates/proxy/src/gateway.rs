@@ -235,13 +235,13 @@ impl Gateway {
         specs: &[ListenerSpec],
         own: Vec<SocketAddr>,
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = match runtime {
-            Ok(runtime) => runtime,
-            Err(error) => return tracing::error!(%error, "a worker cannot start"),
-        };
-        let tasks = tokio::task::LocalSet::new();
-        tasks.block_on(&runtime, self.serve(sockets, specs, own));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(tokio::runtime::LocalOptions::default());
+        match runtime {
+            Ok(runtime) => runtime.block_on(self.serve(sockets, specs, own)),
+            Err(error) => tracing::error!(%error, "a worker cannot start"),
+        }
     }
 
     /// Accepts until the node shuts down, then lets what runs end.

@@ -31,9 +31,8 @@ impl InProcess {
     pub fn connect(&self, address: SocketAddr) -> DuplexStream {
         let (client, server) = tokio::io::duplex(STREAM_SIZE);
         let local = SocketAddr::from(([127, 0, 0, 1], 9080));
-        let peer = Arc::new(Peer { address, local, tls: None });
-        let connection =
-            Connection { peer, session: None, listener: 0, only_redirects: false };
+        let peer = Arc::new(Peer::new(address, local, None));
+        let connection = Connection { peer, session: None, listener: 0, only_redirects: false };
         let worker = self.worker.clone();
         tokio::task::spawn_local(h1::serve(server, Rc::new(connection), worker));
         client
@@ -44,5 +43,24 @@ impl InProcess {
         if let Some(access) = &self.worker.access {
             access.borrow_mut().flush();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The largest future of an HTTP/1 connection: what each idle connection costs at least.
+    const FUTURE_MAX: usize = 6 * 1_024;
+
+    #[test]
+    fn the_future_of_a_connection_stays_small() {
+        fn size<F>(
+            _: impl FnOnce(tokio::net::TcpStream, Rc<Connection>, Rc<Worker>) -> F,
+        ) -> usize {
+            size_of::<F>()
+        }
+        let bytes = size(h1::serve);
+        assert!(bytes <= FUTURE_MAX, "{bytes} bytes");
     }
 }

@@ -105,7 +105,7 @@ async fn serve(
     }
     let Ok(local) = socket.local_addr() else { return };
     if !spec.is_tls {
-        let peer = Arc::new(Peer { address, local, tls: None });
+        let peer = Arc::new(Peer::new(address, local, None));
         let only_redirects = spec.only_redirects();
         let connection = Connection { peer, session: None, listener: index, only_redirects };
         return h1::serve(socket, Rc::new(connection), worker).await;
@@ -146,7 +146,7 @@ async fn secure(
         },
         client_certificate,
     };
-    let peer = Arc::new(Peer { address, local, tls: Some(tls) });
+    let peer = Arc::new(Peer::new(address, local, Some(tls)));
     let connection =
         Rc::new(Connection { peer, session: Some(facts), listener, only_redirects: false });
     match protocol {

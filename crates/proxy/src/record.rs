@@ -119,13 +119,12 @@ impl Record {
 
     fn tell_plugins(&mut self) {
         let Some(mut run) = self.run.take() else { return };
-        let node = run.cx().upstream.address.map(|address| address.to_string());
         let outcome = Outcome {
             status: self.status,
             denial: self.denial.as_ref(),
             was_forwarded: self.was_forwarded,
             upstream_status: run.cx().upstream.status,
-            upstream_node: node.as_deref(),
+            upstream_node: run.cx().upstream.address,
             duration: self.started.elapsed(),
             upstream_duration: run.cx().upstream.response_time,
             bytes_in: self.bytes_in,

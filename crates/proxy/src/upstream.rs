@@ -99,10 +99,14 @@ pub(crate) struct Pool {
 
 impl Pool {
     /// An idle connection that is still alive.
-    pub(crate) fn take(&self, node: &Node, cx: &mut Context<'_>) -> Option<UpstreamConnection> {
+    pub(crate) fn take(
+        &self,
+        node: &Node,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> Option<UpstreamConnection> {
         let mut idle = self.idle.borrow_mut();
         let connections = idle.get_mut(&node.pool_id)?;
-        let now = Instant::now();
         while let Some(mut entry) = connections.pop_back() {
             if entry.until > now && entry.connection.is_quiet(cx) {
                 return Some(entry.connection);

@@ -46,14 +46,14 @@ impl Fields {
     }
 
     /// No fields yet, to be filled with [`Self::push_range`] from a received block whose names are
-    /// already lower case.
-    pub fn over(block: Bytes) -> Self {
+    /// already lower case. Only what our own strict parsers accepted is put in this way.
+    pub(crate) fn over(block: Bytes) -> Self {
         Self { block, entries: Vec::with_capacity(24) }
     }
 
     /// Adds a field that stands in the block. Ranges outside the block read as empty.
     #[inline]
-    pub fn push_range(&mut self, name: (usize, usize), value: (usize, usize)) {
+    pub(crate) fn push_range(&mut self, name: (usize, usize), value: (usize, usize)) {
         let place = |(start, len): (usize, usize)| Place {
             start: u32::try_from(start).unwrap_or(u32::MAX),
             len: u32::try_from(len).unwrap_or(0),
@@ -74,6 +74,15 @@ impl Fields {
     /// All fields in order.
     pub fn iter(&self) -> impl Iterator<Item = Field<'_>> + Clone {
         self.entries.iter().map(|entry| resolve(&self.block, entry))
+    }
+
+    /// All fields in order, each with whether it was received: what a strict parser has accepted
+    /// needs no second look on its way out.
+    pub(crate) fn iter_by_origin(&self) -> impl Iterator<Item = (Field<'_>, bool)> {
+        self.entries.iter().map(|entry| {
+            let is_received = matches!(entry, Entry::Block { .. });
+            (resolve(&self.block, entry), is_received)
+        })
     }
 
     /// The values of every field with this lower-case name.

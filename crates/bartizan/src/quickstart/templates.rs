@@ -36,7 +36,7 @@ listeners:
         # no server.
         - {{ cert: tls/server.pem, key: tls/server.key, default: true }}
 
-# Changes of this file take effect at once, if they are in order. If not, the running
+# Routes and consumers. A change takes effect at once, if it is in order; if not, the running
 # configuration stays, and the log and /readyz say why.
 store: {{ file: {{ path: resources.yaml }} }}
 

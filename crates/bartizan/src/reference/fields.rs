@@ -59,14 +59,35 @@ impl<'s> Walk<'s> {
             });
             self.below(property, &path, depth, fields);
         }
-        // Variants of a tagged choice have their fields in their own forms.
+        // Variants of a choice have their fields in their own forms.
+        self.choices(schema, above, depth, fields);
+    }
+
+    /// The fields of each form that a value may have.
+    fn choices(&self, schema: &'s Value, above: &str, depth: usize, fields: &mut Vec<Field>) {
+        let start = fields.len();
+        let mut count = 0;
         for form in forms(schema).filter(|form| self.resolve(form).get("properties").is_some()) {
             self.members(form, above, depth + 1, fields);
+            count += 1;
+        }
+        if count < 2 {
+            return;
+        }
+        // What one form requires the others do not have.
+        for field in fields.iter_mut().skip(start) {
+            let parent = field.path.rsplit_once('.').map_or("", |(parent, _)| parent);
+            if parent == above && field.default == "required" {
+                "one of these".clone_into(&mut field.default);
+            }
         }
     }
 
     /// The fields inside of a value.
     fn below(&self, property: &'s Value, path: &str, depth: usize, fields: &mut Vec<Field>) {
+        if depth > DEPTH_MAX {
+            return;
+        }
         let schema = self.resolve(property);
         if let Some(items) = schema.get("items") {
             return self.below(items, &format!("{path}[]"), depth + 1, fields);
@@ -74,7 +95,10 @@ impl<'s> Walk<'s> {
         if schema.get("properties").is_some() {
             return self.members(schema, path, depth + 1, fields);
         }
-        for form in forms(schema) {
+        self.choices(schema, path, depth, fields);
+        // A form may itself be a choice, or a list.
+        let deeper = |form: &&Value| self.resolve(form).get("properties").is_none();
+        for form in forms(schema).filter(deeper) {
             self.below(form, path, depth + 1, fields);
         }
     }

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use bartizan_chain::Unsupported;
-use bartizan_config::{node_schema, resources_schema};
+use bartizan_config::{Standing, node_schema, resources_schema};
 use bartizan_core::metrics::{NodeMetrics, ReloadLabel};
 use bartizan_core::{ByteSize, LIMITS, Reason, Span, Stage, WireForm};
 use bartizan_plugins::{CATALOGUE, Catalogue, Entry};
@@ -108,7 +108,9 @@ fn limits() -> String {
     let mut text = page(
         "Limits",
         "Every size, count and wait of the data plane. Each can be set under `limits:` in the node \
-         file; where it is hit, `bartizan_limit_hits_total{limit=\"…\"}` counts.",
+         file. A request that is refused for one counts in `bartizan_denials_total`, by reason. \
+         Connections, handshakes, waits for a header block, HTTP/2 frames and full queues count in \
+         `bartizan_limit_hits_total` as well, by the name of the limit.",
     );
     text.push_str("| limit | takes | default | what it bounds |\n|---|---|---|---|\n");
     for limit in LIMITS {
@@ -137,7 +139,7 @@ fn metrics() -> String {
     let mut text = page(
         "Metrics",
         "What the status listener serves at `/metrics` and `/apisix/prometheus/metrics`. The plugin \
-         `prometheus` adds those of Apache APISIX; its page says which.",
+         `prometheus` adds those of Apache APISIX; other plugins with metrics name them on their pages.",
     );
     text.push_str("| metric | kind | what it counts |\n|---|---|---|\n");
     let mut registry = Registry::default();
@@ -201,6 +203,24 @@ fn plugin_index() -> String {
             entry.priority,
             one_line(what)
         );
+    }
+    text.push_str(&elsewhere());
+    text
+}
+
+fn elsewhere() -> String {
+    let mut plugins: Vec<_> = Catalogue::elsewhere().collect();
+    plugins.sort_unstable_by_key(|(name, _)| *name);
+    let mut text = "\n## Plugins of Apache APISIX that are not here\n\n\
+                    | plugin | answer | why, and what there is instead |\n|---|---|---|\n"
+        .to_owned();
+    for (name, standing) in plugins {
+        let (answer, why) = match standing {
+            Standing::NotYet(why) => ("not yet", why),
+            Standing::Refused(why) => ("refused", why),
+            Standing::Known | Standing::Unknown => continue,
+        };
+        let _ = writeln!(text, "| `{name}` | {answer} | {} |", one_line(why));
     }
     text
 }

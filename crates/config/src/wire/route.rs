@@ -70,7 +70,7 @@ pub(crate) struct RouteWire {
     pub(crate) update_time: Option<i64>,
 }
 
-const WEBSOCKET: &str = "is not supported yet: requests to upgrade to WebSocket are refused";
+const WEBSOCKET: &str = "is not supported yet: `Upgrade` is not passed on";
 
 /// A method.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]

@@ -238,7 +238,7 @@ fn routes_that_are_not_sound() {
         (
             "routes: [{uri: /a, enable_websocket: true, plugins: {}}]\n",
             &[
-                "r.yaml:1:38: `true` is not supported yet: requests to upgrade to WebSocket are refused (at routes[0].enable_websocket)",
+                "r.yaml:1:38: `true` is not supported yet: `Upgrade` is not passed on (at routes[0].enable_websocket)",
             ],
         ),
         (

@@ -2,7 +2,8 @@
 //!
 //! A black list refuses whom it names, before anything else. With a white list only whom it names
 //! passes. Without one, `allowed_by_methods` holds whom it names to their methods; whom it does
-//! not name passes. Names must exist, so that a misspelt one is found when it is written.
+//! not name passes. Consumers and groups that are named must exist, so that a misspelt name is
+//! found when it is written.
 //!
 //! ```yaml
 //! consumer-restriction:

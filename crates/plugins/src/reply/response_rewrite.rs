@@ -80,7 +80,7 @@ pub enum Headers {
 #[serde(deny_unknown_fields)]
 pub struct HeaderChanges {
     /// Put in place of whatever there is.
-    #[schemars(length(min = 1))]
+    #[schemars(extend("minProperties" = 1))]
     set: Option<BTreeMap<String, HeaderValue>>,
     /// Put beside whatever there is, each as `Name: value`.
     #[schemars(length(min = 1))]

@@ -1,7 +1,7 @@
 //! HTTP/1 from clients: one task reads a request, drives its exchange, writes the answer, and goes
 //! on to the next.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -69,9 +69,10 @@ where
         let is_last = count == limits.requests_per_connection;
         let next = match h1.arrive(&worker, &mut timer, due).await {
             Arrived::Head(head) => {
-                let request =
-                    h1.exchange(*head, is_last, &connection, &worker, &mut timer);
-                match contain(request).await {
+                let outcome =
+                    contain(pin!(h1.exchange(*head, is_last, &connection, &worker, &mut timer)))
+                        .await;
+                match outcome {
                     Ok(next) => next,
                     Err(_) => h1.apologise().await,
                 }
@@ -154,7 +155,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> H1<T> {
     }
 
     /// Reads what there is behind what was received.
-    fn poll_fill(&mut self, cx: &mut Context<'_>, scratch: &Scratch) -> Poll<std::io::Result<usize>> {
+    fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        scratch: &Scratch,
+    ) -> Poll<std::io::Result<usize>> {
         let scratch = &mut *scratch.0.borrow_mut();
         let mut buf = ReadBuf::new(scratch);
         ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::h1::H1;
+use crate::answer;
 use crate::decide::{Answer, AnswerBody};
 use crate::exchange::{Downstream, Exchange, end_chunks};
 use crate::piece::{Piece, Scratch};
@@ -54,8 +55,7 @@ pub(super) async fn write<T: AsyncRead + AsyncWrite + Unpin>(
     let is_local = matches!(answer.body, AnswerBody::Local(_));
     let is_body_done = if is_local { h1.skip_body() } else { h1.is_body_done() };
     let (length, declared_length, must_end) = framing(&answer, asked);
-    let may_continue =
-        asked.may_continue && is_body_done && !answer.must_close && !must_end;
+    let may_continue = asked.may_continue && is_body_done && !answer.must_close && !must_end;
     let head = OutgoingResponse {
         status: answer.head.status,
         version: asked.version,
@@ -90,7 +90,11 @@ pub(super) async fn write<T: AsyncRead + AsyncWrite + Unpin>(
     match sent {
         Ok(()) => record.is_complete = true,
         Err(denial) => {
+            let is_replaceable = h1.out.is_fresh() && is_upstreams_fault(denial.reason);
             record.denial.get_or_insert(denial);
+            if is_replaceable {
+                return Box::pin(replace(h1, asked, record, timer)).await;
+            }
             record.is_complete = true;
             return Next::Close;
         }
@@ -104,11 +108,33 @@ pub(super) async fn write<T: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
+fn is_upstreams_fault(reason: Reason) -> bool {
+    use Reason::{UpstreamClosed, UpstreamMalformed, UpstreamTimeout};
+    matches!(reason, UpstreamClosed | UpstreamMalformed | UpstreamTimeout)
+}
+
+/// An upstream's answer broke before any of it had left: the client gets a refusal in its place.
+async fn replace<T: AsyncRead + AsyncWrite + Unpin>(
+    h1: &mut H1<T>,
+    asked: &Asked,
+    record: &mut Record,
+    timer: &mut Timer,
+) -> Next {
+    let worker = record.worker().clone();
+    let Some(denial) = &record.denial else { return Next::Close };
+    let (mut head, body) = answer::refuse(denial, record.id, worker.shared.node.compatibility);
+    head.fields.append(Bytes::from_static(b"date"), worker.date());
+    record.status = head.status.as_u16();
+    h1.out.discard();
+    let answer = Answer { head, body: AnswerBody::Local(body), must_close: false };
+    write(h1, answer, asked, record, timer).await
+}
+
 /// How the client will know where the body ends, and whether only the end of the connection can
 /// tell it.
 fn framing(answer: &Answer, asked: &Asked) -> (BodyLength, Option<u64>, bool) {
-    let bodiless = answer.head.status.is_informational()
-        || matches!(answer.head.status.as_u16(), 204 | 304);
+    let bodiless =
+        answer.head.status.is_informational() || matches!(answer.head.status.as_u16(), 204 | 304);
     match &answer.body {
         AnswerBody::Local(body) => {
             let length = body.len() as u64;

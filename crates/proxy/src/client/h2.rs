@@ -203,7 +203,7 @@ impl Stream {
         streams.served.set(streams.served.get().saturating_add(1));
         streams.moved.set(Instant::now());
         let stream = Self(streams);
-        let answer = match contain(stream.exchange(request)).await {
+        let answer = match contain(pin!(stream.exchange(request))).await {
             Ok(answer) => answer,
             Err(_) => sorry(),
         };
@@ -223,8 +223,7 @@ impl Stream {
             Err(refusal) => return refuse(refusal, record, worker),
         };
         let mut upload = Upload { incoming, is_done: head.body == BodyLength::None, total: 0 };
-        let answer =
-            decide(&streams.connection, head, &mut upload, &mut record, &mut timer).await;
+        let answer = decide(&streams.connection, head, &mut upload, &mut record, &mut timer).await;
         record.bytes_in = upload.total;
         respond(answer, &method, upload, record, timer)
     }
@@ -240,8 +239,7 @@ fn sorry() -> Response<StreamBody> {
 fn refuse(refusal: HeadRefusal, mut record: Record, worker: &Worker) -> Response<StreamBody> {
     record.note_raw(None, refusal.line, Fields::new(), Version::Http2);
     let denial = Denial::new(refusal.reason, refusal.detail);
-    let (head, body) =
-        crate::answer::refuse(&denial, record.id, worker.shared.node.compatibility);
+    let (head, body) = crate::answer::refuse(&denial, record.id, worker.shared.node.compatibility);
     record.status = head.status.as_u16();
     record.denial = Some(denial);
     let answer = Answer { head, body: AnswerBody::Local(body), must_close: false };

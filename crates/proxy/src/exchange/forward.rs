@@ -10,9 +10,7 @@ use bartizan_chain::{RequestCx, Screened};
 use bartizan_config::PassHost;
 use bartizan_core::{Denial, Reason};
 use bartizan_plugins::AnyPlugin;
-use bartizan_wire::{
-    BodyLength, ConnectionUse, OutgoingRequest, ResponseHead, encode_request,
-};
+use bartizan_wire::{BodyLength, ConnectionUse, OutgoingRequest, ResponseHead, encode_request};
 use http::Method;
 use smallvec::SmallVec;
 use tokio::time::Instant;
@@ -59,7 +57,9 @@ pub(crate) async fn forward<D: Downstream>(
             break;
         }
         let Some(node) = upstream.nodes.get(usize::from(*node)) else { continue };
-        let mut trial = Trial { worker, upstream, node, outgoing: &outgoing, waits, timer };
+        // Reading the clock costs as much as a small plugin: once is enough where no time passes.
+        let now = if attempt == 0 { started } else { Instant::now() };
+        let mut trial = Trial { worker, upstream, node, outgoing: &outgoing, waits, timer, now };
         match trial.run(screened.cx_mut(), downstream).await {
             Ok(answer) => return Ok(answer),
             Err(Failure { denial, may_retry: true }) => last = denial,
@@ -119,6 +119,8 @@ struct Trial<'a> {
     outgoing: &'a Outgoing,
     waits: Waits,
     timer: &'a mut Timer,
+    /// The time, as of the last wait.
+    now: Instant,
 }
 
 impl Trial<'_> {
@@ -129,7 +131,7 @@ impl Trial<'_> {
         downstream: &mut impl Downstream,
     ) -> Result<(Exchange, ResponseHead), Failure> {
         let kept = std::future::poll_fn(|task| {
-            Poll::Ready(self.worker.pool.take(self.node, task))
+            Poll::Ready(self.worker.pool.take(self.node, self.now, task))
         })
         .await;
         if let Some(connection) = kept {
@@ -141,6 +143,7 @@ impl Trial<'_> {
             }
         }
         let connection = self.connect().await?;
+        self.now = Instant::now();
         self.exchange(cx, downstream, connection).await
     }
 
@@ -168,11 +171,9 @@ impl Trial<'_> {
         let deny = |denial| Failure { denial, may_retry: false };
         cx.upstream.address = connection.address;
         self.encode(cx, connection.out.bytes()).map_err(deny)?;
-        let upload =
-            Upload::new(self.outgoing.source(), self.outgoing.length, self.outgoing.max);
-        let mut exchange =
-            Exchange::new(self.node.clone(), self.upstream.keep, connection, upload);
-        let sent = Instant::now();
+        let upload = Upload::new(self.outgoing.source(), self.outgoing.length, self.outgoing.max);
+        let mut exchange = Exchange::new(self.node.clone(), self.upstream.keep, connection, upload);
+        let sent = self.now;
         let method = cx.outgoing().method().clone();
         match self.answer(&mut exchange, downstream, &method).await {
             Ok(head) => {
@@ -222,12 +223,12 @@ impl Trial<'_> {
     ) -> Result<ResponseHead, Denial> {
         let limits = self.worker.shared.response_limits;
         let scratch = &self.worker.scratch;
-        let mut watch = Watch::new(self.waits, self.worker);
+        let mut watch = Watch::new(self.waits, self.worker, self.now);
         std::future::poll_fn(|cx| {
             let mut fault = None;
             if !exchange.upload.is_done() {
                 match exchange.poll_upload(cx, downstream, scratch) {
-                    Poll::Ready(Ok(())) => watch.sent(),
+                    Poll::Ready(Ok(())) => watch.sent(exchange),
                     Poll::Ready(Err(denial)) if denial.reason == Reason::UpstreamClosed => {
                         fault = Some(denial);
                     }
@@ -270,8 +271,7 @@ struct Watch {
 pub(crate) const RATE_WINDOW: Duration = Duration::from_secs(10);
 
 impl Watch {
-    fn new(waits: Waits, worker: &Worker) -> Self {
-        let now = Instant::now();
+    fn new(waits: Waits, worker: &Worker, now: Instant) -> Self {
         let limits = &worker.shared.node.limits;
         Self {
             waits,
@@ -284,8 +284,10 @@ impl Watch {
         }
     }
 
-    fn sent(&mut self) {
-        self.sent_at = Some(Instant::now());
+    fn sent(&mut self, exchange: &Exchange) {
+        // A request without a body left at once, at the time the watch began.
+        let is_instant = exchange.upload.total == 0;
+        self.sent_at = Some(if is_instant { self.quiet_since } else { Instant::now() });
     }
 
     fn poll<T>(

@@ -25,11 +25,8 @@ pub(crate) use upload::{Upload, UploadSource, end_chunks};
 /// Where a request's body comes from and whether its sender is still there.
 pub(crate) trait Downstream {
     /// The next part of the request's body, decoded.
-    fn poll_body(
-        &mut self,
-        cx: &mut Context<'_>,
-        scratch: &Scratch,
-    ) -> Poll<Result<Piece, Denial>>;
+    fn poll_body(&mut self, cx: &mut Context<'_>, scratch: &Scratch)
+    -> Poll<Result<Piece, Denial>>;
 
     /// Ready once the client has gone away.
     fn poll_gone(&mut self, cx: &mut Context<'_>, scratch: &Scratch) -> Poll<()>;
@@ -141,9 +138,8 @@ impl Exchange {
         let (Some(connection), Some(body)) = (&mut self.connection, &mut self.body) else {
             return Poll::Ready(Ok(Piece::End(Fields::new())));
         };
-        let malformed = |fault: bartizan_wire::ChunkFault| {
-            Denial::new(Reason::UpstreamMalformed, fault.detail)
-        };
+        let malformed =
+            |fault: bartizan_wire::ChunkFault| Denial::new(Reason::UpstreamMalformed, fault.detail);
         loop {
             if body.is_done() {
                 return Poll::Ready(Ok(Piece::End(body.take_trailers())));

@@ -56,7 +56,8 @@ impl Field {
                     ("consumers", true) => "consumer",
                     _ => "",
                 };
-                for credential in item["credentials"].as_array_mut().into_iter().flatten() {
+                let credentials = item.get_mut("credentials").and_then(Value::as_array_mut);
+                for credential in credentials.into_iter().flatten() {
                     self.visit_plugins(credential, slot, visit);
                 }
                 self.visit_plugins(item, slot, visit);

@@ -6,6 +6,7 @@ use super::fields::{Field, fields};
 use super::file::{CaseFile, Claim};
 use super::run::{Outcome, run};
 use super::setup::Variation;
+use super::tokens::Stand;
 use crate::load::yaml_value;
 
 /// Fields that have one meaning left, so that they decide only whether a configuration is
@@ -13,9 +14,16 @@ use crate::load::yaml_value;
 const ACCEPTED_ONLY: &[(&str, &str)] = &[
     ("jwt-auth.store_in_ctx", "claims are always kept; taken in compatibility mode for old files"),
     ("jwt-auth@consumer.exp", "nothing is signed here; taken in compatibility mode for old files"),
+    ("request-id.algorithm", "ids are UUIDs of version 7, however they are called"),
     ("limit-count.policy", "counters are local; the others are not yet there"),
+    ("object-guard.bindings[].in.consumer", "a consumer has one name, `equals` is for that"),
     ("object-guard.on_missing", "what cannot be judged is denied, always"),
 ];
+
+/// Fields that decide what an exchange costs and not what comes of it, with the unit test of the
+/// plugin that shows them to be live.
+pub(super) const COST_ONLY: &[(&str, &str)] =
+    &[("jwt-auth.token_cache", "a_verdict_is_remembered_and_dies_with_the_key")];
 
 /// What is wrong with a case's claims, and which fields they show to be live.
 pub(super) async fn check(case: &CaseFile) -> (Vec<String>, BTreeSet<Field>) {
@@ -48,7 +56,7 @@ async fn prove(
     let changed = match &claim.instead {
         Some((place, value)) => Variation {
             field: Field::parse(place).ok_or_else(|| format!("there is no field `{place}`"))?,
-            value: Some(yaml_value(value)),
+            value: Some(yaml_value(&Stand::default().fill(value))),
         },
         None => Variation { field: field.clone(), value: None },
     };
@@ -88,9 +96,10 @@ fn judge_refusal(claim: &Claim, field: &Field, refusal: &str) -> Result<(), Stri
 pub(super) fn unclaimed(live: &BTreeSet<Field>) -> Vec<String> {
     let known = fields();
     // The runner of plugins treats `_meta` alike for all; one plugin shows each key.
-    let is_live = |field: &&Field| {
+    let is_live = |field: &Field| {
         live.contains(field)
             || field.is_meta() && live.iter().any(|other| other.path == field.path)
     };
-    known.iter().filter(|field| !is_live(field)).map(ToString::to_string).collect()
+    let names = known.iter().filter(|field| !is_live(field)).map(ToString::to_string);
+    names.filter(|name| !COST_ONLY.iter().any(|(known, _)| known == name)).collect()
 }

@@ -81,7 +81,7 @@ impl Setup {
             all.put("resources", 0, resources);
             return all;
         }
-        all.line("routes:\n- id: case\n  upstream: {nodes: {\"upstream.test:80\": 1}}");
+        all.line("routes:\n- id: case\n  upstream: {nodes: {\"127.0.0.1:8080\": 1}}");
         all.put("route", 2, self.route.as_deref().unwrap_or("uri: /*"));
         let is_bare = self.config.is_none() && self.beside().is_empty();
         all.line(if is_bare { "  plugins: {}" } else { "  plugins:" });

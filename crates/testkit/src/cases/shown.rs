@@ -228,7 +228,7 @@ pub(super) fn report(report: &Report) -> String {
     }
     for warning in &report.warnings {
         let help = warning.help.as_deref().map(|help| format!("; {help}")).unwrap_or_default();
-        lines.push(format!("{}: {}{help}", warning.subject, warning.problem));
+        lines.push(format!("warning: {}{help}", warning.problem));
     }
     lines.join("\n")
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -20,9 +21,10 @@ pub fn check_cases(folder: &Path) {
     let is_update = std::env::var(UPDATE).is_ok_and(|value| value == "1");
     let failures = Mutex::new(Vec::new());
     let count = for_each_case(folder, |case| {
-        let failure = match check(case, is_update) {
-            Ok(()) => return,
-            Err(failure) => format!("==== {}\n{failure}", case.path.display()),
+        let failure = match catch_unwind(|| check(case, is_update)) {
+            Ok(Ok(())) => return,
+            Ok(Err(failure)) => format!("==== {}\n{failure}", case.path.display()),
+            Err(_) => format!("==== {}\nit panics, see above", case.path.display()),
         };
         failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
     });
@@ -52,9 +54,22 @@ pub fn check_liveness(folder: &Path) {
     if std::env::var(ONLY).is_err() {
         let live = live.into_inner().unwrap_or_else(PoisonError::into_inner);
         let unclaimed = live::unclaimed(&live);
+        let sources = folder.parent().expect("a crate around the cases").join("src");
+        let missing = live::COST_ONLY.iter().filter(|(_, test)| !has_test(&sources, test));
+        problems.extend(missing.map(|(field, test)| format!("`{field}`: no test `{test}`")));
         problems.extend(unclaimed.into_iter().map(|field| format!("no case claims `{field}`")));
     }
     assert!(problems.is_empty(), "{} problems\n{}", problems.len(), problems.join("\n"));
+}
+
+/// True if a file under a folder has a function of this name.
+fn has_test(folder: &Path, name: &str) -> bool {
+    let mut paths = Vec::new();
+    collect(folder, "rs", &mut paths);
+    let needle = format!("fn {name}(");
+    paths.iter().any(|path| {
+        std::fs::read_to_string(path).is_ok_and(|text| text.contains(&needle))
+    })
 }
 
 fn check(case: &CaseFile, is_update: bool) -> Result<(), String> {
@@ -103,7 +118,7 @@ fn difference(expected: &[Section], actual: &[Section]) -> String {
 fn for_each_case(folder: &Path, work: impl Fn(&CaseFile) + Sync) -> usize {
     let only = std::env::var(ONLY).unwrap_or_default();
     let mut paths = Vec::new();
-    collect(folder, &mut paths);
+    collect(folder, "case", &mut paths);
     paths.retain(|path| path.to_string_lossy().contains(&only));
     paths.sort();
     let next = AtomicUsize::new(0);
@@ -120,14 +135,14 @@ fn for_each_case(folder: &Path, work: impl Fn(&CaseFile) + Sync) -> usize {
     paths.len()
 }
 
-fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
+fn collect(folder: &Path, extension: &str, paths: &mut Vec<PathBuf>) {
     let entries = std::fs::read_dir(folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     for entry in entries {
         let path = entry.expect("a folder that can be read").path();
         if path.is_dir() {
-            collect(&path, paths);
-        } else if path.extension().is_some_and(|extension| extension == "case") {
+            collect(&path, extension, paths);
+        } else if path.extension().is_some_and(|own| own == extension) {
             paths.push(path);
         }
     }

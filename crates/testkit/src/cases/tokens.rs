@@ -1,8 +1,9 @@
 //! Tokens and keys of cases, and what stands for them in the text.
 //!
 //! `${token name}` is a token of a section, `${public ES256}` the PEM of this process's key for an
-//! algorithm as a quoted string, `${jwk ES256}` the same key as a JSON web key called `ES256`.
-//! What was put in is taken out again of what is shown.
+//! algorithm as a quoted string, `${pem ES256}` the same as it is, `${jwk ES256}` the key as a JSON
+//! web key called `ES256`, `${long 7}` seven letters. What was put in is taken out again of what is
+//! shown.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -80,6 +81,7 @@ impl Stand {
         }
         let value = match name.split_once(' ') {
             Some(("public", name)) => Value::from(key(name).public_key()).to_string(),
+            Some(("pem", name)) => key(name).public_key(),
             Some(("jwk", name)) => key(name).jwk(name).to_string(),
             Some(("long", length)) => "x".repeat(length.parse().expect("a length")),
             _ => panic!("nothing stands for `{written}`"),

@@ -23,7 +23,8 @@
 //! (in compatibility mode by the whole address). Counters belong to the resource that the limit is
 //! written in, or to the `group`; they survive a reload, also with another `count`, and start again
 //! with another window, key or type. There are at most `limits.limit_keys` of them for a limit;
-//! over that, requests with new keys are refused while all others are live.
+//! over that, requests with new keys are refused while all others are live, and
+//! `bartizan_limit_count_keys_refused_total` counts.
 //!
 //! Who chooses the key chooses the counter: a limit by a header, parameter or path alone can be
 //! evaded, and does not count where `security.require` asks for a limit.

@@ -71,10 +71,10 @@ pub enum Headers {
 #[serde(deny_unknown_fields)]
 pub struct HeaderChanges {
     /// Put in place of whatever there is.
-    #[schemars(length(min = 1))]
+    #[schemars(extend("minProperties" = 1))]
     set: Option<BTreeMap<String, HeaderValues>>,
     /// Put beside whatever there is.
-    #[schemars(length(min = 1))]
+    #[schemars(extend("minProperties" = 1))]
     add: Option<BTreeMap<String, HeaderValues>>,
     /// Taken away.
     #[schemars(length(min = 1))]
@@ -224,11 +224,7 @@ impl Plugin for ProxyRewrite {
         let outgoing = self.outgoing(cx.outgoing(), path_and_query.as_deref());
         let outgoing = outgoing.map_err(|cause| Denial::new(Reason::RewriteRefused, cause))?;
         if let Some(change) = &self.fields {
-            // The fields are lent to the change, which reads the rest of the request.
-            let mut fields = std::mem::take(&mut cx.fields);
-            let changed = change.apply(cx, &captures, &mut fields);
-            cx.fields = fields;
-            changed.map_err(change_denial)?;
+            change.apply_to_request(cx, &captures).map_err(change_denial)?;
         }
         if let Some(outgoing) = outgoing {
             cx.rewrite(outgoing);

@@ -183,11 +183,11 @@ impl<'a> Probe<'a> {
             received: NOW,
             clock: node.clock.clone(),
             version: head.version,
-            peer: Arc::new(Peer {
-                address: (self.client, 5_000).into(),
-                local: ([127, 0, 0, 1], 9_080).into(),
-                tls: None,
-            }),
+            peer: Arc::new(Peer::new(
+                (self.client, 5_000).into(),
+                ([127, 0, 0, 1], 9_080).into(),
+                None,
+            )),
             client: self.client,
             canonical,
             fields: head.fields,

@@ -1,0 +1,19 @@
+//! The gateway over real sockets, between clients and upstreams that know nothing of it.
+//!
+//! Every test has a gateway of its own on ports that the system chose. Nothing sleeps: what takes
+//! time is waited for until it is there.
+
+mod harness;
+
+mod curl;
+mod drain;
+mod http2;
+mod limits;
+mod listeners;
+mod nginx;
+mod openssl;
+mod reload;
+mod retries;
+mod smuggling_client;
+mod smuggling_upstream;
+mod timeouts;
