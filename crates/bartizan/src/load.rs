@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bartizan_config::{
-    Loaded, LoadedResources, Loader, NodeConfig, Place, SourceId, Sources, Surroundings, System,
+    Loaded, Loader, Place, SourceId, Sources, Surroundings, System,
 };
 use bartizan_plugins::Catalogue;
 use bartizan_proxy::CompileFault;
@@ -86,11 +86,6 @@ pub(crate) fn load_recorded(path: &Path, record: &Record) -> Result<Loaded, Fail
         ));
     }
     Loader::new(&Catalogue).with_surroundings(record).node(path).map_err(refused)
-}
-
-/// Reads the resources of a node again, remembering what is read.
-pub(crate) fn reload(node: &NodeConfig, record: &Record) -> Result<LoadedResources, Failure> {
-    Loader::new(&Catalogue).with_surroundings(record).resources(node).map_err(refused)
 }
 
 fn refused(failure: bartizan_config::Failure) -> Failure {

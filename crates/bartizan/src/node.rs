@@ -186,26 +186,31 @@ impl Node {
     }
 
     fn try_reload(&self, record: &Record) -> Result<Applied, Failure> {
-        let mut read = load::reload(&self.config, record).inspect_err(|_| {
+        let mut read = load::load_recorded(&self.config.path, record).inspect_err(|_| {
             // What does not even compile is counted by the gateway.
             self.metrics.reloads.get_or_create(&ReloadLabel { result: "refused" }).inc();
             self.metrics.reload_refused.set(1);
         })?;
+        self.overrides.node(&mut read.node);
         self.overrides.resources(&mut read.resources);
         self.gateway
-            .apply(&read.resources)
+            .apply_renewed(&read.node, &read.resources)
             .map_err(|faults| load::not_compiling(read.sources, &faults))
     }
 
     /// Watches what was read now, and what is read at the start only.
     fn watch_again(&mut self, record: &Record, changed: &[PathBuf]) {
         for path in &self.own_files {
+            if *path == self.config.path && changed.contains(path) {
+                let file = path.display().to_string();
+                tracing::warn!(
+                    file,
+                    "of the node itself, only certificates and resources change before the next \
+                     start"
+                );
+            }
             if record.has(path) {
                 continue;
-            }
-            if changed.contains(path) {
-                let file = path.display().to_string();
-                tracing::warn!(file, "a change of the node itself takes effect at the next start");
             }
             record.look(path, self.config.limits.document.0);
         }

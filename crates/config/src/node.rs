@@ -36,8 +36,8 @@ pub struct NodeConfig {
     /// `resources` instead.
     #[serde(default)]
     pub store: Option<Store>,
-    /// Whose wire habits the node follows: error bodies, reject codes, headers and harmless
-    /// defaults. It changes nothing about safety.
+    /// Whose wire habits the node follows: error bodies, reject codes, headers and defaults. What a
+    /// route must prove is the same.
     #[serde(default)]
     pub compatibility: Compatibility,
     /// What every route must have.
@@ -52,7 +52,8 @@ pub struct NodeConfig {
     /// The record of every request. Absent: none is written.
     #[serde(default)]
     pub access_log: AccessLog,
-    /// Addresses of proxies in front of this node, whose word about the client's address counts.
+    /// Addresses and networks of proxies in front of this node, whose word about the client's
+    /// address counts.
     #[serde(default, deserialize_with = "forms::networks")]
     #[schemars(with = "Vec<forms::Network>")]
     pub trusted_proxies: Vec<IpNet>,
@@ -116,7 +117,7 @@ pub enum TlsVersion {
 #[serde(deny_unknown_fields)]
 pub struct ListenerCertificate {
     /// The chain, leaf first: a path to a PEM file, `$file://…`, `$env://…` or the PEM itself.
-    /// Once the file is read, this is the PEM.
+    // Once the file is read, this is the PEM.
     #[schemars(length(min = 1), extend("x-reference" = true))]
     pub cert: String,
     /// Its key, in the same forms.
@@ -143,7 +144,8 @@ pub enum Store {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Security {
-    /// The protections without which no route is accepted.
+    /// The protections without which no route is accepted. Absent: `authentication` and `grant`. No
+    /// plugin of this version gives `waf`.
     #[schemars(extend("uniqueItems" = true))]
     pub require: Vec<Requirement>,
     /// Must be given where `require` leaves out `authentication`: routes without a plugin that
@@ -191,10 +193,10 @@ pub struct Status {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Audit {
-    /// Where events are written.
+    /// Where events are written. Absent: standard output.
     #[schemars(length(min = 1))]
     pub sinks: Vec<Sink>,
-    /// What happens when events come faster than the sinks take them.
+    /// What happens when events come faster than the sinks take them. Absent: `count`.
     pub on_full: OnFull,
 }
 

@@ -62,9 +62,9 @@ limits! {
     chunk_extension: size = 256;
     /// Longest trailer section; over it 431.
     trailers: size = 8_192;
-    /// Largest request body where the route says nothing; over it 413.
+    /// Largest request body; over it 413.
     body: size = 1_048_576;
-    /// Largest request body that a route may ask for.
+    /// Largest `max_req_body_size` that a plugin may ask for.
     body_max: size = 67_108_864;
     /// Largest body that a plugin may have buffered for inspection; over it 413.
     inspected_body: size = 1_048_576;
@@ -74,7 +74,7 @@ limits! {
     json_items: count = 100_000;
     /// Most connections of the node; 0 is the smaller of 65,536 and the descriptor limit less 512.
     connections: count = 0;
-    /// Most connections of one client address.
+    /// Most connections of one client address, or of one /64 of IPv6.
     connections_per_address: count = 1_024;
     /// Requests served on one connection before it is closed.
     requests_per_connection: count = 10_000;

@@ -136,11 +136,36 @@ impl Gateway {
     /// Compiles a configuration and puts it into force for every request that begins after this.
     /// One that does not compile changes nothing.
     pub fn apply(&self, resources: &Resources) -> Result<Applied, Vec<CompileFault>> {
+        self.put_into_force(None, resources)
+    }
+
+    /// The same, with the listeners' certificates that the node file has now. What else it says
+    /// about the node takes effect at the next start.
+    pub fn apply_renewed(
+        &self,
+        node: &NodeConfig,
+        resources: &Resources,
+    ) -> Result<Applied, Vec<CompileFault>> {
+        self.put_into_force(Some(node), resources)
+    }
+
+    fn put_into_force(
+        &self,
+        node: Option<&NodeConfig>,
+        resources: &Resources,
+    ) -> Result<Applied, Vec<CompileFault>> {
         let metrics = &self.shared.metrics;
-        let compiler = self.compiler.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut compiler = self.compiler.lock().unwrap_or_else(PoisonError::into_inner);
         let generation = self.generation.load(Ordering::Relaxed) + 1;
         let previous = self.shared.snapshot.load_full();
-        let compiled = compiler.compile(resources, generation, previous.as_deref());
+        let renewed = node.map_or(Ok(None), |node| compiler.renew(node));
+        let compiled = renewed.and_then(|before| {
+            let compiled = compiler.compile(resources, generation, previous.as_deref());
+            if let (true, Some(before)) = (compiled.is_err(), before) {
+                compiler.restore(before);
+            }
+            compiled
+        });
         let result = if compiled.is_ok() { "applied" } else { "refused" };
         metrics.reloads.get_or_create(&ReloadLabel { result }).inc();
         metrics.reload_refused.set(i64::from(compiled.is_err()));

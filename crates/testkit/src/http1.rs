@@ -5,6 +5,9 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 /// Longest head and longest body that a test exchanges.
 const MESSAGE_MAX: usize = 64 * 1024 * 1024;
 
+/// Room that is made for each read.
+const READ_MIN: usize = 16 * 1024;
+
 /// A message as it was received.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Message {
@@ -163,10 +166,9 @@ impl Inbox {
         if self.is_closed {
             return false;
         }
-        let mut buffer = [0; 16 * 1024];
+        self.received.reserve(READ_MIN);
         // A peer that breaks off is at its end.
-        let read = io.read(&mut buffer).await.unwrap_or(0);
-        self.received.extend_from_slice(&buffer[..read]);
+        let read = io.read_buf(&mut self.received).await.unwrap_or(0);
         self.is_closed = read == 0;
         read > 0
     }

@@ -67,6 +67,14 @@ impl ApplicationProtocol {
             Self::Http1 => b"http/1.1",
         }
     }
+
+    /// The names that a client may offer for it. HTTP/1.0 is served by whoever serves HTTP/1.1.
+    pub(crate) fn accepted(self) -> &'static [&'static [u8]] {
+        match self {
+            Self::Http2 => &[b"h2"],
+            Self::Http1 => &[b"http/1.1", b"http/1.0"],
+        }
+    }
 }
 
 /// What a listener says about TLS, and what outlives a store.

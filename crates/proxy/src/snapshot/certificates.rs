@@ -26,7 +26,7 @@ struct Listener {
 }
 
 /// What the node file says about TLS of its listeners.
-pub(super) struct ListenerCertificates {
+pub(crate) struct ListenerCertificates {
     /// One for each listener, `None` for plaintext.
     listeners: Vec<Option<Listener>>,
     tickets: TicketKeys,
@@ -37,6 +37,33 @@ impl ListenerCertificates {
     pub(super) fn read(config: &NodeConfig, clock: &Clock) -> Result<Self, Vec<CompileFault>> {
         let tickets = TicketKeys::new()
             .map_err(|fault| vec![CompileFault::of_node("tls", Invalid::new(fault.to_string()))])?;
+        Self::read_with(config, clock, tickets)
+    }
+
+    /// The same listeners with the certificates that the node file has now; sessions go on.
+    pub(super) fn renewed(
+        &self,
+        config: &NodeConfig,
+        clock: &Clock,
+    ) -> Result<Self, Vec<CompileFault>> {
+        Self::read_with(config, clock, self.tickets.clone())
+    }
+
+    /// Whether another node file has the same listeners, whatever their certificates are.
+    pub(super) fn fits(&self, config: &NodeConfig) -> bool {
+        let is_same = |(ours, theirs): (&Option<Listener>, &bartizan_config::Listener)| {
+            ours.as_ref().is_some_and(|ours| ours.address == theirs.address)
+                || ours.is_none() && theirs.tls.is_none()
+        };
+        self.listeners.len() == config.listeners.len()
+            && self.listeners.iter().zip(&config.listeners).all(is_same)
+    }
+
+    fn read_with(
+        config: &NodeConfig,
+        clock: &Clock,
+        tickets: TicketKeys,
+    ) -> Result<Self, Vec<CompileFault>> {
         let listeners = config.listeners.iter().enumerate().map(|(at, listener)| {
             listener.tls.as_ref().map(|tls| Listener::read(at, listener.address, tls))
         });

@@ -42,6 +42,25 @@ impl Compiler {
         })
     }
 
+    /// Takes the listeners' certificates that a node file has now. What else it says about
+    /// listeners cannot change while they are open; such a file changes nothing.
+    /// Gives back what was in force, so that it can be put back.
+    pub(crate) fn renew(
+        &mut self,
+        config: &NodeConfig,
+    ) -> Result<Option<ListenerCertificates>, Vec<CompileFault>> {
+        if !self.listeners.fits(config) {
+            return Ok(None);
+        }
+        let renewed = self.listeners.renewed(config, &self.node.clock)?;
+        Ok(Some(std::mem::replace(&mut self.listeners, renewed)))
+    }
+
+    /// Puts back what [`Self::renew`] gave.
+    pub(crate) fn restore(&mut self, listeners: ListenerCertificates) {
+        self.listeners = listeners;
+    }
+
     /// Compiles resources, or says everything that is wrong with them, in the order of the
     /// document. Of `previous` is kept what did not change.
     pub(crate) fn compile(

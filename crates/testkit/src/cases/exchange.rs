@@ -28,15 +28,14 @@ impl Written {
     /// Reads the text of a section.
     pub(super) fn parse(text: &str) -> Self {
         let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
-        let mut written =
-            Self { from: FROM.to_owned(), body: body.to_owned(), ..Self::default() };
+        let mut written = Self { from: FROM.to_owned(), body: body.to_owned(), ..Self::default() };
         for line in head.lines() {
             if let Some(directive) = line.strip_prefix('@') {
                 written.direct(directive);
             } else if written.method.is_empty() {
                 let (method, target) = line.split_once(' ').expect("a method and a target");
-                written.method = method.to_owned();
-                written.target = target.to_owned();
+                method.clone_into(&mut written.method);
+                target.clone_into(&mut written.target);
             } else {
                 let (name, value) = line.split_once(':').expect("a header field");
                 written.fields.push((name.to_owned(), unescaped(value.trim())));

@@ -7,8 +7,7 @@ use bartizan_plugins::{CATALOGUE, find};
 use serde_json::{Map, Value};
 
 /// The keys of `_meta`, which every plugin takes.
-const META: [&str; 4] =
-    ["_meta.disable", "_meta.error_response", "_meta.filter", "_meta.priority"];
+const META: [&str; 4] = ["_meta.disable", "_meta.error_response", "_meta.filter", "_meta.priority"];
 
 /// A field of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,11 +36,7 @@ impl Field {
     }
 
     /// The configurations in resources that can have the field.
-    pub(super) fn configurations(
-        &self,
-        resources: &mut Value,
-        visit: &mut impl FnMut(&mut Value),
-    ) {
+    pub(super) fn configurations(&self, resources: &mut Value, visit: &mut impl FnMut(&mut Value)) {
         let Some(collections) = resources.as_object_mut() else { return };
         let is_authentication = find(&self.plugin).is_some_and(|entry| entry.is_authentication);
         for (collection, items) in collections {

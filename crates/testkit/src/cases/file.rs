@@ -1,5 +1,6 @@
 //! The text of a case file.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// What a section is about.
@@ -158,7 +159,7 @@ impl CaseFile {
         let mut text = self.head.clone();
         for section in sections {
             let space = if section.name.is_empty() { "" } else { " " };
-            text.push_str(&format!("--- {}{space}{}\n", section.kind.name(), section.name));
+            let _ = writeln!(text, "--- {}{space}{}", section.kind.name(), section.name);
             if !section.text.is_empty() {
                 text.push_str(&section.text);
                 text.push('\n');

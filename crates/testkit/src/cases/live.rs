@@ -97,8 +97,7 @@ pub(super) fn unclaimed(live: &BTreeSet<Field>) -> Vec<String> {
     let known = fields();
     // The runner of plugins treats `_meta` alike for all; one plugin shows each key.
     let is_live = |field: &Field| {
-        live.contains(field)
-            || field.is_meta() && live.iter().any(|other| other.path == field.path)
+        live.contains(field) || field.is_meta() && live.iter().any(|other| other.path == field.path)
     };
     let names = known.iter().filter(|field| !is_live(field)).map(ToString::to_string);
     names.filter(|name| !COST_ONLY.iter().any(|(known, _)| known == name)).collect()

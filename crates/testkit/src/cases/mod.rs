@@ -27,8 +27,8 @@
 //! it fails for fields of the catalogue that no case claims.
 
 mod exchange;
-mod file;
 mod fields;
+mod file;
 mod live;
 mod run;
 mod setup;

@@ -164,9 +164,7 @@ impl Runner<'_> {
     fn observe(&mut self, expected: &[&Section]) {
         for section in expected {
             let text = match (section.kind, &self.gateway) {
-                (Kind::Metrics, Some(gateway)) => {
-                    shown::metrics(&gateway.metrics(), &section.name)
-                }
+                (Kind::Metrics, Some(gateway)) => shown::metrics(&gateway.metrics(), &section.name),
                 (Kind::Report, _) => self.report.clone(),
                 _ => continue,
             };

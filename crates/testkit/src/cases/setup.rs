@@ -134,9 +134,10 @@ impl Assembled {
             Some((line.parse::<usize>().ok()?, column.parse::<usize>().ok()?))
         });
         let Some((line, column)) = numbers else { return diagnostic.to_owned() };
-        let part = self.parts.iter().find(|(_, before, count, _)| {
-            line > *before && line <= before + count
-        });
+        let part = self
+            .parts
+            .iter()
+            .find(|(_, before, count, _)| line > *before && line <= before + count);
         match part {
             Some((name, before, _, indent)) => {
                 format!("{name}:{}:{}: {rest}", line - before, column.saturating_sub(*indent))

@@ -11,7 +11,8 @@ use crate::Reply;
 use crate::upstream::Seen;
 
 /// Fields of an answer that are about the connection, or that HTTP alone decides.
-const FRAMING: [&str; 5] = ["date", "connection", "keep-alive", "content-length", "transfer-encoding"];
+const FRAMING: [&str; 5] =
+    ["date", "connection", "keep-alive", "content-length", "transfer-encoding"];
 /// What an event says in any case where it has it.
 const USUAL: [&str; 10] = [
     "reason",

@@ -67,9 +67,7 @@ fn has_test(folder: &Path, name: &str) -> bool {
     let mut paths = Vec::new();
     collect(folder, "rs", &mut paths);
     let needle = format!("fn {name}(");
-    paths.iter().any(|path| {
-        std::fs::read_to_string(path).is_ok_and(|text| text.contains(&needle))
-    })
+    paths.iter().any(|path| std::fs::read_to_string(path).is_ok_and(|text| text.contains(&needle)))
 }
 
 fn check(case: &CaseFile, is_update: bool) -> Result<(), String> {
@@ -105,7 +103,8 @@ fn difference(expected: &[Section], actual: &[Section]) -> String {
                 format!("--- {:?} {}\n{}", section.kind, section.name, section.text)
             })
         };
-        let _ = write!(out, "after `{request}` expected\n{}\nfound\n{}\n", shown(should), shown(is));
+        let _ =
+            write!(out, "after `{request}` expected\n{}\nfound\n{}\n", shown(should), shown(is));
         if should.map(|section| section.kind) != is.map(|section| section.kind) {
             // What follows is out of step.
             break;
@@ -136,8 +135,8 @@ fn for_each_case(folder: &Path, work: impl Fn(&CaseFile) + Sync) -> usize {
 }
 
 fn collect(folder: &Path, extension: &str, paths: &mut Vec<PathBuf>) {
-    let entries = std::fs::read_dir(folder)
-        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let entries =
+        std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     for entry in entries {
         let path = entry.expect("a folder that can be read").path();
         if path.is_dir() {

@@ -92,9 +92,9 @@ impl Stand {
 
     /// The text with what stands for tokens and keys in their place.
     pub(super) fn hide(&self, text: &str) -> String {
-        self.known.iter().fold(text.to_owned(), |text, (written, value)| {
-            text.replace(value.as_str(), written)
-        })
+        self.known
+            .iter()
+            .fold(text.to_owned(), |text, (written, value)| text.replace(value.as_str(), written))
     }
 }
 

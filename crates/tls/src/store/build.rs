@@ -342,7 +342,8 @@ fn server_config(
         None => builder.with_client_cert_verifier(WebPkiClientVerifier::no_client_auth()),
     };
     let mut config = builder.with_cert_resolver(Arc::new(picker));
-    config.alpn_protocols = settings.alpn.iter().map(|p| p.alpn().to_vec()).collect();
+    let accepted = settings.alpn.iter().flat_map(|protocol| protocol.accepted());
+    config.alpn_protocols = accepted.map(|name| name.to_vec()).collect();
     config.session_storage = Arc::new(NoServerSessionStorage {});
     if client.is_none() {
         config.ticketer = settings.tickets.ticketer();

@@ -193,6 +193,7 @@ async fn the_first_protocol_of_the_listener_that_the_client_offers_is_spoken() {
     for (offered, spoken) in [
         (vec![b"http/1.1".as_slice(), b"h2"], ApplicationProtocol::Http2),
         (vec![b"http/1.1".as_slice()], ApplicationProtocol::Http1),
+        (vec![b"http/1.0".as_slice()], ApplicationProtocol::Http1),
         (vec![], ApplicationProtocol::Http1),
     ] {
         let pair = shake(&store, &offers(&offered), "a.example").await;

@@ -211,7 +211,8 @@ impl ObjectGuard {
         let denial = Denial::new(Reason::ObjectDenied, format!("{}: {cause}", bound.rule))
             .with_rule(bound.rule.clone())
             .with_status(self.status);
-        if self.status == 404 { denial.with_message("There is no such object.") } else { denial }
+        // Even the reason's name would tell that the object is there.
+        if self.status == 404 { denial.shown_as(Reason::NoRoute) } else { denial }
     }
 }
 
