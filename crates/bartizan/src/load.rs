@@ -6,9 +6,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bartizan_config::{
-    Loaded, Loader, Place, SourceId, Sources, Surroundings, System,
-};
+use bartizan_config::{Loaded, Loader, Place, SourceId, Sources, Surroundings, System};
 use bartizan_plugins::Catalogue;
 use bartizan_proxy::CompileFault;
 use bartizan_store::{self as store, Digest};

@@ -87,11 +87,13 @@ impl<'a> CredentialRef<'a> {
     }
 }
 
+type ByLookup = HashMap<Box<[u8]>, Indexed, RandomState>;
+
 /// Every consumer and credential of a snapshot, by plugin and look-up key.
 #[derive(Default)]
 pub struct ConsumerIndex {
     by_name: HashMap<Arc<str>, Arc<Consumer>, RandomState>,
-    credentials: HashMap<&'static str, HashMap<Box<[u8]>, Indexed, RandomState>, RandomState>,
+    credentials: HashMap<&'static str, ByLookup, RandomState>,
 }
 
 impl ConsumerIndex {

@@ -23,6 +23,8 @@ const DEPTH_MAX: usize = 16;
 #[derive(Debug)]
 pub struct Expr(Node);
 
+type VarValue<'a> = Result<Option<Cow<'a, str>>, QueryFault>;
+
 #[derive(Debug)]
 enum Node {
     All(Box<[Node]>),
@@ -73,10 +75,7 @@ impl Node {
         }
     }
 
-    fn holds<'a>(
-        &self,
-        value: &dyn Fn(&Var) -> Result<Option<Cow<'a, str>>, QueryFault>,
-    ) -> Result<bool, QueryFault> {
+    fn holds<'a>(&self, value: &dyn Fn(&Var) -> VarValue<'a>) -> Result<bool, QueryFault> {
         match self {
             Self::All(nodes) => {
                 for node in nodes {
@@ -105,7 +104,7 @@ impl Test {
         let number = || value.and_then(|v| v.parse::<f64>().ok());
         match self {
             Self::Equals(expected) => value == Some(expected),
-            Self::EqualsNumber(expected) => number().is_some_and(|n| n == *expected),
+            Self::EqualsNumber(expected) => number().is_some_and(|n| n.total_cmp(expected).is_eq()),
             Self::Greater(bound) => number().is_some_and(|n| n > *bound),
             Self::AtLeast(bound) => number().is_some_and(|n| n >= *bound),
             Self::Less(bound) => number().is_some_and(|n| n < *bound),

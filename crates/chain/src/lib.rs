@@ -5,6 +5,14 @@
 //! with which an [`Identity`] is made, and only to plugins in the Authenticate stage. This crate
 //! knows no plugin by name; the loop is generic over a catalogue ([`PluginSet`]).
 
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::cast_possible_truncation
+)]
+
 mod answer;
 mod chain;
 mod compile;

@@ -49,6 +49,7 @@ impl BodyNeed {
 
 /// What a compiled plugin proves about every request that passes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "five independent claims, asked for by name")]
 pub struct Proofs {
     /// Who calls is known, or anonymity is declared with a reason.
     pub authentication: bool,

@@ -1,7 +1,7 @@
 //! Variables: the names by which configuration refers to facts of a request.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use bartizan_wire::QueryFault;
 
@@ -76,6 +76,9 @@ pub enum Var {
     BalancerPort,
 }
 
+/// A prefix of names, and what it makes of the rest.
+type Family = (&'static str, fn(&str) -> Var);
+
 /// Why a name is not a variable that can be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VarError {
@@ -130,7 +133,7 @@ impl Var {
     }
 
     fn parse_family(name: &str) -> Result<Self, VarError> {
-        let families: [(&str, fn(&str) -> Self); 3] = [
+        let families: [Family; 3] = [
             ("arg_", |rest| Self::Arg(rest.to_owned())),
             ("http_", |rest| Self::Http(rest.to_ascii_lowercase().replace('_', "-"))),
             ("cookie_", |rest| Self::Cookie(rest.to_owned())),
@@ -251,8 +254,8 @@ fn consumer(cx: &RequestCx) -> Option<&crate::consumers::Consumer> {
     cx.identity()?.consumer().map(|c| &**c)
 }
 
-fn text<'a>(value: impl ToString) -> Cow<'a, str> {
-    Cow::Owned(value.to_string())
+fn text<'a>(value: impl fmt::Display) -> Cow<'a, str> {
+    Cow::Owned(format!("{value}"))
 }
 
 fn seconds<'a>(ms: u128) -> Cow<'a, str> {

@@ -3,6 +3,14 @@
 //! A plugin is registered by one line in `catalogue!`; from that line come the dispatch enum, the
 //! schemas, the table from names to compilers and the reference pages.
 
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::cast_possible_truncation
+)]
+
 pub mod admit;
 pub mod authenticate;
 pub mod authorize;

@@ -1,5 +1,6 @@
 //! The client of a test.
 
+use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use base64::Engine as _;
@@ -11,8 +12,8 @@ use crate::gateway::{Gateway, settle};
 use crate::http1::{Inbox, Message, response_length, status};
 use crate::reply::Reply;
 
-/// The port that a test's client connects from.
-const CLIENT_PORT: u16 = 50_000;
+/// The socket that a test's client connects from, unless it says otherwise.
+pub(crate) const CLIENT: ([u8; 4], u16) = ([192, 0, 2, 1], 50_000);
 
 /// The host of requests that name none.
 pub(crate) const HOST: &str = "api.test";
@@ -35,7 +36,7 @@ impl<'g> Request<'g> {
     pub(crate) fn new(gateway: &'g Gateway, method: &str, target: &str) -> Self {
         Self {
             gateway,
-            from: gateway.client(),
+            from: SocketAddr::from(CLIENT),
             method: method.to_owned(),
             target: target.to_owned(),
             host: Some(HOST.to_owned()),
@@ -86,7 +87,7 @@ impl<'g> Request<'g> {
     /// Connects from this address.
     pub fn from(mut self, address: &str) -> Self {
         let ip: IpAddr = address.parse().unwrap_or_else(|_| panic!("`{address}` is no address"));
-        self.from = SocketAddr::new(ip, CLIENT_PORT);
+        self.from = SocketAddr::new(ip, CLIENT.1);
         self
     }
 
@@ -97,17 +98,17 @@ impl<'g> Request<'g> {
         }
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         if let Some(host) = &self.host {
-            head.push_str(&format!("Host: {host}\r\n"));
+            let _ = write!(head, "Host: {host}\r\n");
         }
         for (name, value) in &self.fields {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            let _ = write!(head, "{name}: {value}\r\n");
         }
         let is_framed = self.fields.iter().any(|(name, _)| {
             name.eq_ignore_ascii_case("content-length")
                 || name.eq_ignore_ascii_case("transfer-encoding")
         });
         if !is_framed && !self.body.is_empty() {
-            head.push_str(&format!("Content-Length: {}\r\n", self.body.len()));
+            let _ = write!(head, "Content-Length: {}\r\n", self.body.len());
         }
         let mut out = format!("{head}\r\n").into_bytes();
         out.extend_from_slice(&self.body);
@@ -133,12 +134,6 @@ impl<'g> Request<'g> {
             events: events.split_off(events_before),
             seen: seen.split_off(seen_before),
         }
-    }
-}
-
-impl Default for Inbox {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -15,16 +15,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::LocalSet;
 
-use crate::client::{Connection, Request};
+use crate::client::{CLIENT, Connection, Request};
 use crate::events::MemoryLog;
 use crate::load::{self, Refusal, Things};
 use crate::upstream::{self, Upstream};
 
 /// The wall time at which every gateway of a test starts: 2026-01-01T00:00:00Z.
 pub const START: Timestamp = Timestamp::from_secs(1_767_225_600);
-
-/// The socket that a test's client connects from, unless it says otherwise.
-const CLIENT: ([u8; 4], u16) = ([192, 0, 2, 1], 50_000);
 
 /// How often tasks get their turn before a test looks at what they did. Everything is in memory,
 /// so that a few turns are enough for what is under way to come to rest.
@@ -154,8 +151,18 @@ impl Gateway {
         let inner = bartizan_proxy::Gateway::new(settings)
             .map_err(|faults| Refusal::compiling(bartizan_config::Sources::new(), &faults))?;
         let process = InProcess::new(&inner);
-        let _folder = folder;
-        Ok(Self { inner, process, node, things, _folder, clock, audit, log, registry, upstream })
+        Ok(Self {
+            inner,
+            process,
+            node,
+            things,
+            _folder: folder,
+            clock,
+            audit,
+            log,
+            registry,
+            upstream,
+        })
     }
 
     /// Puts other resources into force; where they are refused the old ones stay.
@@ -191,11 +198,7 @@ impl Gateway {
 
     /// A connection that stays open, from the usual client.
     pub fn open(&self) -> Connection {
-        Connection::new(self.connect(self.client()))
-    }
-
-    pub(crate) fn client(&self) -> SocketAddr {
-        SocketAddr::from(CLIENT)
+        Connection::new(self.connect(SocketAddr::from(CLIENT)))
     }
 
     pub(crate) fn connect(&self, from: SocketAddr) -> tokio::io::DuplexStream {

@@ -1,6 +1,7 @@
 //! Upstreams inside the test: they note what they are sent, and answer as they are told.
 
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -147,11 +148,11 @@ impl Answer {
                 || name.eq_ignore_ascii_case("transfer-encoding")
         });
         for (name, value) in &self.fields {
-            out.push_str(&format!("{name}: {value}\r\n"));
+            let _ = write!(out, "{name}: {value}\r\n");
         }
         let has_body = !matches!(self.status, 100..=199 | 204 | 304);
         if !is_framed && has_body {
-            out.push_str(&format!("Content-Length: {}\r\n", self.body.len()));
+            let _ = write!(out, "Content-Length: {}\r\n", self.body.len());
         }
         let mut out = format!("{out}\r\n").into_bytes();
         if method != "HEAD" {

@@ -68,8 +68,9 @@ fn node_file() -> String {
     let schema = node_schema();
     let text = "\
 `bartizan.yaml` is what one gateway process is, apart from what it routes. Relative paths start at \
-the folder of the file. A JSON Schema for editors is in `schema/bartizan.schema.json`. Changes of \
-this file take effect at the next start; resources are read again at once.";
+the folder of the file. A JSON Schema for editors is in `schema/bartizan.schema.json`. Resources \
+and the listeners' certificates are read again when they change; the rest takes effect at the next \
+start.";
     page("The node file", text) + &markdown(&fields(&schema))
 }
 
@@ -139,7 +140,8 @@ fn metrics() -> String {
     let mut text = page(
         "Metrics",
         "What the status listener serves at `/metrics` and `/apisix/prometheus/metrics`. The plugin \
-         `prometheus` adds those of Apache APISIX; other plugins with metrics name them on their pages.",
+         `prometheus` adds those of Apache APISIX; other plugins with metrics name them on their \
+         pages.",
     );
     text.push_str("| metric | kind | what it counts |\n|---|---|---|\n");
     let mut registry = Registry::default();

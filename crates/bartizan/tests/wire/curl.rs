@@ -129,7 +129,8 @@ fn every_version_of_http_and_tls_is_served() {
 fn an_old_version_of_tls_is_refused_and_told() {
     let scene = scene(Upstream::plain());
     let url = scene.url("/");
-    let code = scene.fails(&["--tlsv1.0", "--tls-max", "1.1", "--ciphers", "ALL:@SECLEVEL=0", &url]);
+    let code =
+        scene.fails(&["--tlsv1.0", "--tls-max", "1.1", "--ciphers", "ALL:@SECLEVEL=0", &url]);
     assert_eq!(code, 35, "curl's code for a failed handshake");
     assert_eq!(scene.gateway.only_event()["reason"], "tls.handshake_failed");
 }
@@ -313,8 +314,7 @@ fn one_connection_serves_many_requests() {
     let urls: Vec<String> = (0..20).map(|count| scene.url(&format!("/{count}"))).collect();
     let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
     for http in ["--http1.1", "--http2"] {
-        let told =
-            scene.curl(&[&[http, "--write-out", " %{num_connects}\n"][..], &urls].concat());
+        let told = scene.curl(&[&[http, "--write-out", " %{num_connects}\n"][..], &urls].concat());
         let expected: String =
             (0..20).map(|count| format!("/{count} {}\n", u8::from(count == 0))).collect();
         assert_eq!(told, expected, "{http}");

@@ -315,9 +315,8 @@ fn what_http2_forbids_reaches_no_upstream() {
         let scene = scene("", Upstream::plain());
         let mut h2 = scene.connect();
         h2.get(1, "/", &[fields]);
-        let answer = h2.until(|frame| {
-            matches!(frame.kind, kind::RST_STREAM | kind::GOAWAY | kind::HEADERS)
-        });
+        let answer =
+            h2.until(|frame| matches!(frame.kind, kind::RST_STREAM | kind::GOAWAY | kind::HEADERS));
         assert!(!(answer.kind == kind::HEADERS && answer.is_status(200)), "{name}");
         drop(h2);
         let events = scene.gateway.events();
@@ -332,9 +331,8 @@ fn targets_that_could_be_split_reach_no_upstream() {
         let scene = scene("", Upstream::plain());
         let mut h2 = scene.connect();
         h2.get(1, target, &[]);
-        let answer = h2.until(|frame| {
-            matches!(frame.kind, kind::RST_STREAM | kind::GOAWAY | kind::HEADERS)
-        });
+        let answer =
+            h2.until(|frame| matches!(frame.kind, kind::RST_STREAM | kind::GOAWAY | kind::HEADERS));
         assert!(!(answer.kind == kind::HEADERS && answer.is_status(200)), "{target:?}");
         assert!(scene.upstream.seen().is_empty(), "{target:?}: {:?}", scene.upstream.seen());
     }
@@ -348,9 +346,8 @@ fn data_that_is_not_as_long_as_content_length_says_is_never_a_whole_request() {
         let head = H2::block("POST", "/x", "api.test", &[("content-length", length)]);
         h2.send(kind::HEADERS, END_HEADERS, 1, &head);
         h2.send(kind::DATA, END_STREAM, 1, data);
-        let answer = h2.until(|frame| {
-            matches!(frame.kind, kind::RST_STREAM | kind::GOAWAY | kind::HEADERS)
-        });
+        let answer =
+            h2.until(|frame| matches!(frame.kind, kind::RST_STREAM | kind::GOAWAY | kind::HEADERS));
         assert!(!(answer.kind == kind::HEADERS && answer.is_status(200)), "{name}");
         drop(h2);
         scene.gateway.events();

@@ -6,7 +6,8 @@ use super::harness::{Gateway, Setup, Upstream, open_route};
 #[track_caller]
 fn edges(limits: &str, most: usize, request: impl Fn(usize) -> String, over: u16) {
     let upstream = Upstream::plain();
-    let gateway: Gateway = Setup::default().limits(limits).serve(&open_route(upstream.address(), ""));
+    let gateway: Gateway =
+        Setup::default().limits(limits).serve(&open_route(upstream.address(), ""));
     for (size, expected) in [(most - 1, 200), (most, 200), (most + 1, over)] {
         let reply = gateway.ask(request(size));
         assert_eq!(reply.status, expected, "{limits}: {size}: {}", reply.text());
@@ -107,8 +108,7 @@ fn the_requests_of_a_connection_are_bounded() {
 #[test]
 fn a_body_too_large_ends_the_connection_before_it_is_read() {
     let upstream = Upstream::plain();
-    let gateway =
-        Setup::default().limits("body: 1000B").serve(&open_route(upstream.address(), ""));
+    let gateway = Setup::default().limits("body: 1000B").serve(&open_route(upstream.address(), ""));
     let mut client = gateway.connect();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000000\r\n\r\n");
     let reply = client.reply("POST");

@@ -4,7 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use bartizan_tls::Issued;
 
-use super::harness::{Client, Gateway, Pki, Setup, Upstream, hybrid_key_exchange, open_route, quoted};
+use super::harness::{
+    Client, Gateway, Pki, Setup, Upstream, hybrid_key_exchange, open_route, quoted,
+};
 
 /// A listener with a certificate of its own; further keys of its TLS with a comma before them.
 pub(crate) fn tls_listener(issued: &Issued, further: &str) -> String {
@@ -111,8 +113,7 @@ fn a_host_that_the_connection_was_not_made_for_is_421_where_certificates_decide(
         ssl("open.test", ""),
         ssl("closed.test", &client)
     );
-    let gateway =
-        Setup::default().listeners("{address: '127.0.0.1:0', tls: {}}").serve(&resources);
+    let gateway = Setup::default().listeners("{address: '127.0.0.1:0', tls: {}}").serve(&resources);
     // Domain fronting: a handshake that asks for no certificate, then the host that needs one.
     let mut client = pki.connect(gateway.address(), "open.test", &["http/1.1"]);
     client.send("GET / HTTP/1.1\r\nHost: closed.test\r\n\r\n");

@@ -182,8 +182,15 @@ fn nginx_serves_and_takes_large_bodies() {
     for (name, coding) in [("length", "X-None: x"), ("chunks", "Transfer-Encoding: chunked")] {
         let url = format!("http://{}/dav/{name}", gateway.address());
         let status = curl(&[
-            "--request", "PUT", "--header", coding, "--data-binary", &file,
-            "--write-out", "%{response_code}", &url,
+            "--request",
+            "PUT",
+            "--header",
+            coding,
+            "--data-binary",
+            &file,
+            "--write-out",
+            "%{response_code}",
+            &url,
         ]);
         assert_eq!(status, "201", "{name}");
         assert!(server.folder.read(&format!("site/dav/{name}")) == body, "{name}");

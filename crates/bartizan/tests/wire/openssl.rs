@@ -54,7 +54,8 @@ fn a_listener_can_ask_for_tls_1_3() {
 #[test]
 fn weak_key_exchanges_and_ciphers_are_not_spoken() {
     let (folder, gateway) = one_certificate("");
-    for cipher in ["AES128-SHA", "AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-SHA", "DHE-RSA-AES128-SHA"]
+    for cipher in
+        ["AES128-SHA", "AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-SHA", "DHE-RSA-AES128-SHA"]
     {
         let cipher = format!("{cipher}:@SECLEVEL=0");
         let (is_made, told) =
@@ -108,8 +109,7 @@ fn without_a_name_there_is_no_certificate_unless_one_is_the_default() {
     folder.write("root.pem", pki.root());
     let upstream = Upstream::plain();
     let listener = tls_listener(&pki.server(&["api.test"]), "").replace("}]", ", default: true}]");
-    let gateway =
-        Setup::default().listeners(&listener).serve(&open_route(upstream.address(), ""));
+    let gateway = Setup::default().listeners(&listener).serve(&open_route(upstream.address(), ""));
     let (is_made, told) = shake(&gateway, &folder, &["-noservername"]);
     assert!(is_made, "{told}");
 }
@@ -121,8 +121,7 @@ fn the_protocol_is_chosen_by_alpn() {
         let address = gateway.address().to_string();
         let root = folder.argument("root.pem");
         let arguments = ["s_client", "-connect", &address, "-CAfile", &root, "-alpn", offer];
-        let output =
-            run("openssl", &[&arguments[..], &["-servername", "api.test"]].concat(), b"");
+        let output = run("openssl", &[&arguments[..], &["-servername", "api.test"]].concat(), b"");
         let told = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(told.contains(&format!("ALPN protocol: {chosen}")), "{offer}: {told}");
     }

@@ -123,9 +123,8 @@ fn a_new_certificate_is_shown_to_new_connections_and_old_ones_go_on() {
             quoted(issued.key.expose_str().unwrap()),
         )
     };
-    let gateway = Setup::default()
-        .listeners("{address: '127.0.0.1:0', tls: {}}")
-        .serve(&resources(&old));
+    let gateway =
+        Setup::default().listeners("{address: '127.0.0.1:0', tls: {}}").serve(&resources(&old));
     let mut first = old.connect(gateway.address(), "api.test", &["http/1.1"]);
     assert_eq!(first.get("/1").text(), "/1");
     gateway.apply(&resources(&new));

@@ -123,7 +123,8 @@ fn a_kept_connection_is_used_again() {
 #[test]
 fn a_connection_that_is_never_accepted_is_504_in_time() {
     // A full queue of connections: the system answers no further SYN.
-    let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let listener =
+        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
     listener.listen(0).unwrap();
     let listener: TcpListener = listener.into();

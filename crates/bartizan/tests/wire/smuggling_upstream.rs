@@ -72,7 +72,10 @@ fn an_ambiguous_answer_is_502_and_its_connection_is_not_used_again() {
         ("an unknown coding", ok("Transfer-Encoding: xchunked\r\n")),
         ("two codings", ok("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n")),
         ("chunks in HTTP/1.0", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned()),
-        ("a bare LF after the status line", "HTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n".to_owned()),
+        (
+            "a bare LF after the status line",
+            "HTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n".to_owned(),
+        ),
         ("a bare LF in the head", ok("A: b\nContent-Length: 0\r\n")),
         ("a bare CR in the head", ok("A: b\rC: d\r\nContent-Length: 0\r\n")),
         ("NUL", ok("A: \0\r\nContent-Length: 0\r\n")),
@@ -125,10 +128,7 @@ fn an_answer_that_ends_early_is_never_taken_for_complete() {
             "chunks without their end",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
         ),
-        (
-            "a chunk that is cut",
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe",
-        ),
+        ("a chunk that is cut", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe"),
     ] {
         let upstream = Upstream::start(move |peer, _| {
             peer.send(answer);
@@ -257,9 +257,7 @@ fn the_rest_of_a_refused_body_is_no_request() {
     let mut client: Client = gateway.connect();
     // The body looks like a request; the gateway refuses by length before it is read.
     let body = "GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n";
-    client.send(format!(
-        "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n{body}"
-    ));
+    client.send(format!("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n{body}"));
     assert_eq!(client.reply("POST").status, 413);
     client.expect_end();
     drop(client);

@@ -92,10 +92,8 @@ fn an_upstream_that_does_not_answer_is_504() {
 #[test]
 fn a_route_has_its_own_patience_with_its_upstream() {
     let upstream = silent();
-    let route = open_route(
-        upstream.address(),
-        ", retries: 0, timeout: {connect: 1, send: 1, read: 0.2}",
-    );
+    let route =
+        open_route(upstream.address(), ", retries: 0, timeout: {connect: 1, send: 1, read: 0.2}");
     let gateway = Gateway::serving(&route);
     assert_eq!(gateway.connect().get("/").status, 504);
 }

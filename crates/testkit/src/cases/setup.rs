@@ -1,5 +1,7 @@
 //! From the sections of a case to a configuration.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use super::file::{Kind, Section};
@@ -118,7 +120,7 @@ impl Assembled {
         let before = self.text.lines().count();
         for line in text.lines() {
             let space = if line.is_empty() { 0 } else { indent };
-            self.text.push_str(&format!("{:space$}{line}\n", ""));
+            let _ = writeln!(self.text, "{:space$}{line}", "");
         }
         self.parts.push((name, before, text.lines().count(), indent));
     }

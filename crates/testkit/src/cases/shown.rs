@@ -165,7 +165,7 @@ impl<'e> Shown<'e> {
             out.push_str(before);
             match known {
                 0 => out.push_str("<id>"),
-                more => out.push_str(&format!("<id {}>", more + 1)),
+                more => drop(write!(out, "<id {}>", more + 1)),
             }
             rest = after;
         }

@@ -22,26 +22,26 @@ fn replay(target: &str, law: fn(&[u8])) {
 }
 
 #[test]
-fn request_heads_keep_their_laws() {
+fn replays_fuzz_corpus_request_head() {
     replay("request_head", fuzz::request_head);
 }
 
 #[test]
-fn response_heads_keep_their_laws() {
+fn replays_fuzz_corpus_response_head() {
     replay("response_head", fuzz::response_head);
 }
 
 #[test]
-fn chunked_bodies_keep_their_laws() {
+fn replays_fuzz_corpus_chunked() {
     replay("chunked", fuzz::chunked);
 }
 
 #[test]
-fn canonical_targets_keep_their_laws() {
+fn replays_fuzz_corpus_canonical() {
     replay("canonical", fuzz::canonical);
 }
 
 #[test]
-fn frame_meters_keep_their_laws() {
+fn replays_fuzz_corpus_h2_meter() {
     replay("h2_meter", fuzz::h2_meter);
 }

@@ -133,13 +133,8 @@ impl Client {
         assert!(first.starts_with("HTTP/1.1 "), "{first}");
         let status = first[9..12].parse().expect("a status");
         let fields: Vec<(String, String)> = lines.map(field).collect();
-        let mut reply = Reply {
-            status,
-            fields,
-            body: Vec::new(),
-            trailers: Vec::new(),
-            is_complete: true,
-        };
+        let mut reply =
+            Reply { status, fields, body: Vec::new(), trailers: Vec::new(), is_complete: true };
         if method != "HEAD" && status >= 200 && !matches!(status, 204 | 304) {
             self.body(&mut reply);
         }
@@ -232,10 +227,7 @@ impl Client {
 }
 
 pub(crate) fn is_end(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
-        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof
-    )
+    matches!(kind, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof)
 }
 
 fn field(line: &str) -> (String, String) {

@@ -112,13 +112,19 @@ impl H2 {
         authority: &str,
         fields: &[(&str, &str)],
     ) -> Vec<u8> {
-        let pseudo =
-            [(":method", method), (":scheme", "https"), (":authority", authority), (":path", target)];
+        let pseudo = [
+            (":method", method),
+            (":scheme", "https"),
+            (":authority", authority),
+            (":path", target),
+        ];
         let mut block = Vec::new();
         for (name, value) in pseudo.iter().chain(fields) {
             block.push(0);
             for text in [name, value] {
-                block.push(u8::try_from(text.len()).ok().filter(|n| *n < 127).expect("a short text"));
+                block.push(
+                    u8::try_from(text.len()).ok().filter(|n| *n < 127).expect("a short text"),
+                );
                 block.extend_from_slice(text.as_bytes());
             }
         }

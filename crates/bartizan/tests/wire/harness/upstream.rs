@@ -145,9 +145,7 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     /// An upstream that does this with each request, and keeps the connection while it says true.
-    pub(crate) fn start(
-        serve: impl Fn(&mut Peer, &Seen) -> bool + Send + Sync + 'static,
-    ) -> Self {
+    pub(crate) fn start(serve: impl Fn(&mut Peer, &Seen) -> bool + Send + Sync + 'static) -> Self {
         Self::listen(None, serve)
     }
 
