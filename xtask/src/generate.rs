@@ -41,6 +41,11 @@ pub(crate) fn is_current() -> Result<()> {
 }
 
 fn write_all(folder: &Path) -> Result<()> {
+    // A gateway that does not build must not cost what is there.
+    let built = Command::new("cargo").args(["build", "--quiet", "--package", "bartizan"]).status();
+    if !built.context("cannot start cargo")?.success() {
+        bail!("`bartizan` does not build");
+    }
     // What the gateway no longer writes must not linger.
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;

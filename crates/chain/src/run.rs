@@ -301,7 +301,8 @@ impl<P: PluginSet> Run<P> {
         if self.cx.body.is_none() {
             refuse_encoded(&self.cx)?;
             let largest = self.tracks.iter().map(|track| track.chain.body_max()).max().unwrap_or(0);
-            self.cx.body = Some(source.collect(largest).await?);
+            let allowed = usize::try_from(self.cx.body_max).unwrap_or(usize::MAX);
+            self.cx.body = Some(source.collect(largest.min(allowed)).await?);
         }
         let body = self.cx.body.clone().unwrap_or_default();
         let (BodyNeed::Bytes { max } | BodyNeed::Value { max }) = need else { return Ok(()) };

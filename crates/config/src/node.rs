@@ -65,6 +65,11 @@ pub struct NodeConfig {
     /// field that means the same is named.
     #[serde(default)]
     pub danger_accept_apisix_fail_open: bool,
+    /// Lets upstreams be at link-local addresses and at the metadata services of clouds. Whoever
+    /// can name an upstream, or answers for its name, can then read this machine's cloud
+    /// credentials through the gateway.
+    #[serde(default)]
+    pub danger_allow_link_local: bool,
     /// Takes several slashes in a path as one before it is routed.
     #[serde(default = "forms::yes")]
     pub merge_slashes: bool,

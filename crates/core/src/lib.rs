@@ -17,7 +17,7 @@ mod units;
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use denial::{Denial, DenialParts, Detail, ReplyField};
 pub use id::{IdSource, RequestId};
-pub use limits::{LIMITS, Limit, Limits};
+pub use limits::{LIMITS, Limit, Limits, limit_named_in};
 pub use pattern::{PATTERN_SIZE_MAX, PatternError, compile as compile_pattern};
 pub use reason::{Reason, WireForm};
 pub use secret::{NodeKey, Secret};

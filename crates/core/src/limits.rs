@@ -136,6 +136,13 @@ limits! {
     drain: time = 30_000;
 }
 
+/// The limit that a cause names as `limits.NAME`, so that whatever refuses for a limit is counted.
+pub fn limit_named_in(cause: &str) -> Option<&'static str> {
+    let (_, rest) = cause.split_once("`limits.")?;
+    let (name, _) = rest.split_once('`')?;
+    LIMITS.iter().find(|limit| limit.name == name).map(|limit| limit.name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,5 +159,12 @@ mod tests {
     #[test]
     fn unknown_limits_are_refused() {
         assert!(serde_json::from_str::<Limits>(r#"{"request_lines": 1}"#).is_err());
+    }
+
+    #[test]
+    fn a_cause_names_its_limit() {
+        assert_eq!(limit_named_in("a field over `limits.field`"), Some("field"));
+        assert_eq!(limit_named_in("over `limits.nonsense`"), None);
+        assert_eq!(limit_named_in("too large"), None);
     }
 }

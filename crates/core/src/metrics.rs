@@ -56,12 +56,10 @@ pub struct NodeMetrics {
     pub audit_dropped: Counter,
     /// Lines of the access log that were dropped because its queue was full.
     pub access_dropped: Counter,
-    /// Longest pause of an event loop since the last scrape, in microseconds.
+    /// Longest pause of an event loop in the last minute or so, in microseconds.
     pub loop_pause: Gauge<i64>,
     /// Requests that panicked.
     pub panics: Counter,
-    /// Routes that do not compile.
-    pub quarantined: Gauge,
     /// Bytes read from clients.
     pub bytes_in: Counter<u64, AtomicU64>,
     /// Bytes sent to clients.
@@ -92,7 +90,6 @@ impl NodeMetrics {
         r.register("access_dropped", "Access log lines dropped", self.access_dropped.clone());
         r.register("loop_pause_microseconds", "Longest event-loop pause", self.loop_pause.clone());
         r.register("panics", "Requests that panicked", self.panics.clone());
-        r.register("quarantined_routes", "Routes that do not compile", self.quarantined.clone());
         r.register("bytes_in", "Bytes read from clients", self.bytes_in.clone());
         r.register("bytes_out", "Bytes sent to clients", self.bytes_out.clone());
     }

@@ -98,14 +98,10 @@ reasons! {
 
     /// No route matches host, path, method and conditions.
     NoRoute = "route.not_found", 404, "No route matches.", ErrorMsg("404 Route Not Found");
-    /// The route's configuration does not compile, and it never had a valid one.
-    RouteQuarantined = "route.quarantined", 503, "This route is not available.", Page;
     /// The node never had a valid configuration.
     NotConfigured = "node.not_configured", 503, "The gateway is not configured.", Page;
     /// The audit queue is full, and `audit.on_full` is `deny`.
     AuditFull = "node.audit_full", 503, "The gateway cannot record requests now.", Page;
-    /// The node is shutting down.
-    Draining = "node.draining", 503, "The gateway is shutting down.", Page;
 
     /// The client's address is on a black list or not on the white list.
     AddressDenied = "admit.address_denied", 403, "Your address is not allowed.", Message("Your IP address is not allowed");
@@ -155,8 +151,6 @@ reasons! {
     UpstreamClosed = "upstream.closed", 502, "The upstream closed the connection.", Page;
     /// The upstream did not answer in time.
     UpstreamTimeout = "upstream.timeout", 504, "The upstream did not answer in time.", Page;
-    /// Too many requests wait for the upstream.
-    UpstreamBusy = "upstream.busy", 503, "The upstream is busy.", Page;
 
     /// The client went away before the answer was complete.
     ClientGone = "client.gone", 499, "The client closed the request.", Page;

@@ -113,7 +113,8 @@ async fn serve<D: Downstream>(
     let limits = &shared.node.limits;
     let chain = route.as_ref().map(|route| &route.chain);
     let run = record.run.insert(Run::new(cx, &snapshot.global, chain, limits));
-    let mut source = Collector { downstream, timer, worker, end };
+    let body_max = run.cx().body_max;
+    let mut source = Collector { downstream, timer, worker, end, body_max };
     let Some(route) = route else {
         run.screen_miss(&mut source).await?;
         return Err(Denial::new(Reason::NoRoute, "no route matches"));
@@ -121,7 +122,7 @@ async fn serve<D: Downstream>(
     if let BodyLength::Fixed(declared) = length
         && declared > run.cx().body_max
     {
-        let detail = format!("{declared} bytes declared, {} allowed", run.cx().body_max);
+        let detail = format!("{declared} bytes declared, over `limits.body`");
         return Err(Denial::new(Reason::BodyTooLarge, detail));
     }
     let screening = run.screen(&mut source, &snapshot.profiles).await?;
@@ -166,7 +167,9 @@ fn arrive(
             return Err(Denial::new(refusal.reason, refusal.detail));
         }
     };
-    if let Err(denial) = admit_host(connection, &canonical, snapshot) {
+    if let Err(denial) =
+        admit_host(connection, &canonical, snapshot, shared.https_port.get().copied())
+    {
         record.note_raw(Some(head.method), head.target, head.fields, head.version);
         return Err(denial);
     }
@@ -207,9 +210,14 @@ fn admit_host(
     connection: &Connection,
     canonical: &Canonical,
     snapshot: Option<&Snapshot>,
+    https_port: Option<u16>,
 ) -> Result<(), Denial> {
     if connection.only_redirects {
-        let target = format!("https://{}{}", canonical.authority(), canonical.path_and_query());
+        let port = match https_port {
+            Some(443) | None => String::new(),
+            Some(port) => format!(":{port}"),
+        };
+        let target = format!("https://{}{port}{}", canonical.host(), canonical.path_and_query());
         let denial = Denial::new(Reason::PlaintextRefused, "plaintext beyond loopback")
             .with_status(308)
             .with_field("location", target);
@@ -241,6 +249,14 @@ struct Collector<'a, D> {
     timer: &'a mut Timer,
     worker: &'a Worker,
     end: Instant,
+    /// What the request may have, whatever a plugin would read.
+    body_max: u64,
+}
+
+fn too_long(max: usize, body_max: u64) -> String {
+    let limit =
+        if max as u64 == body_max { "over `limits.body`" } else { "more than a plugin reads" };
+    format!("the body grew beyond {max} bytes, {limit}")
 }
 
 impl<D: Downstream> BodySource for Collector<'_, D> {
@@ -266,7 +282,7 @@ impl<D: Downstream> Collector<'_, D> {
                     Poll::Ready(Ok(piece)) => {
                         append(&mut body, piece, self.worker);
                         if body.len() > max {
-                            let detail = format!("the body grew beyond {max} bytes");
+                            let detail = too_long(max, self.body_max);
                             return Poll::Ready(Err(Denial::new(Reason::BodyTooLarge, detail)));
                         }
                     }
@@ -277,7 +293,7 @@ impl<D: Downstream> Collector<'_, D> {
                         }
                         let total = body.len() as u64;
                         if Instant::now() >= self.end || total.saturating_sub(seen) < least {
-                            let detail = "the body came too slowly";
+                            let detail = "the body came more slowly than `limits.body_rate`";
                             let denial = Denial::new(Reason::ClientTimeout, detail);
                             return Poll::Ready(Err(denial));
                         }

@@ -113,7 +113,8 @@ impl Gateway {
             snapshot: ArcSwapOption::empty(),
             metrics,
             audit,
-            redactor: Redactor::default(),
+            redactor: arc_swap::ArcSwap::default(),
+            https_port: std::sync::OnceLock::new(),
             ids: IdSource::new(),
             admission: Admission::new(&limits, descriptors),
             trusted_proxies: node.trusted_proxies.clone(),
@@ -172,6 +173,7 @@ impl Gateway {
         let snapshot = compiled?;
         let applied = Applied { generation, report: snapshot.report.clone() };
         self.generation.store(generation, Ordering::Relaxed);
+        self.shared.redactor.store(Arc::new(redactor(resources)));
         self.shared.snapshot.store(Some(Arc::new(snapshot)));
         drop(previous);
         self.shared.node.registry.sweep();
@@ -207,6 +209,10 @@ impl Gateway {
             }
             specs.push(spec);
         }
+        if let Some(secure) = specs.iter().find(|spec: &&ListenerSpec| spec.is_tls) {
+            // A gateway is started once; a second time would find its ports taken.
+            let _ = self.shared.https_port.set(secure.address.port());
+        }
         let addresses: Vec<SocketAddr> = specs.iter().map(|spec| spec.address).collect();
         let mut threads = Vec::new();
         for (number, sockets) in sockets.into_iter().enumerate() {
@@ -237,7 +243,8 @@ impl Gateway {
     pub(crate) fn worker(&self, own: Vec<SocketAddr>) -> Rc<Worker> {
         let dialer: Box<dyn Dial> = match &self.dialer {
             Dialer::Network(control) => {
-                let policy = EgressPolicy { own, danger_allow_link_local: false };
+                let danger_allow_link_local = self.node.danger_allow_link_local;
+                let policy = EgressPolicy { own, danger_allow_link_local };
                 let resolver = Resolver::system(control.clone());
                 Box::new(Network(Connector::new(Arc::new(resolver), Arc::new(policy))))
             }
@@ -309,6 +316,19 @@ impl Gateway {
         }
         house.abort();
     }
+}
+
+/// Hides the fields from which authentication plugins take credentials under names of their own.
+fn redactor(resources: &Resources) -> Redactor {
+    let of_routes = resources.routes.iter().flat_map(|route| &route.plugins);
+    let of_services = resources.services.iter().flat_map(|service| &service.plugins);
+    let of_configs = resources.plugin_configs.iter().flat_map(|config| &config.plugins);
+    let of_rules = resources.global_rules.iter().flat_map(|rule| &rule.plugins);
+    let uses = of_routes.chain(of_services).chain(of_configs).chain(of_rules);
+    let names = uses
+        .filter(|used| bartizan_plugins::find(&used.name).is_some_and(|p| p.is_authentication))
+        .filter_map(|used| used.config.get("header")?.as_str());
+    Redactor::default().with_secret_fields(names)
 }
 
 /// The address to blame where no listener in particular is at fault.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bartizan_audit::{AccessLine, Caller, Event};
 use bartizan_chain::{Outcome, Peer, RequestCx, Run};
-use bartizan_core::{Denial, Reason, RequestId, Timestamp};
+use bartizan_core::{Denial, Reason, RequestId, Timestamp, limit_named_in};
 use bartizan_plugins::AnyPlugin;
 use bartizan_wire::{Fields, Version};
 use bytes::Bytes;
@@ -84,6 +84,17 @@ impl Record {
         self.raw = Raw { method, target, fields, version: Some(version) };
     }
 
+    /// Notes the first line of a request whose head was refused, as far as it can be read.
+    pub(crate) fn note_refused(&mut self, line: &Bytes, version: Version) {
+        let mut words = line.split(|b| *b == b' ');
+        let method = words.next().and_then(|word| Method::from_bytes(word).ok());
+        let target = match (&method, words.next()) {
+            (Some(_), Some(target)) => line.slice_ref(target),
+            _ => line.clone(),
+        };
+        self.note_raw(method, target, Fields::new(), version);
+    }
+
     /// The worker that serves the request.
     pub(crate) fn worker(&self) -> &Rc<Worker> {
         &self.worker
@@ -97,6 +108,9 @@ impl Record {
         if self.status == 0 || !self.is_complete {
             self.note_break();
         }
+        let metrics = &self.worker.shared.metrics;
+        metrics.bytes_in.inc_by(self.bytes_in);
+        metrics.bytes_out.inc_by(self.bytes_out);
         self.tell_plugins();
         self.write_access();
         self.write_event();
@@ -173,6 +187,9 @@ impl Record {
         let shared = &self.worker.shared;
         let Some(denial) = self.denial.take() else { return };
         shared.metrics.denied(denial.reason);
+        if let Some(limit) = limit_named_in(&denial.detail) {
+            shared.metrics.limit_hit(limit);
+        }
         if denial.reason == Reason::Panicked {
             shared.metrics.panics.inc();
         }
@@ -192,7 +209,7 @@ impl Record {
         let named = fields
             .iter()
             .filter_map(|field| Some((std::str::from_utf8(field.name).ok()?, field.value)));
-        event.describe(&shared.redactor, &target, named);
+        event.describe(&shared.redactor.load(), &target, named);
         shared.audit.record(event);
     }
 }

@@ -1,9 +1,10 @@
 //! One timer per connection, moved lazily.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep};
 
 /// A timer that is armed once and looked at again when it fires, so that progress costs no timer
@@ -22,7 +23,8 @@ impl Timer {
             self.0.as_mut().reset(due);
         }
         loop {
-            ready!(self.0.as_mut().poll(cx));
+            // Outside of the task's budget: who sends without a pause must not stop the clock.
+            ready!(pin!(unconstrained(self.0.as_mut())).poll(cx));
             if Instant::now() >= due {
                 return Poll::Ready(());
             }

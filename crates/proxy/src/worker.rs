@@ -1,10 +1,10 @@
 //! What a worker has for itself, and what all workers share.
 
 use std::cell::{Cell, RefCell};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bartizan_audit::{AccessWriter, AuditLog, Redactor};
 use bartizan_chain::NodeFacts;
 use bartizan_core::IdSource;
@@ -27,7 +27,10 @@ pub(crate) struct Shared {
     pub(crate) snapshot: ArcSwapOption<Snapshot>,
     pub(crate) metrics: SharedMetrics,
     pub(crate) audit: AuditLog,
-    pub(crate) redactor: Redactor,
+    /// What events must not show; it knows the fields that carry credentials on this node.
+    pub(crate) redactor: ArcSwap<Redactor>,
+    /// The port of the first listener with TLS, for redirects to https.
+    pub(crate) https_port: OnceLock<u16>,
     pub(crate) ids: IdSource,
     pub(crate) admission: Admission,
     pub(crate) trusted_proxies: Vec<IpNet>,
@@ -53,6 +56,8 @@ pub(crate) struct Worker {
 
 /// How often a worker does its housekeeping.
 const TICK: Duration = Duration::from_millis(100);
+/// After so many, a minute, the longest pause is measured anew.
+const PAUSE_TICKS: u32 = 600;
 
 impl Worker {
     /// Closes idle upstream connections, hands over the access log, and measures pauses: whoever
@@ -65,7 +70,7 @@ impl Worker {
             let now = tokio::time::Instant::now();
             let late = i64::try_from((now - due).as_micros()).unwrap_or(i64::MAX);
             let pause = &self.shared.metrics.loop_pause;
-            if late > pause.get() {
+            if late > pause.get() || ticks.is_multiple_of(PAUSE_TICKS) {
                 pause.set(late);
             }
             due = now + TICK;

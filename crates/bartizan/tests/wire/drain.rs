@@ -1,9 +1,13 @@
 //! The end of a node: what runs is finished, what is new is not taken.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 
-use super::harness::{Gateway, Setup, Upstream, open_route, until};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::harness::{Client, Folder, Gateway, Setup, Upstream, open_route, until};
 
 #[test]
 fn a_running_request_is_finished_and_its_connection_ends() {
@@ -54,4 +58,43 @@ fn what_does_not_end_is_cut_when_the_time_is_over() {
     until("the upstream has it", || !upstream.seen().is_empty());
     gateway.shut_down();
     client.expect_end();
+}
+
+#[test]
+fn the_command_that_is_told_to_stop_finishes_what_runs_and_succeeds() {
+    let (go, gone) = channel::<()>();
+    let gone = Mutex::new(gone);
+    let upstream = Upstream::start(move |peer, seen| {
+        gone.lock().unwrap().recv().unwrap();
+        peer.answer(200, &seen.target);
+        true
+    });
+    let folder = Folder::new();
+    let node = "listeners: [{address: '127.0.0.1:0'}]\nstore: {file: {path: resources.yaml}}\n\
+                audit: {sinks: [{file: {path: audit.jsonl}}]}\n";
+    folder.write("bartizan.yaml", node);
+    folder.write("resources.yaml", open_route(upstream.address(), ""));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_bartizan"))
+        .args(["run", "--log-format=json", "--log-level=info"])
+        .current_dir(folder.path(""))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    let started = log.find(|line| line.as_ref().is_ok_and(|line| line.contains("listeners")));
+    let started: serde_json::Value = serde_json::from_str(&started.unwrap().unwrap()).unwrap();
+    let mut client = Client::connect(started["listeners"].as_str().unwrap().parse().unwrap());
+    client.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+    until("the upstream has it", || !upstream.seen().is_empty());
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    log.find(|line| line.as_ref().is_ok_and(|line| line.contains("draining")));
+    go.send(()).unwrap();
+    assert_eq!(client.reply("GET").text(), "/x");
+    client.expect_end();
+    // The pipe is read to its end, or the last words would not be written.
+    log.for_each(drop);
+    assert!(child.wait().unwrap().success());
+    let events = String::from_utf8(folder.read("audit.jsonl")).unwrap();
+    let told: Vec<&str> = events.lines().filter(|line| line.contains("\"draining\"")).collect();
+    assert_eq!(told.len(), 1, "{events}");
 }

@@ -17,3 +17,4 @@ mod retries;
 mod smuggling_client;
 mod smuggling_upstream;
 mod timeouts;
+mod uploads;

@@ -33,7 +33,7 @@ fn nginx() -> Server {
         std::fs::create_dir(folder.path("site")).unwrap();
         folder.write("site/text.txt", "some text of several words\n".repeat(200));
         folder.write("site/large", vec![b'x'; LARGE]);
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        let temporary: Vec<String> = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .iter()
             .map(|name| format!("{name}_temp_path {};\n", folder.argument(name)))
             .collect();
@@ -62,6 +62,7 @@ server {{
 }}
 }}
 ",
+            temporary = temporary.concat(),
             pid = folder.argument("pid"),
             log = folder.argument("access.log"),
             root = folder.argument("site"),

@@ -70,7 +70,7 @@ fn the_certificate_is_that_of_the_name() {
     let folder = Folder::new();
     folder.write("root.pem", pki.root());
     let upstream = Upstream::plain();
-    let ssls: String = [("a", "a.test"), ("b", "b.test"), ("c", "*.wild.test")]
+    let ssls: Vec<String> = [("a", "a.test"), ("b", "b.test"), ("c", "*.wild.test")]
         .iter()
         .map(|(id, name)| {
             let issued = pki.server(&[name]);
@@ -81,9 +81,11 @@ fn the_certificate_is_that_of_the_name() {
             )
         })
         .collect();
-    let gateway = Setup::default()
-        .listeners("{address: '127.0.0.1:0', tls: {}}")
-        .serve(&format!("{}ssls:\n{ssls}", open_route(upstream.address(), "")));
+    let gateway = Setup::default().listeners("{address: '127.0.0.1:0', tls: {}}").serve(&format!(
+        "{}ssls:\n{}",
+        open_route(upstream.address(), ""),
+        ssls.concat()
+    ));
     for name in ["a.test", "b.test", "B.TEST", "x.wild.test"] {
         let (is_made, told) =
             shake(&gateway, &folder, &["-servername", name, "-verify_hostname", name]);

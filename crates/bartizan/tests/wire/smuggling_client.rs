@@ -293,7 +293,9 @@ fn nothing_that_claims_an_identity_or_another_request_reaches_the_upstream() {
         "X_Real_IP",
         "Forwarded",
     ];
-    let fields: String = forged.iter().map(|name| format!("{name}: forged-value\r\n")).collect();
+    let fields: Vec<String> =
+        forged.iter().map(|name| format!("{name}: forged-value\r\n")).collect();
+    let fields = fields.concat();
     let hops = "Connection: keep-alive, X-Hop\r\nX-Hop: hop-value\r\nKeep-Alive: hop-value\r\n\
                 Proxy-Connection: hop-value\r\nTE: trailers\r\nUpgrade: websocket\r\n";
     let from = "X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\n\

@@ -79,15 +79,16 @@ where
             }
             Arrived::Refused(refusal) => {
                 let mut record = Record::new(&worker, &connection.peer);
-                let version = Version::Http11;
-                record.note_raw(None, refusal.line, bartizan_wire::Fields::new(), version);
+                record.note_refused(&refusal.line, Version::Http11);
                 let denial = Denial::new(refusal.reason, refusal.detail);
                 h1.refuse(denial, record, &worker, &mut timer).await
             }
             Arrived::TooSlow => {
-                worker.shared.metrics.limit_hit("header_time");
                 let record = Record::new(&worker, &connection.peer);
-                let denial = Denial::new(Reason::ClientTimeout, "the header came too slowly");
+                let denial = Denial::new(
+                    Reason::ClientTimeout,
+                    "the header took longer than `limits.header_time`",
+                );
                 h1.refuse(denial, record, &worker, &mut timer).await
             }
             Arrived::Nothing => Next::Close,

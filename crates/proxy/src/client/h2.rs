@@ -237,7 +237,7 @@ fn sorry() -> Response<StreamBody> {
 
 /// Answers a head that could not be accepted.
 fn refuse(refusal: HeadRefusal, mut record: Record, worker: &Worker) -> Response<StreamBody> {
-    record.note_raw(None, refusal.line, Fields::new(), Version::Http2);
+    record.note_refused(&refusal.line, Version::Http2);
     let denial = Denial::new(refusal.reason, refusal.detail);
     let (head, body) = crate::answer::refuse(&denial, record.id, worker.shared.node.compatibility);
     record.status = head.status.as_u16();

@@ -152,7 +152,10 @@ impl Trial<'_> {
         let dial = self.worker.dialer.dial(&self.node.target, self.waits.connect);
         // A connector bounds itself; the end of the exchange bounds it too.
         let Some(dialled) = self.timer.bound(self.waits.end, dial).await else {
-            let denial = Denial::new(Reason::RequestTimeout, "while connecting to the upstream");
+            let denial = Denial::new(
+                Reason::RequestTimeout,
+                "`limits.request_time` was over while connecting to the upstream",
+            );
             return Err(Failure { denial, may_retry: false });
         };
         let io = dialled.map_err(|error| {
@@ -319,7 +322,10 @@ impl Watch {
     fn judge(&mut self, exchange: &Exchange) -> Result<(), Denial> {
         let now = Instant::now();
         if now >= self.waits.end {
-            return Err(Denial::new(Reason::RequestTimeout, "the exchange took too long"));
+            return Err(Denial::new(
+                Reason::RequestTimeout,
+                "the exchange took longer than `limits.request_time`",
+            ));
         }
         if self.sent_at.is_some_and(|sent| now >= sent + self.waits.read) {
             let detail = format!("{} sent no answer", exchange.node.label);
@@ -329,7 +335,10 @@ impl Watch {
         if now >= self.window_end {
             let least = self.body_rate.saturating_mul(RATE_WINDOW.as_secs());
             if total.saturating_sub(self.window_seen) < least && !exchange.is_blocked() {
-                return Err(Denial::new(Reason::ClientTimeout, "the body came too slowly"));
+                return Err(Denial::new(
+                    Reason::ClientTimeout,
+                    "the body came more slowly than `limits.body_rate`",
+                ));
             }
             self.window_seen = total;
             self.window_end = now + RATE_WINDOW;

@@ -54,7 +54,12 @@ pub(crate) struct Exchange {
     scan: HeadScan,
     /// Whether any byte of an answer was received.
     pub(crate) has_answered: bool,
+    /// Informational answers so far.
+    informational: u32,
 }
+
+/// An upstream may announce its answer so often; more would keep a request for ever.
+const INFORMATIONAL_MAX: u32 = 32;
 
 impl Exchange {
     pub(crate) fn new(
@@ -73,6 +78,7 @@ impl Exchange {
             reusable: false,
             scan: HeadScan::default(),
             has_answered: false,
+            informational: 0,
         }
     }
 
@@ -106,6 +112,11 @@ impl Exchange {
                 if head.status.is_informational() {
                     if head.status.as_u16() == 101 {
                         let detail = "the upstream switched protocols unasked";
+                        return Poll::Ready(Err(Denial::new(Reason::UpstreamMalformed, detail)));
+                    }
+                    self.informational += 1;
+                    if self.informational > INFORMATIONAL_MAX {
+                        let detail = "the upstream only sends informational answers";
                         return Poll::Ready(Err(Denial::new(Reason::UpstreamMalformed, detail)));
                     }
                     continue;

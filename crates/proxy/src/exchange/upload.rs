@@ -115,7 +115,7 @@ impl Upload {
     ) -> Result<(), Denial> {
         self.total = self.total.saturating_add(data.len() as u64);
         if self.total > self.max {
-            let detail = format!("the body grew beyond {} bytes", self.max);
+            let detail = format!("the body grew beyond {} bytes, over `limits.body`", self.max);
             return Err(Denial::new(Reason::BodyTooLarge, detail));
         }
         if self.is_chunked {

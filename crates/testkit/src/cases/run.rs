@@ -102,7 +102,15 @@ impl Runner<'_> {
 
     /// Tries the configuration, which is meant to be refused.
     fn diagnose(&mut self) {
-        let text = self.apply().unwrap_or_else(|lines| lines.join("\n"));
+        let text = match self.apply() {
+            Ok(accepted) => {
+                if self.variation.is_none() {
+                    self.outcome.refused = Some("it should be, and is accepted".to_owned());
+                }
+                accepted
+            }
+            Err(lines) => lines.join("\n"),
+        };
         self.push(Kind::Diagnostic, "", &text);
     }
 

@@ -25,18 +25,12 @@ const MARK: &str = "wire mark ";
 pub(crate) struct Setup {
     listeners: String,
     limits: String,
-    keys: String,
     workers: u32,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self {
-            listeners: "{address: '127.0.0.1:0'}".to_owned(),
-            limits: String::new(),
-            keys: String::new(),
-            workers: 1,
-        }
+        Self { listeners: "{address: '127.0.0.1:0'}".to_owned(), limits: String::new(), workers: 1 }
     }
 }
 
@@ -53,12 +47,6 @@ impl Setup {
         self
     }
 
-    /// Further keys of the node file.
-    pub(crate) fn keys(mut self, yaml: &str) -> Self {
-        yaml.clone_into(&mut self.keys);
-        self
-    }
-
     pub(crate) fn workers(mut self, workers: u32) -> Self {
         self.workers = workers;
         self
@@ -67,8 +55,8 @@ impl Setup {
     /// A gateway that serves these resources.
     pub(crate) fn serve(self, resources: &str) -> Gateway {
         let text = format!(
-            "listeners: [{}]\nworkers: {}\nresources: {{}}\nlimits: {{audit_fold: 1000000{}}}\n{}\n",
-            self.listeners, self.workers, self.limits, self.keys,
+            "listeners: [{}]\nworkers: {}\nresources: {{}}\nlimits: {{audit_fold: 1000000{}}}\n",
+            self.listeners, self.workers, self.limits,
         );
         Gateway::start(&text, resources)
     }

@@ -14,7 +14,7 @@ pub(crate) use frames::H2;
 pub(crate) use gateway::{Gateway, Setup, open_route, quoted};
 pub(crate) use program::{Folder, curl, run};
 pub(crate) use tls::{Pki, ServerTls, hybrid_key_exchange};
-pub(crate) use upstream::{Peer, Seen, Upstream};
+pub(crate) use upstream::Upstream;
 
 /// How long anything may take. It takes milliseconds, unless it is broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

@@ -71,7 +71,7 @@ impl Peer {
     }
 
     fn fill(&mut self) -> bool {
-        let mut buffer = [0; 64 * 1024];
+        let mut buffer = [0; 16 * 1024];
         let count = self.stream.read(&mut buffer).unwrap_or(0);
         self.received.extend_from_slice(&buffer[..count]);
         count > 0

@@ -2,10 +2,6 @@
 
 use bartizan_chain::{Identity, IdentityKey, IdentityParts};
 
-fn forge() -> Identity {
-    Identity { method: "forged", parts: IdentityParts::default() }
-}
-
 fn forge_with_key() -> Identity {
     Identity::new(&IdentityKey(()), "forged", IdentityParts::default())
 }

@@ -69,10 +69,18 @@ pub struct Config {
     /// Origins that may read the answers: `https://a.example,https://b.example`, `*` or `**`.
     allow_origins: Option<OriginList>,
     /// Patterns of origins, each matched against the whole origin; in place of `allow_origins`.
-    #[schemars(length(min = 1))]
+    #[schemars(
+        length(min = 1),
+        inner(length(min = 1, max = 4096)),
+        extend("uniqueItems" = true)
+    )]
     allow_origins_by_regex: Option<Vec<String>>,
     /// Names of lists in the metadata's `allow_origins`, allowed besides the others.
-    #[schemars(length(min = 1))]
+    #[schemars(
+        length(min = 1),
+        inner(length(min = 1, max = 4096)),
+        extend("uniqueItems" = true)
+    )]
     allow_origins_by_metadata: Option<Vec<String>>,
     /// Methods that pages may use, separated by commas; `*` or `**` for all. `GET,HEAD,POST` if
     /// left out, `*` in compatibility mode.
@@ -96,7 +104,11 @@ pub struct Config {
     /// Origins that may read detailed timings of the answers; written like `allow_origins`.
     timing_allow_origins: Option<OriginList>,
     /// Patterns of origins that may, in place of `timing_allow_origins`.
-    #[schemars(length(min = 1))]
+    #[schemars(
+        length(min = 1),
+        inner(length(min = 1, max = 4096)),
+        extend("uniqueItems" = true)
+    )]
     timing_allow_origins_by_regex: Option<Vec<String>>,
 }
 

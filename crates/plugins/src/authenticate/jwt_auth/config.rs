@@ -36,6 +36,7 @@ pub struct Config {
     pub(super) key_claim_name: Option<String>,
     /// Times that a token must state. What it states is checked in any case; `exp` must be there
     /// in any case, except in compatibility mode.
+    #[schemars(extend("uniqueItems" = true))]
     pub(super) claims_to_verify: Option<Vec<TimeClaim>>,
     /// The consumer that callers without a valid token become.
     #[schemars(length(min = 1))]
