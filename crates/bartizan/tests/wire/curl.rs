@@ -26,7 +26,7 @@ fn scene_with(upstream: Upstream, client: impl Fn(&Pki) -> String) -> Scene {
         client(&clients),
     );
     let gateway = Setup::default()
-        .listeners("{address: '127.0.0.1:0', tls: {}}, {address: '127.0.0.2:0'}")
+        .listeners("{address: '127.0.0.1:0', tls: {}}, {address: '127.0.0.1:0'}")
         .limits("body: 16MiB")
         .serve(&resources);
     let folder = Folder::new();

@@ -351,3 +351,49 @@ fn a_head_in_single_bytes_means_the_same() {
     assert_eq!(upstream.complete().len(), 1);
     assert_eq!(upstream.complete()[0].body, b"ab");
 }
+
+#[test]
+fn the_body_of_a_refused_request_is_never_a_request() {
+    let upstream = Upstream::plain();
+    let route = open_route(upstream.address(), "").replace("/*", "/seen");
+    let gateway = Gateway::serving(&route);
+    let length = HIDDEN.len();
+    let bodies = [
+        format!("Content-Length: {length}\r\n\r\n{HIDDEN}"),
+        format!("Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{HIDDEN}\r\n0\r\n\r\n"),
+        format!("Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n{HIDDEN}"),
+        // The rest never comes.
+        format!("Content-Length: {}\r\n\r\n{HIDDEN}", length + 1_000),
+        format!("Transfer-Encoding: chunked\r\n\r\nfff\r\n{HIDDEN}"),
+    ];
+    for body in &bodies {
+        let mut client = gateway.connect();
+        client.send(format!("POST /nowhere HTTP/1.1\r\nHost: a\r\n{body}"));
+        let reply = client.reply("POST");
+        assert_eq!(reply.status, 404, "{body}");
+        if reply.field("connection") == Some("close") {
+            client.expect_end();
+        } else {
+            assert_eq!(client.get("/seen").text(), "/seen", "{body}");
+        }
+    }
+    assert!(upstream.seen().iter().all(|seen| seen.target == "/seen"), "{:?}", upstream.seen());
+    assert_eq!(gateway.events().len(), bodies.len());
+}
+
+#[test]
+fn many_pipelined_requests_are_all_answered_in_their_order() {
+    const COUNT: usize = 500;
+    let upstream = Upstream::plain();
+    let gateway = Gateway::serving(&open_route(upstream.address(), ""));
+    let mut client = gateway.connect();
+    let all: Vec<String> =
+        (0..COUNT).map(|n| format!("GET /{n} HTTP/1.1\r\nHost: a\r\n\r\n")).collect();
+    client.send(all.concat());
+    for n in 0..COUNT {
+        assert_eq!(client.reply("GET").text(), format!("/{n}"));
+    }
+    drop(client);
+    assert_eq!(upstream.connections(), 1);
+    assert!(gateway.events().is_empty());
+}

@@ -88,10 +88,13 @@ fn check_listeners(node: &NodeConfig, problems: &mut Vec<Invalid>) {
             problems.push(Invalid { path, problem: problem.to_owned(), help: None });
         };
         let before = node.listeners.get(..index).unwrap_or_default();
-        if before.iter().any(|other| other.address == this.address) {
+        // Port 0 is another free port each time.
+        let is_fixed = this.address.port() != 0;
+        if is_fixed && before.iter().any(|other| other.address == this.address) {
             tell("address", "the address is given twice");
         }
-        if node.status.as_ref().is_some_and(|status| status.address == this.address) {
+        let status = node.status.as_ref();
+        if is_fixed && status.is_some_and(|status| status.address == this.address) {
             tell("address", "the address is that of `status`");
         }
         if this.danger_plaintext && this.tls.is_some() {
