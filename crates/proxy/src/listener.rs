@@ -12,6 +12,7 @@ use bartizan_core::Reason;
 use bartizan_tls::{ApplicationProtocol, CertificateStore, HandshakeError, Session, TlsVersion};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::server::TlsStream;
 
 use crate::client::{h1, h2};
 use crate::decide::Connection;
@@ -108,33 +109,47 @@ async fn serve(
         let peer = Arc::new(Peer::new(address, local, None));
         let only_redirects = spec.only_redirects();
         let connection = Connection { peer, session: None, listener: index, only_redirects };
-        return h1::serve(socket, Rc::new(connection), worker).await;
+        // Each protocol in an allocation of its own size: in one future, every connection would
+        // be as large as the largest of them.
+        return Box::pin(h1::serve(socket, Rc::new(connection), worker)).await;
     }
     let store = shared.snapshot.load().as_ref().and_then(|s| s.tls.get(index).cloned()).flatten();
     let Some(store) = store else { return };
-    secure(socket, address, local, index, &store, worker).await;
+    let secured = Box::pin(secure(socket, address, local, index, &store, &worker)).await;
+    let Some((stream, connection, protocol)) = secured else { return };
+    drop(store);
+    match protocol {
+        ApplicationProtocol::Http2 => Box::pin(h2::serve(stream, connection, worker)).await,
+        ApplicationProtocol::Http1 => Box::pin(h1::serve(stream, connection, worker)).await,
+    }
 }
 
+/// A connection after its handshake, and what is spoken on it.
+type Secured = (TlsStream<TcpStream>, Rc<Connection>, ApplicationProtocol);
+
+/// Shakes hands; `None` where that came to nothing, which is recorded.
 async fn secure(
     socket: TcpStream,
     address: SocketAddr,
     local: SocketAddr,
     listener: usize,
     store: &CertificateStore,
-    worker: Rc<Worker>,
-) {
+    worker: &Worker,
+) -> Option<Secured> {
     let limit = worker.shared.node.limits.handshake.0;
     let shaken = tokio::time::timeout(limit, bartizan_tls::accept(socket, store)).await;
     let (stream, session) = match shaken {
         Ok(Ok(shaken)) => shaken,
         Ok(Err(error)) => {
             let sni = error.sni().map(Arc::from);
-            return tell(&worker, address, HandshakeError::REASON, error.to_string(), sni);
+            tell(worker, address, HandshakeError::REASON, error.to_string(), sni);
+            return None;
         }
         Err(_) => {
             worker.shared.metrics.limit_hit("handshake");
             let detail = format!("not finished within {} ms", limit.as_millis());
-            return tell(&worker, address, HandshakeError::REASON, detail, None);
+            tell(worker, address, HandshakeError::REASON, detail, None);
+            return None;
         }
     };
     let Session { facts, client_certificate, protocol, version } = session;
@@ -149,10 +164,7 @@ async fn secure(
     let peer = Arc::new(Peer::new(address, local, Some(tls)));
     let connection =
         Rc::new(Connection { peer, session: Some(facts), listener, only_redirects: false });
-    match protocol {
-        ApplicationProtocol::Http2 => h2::serve(stream, connection, worker).await,
-        ApplicationProtocol::Http1 => h1::serve(stream, connection, worker).await,
-    }
+    Some((stream, connection, protocol))
 }
 
 /// Records a connection that came to nothing.

@@ -86,7 +86,7 @@ fn a_change_of_the_node_waits_for_the_next_start_and_says_so() {
     let bench = bench();
     let mut node = bench.serve(&["run"]);
     bench.write("bartizan.yaml", &format!("{NODE}workers: 1\n"));
-    let told = node.log_line("a change of the node itself");
+    let told = node.log_line("of the node itself");
     assert!(told["file"].as_str().unwrap().ends_with("bartizan.yaml"));
     assert_eq!(status(&node.get("/old", "")), "401");
     assert!(node.stop().success());

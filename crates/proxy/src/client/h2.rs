@@ -220,7 +220,7 @@ impl Stream {
         let method = parts.method.clone();
         let head = match request_from_h2(&parts, exact, &worker.shared.head_limits) {
             Ok(head) => head,
-            Err(refusal) => return refuse(refusal, record, worker),
+            Err(refusal) => return refuse(&refusal, record, worker),
         };
         let mut upload = Upload { incoming, is_done: head.body == BodyLength::None, total: 0 };
         let answer = decide(&streams.connection, head, &mut upload, &mut record, &mut timer).await;
@@ -236,7 +236,7 @@ fn sorry() -> Response<StreamBody> {
 }
 
 /// Answers a head that could not be accepted.
-fn refuse(refusal: HeadRefusal, mut record: Record, worker: &Worker) -> Response<StreamBody> {
+fn refuse(refusal: &HeadRefusal, mut record: Record, worker: &Worker) -> Response<StreamBody> {
     record.note_refused(&refusal.line, Version::Http2);
     let denial = Denial::new(refusal.reason, refusal.detail);
     let (head, body) = crate::answer::refuse(&denial, record.id, worker.shared.node.compatibility);
