@@ -153,7 +153,15 @@ impl<P: PluginSet> Run<P> {
     /// Runs what applies to a request that matched no route: floods are metered even there.
     pub async fn screen_miss(&mut self, source: &mut dyn BodySource) -> Result<(), Denial> {
         for turn in [Turn::Prepare, Turn::Admit, Turn::Meter] {
-            self.turn(turn, 0, source).await?;
+            for at in 0..self.tracks.len() {
+                let Some(chain) = self.tracks.get(at).map(|track| track.chain.clone()) else {
+                    break;
+                };
+                // There is nothing here that a plugin could answer for: all of them run.
+                for &index in chain.turn(turn) {
+                    self.step(turn, at, &chain, usize::from(index), source).await?;
+                }
+            }
         }
         Ok(())
     }

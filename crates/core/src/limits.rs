@@ -96,7 +96,8 @@ limits! {
     upstream_send: time = 60_000;
     /// Time without progress while an upstream answers.
     upstream_read: time = 60_000;
-    /// Time for a whole exchange.
+    /// Time until the head of the answer. Its body may go on for as long as it moves: see
+    /// `upstream_read` and `idle`.
     request_time: time = 300_000;
     /// HTTP/2: concurrent streams of a connection.
     h2_streams: count = 100;

@@ -44,6 +44,8 @@ pub struct NodeMetrics {
     pub requests: Counter,
     /// Client connections open now.
     pub connections: Gauge,
+    /// Upstream connections open now, idle ones included.
+    pub upstream_connections: Gauge,
     /// Upstream connections opened.
     pub upstream_connects: Counter,
     /// Exchanges that reused an upstream connection.
@@ -74,6 +76,8 @@ impl NodeMetrics {
         r.register("limit_hits", "Limits hit, by name", self.limit_hits.clone());
         r.register("requests", "Requests that began", self.requests.clone());
         r.register("connections", "Client connections open", self.connections.clone());
+        let open = self.upstream_connections.clone();
+        r.register("upstream_connections", "Upstream connections open, idle ones included", open);
         r.register(
             "upstream_connects",
             "Upstream connections opened",

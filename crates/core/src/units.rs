@@ -125,7 +125,7 @@ macro_rules! unit_serde {
                 json_schema!({
                     "anyOf": [
                         { "type": "integer", "minimum": 0 },
-                        { "type": "string", "pattern": $pattern }
+                        { "type": "string", "pattern": $pattern, "x-expects": $description }
                     ]
                 })
             }

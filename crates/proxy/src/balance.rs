@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
 use smallvec::SmallVec;
 
 /// The longest turn; weights whose sum is larger are scaled down to it.
@@ -36,18 +38,26 @@ impl Balancer {
         Self { turns: priorities.into_iter().map(turn).collect(), next: AtomicUsize::new(0) }
     }
 
-    /// The order in which a request tries nodes: the first is its turn's, then the others of the
-    /// same priority, then those of the next; at most `tries` in all.
-    pub(crate) fn order(&self, tries: usize) -> SmallVec<[u16; 4]> {
-        let mut order: SmallVec<[u16; 4]> = SmallVec::new();
+    /// The node whose turn it is.
+    pub(crate) fn first(&self) -> SmallVec<[u16; 4]> {
         let start = self.next.fetch_add(1, Ordering::Relaxed);
+        let first = self.turns.first().and_then(|turn| turn.get(start % turn.len().max(1)));
+        first.copied().into_iter().collect()
+    }
+
+    /// The order in which a request goes on after the nodes that it has tried: the others of the
+    /// same priority as they come in the turn, then those of the next; at most `tries` in all.
+    pub(crate) fn order_after(&self, tried: &[u16], tries: usize) -> SmallVec<[u16; 4]> {
+        let mut order = SmallVec::from_slice(tried);
+        let mut seen: HashSet<u16, RandomState> = tried.iter().copied().collect();
         for turn in &self.turns {
-            let places = turn.iter().cycle().skip(start % turn.len().max(1)).take(turn.len());
-            for &node in places {
-                if order.len() == tries {
+            let last = tried.last();
+            let start = turn.iter().position(|node| Some(node) == last).unwrap_or(0);
+            for &node in turn.iter().cycle().skip(start).take(turn.len()) {
+                if order.len() >= tries {
                     return order;
                 }
-                if !order.contains(&node) {
+                if seen.insert(node) {
                     order.push(node);
                 }
             }
@@ -94,7 +104,7 @@ mod tests {
     use super::*;
 
     fn firsts(balancer: &Balancer, count: usize) -> Vec<u16> {
-        (0..count).filter_map(|_| balancer.order(1).first().copied()).collect()
+        (0..count).filter_map(|_| balancer.first().first().copied()).collect()
     }
 
     #[test]
@@ -107,16 +117,17 @@ mod tests {
     fn nodes_without_weight_get_nothing() {
         let balancer = Balancer::new(&[(0, 0), (1, 0)]);
         assert_eq!(firsts(&balancer, 3), [1, 1, 1]);
-        assert!(Balancer::new(&[(0, 0)]).order(3).is_empty());
-        assert!(Balancer::new(&[]).order(3).is_empty());
+        assert!(Balancer::new(&[(0, 0)]).first().is_empty());
+        assert!(Balancer::new(&[]).first().is_empty());
     }
 
     #[test]
     fn retries_go_to_other_nodes_and_then_to_the_next_priority() {
         let balancer = Balancer::new(&[(1, 0), (1, 5), (1, 5)]);
-        assert_eq!(balancer.order(9).as_slice(), [1, 2, 0]);
-        assert_eq!(balancer.order(9).as_slice(), [2, 1, 0]);
-        assert_eq!(balancer.order(2).as_slice(), [1, 2]);
+        let order = |tries| balancer.order_after(&balancer.first(), tries);
+        assert_eq!(order(9).as_slice(), [1, 2, 0]);
+        assert_eq!(order(9).as_slice(), [2, 1, 0]);
+        assert_eq!(order(2).as_slice(), [1, 2]);
     }
 
     proptest! {

@@ -12,6 +12,7 @@ use bartizan_core::{Denial, Reason};
 use bartizan_tls::{SessionFacts, check_host};
 use bartizan_wire::{BodyLength, Canonical, RequestHead};
 use bytes::{Bytes, BytesMut};
+use http::Method;
 use tokio::time::Instant;
 
 use crate::answer;
@@ -60,6 +61,7 @@ pub(crate) async fn decide<D: Downstream>(
     timer: &mut Timer,
 ) -> Answer {
     let worker = record.worker().clone();
+    let is_head = head.method == Method::HEAD;
     let end = record.started() + worker.shared.node.limits.request_time.0;
     let outcome = serve(connection, head, downstream, record, timer, &worker, end).await;
     let mut answer = match outcome {
@@ -72,10 +74,21 @@ pub(crate) async fn decide<D: Downstream>(
     });
     if let Some(Err(denial)) = reply {
         // What was to be sent is withheld; the plugins do not shape their own refusal again.
+        let first = record.denial.take();
         answer = refusal(record, denial, &worker);
+        if first.is_some() {
+            // The event tells what decided, not what went wrong while it was told.
+            record.denial = first;
+        }
     }
     if let Some(ReplacementBody(body)) = answer.head.replacement.take() {
         answer.body = AnswerBody::Local(body);
+    }
+    let has_body =
+        matches!(&answer.body, AnswerBody::Upstream(_, length, _) if *length != BodyLength::None);
+    if has_body && (is_head || matches!(answer.head.status.as_u16(), 204 | 304)) {
+        // A rewritten method or status leaves the upstream's body without a place.
+        answer.body = AnswerBody::Local(Bytes::new());
     }
     if !answer.head.fields.contains("date") {
         answer.head.fields.append(Bytes::from_static(b"date"), worker.date());
@@ -137,9 +150,10 @@ async fn serve<D: Downstream>(
         }
     };
     // What cannot be recorded must not happen.
-    let Some(_slot) = shared.audit.reserve() else {
-        return Err(Denial::new(Reason::AuditFull, "the audit queue is full"));
+    let Some(slot) = shared.audit.reserve() else {
+        return Err(Denial::new(Reason::AuditFull, "over `limits.audit_queue`"));
     };
+    record.slot = Some(slot);
     record.was_forwarded = true;
     let (exchange, head) =
         forward(worker, &mut screened, &route, downstream, length, timer, end).await?;
@@ -196,7 +210,15 @@ fn arrive(
     };
     let mut cx = RequestCx::new(arrival, None);
     let route = match snapshot {
-        Some(snapshot) => route(snapshot, &mut cx)?,
+        Some(snapshot) => match route(snapshot, &mut cx) {
+            Ok(route) => route,
+            Err(denial) => {
+                let target = Bytes::copy_from_slice(cx.canonical().raw_target());
+                let method = cx.canonical().method().clone();
+                record.note_raw(Some(method), target, std::mem::take(&mut cx.fields), cx.version);
+                return Err(denial);
+            }
+        },
         None => None,
     };
     if let Some(route) = &route {

@@ -20,6 +20,9 @@ use crate::worker::Worker;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4_096;
+/// The answer on a connection that is one too many.
+const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    content-length: 0\r\nconnection: close\r\n\r\n";
 /// What a worker waits when the system gives it no descriptor.
 const STARVED: Duration = Duration::from_millis(50);
 
@@ -95,6 +98,11 @@ async fn serve(
         Err((reason, limit)) => {
             shared.metrics.limit_hit(limit);
             tell(&worker, address, reason, format!("over `limits.{limit}`"), None);
+            if !spec.is_tls {
+                // A new socket takes this much at once; under TLS there is no one to tell yet.
+                let ready = tokio::time::timeout(STARVED, socket.writable()).await;
+                let _ = ready.map(|_| socket.try_write(TOO_MANY));
+            }
             return;
         }
     };

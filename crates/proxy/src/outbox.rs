@@ -9,6 +9,9 @@ use tokio::io::AsyncWrite;
 /// What is kept of an emptied outbox, so that idle connections hold no buffers.
 const KEPT_MAX: usize = 4_096;
 
+/// What was sent is dropped when there is this much of it, though more waits.
+const SENT_MAX: usize = 65_536;
+
 /// Up to this much is copied behind what waits, rather than sent beside it.
 const COPIED_MAX: usize = 4_096;
 
@@ -65,6 +68,11 @@ impl Outbox {
             if self.bytes.capacity() > KEPT_MAX {
                 self.bytes = Vec::new();
             }
+        } else if self.sent >= SENT_MAX && self.sent >= self.len() {
+            // A slow reader may never empty the outbox: what it has read is not kept for it. More
+            // is dropped than is moved, so that a byte is moved once on average.
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
         }
     }
 
@@ -126,6 +134,22 @@ mod tests {
     use tokio::io::AsyncReadExt;
 
     use super::*;
+
+    #[tokio::test]
+    async fn what_a_slow_reader_has_taken_is_not_kept() {
+        let (mut near, mut far) = tokio::io::duplex(1_000);
+        let mut outbox = Outbox::default();
+        outbox.bytes().extend_from_slice(&[7; 200_000]);
+        let mut taken = [0; 1_000];
+        for _ in 0..2_000 {
+            let _ = std::future::poll_fn(|cx| Poll::Ready(outbox.poll_drain(cx, &mut near))).await;
+            far.read_exact(&mut taken).await.unwrap();
+            outbox.bytes().extend_from_slice(&[7; 1_000]);
+            // Gives the task its budget back, without which a write may be put off for ever.
+            tokio::task::yield_now().await;
+        }
+        assert!(outbox.bytes.len() < 600_000, "{} bytes are held", outbox.bytes.len());
+    }
 
     #[tokio::test]
     async fn order_is_kept_whatever_the_peer_takes_at_once() {

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bartizan_audit::{AccessLine, Caller, Event};
+use bartizan_audit::{AccessLine, Caller, Event, Slot};
 use bartizan_chain::{Outcome, Peer, RequestCx, Run};
 use bartizan_core::{Denial, Reason, RequestId, Timestamp, limit_named_in};
 use bartizan_plugins::AnyPlugin;
@@ -29,6 +29,8 @@ pub(crate) struct Record {
     pub(crate) denial: Option<Denial>,
     pub(crate) status: u16,
     pub(crate) was_forwarded: bool,
+    /// Room for this request's event, taken before it was forwarded.
+    pub(crate) slot: Option<Slot>,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     /// Whether the answer reached its end.
@@ -59,6 +61,7 @@ impl Record {
             denial: None,
             status: 0,
             was_forwarded: false,
+            slot: None,
             bytes_in: 0,
             bytes_out: 0,
             is_complete: false,
@@ -111,15 +114,22 @@ impl Record {
         let metrics = &self.worker.shared.metrics;
         metrics.bytes_in.inc_by(self.bytes_in);
         metrics.bytes_out.inc_by(self.bytes_out);
-        self.tell_plugins();
+        if catch_unwind(AssertUnwindSafe(|| self.tell_plugins())).is_err() {
+            let detail = "a panic while plugins were told the end";
+            self.denial.get_or_insert(Denial::new(Reason::Panicked, detail));
+        }
         self.write_access();
         self.write_event();
     }
 
     /// The exchange did not come to its end: it was cancelled, or a plugin panicked.
     fn note_break(&mut self) {
-        if self.denial.is_none() {
-            let (reason, detail) = if std::thread::panicking() {
+        let is_panicking = std::thread::panicking();
+        if is_panicking {
+            self.status = Reason::Panicked.status();
+        }
+        if self.denial.is_none() || is_panicking {
+            let (reason, detail) = if is_panicking {
                 (Reason::Panicked, "a panic while the request was served")
             } else {
                 (Reason::ClientGone, "the exchange ended before the answer was complete")
@@ -132,7 +142,7 @@ impl Record {
     }
 
     fn tell_plugins(&mut self) {
-        let Some(mut run) = self.run.take() else { return };
+        let Some(run) = self.run.as_mut() else { return };
         let outcome = Outcome {
             status: self.status,
             denial: self.denial.as_ref(),
@@ -146,7 +156,6 @@ impl Record {
         };
         run.cx_mut().status = Some(self.status);
         run.finish(&outcome);
-        self.run = Some(run);
     }
 
     fn write_access(&self) {
@@ -210,7 +219,10 @@ impl Record {
             .iter()
             .filter_map(|field| Some((std::str::from_utf8(field.name).ok()?, field.value)));
         event.describe(&shared.redactor.load(), &target, named);
-        shared.audit.record(event);
+        match self.slot.take() {
+            Some(slot) => shared.audit.record_reserved(slot, event),
+            None => shared.audit.record(event),
+        }
     }
 }
 

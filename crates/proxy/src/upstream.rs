@@ -14,6 +14,7 @@ use bartizan_net::{ConnectError, Target, UpstreamIo};
 use bytes::BytesMut;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::Instant;
 
@@ -60,12 +61,32 @@ pub(crate) struct UpstreamConnection {
     pub(crate) out: Outbox,
     /// Exchanges that it has served.
     pub(crate) served: u32,
+    _open: Open,
+}
+
+/// Counts a connection while it is open.
+#[derive(Debug)]
+struct Open(Gauge);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 impl UpstreamConnection {
-    pub(crate) fn new(io: UpstreamIo) -> Self {
+    pub(crate) fn new(io: UpstreamIo, open: &Gauge) -> Self {
+        open.inc();
+        let open = Open(open.clone());
         let address = io.peer_addr();
-        Self { io, address, received: BytesMut::new(), out: Outbox::default(), served: 0 }
+        Self {
+            io,
+            address,
+            received: BytesMut::new(),
+            out: Outbox::default(),
+            served: 0,
+            _open: open,
+        }
     }
 
     /// True if the upstream has neither closed nor sent anything unasked.

@@ -32,6 +32,8 @@ enum State {
     Chunked(ChunkedDecoder),
     UntilClose,
     Done(Option<ChunkedDecoder>),
+    /// What follows a fault has no meaning, whatever it looks like.
+    Broken(ChunkFault),
 }
 
 impl BodyReader {
@@ -61,6 +63,7 @@ impl BodyReader {
     pub fn take(&mut self, input: &[u8]) -> Result<Taken, ChunkFault> {
         let (taken, finished) = match &mut self.state {
             State::Done(_) => (Taken { consumed: 0, data: 0..0, done: true }, false),
+            State::Broken(fault) => return Err(*fault),
             State::UntilClose => (all(input.len(), false), false),
             State::Fixed(left) => {
                 let len = usize::try_from(*left).map_or(input.len(), |n| n.min(input.len()));
@@ -68,7 +71,13 @@ impl BodyReader {
                 (all(len, *left == 0), *left == 0)
             }
             State::Chunked(decoder) => {
-                let step = decoder.step(input)?;
+                let step = match decoder.step(input) {
+                    Ok(step) => step,
+                    Err(fault) => {
+                        self.state = State::Broken(fault);
+                        return Err(fault);
+                    }
+                };
                 let data = step.data.unwrap_or(step.consumed..step.consumed);
                 (Taken { consumed: step.consumed, data, done: step.done }, step.done)
             }
@@ -88,6 +97,7 @@ impl BodyReader {
                 self.finish();
                 Ok(())
             }
+            State::Broken(fault) => Err(fault),
             State::Fixed(_) | State::Chunked(_) => Err(ChunkFault {
                 reason: Reason::BadBody,
                 detail: "the connection ended before the body did",

@@ -159,7 +159,9 @@ fn an_address_has_so_many_connections_and_the_next_is_refused_until_one_ends() {
     let mut first = gateway.connect();
     let mut second = gateway.connect();
     assert_eq!([first.get("/").status, second.get("/").status], [200, 200]);
-    gateway.connect().expect_end();
+    let mut third = gateway.connect();
+    assert_eq!(third.reply("GET").status, 503);
+    third.expect_end();
     assert_eq!(first.get("/").status, 200, "those that are there go on");
     drop(second);
     until("a place is free", || gateway.running().connections() == 1);
@@ -176,7 +178,9 @@ fn the_node_has_so_many_connections() {
     let gateway = limited("connections: 1", &upstream);
     let mut first = gateway.connect();
     assert_eq!(first.get("/").status, 200);
-    gateway.connect().expect_end();
+    let mut second = gateway.connect();
+    assert_eq!(second.reply("GET").status, 503);
+    second.expect_end();
     drop(first);
     assert_eq!(gateway.only_event()["detail"], "over `limits.connections`");
 }
@@ -236,6 +240,6 @@ fn a_client_that_does_not_read_its_answer_is_cut_and_the_upstream_with_it() {
     until("the connection is given up", || gateway.running().connections() == 0);
     let event = gateway.only_event();
     assert_eq!(event["reason"], "http.client_timeout");
-    assert_eq!(event["detail"], "the client stopped reading");
+    assert_eq!(event["detail"], "the client read nothing for `limits.idle`");
     drop(client);
 }

@@ -61,7 +61,7 @@ fn settings_that_are_not_sound() {
             "limits: {request_lines: 1, idle: 1d, fields: -1}",
             &[
                 "n.yaml:2:10: unknown field `request_lines` (at limits.request_lines); did you mean `request_line`?",
-                "n.yaml:2:34: `1d` does not match `^\\d+(ms|s|m|h)?$` (at limits.idle)",
+                "n.yaml:2:34: expected a duration such as `30s`, found `1d` (at limits.idle)",
                 "n.yaml:2:46: `fields` must be at least 0, is `-1` (at limits.fields)",
             ],
         ),

@@ -42,6 +42,8 @@ pub(crate) struct H1<T> {
     chunk_limits: ChunkLimits,
     /// The client waits for `100 Continue`.
     owes_continue: bool,
+    /// `100 Continue` is on its way out.
+    is_continuing: bool,
     /// The client has closed its side.
     is_closed: bool,
 }
@@ -50,8 +52,10 @@ pub(crate) struct H1<T> {
 enum Arrived {
     Head(Box<RequestHead>),
     Refused(HeadRefusal),
-    /// The client closed, or was silent too long without having begun.
+    /// The client closed.
     Nothing,
+    /// The client was silent too long without having begun.
+    Silent,
     /// The client began and did not finish in time.
     TooSlow,
 }
@@ -74,7 +78,7 @@ where
                         .await;
                 match outcome {
                     Ok(next) => next,
-                    Err(_) => h1.apologise().await,
+                    Err(_) => h1.apologise(&mut timer).await,
                 }
             }
             Arrived::Refused(refusal) => {
@@ -92,6 +96,11 @@ where
                 h1.refuse(denial, record, &worker, &mut timer).await
             }
             Arrived::Nothing => Next::Close,
+            Arrived::Silent => {
+                let limit = if count == 1 { "first_byte" } else { "idle" };
+                worker.shared.metrics.limit_hit(limit);
+                Next::Close
+            }
         };
         match next {
             Next::Another => due = Instant::now() + limits.idle.0,
@@ -113,6 +122,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> H1<T> {
             body: BodyReader::new(BodyLength::None, chunk_limits),
             chunk_limits,
             owes_continue: false,
+            is_continuing: false,
             is_closed: false,
         }
     }
@@ -146,7 +156,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> H1<T> {
                         return match (is_late, has_begun) {
                             (false, _) => Poll::Pending,
                             (true, true) => Poll::Ready(Arrived::TooSlow),
-                            (true, false) => Poll::Ready(Arrived::Nothing),
+                            (true, false) => Poll::Ready(Arrived::Silent),
                         };
                     }
                 }
@@ -180,6 +190,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> H1<T> {
         timer: &mut Timer,
     ) -> Next {
         let mut record = Record::new(worker, &connection.peer);
+        self.out.renew();
         self.body = BodyReader::new(head.body, self.chunk_limits);
         self.owes_continue = head.expects_continue;
         let request = h1_answer::Asked {
@@ -188,6 +199,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> H1<T> {
             may_continue: head.connection == ConnectionUse::KeepAlive
                 && !is_last
                 && !worker.is_draining(),
+            is_clients_last: head.connection == ConnectionUse::Close,
         };
         let answer = decide(connection, head, self, &mut record, timer).await;
         record.bytes_in = self.body.total();
@@ -211,18 +223,22 @@ impl<T: AsyncRead + AsyncWrite + Unpin> H1<T> {
             method: http::Method::GET,
             version: Version::Http11,
             may_continue: false,
+            is_clients_last: false,
         };
         h1_answer::write(self, answer, &request, &mut record, timer).await
     }
 
     /// After a panic: an answer if none was begun, and the end of the connection.
-    async fn apologise(&mut self) -> Next {
+    async fn apologise(&mut self, timer: &mut Timer) -> Next {
         const SORRY: &[u8] = b"HTTP/1.1 500 Internal Server Error\r\n\
             content-length: 0\r\nconnection: close\r\n\r\n";
         if self.out.is_fresh() {
+            let sending = async {
+                self.io.write_all(SORRY).await?;
+                self.io.flush().await
+            };
             // The client may be gone; the event is written already.
-            let _ = self.io.write_all(SORRY).await;
-            let _ = self.io.flush().await;
+            let _ = timer.bound(Instant::now() + LINGER_TIME, sending).await;
             return Next::Linger;
         }
         Next::Close
@@ -265,6 +281,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> H1<T> {
         self.body.is_done()
     }
 
+    /// What leaves from here on is the answer.
+    pub(super) fn begin_answer(&mut self) {
+        self.is_continuing = false;
+        self.out.renew();
+    }
+
     /// Bytes of the body read so far.
     pub(crate) fn body_total(&self) -> u64 {
         self.body.total()
@@ -297,8 +319,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Downstream for H1<T> {
     ) -> Poll<Result<Piece, Denial>> {
         if std::mem::take(&mut self.owes_continue) && self.received.is_empty() {
             self.out.bytes().extend_from_slice(CONTINUE);
+            self.is_continuing = true;
         }
-        if !self.out.is_empty() {
+        // What else waits there is the answer, which is not sent from here.
+        if self.is_continuing {
             let sent = ready!(self.out.poll_drain(cx, &mut self.io));
             let flushed = match sent {
                 Ok(()) => ready!(Pin::new(&mut self.io).poll_flush(cx)),
@@ -306,6 +330,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Downstream for H1<T> {
             };
             flushed.map_err(|e| Denial::new(Reason::ClientGone, format!("100 Continue: {e}")))?;
             self.out.renew();
+            self.is_continuing = false;
         }
         loop {
             if let Some(bytes) = self.take_received()? {

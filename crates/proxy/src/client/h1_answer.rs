@@ -42,6 +42,8 @@ pub(super) struct Asked {
     pub(super) method: Method,
     pub(super) version: Version,
     pub(super) may_continue: bool,
+    /// The client itself said that nothing more comes.
+    pub(super) is_clients_last: bool,
 }
 
 /// Writes an answer and says what becomes of the connection.
@@ -65,7 +67,8 @@ pub(super) async fn write<T: AsyncRead + AsyncWrite + Unpin>(
         declared_length,
         connection: if may_continue { ConnectionUse::KeepAlive } else { ConnectionUse::Close },
     };
-    h1.out.renew();
+    let must_close = answer.must_close;
+    h1.begin_answer();
     if is_local {
         h1.out.bytes().reserve(512);
     }
@@ -101,7 +104,7 @@ pub(super) async fn write<T: AsyncRead + AsyncWrite + Unpin>(
     }
     if may_continue {
         Next::Another
-    } else if is_body_done {
+    } else if is_body_done && !must_close && (asked.is_clients_last || must_end) {
         Next::Close
     } else {
         Next::Linger
@@ -172,7 +175,10 @@ async fn send_local<T: AsyncRead + AsyncWrite + Unpin>(
     match timer.bound(due, sending).await {
         Some(Ok(())) => Ok(()),
         Some(Err(error)) => Err(gone(&error)),
-        None => Err(Denial::new(Reason::ClientTimeout, "the client does not read its answer")),
+        None => Err(Denial::new(
+            Reason::ClientTimeout,
+            "the client did not read its answer within `limits.idle`",
+        )),
     }
 }
 
@@ -186,7 +192,7 @@ async fn send_upstream<T: AsyncRead + AsyncWrite + Unpin>(
 ) -> Result<(), Denial> {
     let worker = record.worker().clone();
     let limits = &worker.shared.node.limits;
-    let mut pump = Pump { is_chunked, is_finished: false, sent: 0, upload_failed: false };
+    let mut pump = Pump { is_chunked, is_finished: false, sent: 0, upload_fault: None };
     let mut quiet_since = None;
     let mut seen = (0, usize::MAX);
     let outcome = std::future::poll_fn(|cx| {
@@ -201,15 +207,20 @@ async fn send_upstream<T: AsyncRead + AsyncWrite + Unpin>(
         }
         let since = quiet_since.unwrap_or_else(Instant::now);
         let (wait, reason, detail) = if h1.out.is_empty() {
-            (limits.upstream_read.0, Reason::UpstreamTimeout, "the upstream stopped mid-answer")
+            (exchange.read, Reason::UpstreamTimeout, "the upstream stopped mid-answer")
         } else {
-            (limits.idle.0, Reason::ClientTimeout, "the client stopped reading")
+            (limits.idle.0, Reason::ClientTimeout, "the client read nothing for `limits.idle`")
         };
         timer.poll(cx, since + wait).map(|()| Err(Denial::new(reason, detail)))
     })
     .await;
     record.bytes_out = pump.sent;
     record.bytes_in = h1.body_total();
+    if let Some(denial) = pump.upload_fault
+        && denial.reason != Reason::UpstreamClosed
+    {
+        record.denial.get_or_insert(denial);
+    }
     if outcome.is_ok() {
         exchange.finish(&worker);
     }
@@ -220,7 +231,8 @@ struct Pump {
     is_chunked: bool,
     is_finished: bool,
     sent: u64,
-    upload_failed: bool,
+    /// What ended the upload before its end.
+    upload_fault: Option<Denial>,
 }
 
 impl Pump {
@@ -231,11 +243,13 @@ impl Pump {
         exchange: &mut Exchange,
         scratch: &Scratch,
     ) -> Poll<Result<(), Denial>> {
-        if !exchange.upload.is_done() && !self.upload_failed && !self.is_finished {
+        let is_uploading = !exchange.upload.is_done() && self.upload_fault.is_none();
+        if is_uploading && !self.is_finished {
             // An upstream that has answered may stop listening: that ends the upload, not the
             // answer.
-            let upload = exchange.poll_upload(cx, h1, scratch);
-            self.upload_failed = matches!(upload, Poll::Ready(Err(_)));
+            if let Poll::Ready(Err(denial)) = exchange.poll_upload(cx, h1, scratch) {
+                self.upload_fault = Some(denial);
+            }
         }
         loop {
             let mut is_waiting = false;

@@ -1,6 +1,6 @@
 //! HTTP/2 from clients: hyper speaks the protocol, the request takes the same way as over HTTP/1.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -14,6 +14,8 @@ use bartizan_wire::{
     Version, header_map, request_from_h2, response_to_h2,
 };
 use bytes::Bytes;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 use http::{HeaderMap, Method, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -22,6 +24,7 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::contain::contain;
@@ -55,8 +58,12 @@ struct Streams {
     worker: Rc<Worker>,
     open: Cell<usize>,
     served: Cell<u32>,
-    /// When something last moved on any stream.
-    moved: Cell<Instant>,
+    /// Told when the connection has served as many requests as it may.
+    is_full: Notify,
+    /// When a stream was last opened or ended.
+    changed: Cell<Instant>,
+    /// When each stream that waits for the client last moved.
+    moved: RefCell<HashMap<u32, Instant, RandomState>>,
 }
 
 /// Serves a connection until it ends.
@@ -72,7 +79,9 @@ where
         worker,
         open: Cell::new(0),
         served: Cell::new(0),
-        moved: Cell::new(Instant::now()),
+        is_full: Notify::new(),
+        changed: Cell::new(Instant::now()),
+        moved: RefCell::default(),
     });
     let service = {
         let streams = streams.clone();
@@ -117,8 +126,8 @@ fn is_protocol_error(error: &hyper::Error) -> bool {
 }
 
 impl Streams {
-    /// Drives a connection; ends it when it has been idle, or stuck, too long, or has served
-    /// enough, or the node shuts down.
+    /// Drives a connection; tells it to go when it has been idle too long, has served enough, or
+    /// the node shuts down, and ends it when one of its streams waits too long for the client.
     async fn watch<C>(&self, mut serving: Pin<&mut C>) -> Result<(), hyper::Error>
     where
         C: Future<Output = Result<(), hyper::Error>> + Goaway,
@@ -127,17 +136,25 @@ impl Streams {
         let mut draining = self.worker.shared.draining.clone();
         let mut leave_by = None;
         loop {
-            let due = leave_by.unwrap_or_else(|| self.moved.get() + limits.idle.0);
+            let due = leave_by.unwrap_or_else(|| self.due());
             tokio::select! {
                 ended = serving.as_mut() => return ended,
                 () = tokio::time::sleep_until(due) => {
-                    if leave_by.is_some() || self.open.get() > 0 && self.is_stuck() {
+                    let now = Instant::now();
+                    if leave_by.is_some_and(|by| now >= by) || self.has_stuck_stream(now) {
                         return Ok(());
                     }
-                    if self.is_stuck() {
+                    if leave_by.is_none() && self.open.get() == 0 && now >= self.due() {
+                        let is_new = self.served.get() == 0;
+                        let limit = if is_new { "first_byte" } else { "idle" };
+                        self.worker.shared.metrics.limit_hit(limit);
                         serving.as_mut().goaway();
-                        leave_by = Some(Instant::now() + GOAWAY_TIME);
+                        leave_by = Some(now + GOAWAY_TIME);
                     }
+                }
+                () = self.is_full.notified(), if leave_by.is_none() => {
+                    serving.as_mut().goaway();
+                    leave_by = Some(Instant::now() + limits.drain.0);
                 }
                 _ = draining.changed(), if leave_by.is_none() => {
                     serving.as_mut().goaway();
@@ -147,8 +164,27 @@ impl Streams {
         }
     }
 
-    fn is_stuck(&self) -> bool {
-        Instant::now() >= self.moved.get() + self.worker.shared.node.limits.idle.0
+    /// When to look again.
+    fn due(&self) -> Instant {
+        let limits = &self.worker.shared.node.limits;
+        if self.open.get() == 0 {
+            let is_new = self.served.get() == 0;
+            let wait = if is_new { limits.first_byte.0 } else { limits.idle.0 };
+            return self.changed.get() + wait;
+        }
+        let oldest = self.moved.borrow().values().min().copied();
+        oldest.map_or_else(Instant::now, |moved| moved.max(self.changed.get())) + limits.idle.0
+    }
+
+    /// True if a stream has waited too long for a client that takes or sends nothing. One stream
+    /// cannot be ended from here: a client that starves one loses the connection.
+    fn has_stuck_stream(&self, now: Instant) -> bool {
+        let idle = self.worker.shared.node.limits.idle.0;
+        let is_stuck = self.moved.borrow().values().any(|moved| now >= *moved + idle);
+        if is_stuck {
+            self.worker.shared.metrics.limit_hit("idle");
+        }
+        is_stuck
     }
 
     fn tell(&self, reason: Reason, detail: String) {
@@ -185,12 +221,28 @@ where
 }
 
 /// Counts a stream while it is open.
-struct Stream(Rc<Streams>);
+struct Stream {
+    streams: Rc<Streams>,
+    number: u32,
+}
+
+impl Stream {
+    /// From here on the stream waits for the client, unless it says otherwise.
+    fn waits_for_client(&self) {
+        self.streams.moved.borrow_mut().insert(self.number, Instant::now());
+    }
+
+    /// From here on the stream waits for an upstream, whose own clock runs.
+    fn waits_for_upstream(&self) {
+        self.streams.moved.borrow_mut().remove(&self.number);
+    }
+}
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.0.open.set(self.0.open.get().saturating_sub(1));
-        self.0.moved.set(Instant::now());
+        self.streams.moved.borrow_mut().remove(&self.number);
+        self.streams.open.set(self.streams.open.get().saturating_sub(1));
+        self.streams.changed.set(Instant::now());
     }
 }
 
@@ -200,18 +252,23 @@ impl Stream {
         request: Request<Incoming>,
     ) -> Result<Response<AnswerStream>, Infallible> {
         streams.open.set(streams.open.get() + 1);
-        streams.served.set(streams.served.get().saturating_add(1));
-        streams.moved.set(Instant::now());
-        let stream = Self(streams);
+        let number = streams.served.get().saturating_add(1);
+        streams.served.set(number);
+        streams.changed.set(Instant::now());
+        if number >= streams.worker.shared.node.limits.requests_per_connection {
+            streams.is_full.notify_one();
+        }
+        let stream = Self { streams, number };
         let answer = match contain(pin!(stream.exchange(request))).await {
             Ok(answer) => answer,
             Err(_) => sorry(),
         };
+        stream.waits_for_client();
         Ok(answer.map(|body| AnswerStream { body, stream }))
     }
 
     async fn exchange(&self, request: Request<Incoming>) -> Response<StreamBody> {
-        let streams = &self.0;
+        let streams = &self.streams;
         let worker = &streams.worker;
         let mut record = Record::new(worker, &streams.connection.peer);
         let mut timer = Timer::new(record.started() + worker.shared.node.limits.request_time.0);
@@ -285,7 +342,7 @@ fn respond(
                     upload,
                     record,
                     timer,
-                    quiet_since: Instant::now(),
+                    quiet_since: None,
                     is_finished: false,
                 }))
             })
@@ -339,7 +396,12 @@ impl Downstream for Upload {
                 return Poll::Ready(Ok(Piece::End(Fields::new())));
             }
             match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
-                None => self.is_done = true,
+                None if self.incoming.is_end_stream() => self.is_done = true,
+                None => {
+                    // A reset without an error code looks like an end, and is none.
+                    let detail = "the stream was reset inside its body";
+                    return Poll::Ready(Err(Denial::new(Reason::ClientGone, detail)));
+                }
                 Some(Err(error)) => {
                     let detail = format!("the stream ended: {error}");
                     return Poll::Ready(Err(Denial::new(Reason::ClientGone, detail)));
@@ -385,7 +447,7 @@ struct Download {
     upload: Upload,
     record: Record,
     timer: Timer,
-    quiet_since: Instant,
+    quiet_since: Option<Instant>,
     is_finished: bool,
 }
 
@@ -402,18 +464,23 @@ impl Download {
         if self.is_finished {
             return Poll::Ready(None);
         }
-        if !self.exchange.upload.is_done() {
-            // An upstream that has answered may stop listening: that ends the upload only.
-            let _ = self.exchange.poll_upload(cx, &mut self.upload, &worker.scratch);
+        // An upstream that has answered may stop listening: that ends the upload only.
+        if !self.exchange.upload.is_over()
+            && let Poll::Ready(Err(denial)) =
+                self.exchange.poll_upload(cx, &mut self.upload, &worker.scratch)
+            && denial.reason != Reason::UpstreamClosed
+        {
+            self.record.denial.get_or_insert(denial);
         }
         match self.exchange.poll_piece(cx, &worker.scratch) {
             Poll::Ready(Ok(piece)) => {
-                self.quiet_since = Instant::now();
+                self.quiet_since = None;
                 self.pass(piece, &worker)
             }
             Poll::Ready(Err(denial)) => self.fail(denial),
             Poll::Pending => {
-                let due = self.quiet_since + worker.shared.node.limits.upstream_read.0;
+                let since = *self.quiet_since.get_or_insert_with(Instant::now);
+                let due = since + self.exchange.read;
                 ready!(self.timer.poll(cx, due));
                 let detail = "the upstream stopped mid-answer";
                 self.fail(Denial::new(Reason::UpstreamTimeout, detail))
@@ -467,7 +534,9 @@ impl Body for AnswerStream {
             StreamBody::Upstream(download) => {
                 let poll = download.poll(cx);
                 if poll.is_ready() {
-                    this.stream.0.moved.set(Instant::now());
+                    this.stream.waits_for_client();
+                } else {
+                    this.stream.waits_for_upstream();
                 }
                 poll
             }
@@ -489,9 +558,7 @@ impl Body for AnswerStream {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.body {
-            StreamBody::Local { bytes, .. } => SizeHint::with_exact(bytes.len() as u64),
-            StreamBody::Upstream(_) => SizeHint::default(),
-        }
+        // The head states the length where there is one to state; a guess would be added to it.
+        SizeHint::default()
     }
 }

@@ -48,10 +48,15 @@ pub(crate) async fn forward<D: Downstream>(
     forwarded::announce(screened.cx_mut());
     let outgoing = Outgoing::of(screened, length);
     let waits = route.waits(&worker.shared.node.limits, end);
-    let order = upstream.balancer.order(upstream.tries());
+    let mut order = upstream.balancer.first();
     let started = Instant::now();
     let mut last = Denial::new(Reason::NoUpstream, "no node of the upstream has weight");
-    for (attempt, node) in order.iter().enumerate() {
+    for attempt in 0..upstream.tries() {
+        if attempt == 1 {
+            // Only a request whose first node failed pays for the whole order.
+            order = upstream.balancer.order_after(&order, upstream.tries());
+        }
+        let Some(node) = order.get(attempt) else { break };
         let is_late = upstream.retry_timeout.is_some_and(|limit| started.elapsed() >= limit);
         if attempt > 0 && is_late {
             break;
@@ -162,7 +167,7 @@ impl Trial<'_> {
             let detail = format!("{}: {error}", self.node.label);
             Failure { denial: Denial::new(error.reason(), detail), may_retry: true }
         })?;
-        Ok(UpstreamConnection::new(io))
+        Ok(UpstreamConnection::new(io, &self.worker.shared.metrics.upstream_connections))
     }
 
     async fn exchange(
@@ -175,7 +180,13 @@ impl Trial<'_> {
         cx.upstream.address = connection.address;
         self.encode(cx, connection.out.bytes()).map_err(deny)?;
         let upload = Upload::new(self.outgoing.source(), self.outgoing.length, self.outgoing.max);
-        let mut exchange = Exchange::new(self.node.clone(), self.upstream.keep, connection, upload);
+        let mut exchange = Exchange::new(
+            self.node.clone(),
+            self.upstream.keep,
+            self.waits.read,
+            connection,
+            upload,
+        );
         let sent = self.now;
         let method = cx.outgoing().method().clone();
         match self.answer(&mut exchange, downstream, &method).await {

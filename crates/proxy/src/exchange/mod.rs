@@ -9,6 +9,7 @@ mod upload;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bartizan_core::{Denial, Reason};
 use bartizan_wire::{
@@ -46,6 +47,8 @@ pub(crate) struct ResponseLimits {
 pub(crate) struct Exchange {
     pub(crate) node: Arc<Node>,
     pub(crate) keep: KeepAlive,
+    /// How long the upstream may be silent.
+    pub(crate) read: Duration,
     /// Taken when the exchange is over.
     connection: Option<UpstreamConnection>,
     pub(crate) upload: Upload,
@@ -65,6 +68,7 @@ impl Exchange {
     pub(crate) fn new(
         node: Arc<Node>,
         keep: KeepAlive,
+        read: Duration,
         mut connection: UpstreamConnection,
         upload: Upload,
     ) -> Self {
@@ -72,6 +76,7 @@ impl Exchange {
         Self {
             node,
             keep,
+            read,
             connection: Some(connection),
             upload,
             body: None,

@@ -34,17 +34,24 @@ pub(crate) struct Upload {
     pub(crate) total: u64,
     max: u64,
     is_flushed: bool,
+    /// What was sent is not the whole of it, and nothing may follow that could look like its end.
+    has_failed: bool,
 }
 
 impl Upload {
     pub(crate) fn new(source: UploadSource, length: BodyLength, max: u64) -> Self {
         let is_chunked = length == BodyLength::Chunked;
-        Self { source, is_chunked, total: 0, max, is_flushed: false }
+        Self { source, is_chunked, total: 0, max, is_flushed: false, has_failed: false }
     }
 
     /// True once everything was handed to the connection and left it.
     pub(crate) fn is_done(&self) -> bool {
         self.is_flushed
+    }
+
+    /// True once nothing more will be sent, whether all was or not.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_flushed || self.has_failed
     }
 
     pub(super) fn poll(
@@ -54,9 +61,25 @@ impl Upload {
         downstream: &mut impl Downstream,
         scratch: &Scratch,
     ) -> Poll<Result<(), Denial>> {
+        if self.has_failed {
+            let detail = "the request's body ended before its end";
+            return Poll::Ready(Err(Denial::new(Reason::UpstreamClosed, detail)));
+        }
         if self.is_flushed {
             return Poll::Ready(Ok(()));
         }
+        let poll = self.poll_rest(cx, connection, downstream, scratch);
+        self.has_failed = matches!(poll, Poll::Ready(Err(_)));
+        poll
+    }
+
+    fn poll_rest(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut UpstreamConnection,
+        downstream: &mut impl Downstream,
+        scratch: &Scratch,
+    ) -> Poll<Result<(), Denial>> {
         loop {
             match std::mem::replace(&mut self.source, UploadSource::Nothing) {
                 UploadSource::Nothing => break,
@@ -72,6 +95,10 @@ impl Upload {
                     let Poll::Ready(piece) = downstream.poll_body(cx, scratch) else {
                         // What came with the head leaves while the rest is waited for.
                         ready!(drain(connection, cx))?;
+                        let io = std::pin::Pin::new(&mut connection.io);
+                        if let Poll::Ready(Err(error)) = io.poll_flush(cx) {
+                            return Poll::Ready(Err(broken(&error)));
+                        }
                         return Poll::Pending;
                     };
                     self.take(cx, connection, piece?, scratch)?;

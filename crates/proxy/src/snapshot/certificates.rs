@@ -104,11 +104,16 @@ impl ListenerCertificates {
             let built = self.store(listener, sources, &cx.node.clock, before);
             stores.push(told.take(built).map(Arc::new));
         }
-        if stores.iter().all(Option::is_none) && !ssls.is_empty() && told.errors.is_empty() {
-            // No listener shows them today; they are checked all the same.
+        let is_plain_served = self.listeners.iter().any(Option::is_none);
+        if is_plain_served && !ssls.is_empty() && told.errors.is_empty() {
+            // A plaintext listener shows no certificate, and still must not serve a name that asks
+            // its clients for one.
             let nobody = Listener::nobody();
             let sources = ssls.iter().map(|ssl| source(ssl)).collect();
-            told.take(self.store(&nobody, sources, &cx.node.clock, None));
+            let built = self.store(&nobody, sources, &cx.node.clock, None);
+            let store = told.take(built).map(Arc::new);
+            let plain = stores.iter_mut().zip(&self.listeners).filter(|(_, l)| l.is_none());
+            plain.for_each(|(slot, _)| slot.clone_from(&store));
         }
         told.tell(cx, &ssls, &self.listeners);
         stores

@@ -8,6 +8,7 @@ use bartizan_config::{
     Invalid, NodeConfig, Place, PluginMetadata, PluginUse, Requirement, ResourceRef, Resources,
     Shared,
 };
+use bartizan_net::EgressPolicy;
 use bartizan_tls::UpstreamConfigs;
 
 use super::certificates::ListenerCertificates;
@@ -24,6 +25,8 @@ pub(crate) struct Compiler {
     upstream_tls: UpstreamConfigs,
     pools: Pools,
     require: Vec<Requirement>,
+    /// Where upstreams may not be, as far as that is known before names are resolved.
+    egress: EgressPolicy,
 }
 
 impl Compiler {
@@ -39,6 +42,10 @@ impl Compiler {
             upstream_tls: UpstreamConfigs::default(),
             pools: Pools::default(),
             require: config.security.require.clone(),
+            egress: EgressPolicy {
+                own: config.listeners.iter().map(|listener| listener.address).collect(),
+                danger_allow_link_local: config.danger_allow_link_local,
+            },
         })
     }
 
@@ -108,6 +115,7 @@ pub(super) struct Compilation<'a> {
     pub(super) resources: &'a Resources,
     pub(super) shared: Shared<'a>,
     pub(super) require: &'a [Requirement],
+    pub(super) egress: &'a EgressPolicy,
     pub(super) upstream_tls: &'a UpstreamConfigs,
     pub(super) pools: &'a Pools,
     pub(super) previous: Option<&'a Snapshot>,
@@ -135,6 +143,7 @@ impl<'a> Compilation<'a> {
             resources,
             shared: Shared::new(resources),
             require: &compiler.require,
+            egress: &compiler.egress,
             upstream_tls: &compiler.upstream_tls,
             pools: &compiler.pools,
             previous,

@@ -9,6 +9,7 @@ use bartizan_plugins::AnyPlugin;
 use http::Method;
 
 use super::compile::Compilation;
+use super::fault::Warning;
 use super::overlap::Cover;
 use super::plugins::Assembled;
 use super::report::RouteReport;
@@ -70,6 +71,16 @@ impl<'a> Compilation<'a> {
             });
             if written.is_enabled {
                 builder.add(&route, hosts, &written.uris, written.priority);
+            }
+            if report.is_enabled && report.is_public && report.anonymous_reason.is_none() {
+                self.warnings.push(Warning {
+                    subject: format!("route `{}`", report.id),
+                    problem: format!(
+                        "route `{}` is open to everyone, and no reason is given",
+                        report.id
+                    ),
+                    help: Some("declare `anonymous-access: {reason: …}` on it".into()),
+                });
             }
             reports.push(report);
         }

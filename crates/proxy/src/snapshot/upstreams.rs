@@ -1,6 +1,6 @@
 //! Upstreams: who answers, and how they are reached.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -143,6 +143,12 @@ impl<'a> Compilation<'a> {
             Scheme::Https => 443,
         };
         let label: Arc<str> = format!("{host}:{}", node.port).into();
+        if let Ok(ip) = node.host.parse::<IpAddr>() {
+            // A name is judged when it is resolved, each time anew.
+            self.egress
+                .check(SocketAddr::new(ip, node.port))
+                .map_err(|denial| Invalid::at("nodes", format!("`{label}` {denial}")))?;
+        }
         let tls =
             tls.map(|config| server_tls(config, &written.pass_host, &node.host)).transpose()?;
         let target = Target { host: node.host.clone(), port: node.port, tls };
