@@ -87,8 +87,10 @@ impl Node {
         let status = Status::start(&control, &config, &readiness, registry)?;
         let running = gateway.start().map_err(|error| not_bound(&error, "listener"))?;
         let resources = config.store.as_ref().map(|Store::File { path }| path.as_path());
+        let own_files = record.before(resources);
+        look_at_all(&record, &gateway, config.limits.document.0);
         let node = Self {
-            own_files: record.before(resources),
+            own_files,
             store: FileStore::new(record.files(), config.limits.document.0),
             control,
             gateway,
@@ -214,6 +216,7 @@ impl Node {
             }
             record.look(path, self.config.limits.document.0);
         }
+        look_at_all(record, &self.gateway, self.config.limits.document.0);
         self.store.watch(record.files());
     }
 
@@ -285,6 +288,13 @@ impl Status {
 }
 
 /// Why a port cannot be had, and whom to ask.
+/// Watches what plugins have read, such as key sets.
+fn look_at_all(record: &Record, gateway: &Gateway, limit: u64) {
+    for path in gateway.take_files() {
+        record.look(&path, limit);
+    }
+}
+
 fn not_bound(error: &BindError, what: &str) -> Failure {
     let BindError { address, cause } = error;
     let failure =

@@ -1,7 +1,8 @@
 //! What a plugin can reach while it compiles.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bartizan_config::{Invalid, ResourceRef};
 use bartizan_core::{Clock, Compatibility, Limits, NodeKey};
@@ -27,6 +28,26 @@ pub struct NodeFacts {
     pub registry: StateRegistry,
     /// The folder that relative paths in configuration start from.
     pub base_dir: PathBuf,
+    /// The files that plugins read while they compile.
+    pub files: FilesRead,
+}
+
+/// The files that a configuration was compiled from, beside its documents: when one changes, the
+/// configuration has changed.
+#[derive(Debug, Default)]
+pub struct FilesRead(Mutex<BTreeSet<PathBuf>>);
+
+impl FilesRead {
+    /// Notes a file.
+    pub fn note(&self, path: PathBuf) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
+    }
+
+    /// Every file since the last time this was asked.
+    pub fn take(&self) -> Vec<PathBuf> {
+        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *files).into_iter().collect()
+    }
 }
 
 /// The compiling of one plugin of one resource.
@@ -69,8 +90,10 @@ impl CompileCx<'_> {
             .map_err(|error| Invalid::new(format!("metadata of `{}`: {error}", self.plugin)))
     }
 
-    /// A path from the configuration, made absolute.
+    /// A path from the configuration, made absolute; the file is watched from then on.
     pub fn resolve_path(&self, path: &str) -> PathBuf {
-        self.node.base_dir.join(Path::new(path))
+        let path = self.node.base_dir.join(Path::new(path));
+        self.node.files.note(path.clone());
+        path
     }
 }

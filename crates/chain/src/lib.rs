@@ -29,7 +29,7 @@ mod vars;
 
 pub use answer::{AnswerHead, LocalAnswer, Outcome, ReplacementBody};
 pub use chain::{Chain, ChainBuilder, Step};
-pub use compile::{CompileCx, NodeFacts};
+pub use compile::{CompileCx, FilesRead, NodeFacts};
 pub use consumers::{Consumer, ConsumerIndex, CredentialEntry, CredentialRef};
 pub use context::{
     Arrival, Matched, Peer, PeerTexts, RequestCx, RouteFacts, TlsFacts, UpstreamFacts,

@@ -41,6 +41,7 @@ impl Bench {
             metrics: Arc::default(),
             registry: StateRegistry::default(),
             base_dir: PathBuf::from(env!("CARGO_MANIFEST_DIR")),
+            files: bartizan_chain::FilesRead::default(),
         };
         Self { node, metadata: None }
     }

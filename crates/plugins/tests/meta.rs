@@ -89,6 +89,7 @@ fn node() -> NodeFacts {
         metrics: Arc::default(),
         registry: StateRegistry::default(),
         base_dir: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/files"),
+        files: bartizan_chain::FilesRead::default(),
     }
 }
 

@@ -103,6 +103,7 @@ impl Gateway {
             metrics: registry,
             registry: StateRegistry::default(),
             base_dir: settings.base_dir,
+            files: bartizan_chain::FilesRead::default(),
         });
         let compiler = Compiler::new(facts.clone(), &node)?;
         let (draining, is_draining) = watch::channel(false);
@@ -178,6 +179,12 @@ impl Gateway {
         drop(previous);
         self.shared.node.registry.sweep();
         Ok(applied)
+    }
+
+    /// The files beside its documents that the last configuration was compiled from, whether it was
+    /// put into force or not.
+    pub fn take_files(&self) -> Vec<PathBuf> {
+        self.shared.node.files.take()
     }
 
     /// Compiles a configuration and says what it would do.

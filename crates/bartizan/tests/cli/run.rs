@@ -136,3 +136,26 @@ fn a_log_that_cannot_be_written_is_told_before_anything_is_served() {
     assert!(told.contains("nowhere/audit.jsonl`: no such file or directory"), "{told}");
     assert!(told.contains("must be there and writable by this user"), "{told}");
 }
+
+#[test]
+fn a_key_set_that_changed_is_read_again() {
+    let resources = resources("/old").replace(
+        "key-auth: {}",
+        "jwt-auth: { jwks: { file: keys.json }, issuers: [\"https://i.example\"], audiences: [a] }",
+    );
+    let key = |kid: &str| {
+        let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+        format!(
+            "{{\"keys\":[{{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"kid\":\"{kid}\",\"x\":\"{x}\"}}]}}"
+        )
+    };
+    let files = [("bartizan.yaml", NODE), ("resources.yaml", &resources), ("keys.json", &key("1"))];
+    let bench = Bench::with(&files);
+    let mut node = bench.serve(&["run"]);
+    bench.write("keys.json", &key("2"));
+    assert_eq!(node.log_line("reloaded")["generation"], 2);
+    bench.write("keys.json", "{\"keys\":[]}");
+    node.log_line("the change is refused");
+    assert_eq!(status(&node.get("/old", "")), "401");
+    assert!(node.stop().success());
+}

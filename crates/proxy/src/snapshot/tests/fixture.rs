@@ -64,6 +64,7 @@ impl Bench {
             metrics: Arc::default(),
             registry: StateRegistry::default(),
             base_dir: PathBuf::new(),
+            files: bartizan_chain::FilesRead::default(),
         });
         Ok(Self { compiler: Compiler::new(facts.clone(), &node)?, facts, node })
     }
