@@ -139,7 +139,7 @@ mod tests {
     async fn what_a_slow_reader_has_taken_is_not_kept() {
         let (mut near, mut far) = tokio::io::duplex(1_000);
         let mut outbox = Outbox::default();
-        outbox.bytes().extend_from_slice(&[7; 200_000]);
+        outbox.bytes().extend(std::iter::repeat_n(7, 200_000));
         let mut taken = [0; 1_000];
         for _ in 0..2_000 {
             let _ = std::future::poll_fn(|cx| Poll::Ready(outbox.poll_drain(cx, &mut near))).await;

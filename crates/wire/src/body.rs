@@ -177,4 +177,17 @@ mod tests {
         assert_eq!(body.end(), Ok(()));
         assert!(body.is_done());
     }
+
+    #[test]
+    fn after_a_fault_nothing_more_is_taken_whatever_it_looks_like() {
+        let limits = ChunkLimits { fields: 1, ..ChunkLimits::default() };
+        let mut body = BodyReader::new(BodyLength::Chunked, limits);
+        let fault = body.take(b"0\r\na: 1\r\nb: 2\r\n\r\nGET / HTTP/1.1\r\n\r\n").unwrap_err();
+        for input in [&b""[..], b"\r\n", b"0\r\n\r\n", b"3\r\nabc\r\n0\r\n\r\n"] {
+            assert_eq!(body.take(input), Err(fault));
+        }
+        assert_eq!(body.end(), Err(fault));
+        assert!(!body.is_done());
+        assert!(body.take_trailers().is_empty());
+    }
 }

@@ -125,3 +125,31 @@ fn a_host_that_the_connection_was_not_made_for_is_421_where_certificates_decide(
     assert_eq!(upstream.seen().len(), 1);
     gateway.only_event();
 }
+
+#[test]
+fn a_host_that_asks_for_client_certificates_is_not_served_in_clear_and_others_are() {
+    let (pki, clients) = (Pki::new("servers"), Pki::new("clients"));
+    let upstream = Upstream::plain();
+    let issued = pki.server(&["closed.test"]);
+    let resources = format!(
+        "{}ssls:\n- {{id: a, snis: [closed.test], cert: {}, key: {}, client: {{ca: {}}}}}\n",
+        open_route(upstream.address(), ""),
+        quoted(&issued.chain),
+        quoted(issued.key.expose_str().unwrap()),
+        quoted(&clients.root()),
+    );
+    let gateway = Gateway::serving(&resources);
+    let mut client = gateway.connect();
+    let closed = ["closed.test", "CLOSED.Test", "closed.test:80", "closed.test:443"];
+    for host in closed {
+        client.send(format!("GET /closed HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert_eq!(client.reply("GET").status, 400, "{host}");
+        client.send("GET /open HTTP/1.1\r\nHost: open.test\r\n\r\n");
+        assert_eq!(client.reply("GET").text(), "/open", "after {host}");
+    }
+    drop(client);
+    assert!(upstream.seen().iter().all(|seen| seen.target == "/open"), "{:?}", upstream.seen());
+    let events = gateway.events();
+    assert_eq!(events.len(), closed.len());
+    assert!(events.iter().all(|event| event["reason"] == "tls.client_certificate_required"));
+}

@@ -7,6 +7,7 @@ mod harness;
 
 mod curl;
 mod drain;
+mod endings;
 mod http2;
 mod limits;
 mod listeners;
@@ -16,5 +17,6 @@ mod reload;
 mod retries;
 mod smuggling_client;
 mod smuggling_upstream;
+mod streams;
 mod timeouts;
 mod uploads;

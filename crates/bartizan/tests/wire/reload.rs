@@ -134,3 +134,23 @@ fn a_new_certificate_is_shown_to_new_connections_and_old_ones_go_on() {
     drop((first, second));
     assert!(gateway.events().is_empty());
 }
+
+#[test]
+fn a_renewed_certificate_of_a_listener_is_shown_to_new_connections_and_old_ones_go_on() {
+    let upstream = Upstream::plain();
+    let (old, new) = (Pki::new("old"), Pki::new("new"));
+    let setup = |pki: &Pki| {
+        let issued = pki.server(&["api.test"]);
+        Setup::default().listeners(&super::listeners::tls_listener(&issued, ""))
+    };
+    let resources = super::harness::open_route(upstream.address(), "");
+    let gateway = setup(&old).serve(&resources);
+    let mut first = old.connect(gateway.address(), "api.test", &["http/1.1"]);
+    assert_eq!(first.get("/1").text(), "/1");
+    gateway.apply_renewed(&setup(&new), &resources);
+    let mut second = new.connect(gateway.address(), "api.test", &["http/1.1"]);
+    assert_eq!(second.get("/2").text(), "/2");
+    assert_eq!(first.get("/3").text(), "/3");
+    drop((first, second));
+    assert!(gateway.events().is_empty());
+}

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bartizan_audit::{AuditLog, AuditOptions, Event, EventKind, Target};
-use bartizan_config::{Loader, NodeConfig, one_line};
+use bartizan_config::{Loader, NodeConfig, Resources, one_line};
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_core::{Clock, NodeKey};
 use bartizan_plugins::Catalogue;
-use bartizan_proxy::{Dialer, GatewaySettings, Running};
+use bartizan_proxy::{Dial, Dialer, GatewaySettings, Running};
 use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -26,11 +26,14 @@ pub(crate) struct Setup {
     listeners: String,
     limits: String,
     workers: u32,
+    /// How upstreams are reached, where not over the network as ever.
+    dialer: Option<Dialer>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { listeners: "{address: '127.0.0.1:0'}".to_owned(), limits: String::new(), workers: 1 }
+        let listeners = "{address: '127.0.0.1:0'}".to_owned();
+        Self { listeners, limits: String::new(), workers: 1, dialer: None }
     }
 }
 
@@ -52,13 +55,27 @@ impl Setup {
         self
     }
 
+    /// Another way to reach upstreams, made once for each worker.
+    pub(crate) fn dialer<D: Dial + 'static>(
+        mut self,
+        make: impl Fn() -> D + Send + Sync + 'static,
+    ) -> Self {
+        self.dialer = Some(Dialer::Custom(Arc::new(move || Box::new(make()))));
+        self
+    }
+
     /// A gateway that serves these resources.
     pub(crate) fn serve(self, resources: &str) -> Gateway {
+        Gateway::start(self.node(), self.dialer, resources)
+    }
+
+    fn node(&self) -> NodeConfig {
         let text = format!(
             "listeners: [{}]\nworkers: {}\nresources: {{}}\nlimits: {{audit_fold: 1000000{}}}\n",
             self.listeners, self.workers, self.limits,
         );
-        Gateway::start(&text, resources)
+        let loaded = Loader::new(&Catalogue).node_text(Path::new("bartizan.yaml"), &text);
+        loaded.unwrap_or_else(|failure| refused(&failure)).node
     }
 }
 
@@ -79,9 +96,7 @@ impl Gateway {
         Setup::default().serve(resources)
     }
 
-    fn start(node: &str, resources: &str) -> Self {
-        let loaded = Loader::new(&Catalogue).node_text(Path::new("bartizan.yaml"), node);
-        let node = loaded.unwrap_or_else(|failure| refused(&failure)).node;
+    fn start(node: NodeConfig, dialer: Option<Dialer>, resources: &str) -> Self {
         let metrics = SharedMetrics::default();
         let mut registry = Registry::default();
         metrics.register(&mut registry);
@@ -104,7 +119,7 @@ impl Gateway {
             registry: registry.clone(),
             key: NodeKey::random(),
             base_dir: std::env::temp_dir(),
-            dialer: Dialer::Network(control.handle().clone()),
+            dialer: dialer.unwrap_or_else(|| Dialer::Network(control.handle().clone())),
         };
         let inner = match bartizan_proxy::Gateway::new(settings) {
             Ok(inner) => inner,
@@ -119,12 +134,22 @@ impl Gateway {
 
     /// Puts other resources into force.
     pub(crate) fn apply(&self, resources: &str) {
-        let path = Path::new("resources.yaml");
-        let loaded = Loader::new(&Catalogue).resources_text(&self.node, path, resources);
-        let loaded = loaded.unwrap_or_else(|failure| refused(&failure));
-        if let Err(faults) = self.inner.apply(&loaded.resources) {
+        if let Err(faults) = self.inner.apply(&self.read(resources)) {
             panic!("the resources do not compile: {faults:?}\n{resources}");
         }
+    }
+
+    /// The same, with the listeners' certificates of another node file.
+    pub(crate) fn apply_renewed(&self, setup: &Setup, resources: &str) {
+        if let Err(faults) = self.inner.apply_renewed(&setup.node(), &self.read(resources)) {
+            panic!("not renewed: {faults:?}\n{resources}");
+        }
+    }
+
+    fn read(&self, resources: &str) -> Resources {
+        let path = Path::new("resources.yaml");
+        let loaded = Loader::new(&Catalogue).resources_text(&self.node, path, resources);
+        loaded.unwrap_or_else(|failure| refused(&failure)).resources
     }
 
     pub(crate) fn running(&self) -> &Running {

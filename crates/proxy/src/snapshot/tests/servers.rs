@@ -227,3 +227,27 @@ fn a_certificate_for_upstreams_is_checked_once_where_it_is_written() {
     off["ssls"][0]["status"] = json!(0);
     assert_eq!(bench.problems(&off), ["ssl `c` is out of service"]);
 }
+
+fn misplaced(node: &Value, address: &str) -> Vec<String> {
+    Bench::new(node).problems(&resources(&upstream(&json!({ "nodes": { address: 1 } }))))
+}
+
+#[test]
+fn an_address_that_must_not_be_reached_is_refused_by_name_before_it_is_tried() {
+    for address in
+        ["169.254.169.254:80", "[fe80::1]:80", "[::ffff:169.254.0.1]:80", "127.0.0.1:9080"]
+    {
+        let problems = misplaced(&node(), address);
+        assert_eq!(problems.len(), 1, "{address}: {problems:?}");
+        assert!(problems[0].contains(&format!("`{address}`")), "{address}: {problems:?}");
+    }
+    assert!(misplaced(&node(), "127.0.0.1:9081").is_empty());
+}
+
+#[test]
+fn danger_admits_link_local_upstreams_and_never_our_own_listener() {
+    let mut danger = node();
+    danger["danger_allow_link_local"] = true.into();
+    assert_eq!(misplaced(&danger, "169.254.169.254:80"), [""; 0]);
+    assert_eq!(misplaced(&danger, "127.0.0.1:9080").len(), 1);
+}
