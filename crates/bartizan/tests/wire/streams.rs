@@ -10,6 +10,9 @@ use super::harness::frames::{ACK, END_HEADERS, END_STREAM, Frame, kind};
 use super::harness::{Gateway, H2, Pki, Setup, Upstream, open_route, until};
 use super::listeners::tls_listener;
 
+/// Both, so that a connection is looked at again and again from its beginning.
+const IDLE_SOON: &str = "first_byte: 300ms, idle: 300ms, body_rate: 1B";
+
 /// A gateway behind TLS, and who trusts it.
 fn serving(limits: &str, upstream: SocketAddr) -> (Pki, Gateway) {
     let pki = Pki::new("clients");
@@ -45,7 +48,7 @@ fn an_upstream_may_take_longer_than_a_client_may_be_idle() {
         peer.answer(200, &seen.target);
         true
     });
-    let (pki, gateway) = serving("idle: 300ms", upstream.address());
+    let (pki, gateway) = serving(IDLE_SOON, upstream.address());
     let mut h2 = connect(&pki, &gateway);
     h2.get(1, "/slow", &[]);
     until("the upstream has it", || upstream.seen().iter().any(|seen| seen.target == "/slow"));
@@ -63,7 +66,7 @@ fn an_upstream_may_take_longer_than_a_client_may_be_idle() {
 #[test]
 fn an_upload_may_pause_for_longer_than_a_client_may_be_idle() {
     let upstream = Upstream::echo();
-    let (pki, gateway) = serving("idle: 300ms, body_rate: 1B", upstream.address());
+    let (pki, gateway) = serving(IDLE_SOON, upstream.address());
     let mut h2 = connect(&pki, &gateway);
     let head = H2::block("POST", "/upload", "api.test", &[]);
     h2.send(kind::HEADERS, END_HEADERS, 1, &head);

@@ -136,7 +136,9 @@ impl Streams {
         let mut draining = self.worker.shared.draining.clone();
         let mut leave_by = None;
         loop {
-            let due = leave_by.unwrap_or_else(|| self.due());
+            // A stream may open and stand still while this sleeps: it looks at least this often.
+            let soon = Instant::now() + limits.idle.0;
+            let due = leave_by.unwrap_or_else(|| self.due().min(soon));
             tokio::select! {
                 ended = serving.as_mut() => return ended,
                 () = tokio::time::sleep_until(due) => {
