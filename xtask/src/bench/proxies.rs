@@ -86,7 +86,10 @@ impl Proxy {
         let output = Command::new(program).arg(flag).output()?;
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said).into_owned();
-        Ok(said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("?").to_owned())
+        let line = said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("?");
+        // Envoy begins with the path it was started by, which is this machine's own.
+        let path = program.to_string_lossy();
+        Ok(line.strip_prefix(&*path).unwrap_or(line).trim_start().to_owned())
     }
 
     fn words(self, variant: Variant, configuration: &str) -> Vec<String> {
