@@ -62,9 +62,9 @@ pub struct NodeMetrics {
     pub loop_pause: Gauge<i64>,
     /// Requests that panicked.
     pub panics: Counter,
-    /// Bytes read from clients.
+    /// Bytes of request bodies.
     pub bytes_in: Counter<u64, AtomicU64>,
-    /// Bytes sent to clients.
+    /// Bytes of answer bodies.
     pub bytes_out: Counter<u64, AtomicU64>,
 }
 
@@ -94,8 +94,8 @@ impl NodeMetrics {
         r.register("access_dropped", "Access log lines dropped", self.access_dropped.clone());
         r.register("loop_pause_microseconds", "Longest event-loop pause", self.loop_pause.clone());
         r.register("panics", "Requests that panicked", self.panics.clone());
-        r.register("bytes_in", "Bytes read from clients", self.bytes_in.clone());
-        r.register("bytes_out", "Bytes sent to clients", self.bytes_out.clone());
+        r.register("bytes_in", "Bytes of request bodies", self.bytes_in.clone());
+        r.register("bytes_out", "Bytes of answer bodies", self.bytes_out.clone());
     }
 
     /// Counts a refusal.
