@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bartizan_core::{Clock, Denial, RequestId, Timestamp};
 use bartizan_tls::ClientCertificate;
-use bartizan_wire::{Canonical, Fields, Version};
+use bartizan_wire::{Canonical, Fields, Lines, Version};
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -44,15 +44,34 @@ pub struct PeerTexts {
     pub address: Bytes,
     /// Our port.
     pub port: Bytes,
+    /// What the upstream is told of a client that comes by itself and not through a proxy.
+    pub forwarded: Lines,
+}
+
+impl PeerTexts {
+    fn new(address: SocketAddr, local: SocketAddr, is_tls: bool) -> Self {
+        let address = address.ip().to_canonical().to_string();
+        let port = local.port().to_string();
+        let scheme = if is_tls { "https" } else { "http" };
+        let mut forwarded = Lines::default();
+        for (name, value) in [
+            ("x-forwarded-for", &*address),
+            ("x-real-ip", &address),
+            ("x-forwarded-proto", scheme),
+            ("x-forwarded-port", &port),
+        ] {
+            // An address and a number are always valid values.
+            let pushed = forwarded.push(name, value.as_bytes());
+            debug_assert!(pushed.is_ok(), "{name}: {value}");
+        }
+        Self { address: address.into(), port: port.into(), forwarded }
+    }
 }
 
 impl Peer {
     /// A connection between two addresses.
     pub fn new(address: SocketAddr, local: SocketAddr, tls: Option<TlsFacts>) -> Self {
-        let texts = PeerTexts {
-            address: Bytes::from(address.ip().to_canonical().to_string()),
-            port: Bytes::from(local.port().to_string()),
-        };
+        let texts = PeerTexts::new(address, local, tls.is_some());
         Self { address, local, tls, texts }
     }
 }

@@ -91,7 +91,7 @@ impl<P: PluginSet> Track<P> {
 
 /// A request on its way through the chains that apply to it.
 pub struct Run<P: PluginSet> {
-    cx: RequestCx,
+    cx: Box<RequestCx>,
     tracks: Vec<Track<P>>,
     limits: JsonLimits,
     needs_identity: bool,
@@ -100,7 +100,7 @@ pub struct Run<P: PluginSet> {
 impl<P: PluginSet> Run<P> {
     /// A request with the chain of the global rules and that of its route.
     pub fn new(
-        cx: RequestCx,
+        cx: impl Into<Box<RequestCx>>,
         global: &Arc<Chain<P>>,
         route: Option<&Arc<Chain<P>>>,
         limits: &Limits,
@@ -115,7 +115,7 @@ impl<P: PluginSet> Run<P> {
             .map(|chain| Track::new(chain.clone()))
             .collect();
         let limits = JsonLimits { depth: limits.json_depth, items: limits.json_items };
-        Self { cx, tracks, limits, needs_identity }
+        Self { cx: cx.into(), tracks, limits, needs_identity }
     }
 
     /// The request.
@@ -183,6 +183,11 @@ impl<P: PluginSet> Run<P> {
             }
         }
         Ok(())
+    }
+
+    /// True if some plugin wants to know how it ended.
+    pub fn has_finish(&self) -> bool {
+        self.tracks.iter().any(|track| !track.chain.finish().is_empty())
     }
 
     /// Tells the plugins how it ended.

@@ -55,7 +55,7 @@ pub(crate) struct Answer {
 /// Serves one request up to the head of its answer.
 pub(crate) async fn decide<D: Downstream>(
     connection: &Connection,
-    head: RequestHead,
+    head: Box<RequestHead>,
     downstream: &mut D,
     record: &mut Record,
     timer: &mut Timer,
@@ -106,7 +106,7 @@ fn refusal(record: &mut Record, denial: Denial, worker: &Worker) -> Answer {
 
 async fn serve<D: Downstream>(
     connection: &Connection,
-    head: RequestHead,
+    head: Box<RequestHead>,
     downstream: &mut D,
     record: &mut Record,
     timer: &mut Timer,
@@ -116,7 +116,7 @@ async fn serve<D: Downstream>(
     let shared = &worker.shared;
     let snapshot = shared.snapshot.load_full();
     let length = head.body;
-    let (cx, route) = match arrive(connection, head, record, worker, snapshot.as_deref()) {
+    let (cx, route) = match arrive(connection, *head, record, worker, snapshot.as_deref()) {
         Ok(arrived) => arrived,
         Err(denial) => return Err(denial),
     };
@@ -170,7 +170,7 @@ fn arrive(
     record: &mut Record,
     worker: &Worker,
     snapshot: Option<&Snapshot>,
-) -> Result<(RequestCx, Option<Arc<Route>>), Denial> {
+) -> Result<(Box<RequestCx>, Option<Arc<Route>>), Denial> {
     let shared = &worker.shared;
     let peer = &connection.peer;
     let canonical = Canonical::from_request(&head, peer.tls.is_some(), shared.path_policy);
@@ -208,7 +208,8 @@ fn arrive(
         body_max: shared.node.limits.body.0,
         trusts_forwarded,
     };
-    let mut cx = RequestCx::new(arrival, None);
+    // Boxed: it is large, and goes through several hands.
+    let mut cx = Box::new(RequestCx::new(arrival, None));
     let route = match snapshot {
         Some(snapshot) => match route(snapshot, &mut cx) {
             Ok(route) => route,

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use bartizan_chain::RequestCx;
-use bartizan_wire::Fields;
+use bartizan_wire::{Fields, Lines};
 use bytes::Bytes;
 use ipnet::IpNet;
 
@@ -50,10 +50,33 @@ fn parse_address(entry: &[u8]) -> Option<IpAddr> {
     ip.ok().map(|ip| ip.to_canonical())
 }
 
+/// Where the fields for the upstream stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Announced {
+    /// Among the request's fields.
+    InFields,
+    /// In the lines that the connection has prepared; only the host is the request's own.
+    Prepared,
+}
+
+impl Announced {
+    /// The prepared lines, and the host to name.
+    pub(crate) fn lines(self, cx: &RequestCx) -> (Option<&Lines>, Option<&str>) {
+        match self {
+            Self::InFields => (None, None),
+            Self::Prepared => (Some(&cx.peer.texts.forwarded), Some(cx.canonical().authority())),
+        }
+    }
+}
+
 /// Sets the fields for the upstream.
-pub(crate) fn announce(cx: &mut RequestCx) {
+pub(crate) fn announce(cx: &mut RequestCx) -> Announced {
     let peer = cx.peer.address.ip().to_canonical();
     let is_relayed = cx.trusts_forwarded;
+    if !is_relayed && cx.client() == peer {
+        cx.fields.retain(|field| !is_known(field.name));
+        return Announced::Prepared;
+    }
     let chain = is_relayed.then(|| join(&cx.fields, "x-forwarded-for")).flatten();
     let host = is_relayed.then(|| join(&cx.fields, "x-forwarded-host")).flatten();
     let proto = is_relayed.then(|| join(&cx.fields, "x-forwarded-proto")).flatten();
@@ -82,6 +105,7 @@ pub(crate) fn announce(cx: &mut RequestCx) {
     );
     fields.append(Bytes::from_static(b"x-forwarded-host"), host.map_or(authority, Bytes::from));
     fields.append(Bytes::from_static(b"x-forwarded-port"), port);
+    Announced::InFields
 }
 
 fn is_known(name: &[u8]) -> bool {

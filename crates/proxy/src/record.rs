@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bartizan_audit::{AccessLine, Caller, Event, Slot};
 use bartizan_chain::{Outcome, Peer, RequestCx, Run};
@@ -114,11 +115,15 @@ impl Record {
         let metrics = &self.worker.shared.metrics;
         metrics.bytes_in.inc_by(self.bytes_in);
         metrics.bytes_out.inc_by(self.bytes_out);
-        if catch_unwind(AssertUnwindSafe(|| self.tell_plugins())).is_err() {
+        let is_asked =
+            self.worker.access.is_some() || self.run.as_ref().is_some_and(Run::has_finish);
+        // Nobody who wants to know: the clock is not read.
+        let duration = if is_asked { self.started.elapsed() } else { Duration::ZERO };
+        if catch_unwind(AssertUnwindSafe(|| self.tell_plugins(duration))).is_err() {
             let detail = "a panic while plugins were told the end";
             self.denial.get_or_insert(Denial::new(Reason::Panicked, detail));
         }
-        self.write_access();
+        self.write_access(duration);
         self.write_event();
     }
 
@@ -141,15 +146,15 @@ impl Record {
         }
     }
 
-    fn tell_plugins(&mut self) {
-        let Some(run) = self.run.as_mut() else { return };
+    fn tell_plugins(&mut self, duration: Duration) {
+        let Some(run) = self.run.as_mut().filter(|run| run.has_finish()) else { return };
         let outcome = Outcome {
             status: self.status,
             denial: self.denial.as_ref(),
             was_forwarded: self.was_forwarded,
             upstream_status: run.cx().upstream.status,
             upstream_node: run.cx().upstream.address,
-            duration: self.started.elapsed(),
+            duration,
             upstream_duration: run.cx().upstream.response_time,
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
@@ -158,7 +163,7 @@ impl Record {
         run.finish(&outcome);
     }
 
-    fn write_access(&self) {
+    fn write_access(&self, duration: Duration) {
         let Some(access) = &self.worker.access else { return };
         let cx = self.cx();
         let fields = cx.map_or(&self.raw.fields, |cx| &cx.fields);
@@ -179,7 +184,7 @@ impl Record {
             reason: self.denial.as_ref().map(|denial| denial.reason),
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
-            total: self.started.elapsed(),
+            total: duration,
             upstream_time: cx.and_then(|cx| cx.upstream.response_time),
             route: matched.map(|m| &*m.route.id),
             service: matched.and_then(|m| m.route.service_id.as_deref()),

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bartizan_net::{ConnectError, Target, UpstreamIo};
+use bartizan_wire::HeadScan;
 use bytes::BytesMut;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -59,6 +60,8 @@ pub(crate) struct UpstreamConnection {
     /// Received and not yet dealt with.
     pub(crate) received: BytesMut,
     pub(crate) out: Outbox,
+    /// How far the head of the next answer was read.
+    pub(crate) scan: HeadScan,
     /// Exchanges that it has served.
     pub(crate) served: u32,
     _open: Open,
@@ -84,6 +87,7 @@ impl UpstreamConnection {
             address,
             received: BytesMut::new(),
             out: Outbox::default(),
+            scan: HeadScan::default(),
             served: 0,
             _open: open,
         }
@@ -137,7 +141,13 @@ impl Pool {
     }
 
     /// Keeps a connection for later, if there is room.
-    pub(crate) fn put(&self, node: &Node, mut connection: UpstreamConnection, keep: KeepAlive) {
+    pub(crate) fn put(
+        &self,
+        node: &Node,
+        mut connection: UpstreamConnection,
+        keep: KeepAlive,
+        now: Instant,
+    ) {
         let is_clean = connection.received.is_empty() && connection.out.is_empty();
         if !is_clean || connection.served >= keep.requests || keep.size == 0 {
             return;
@@ -148,7 +158,7 @@ impl Pool {
         if connections.len() >= keep.size {
             connections.pop_front();
         }
-        connections.push_back(Idle { connection, until: Instant::now() + keep.idle });
+        connections.push_back(Idle { connection, until: now + keep.idle });
     }
 
     /// Closes what has been idle too long.

@@ -87,6 +87,8 @@ fn request_encoded(bencher: Bencher<'_, '_>) {
             target: "/api/v1/orders/4711?expand=items",
             host: "api.example.com",
             fields: black_box(&head.fields),
+            lines: None,
+            forwarded_host: None,
             body: BodyLength::None,
             connection: ConnectionUse::KeepAlive,
             websocket: false,

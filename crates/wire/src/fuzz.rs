@@ -86,6 +86,8 @@ pub fn request_head(data: &[u8]) {
         target: canonical.path_and_query(),
         host: canonical.authority(),
         fields: &head.fields,
+        lines: None,
+        forwarded_host: None,
         body: head.body,
         connection: head.connection,
         websocket: head.wants_websocket,

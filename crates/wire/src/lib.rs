@@ -29,7 +29,7 @@ pub use h1::chunked::{
     CHUNK_END, ChunkFault, ChunkLimits, ChunkedDecoder, LAST_CHUNK, Step, chunk_head,
 };
 pub use h1::encode::{
-    CONTINUE, OutgoingRequest, OutgoingResponse, Unsendable, encode_request, encode_response,
+    CONTINUE, Lines, OutgoingRequest, OutgoingResponse, Unsendable, encode_request, encode_response,
 };
 pub use h1::request::parse_request;
 pub use h1::response::parse_response;

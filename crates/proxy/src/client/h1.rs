@@ -46,6 +46,8 @@ pub(crate) struct H1<T> {
     is_continuing: bool,
     /// The client has closed its side.
     is_closed: bool,
+    /// When the last answer was complete.
+    pub(super) last_active: Instant,
 }
 
 /// What came of waiting for a head.
@@ -67,14 +69,14 @@ where
 {
     let limits = &worker.shared.node.limits;
     let mut h1 = H1::new(io, worker.shared.response_limits.chunks);
-    let mut due = Instant::now() + limits.first_byte.0;
+    let mut due = h1.last_active + limits.first_byte.0;
     let mut timer = Timer::new(due);
     for count in 1..=limits.requests_per_connection {
         let is_last = count == limits.requests_per_connection;
         let next = match h1.arrive(&worker, &mut timer, due).await {
             Arrived::Head(head) => {
                 let outcome =
-                    contain(pin!(h1.exchange(*head, is_last, &connection, &worker, &mut timer)))
+                    contain(pin!(h1.exchange(head, is_last, &connection, &worker, &mut timer)))
                         .await;
                 match outcome {
                     Ok(next) => next,
@@ -103,7 +105,7 @@ where
             }
         };
         match next {
-            Next::Another => due = Instant::now() + limits.idle.0,
+            Next::Another => due = h1.last_active + limits.idle.0,
             Next::Linger => return h1.linger(&worker, &mut timer).await,
             Next::Close => break,
         }
@@ -124,6 +126,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> H1<T> {
             owes_continue: false,
             is_continuing: false,
             is_closed: false,
+            last_active: Instant::now(),
         }
     }
 
@@ -183,7 +186,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> H1<T> {
     /// Serves one request.
     async fn exchange(
         &mut self,
-        head: RequestHead,
+        head: Box<RequestHead>,
         is_last: bool,
         connection: &Connection,
         worker: &Rc<Worker>,

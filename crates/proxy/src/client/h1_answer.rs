@@ -173,7 +173,10 @@ async fn send_local<T: AsyncRead + AsyncWrite + Unpin>(
         Pin::new(&mut h1.io).poll_flush(cx)
     });
     match timer.bound(due, sending).await {
-        Some(Ok(())) => Ok(()),
+        Some(Ok(())) => {
+            h1.last_active = Instant::now();
+            Ok(())
+        }
         Some(Err(error)) => Err(gone(&error)),
         None => Err(Denial::new(
             Reason::ClientTimeout,
@@ -222,7 +225,11 @@ async fn send_upstream<T: AsyncRead + AsyncWrite + Unpin>(
         record.denial.get_or_insert(denial);
     }
     if outcome.is_ok() {
-        exchange.finish(&worker);
+        // What came in one piece behind its head took no time of its own.
+        let at_once = exchange.answered.filter(|_| quiet_since.is_none());
+        let now = at_once.unwrap_or_else(Instant::now);
+        h1.last_active = now;
+        exchange.finish(&worker, now);
     }
     outcome
 }

@@ -282,7 +282,8 @@ impl Stream {
             Err(refusal) => return refuse(&refusal, record, worker),
         };
         let mut upload = Upload { incoming, is_done: head.body == BodyLength::None, total: 0 };
-        let answer = decide(&streams.connection, head, &mut upload, &mut record, &mut timer).await;
+        let answer =
+            decide(&streams.connection, Box::new(head), &mut upload, &mut record, &mut timer).await;
         record.bytes_in = upload.total;
         respond(answer, &method, upload, record, timer)
     }
@@ -507,7 +508,7 @@ impl Download {
         self.is_finished = true;
         self.record.is_complete = true;
         self.record.bytes_in = self.upload.total;
-        self.exchange.finish(worker);
+        self.exchange.finish(worker, Instant::now());
         let trailers = header_map(trailers).unwrap_or_else(|_| HeaderMap::new());
         if trailers.is_empty() {
             return Poll::Ready(None);

@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::{Downstream, Exchange, Upload, UploadSource};
-use crate::forwarded;
+use crate::forwarded::{self, Announced};
 use crate::snapshot::{Route, Upstream};
 use crate::timer::Timer;
 use crate::upstream::{Node, UpstreamConnection};
@@ -45,8 +45,8 @@ pub(crate) async fn forward<D: Downstream>(
     let Some(upstream) = &route.upstream else {
         return Err(Denial::new(Reason::NoUpstream, "the route has no upstream"));
     };
-    forwarded::announce(screened.cx_mut());
-    let outgoing = Outgoing::of(screened, length);
+    let announced = forwarded::announce(screened.cx_mut());
+    let outgoing = Outgoing::of(screened, length, announced);
     let waits = route.waits(&worker.shared.node.limits, end);
     let mut order = upstream.balancer.first();
     let started = Instant::now();
@@ -80,10 +80,11 @@ struct Outgoing {
     body: Option<bytes::Bytes>,
     is_idempotent: bool,
     max: u64,
+    announced: Announced,
 }
 
 impl Outgoing {
-    fn of(screened: &Screened<'_, AnyPlugin>, length: BodyLength) -> Self {
+    fn of(screened: &Screened<'_, AnyPlugin>, length: BodyLength, announced: Announced) -> Self {
         let cx = screened.cx();
         let body = screened.body().cloned();
         let length = match &body {
@@ -95,7 +96,7 @@ impl Outgoing {
         let is_idempotent =
             [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE]
                 .contains(method);
-        Self { length, body, is_idempotent, max: cx.body_max }
+        Self { length, body, is_idempotent, max: cx.body_max, announced }
     }
 
     fn source(&self) -> UploadSource {
@@ -192,7 +193,9 @@ impl Trial<'_> {
         match self.answer(&mut exchange, downstream, &method).await {
             Ok(head) => {
                 cx.upstream.status = Some(head.status.as_u16());
-                cx.upstream.response_time = Some(sent.elapsed());
+                let answered = Instant::now();
+                cx.upstream.response_time = Some(answered - sent);
+                exchange.answered = Some(answered);
                 Ok((exchange, head))
             }
             Err(denial) => {
@@ -214,11 +217,14 @@ impl Trial<'_> {
             PassHost::Node => &self.node.host,
             PassHost::Rewrite(host) => host,
         };
+        let (lines, forwarded_host) = self.outgoing.announced.lines(cx);
         let request = OutgoingRequest {
             method: outgoing.method(),
             target: outgoing.path_and_query(),
             host,
             fields: &cx.fields,
+            lines,
+            forwarded_host,
             body: self.outgoing.length,
             connection: ConnectionUse::KeepAlive,
             websocket: false,

@@ -13,10 +13,11 @@ use std::time::Duration;
 
 use bartizan_core::{Denial, Reason};
 use bartizan_wire::{
-    BodyReader, ChunkLimits, ConnectionUse, Fields, HeadLimits, HeadScan, Progress, ResponseHead,
+    BodyReader, ChunkLimits, ConnectionUse, Fields, HeadLimits, Progress, ResponseHead,
     parse_response,
 };
 use http::Method;
+use tokio::time::Instant;
 
 use crate::piece::{Piece, Scratch};
 use crate::upstream::{KeepAlive, Node, UpstreamConnection};
@@ -54,11 +55,12 @@ pub(crate) struct Exchange {
     pub(crate) upload: Upload,
     body: Option<BodyReader>,
     reusable: bool,
-    scan: HeadScan,
     /// Whether any byte of an answer was received.
     pub(crate) has_answered: bool,
     /// Informational answers so far.
     informational: u32,
+    /// When the head of the answer had come.
+    pub(crate) answered: Option<Instant>,
 }
 
 /// An upstream may announce its answer so often; more would keep a request for ever.
@@ -81,9 +83,9 @@ impl Exchange {
             upload,
             body: None,
             reusable: false,
-            scan: HeadScan::default(),
             has_answered: false,
             informational: 0,
+            answered: None,
         }
     }
 
@@ -110,9 +112,13 @@ impl Exchange {
             return Poll::Ready(Err(Denial::new(Reason::Internal, "no upstream connection")));
         };
         loop {
-            let parsed =
-                parse_response(&mut connection.received, &mut self.scan, &limits.head, method)
-                    .map_err(|fault| Denial::new(Reason::UpstreamMalformed, fault.detail))?;
+            let parsed = parse_response(
+                &mut connection.received,
+                &mut connection.scan,
+                &limits.head,
+                method,
+            )
+            .map_err(|fault| Denial::new(Reason::UpstreamMalformed, fault.detail))?;
             if let Progress::Complete(head) = parsed {
                 if head.status.is_informational() {
                     if head.status.as_u16() == 101 {
@@ -196,11 +202,11 @@ impl Exchange {
     }
 
     /// The exchange is over: the connection is kept where nothing is left open on it.
-    pub(crate) fn finish(&mut self, worker: &Worker) {
+    pub(crate) fn finish(&mut self, worker: &Worker, now: Instant) {
         let is_complete = self.body.as_ref().is_some_and(BodyReader::is_done);
         let Some(connection) = self.connection.take() else { return };
         if is_complete && self.reusable && self.upload.is_done() {
-            worker.pool.put(&self.node, connection, self.keep);
+            worker.pool.put(&self.node, connection, self.keep, now);
         }
     }
 }

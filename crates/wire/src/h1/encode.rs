@@ -23,6 +23,28 @@ pub(crate) fn unsendable(detail: &'static str) -> Unsendable {
 /// The interim answer that lets a client send its body.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
+/// Field lines that were checked once, to be sent with many requests.
+///
+/// PERF: `cargo xtask bench`, plain: what a connection says of its client is the same for each of
+/// its requests.
+#[derive(Clone, Debug, Default)]
+pub struct Lines(Vec<u8>);
+
+impl Lines {
+    /// Adds a field. What may not be sent, or would say how the message is framed, is an error.
+    pub fn push(&mut self, name: &str, value: &[u8]) -> Result<(), Unsendable> {
+        if !matches!(exact_role(name.as_bytes()), Role::Plain | Role::Override) {
+            return Err(unsendable("a host, connection or framing field among the fields"));
+        }
+        check_field(name.as_bytes(), value)?;
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b": ");
+        self.0.extend_from_slice(value);
+        self.0.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+}
+
 /// A request to an upstream. Connection and framing fields are not in `fields`: they follow from
 /// `body`, `connection` and `websocket`.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +57,10 @@ pub struct OutgoingRequest<'a> {
     pub host: &'a str,
     /// The other fields.
     pub fields: &'a Fields,
+    /// Fields that are the same for every request of a connection, after `fields`.
+    pub lines: Option<&'a Lines>,
+    /// The value of `x-forwarded-host`, after `lines`.
+    pub forwarded_host: Option<&'a str>,
     /// How the upstream will know where the body ends.
     pub body: BodyLength,
     /// What becomes of the upstream connection afterwards.
@@ -91,7 +117,7 @@ fn write_request(out: &mut Vec<u8>, request: &OutgoingRequest<'_>) -> Result<(),
     if !is_sendable_target(request.target) {
         return Err(unsendable("a request target that is neither a path nor `*`"));
     }
-    if request.host.is_empty() || !request.host.bytes().all(|b| b.is_ascii_graphic()) {
+    if !is_sendable_host(request.host) {
         return Err(unsendable("a host that is not visible ASCII"));
     }
     if request.websocket && request.body != BodyLength::None {
@@ -104,6 +130,17 @@ fn write_request(out: &mut Vec<u8>, request: &OutgoingRequest<'_>) -> Result<(),
     out.extend_from_slice(request.host.as_bytes());
     out.extend_from_slice(b"\r\n");
     write_fields(out, request.fields)?;
+    if let Some(lines) = request.lines {
+        out.extend_from_slice(&lines.0);
+    }
+    if let Some(host) = request.forwarded_host {
+        if !is_sendable_host(host) {
+            return Err(unsendable("a forwarded host that is not visible ASCII"));
+        }
+        out.extend_from_slice(b"x-forwarded-host: ");
+        out.extend_from_slice(host.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
     match request.body {
         BodyLength::Fixed(length) => write_length(out, length),
         BodyLength::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
@@ -124,6 +161,10 @@ fn write_request(out: &mut Vec<u8>, request: &OutgoingRequest<'_>) -> Result<(),
     }
     out.extend_from_slice(b"\r\n");
     Ok(())
+}
+
+fn is_sendable_host(host: &str) -> bool {
+    !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic())
 }
 
 fn is_sendable_target(target: &str) -> bool {
@@ -268,6 +309,8 @@ mod tests {
             target: "/a?b=c",
             host: "up.example:8080",
             fields,
+            lines: None,
+            forwarded_host: None,
             body: BodyLength::None,
             connection: ConnectionUse::KeepAlive,
             websocket: false,
@@ -302,6 +345,31 @@ mod tests {
         let fields = fields(&[("host", "old"), ("accept", "*/*")]);
         let expected = "GET /a?b=c HTTP/1.1\r\nhost: up.example:8080\r\naccept: */*\r\n\r\n";
         assert_eq!(sent(&request(&fields)).unwrap(), expected);
+    }
+
+    #[test]
+    fn prepared_lines_and_the_forwarded_host_follow_the_fields() {
+        let fields = fields(&[("accept", "*/*")]);
+        let mut lines = Lines::default();
+        lines.push("x-real-ip", b"192.0.2.1").unwrap();
+        let request = OutgoingRequest {
+            lines: Some(&lines),
+            forwarded_host: Some("api.example"),
+            ..request(&fields)
+        };
+        assert!(sent(&request).unwrap().ends_with(
+            "\r\naccept: */*\r\nx-real-ip: 192.0.2.1\r\nx-forwarded-host: api.example\r\n\r\n"
+        ));
+        assert!(sent(&OutgoingRequest { forwarded_host: Some("a\r\nb: c"), ..request }).is_err());
+    }
+
+    #[test]
+    fn prepared_lines_are_checked_when_they_are_made() {
+        for (name, value) in
+            [("x", "a\r\nb: c"), ("X", "a"), ("content-length", "3"), ("host", "a"), ("x", " a")]
+        {
+            assert!(Lines::default().push(name, value.as_bytes()).is_err(), "{name}: {value:?}");
+        }
     }
 
     #[test]
