@@ -4,9 +4,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bartizan_core::metrics::{PluginLabel, SharedMetrics};
 use bartizan_core::{Denial, Limits, Reason, Stage};
 use bytes::Bytes;
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use crate::answer::{AnswerHead, LocalAnswer, Outcome};
 use crate::chain::{Chain, Step, Turn};
@@ -95,6 +97,8 @@ pub struct Run<P: PluginSet> {
     tracks: Vec<Track<P>>,
     limits: JsonLimits,
     needs_identity: bool,
+    /// Where the plugins' times go, where this request is one that is measured.
+    times: Option<SharedMetrics>,
 }
 
 impl<P: PluginSet> Run<P> {
@@ -115,7 +119,12 @@ impl<P: PluginSet> Run<P> {
             .map(|chain| Track::new(chain.clone()))
             .collect();
         let limits = JsonLimits { depth: limits.json_depth, items: limits.json_items };
-        Self { cx: cx.into(), tracks, limits, needs_identity }
+        Self { cx: cx.into(), tracks, limits, needs_identity, times: None }
+    }
+
+    /// Has the time of every plugin taken for this request.
+    pub fn measure(&mut self, metrics: &SharedMetrics) {
+        self.times = Some(metrics.clone());
     }
 
     /// The request.
@@ -250,11 +259,16 @@ impl<P: PluginSet> Run<P> {
         else {
             return Ok(None);
         };
+        let began = self.times.as_ref().map(|_| Instant::now());
         let flow = if turn == Turn::Authenticate {
             step.plugin.authenticate(&mut self.cx, &IdentityKey::lend(), call).await
         } else {
             step.plugin.on_request(turn.stage(), &mut self.cx, call).await
         };
+        if let (Some(began), Some(times)) = (began, &self.times) {
+            let label = PluginLabel { plugin: step.plugin.name() };
+            times.plugin_seconds.get_or_create(&label).observe(began.elapsed());
+        }
         match flow.map_err(|denial| mark(denial, step, turn.stage()))? {
             Flow::Continue => Ok(None),
             Flow::Answer(answer) => Ok(Some(answer)),

@@ -1,6 +1,7 @@
 //! Request ids: 128 bits, ordered by time.
 
 use std::fmt;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::Timestamp;
@@ -53,7 +54,7 @@ impl fmt::Debug for RequestId {
     }
 }
 
-/// Makes request ids; one per process, shared by its workers.
+/// Makes request ids; each worker has one, so that none waits for another.
 #[derive(Debug)]
 pub struct IdSource {
     process: [u8; 4],
@@ -68,6 +69,14 @@ impl IdSource {
         let _ = aws_lc_rs::rand::fill(&mut seed);
         let [a, b, c, d, start @ ..] = seed;
         Self { process: [a, b, c, d], next: AtomicU64::new(u64::from_le_bytes(start) >> 32) }
+    }
+
+    /// A source for one of the process's workers: its ids differ from those of every other.
+    pub fn of_worker(number: u16) -> Self {
+        static PROCESS: LazyLock<[u8; 4]> = LazyLock::new(|| IdSource::new().process);
+        let [a, b, c, d] = *PROCESS;
+        let [high, low] = number.to_be_bytes();
+        Self { process: [a, b ^ high, c ^ low, d], ..Self::new() }
     }
 
     /// The next id.
@@ -105,6 +114,16 @@ impl Default for IdSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_workers_of_a_process_make_ids_apart() {
+        let of = |number| IdSource::of_worker(number).process;
+        assert_eq!(of(7), of(7));
+        let mut apart: Vec<_> = (0..1_000).map(of).map(|[a, b, c, _]| [a, b, c]).collect();
+        apart.sort_unstable();
+        apart.dedup();
+        assert_eq!(apart.len(), 1_000);
+    }
 
     #[test]
     fn ids_are_unique_and_ordered_by_time() {

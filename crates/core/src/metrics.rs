@@ -3,11 +3,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::Registry;
 
 use crate::Reason;
@@ -24,6 +27,44 @@ pub struct ReasonLabel {
 pub struct LimitLabel {
     /// The limit's name in the node file.
     pub limit: &'static str,
+}
+
+/// The label of a plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PluginLabel {
+    /// The plugin's name.
+    pub plugin: &'static str,
+}
+
+/// How long something took, from a microsecond to four seconds.
+#[derive(Clone, Debug)]
+pub struct Times(Histogram);
+
+impl Default for Times {
+    fn default() -> Self {
+        Self(Histogram::new(exponential_buckets(1e-6, 4.0, 12)))
+    }
+}
+
+impl Times {
+    /// Takes one in.
+    pub fn observe(&self, time: Duration) {
+        self.0.observe(time.as_secs_f64());
+    }
+}
+
+impl TypedMetric for Times {
+    const TYPE: MetricType = MetricType::Histogram;
+}
+
+impl EncodeMetric for Times {
+    fn encode(&self, encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
+        self.0.encode(encoder)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        Self::TYPE
+    }
 }
 
 /// The label of a configuration change.
@@ -60,6 +101,8 @@ pub struct NodeMetrics {
     pub access_dropped: Counter,
     /// Longest pause of an event loop in the last minute or so, in microseconds.
     pub loop_pause: Gauge<i64>,
+    /// What plugins took of the requests that were measured, one in 64; waits included.
+    pub plugin_seconds: Family<PluginLabel, Times>,
     /// Requests that panicked.
     pub panics: Counter,
     /// Bytes of request bodies.
@@ -93,6 +136,11 @@ impl NodeMetrics {
         r.register("audit_dropped", "Audit events dropped", self.audit_dropped.clone());
         r.register("access_dropped", "Access log lines dropped", self.access_dropped.clone());
         r.register("loop_pause_microseconds", "Longest event-loop pause", self.loop_pause.clone());
+        r.register(
+            "plugin_seconds",
+            "What a plugin took of a request in one stage, of one request in 64",
+            self.plugin_seconds.clone(),
+        );
         r.register("panics", "Requests that panicked", self.panics.clone());
         r.register("bytes_in", "Bytes of request bodies", self.bytes_in.clone());
         r.register("bytes_out", "Bytes of answer bodies", self.bytes_out.clone());

@@ -126,6 +126,9 @@ async fn serve<D: Downstream>(
     let limits = &shared.node.limits;
     let chain = route.as_ref().map(|route| &route.chain);
     let run = record.run.insert(Run::new(cx, &snapshot.global, chain, limits));
+    if worker.tally.is_measured() {
+        run.measure(&shared.metrics);
+    }
     let body_max = run.cx().body_max;
     let mut source = Collector { downstream, timer, worker, end, body_max };
     let Some(route) = route else {

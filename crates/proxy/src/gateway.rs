@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -26,6 +26,7 @@ use crate::exchange::ResponseLimits;
 use crate::listener::{self, ListenerSpec};
 use crate::piece::Scratch;
 use crate::snapshot::{CompileFault, Compiler, Report, Snapshot};
+use crate::tally::Tally;
 use crate::upstream::{Dial, Pool};
 use crate::worker::{Shared, Worker};
 
@@ -88,6 +89,7 @@ pub struct Gateway {
     access: Option<AccessLog>,
     dialer: Dialer,
     draining: watch::Sender<bool>,
+    workers_made: AtomicU16,
 }
 
 impl Gateway {
@@ -116,13 +118,13 @@ impl Gateway {
             audit,
             redactor: arc_swap::ArcSwap::default(),
             https_port: std::sync::OnceLock::new(),
-            ids: IdSource::new(),
             admission: Admission::new(&limits, descriptors),
             trusted_proxies: node.trusted_proxies.clone(),
             path_policy: PathPolicy { merge_slashes: node.merge_slashes },
             head_limits: head,
             response_limits: ResponseLimits { head, chunks: ChunkLimits::from(&limits) },
             draining: is_draining,
+            is_draining: AtomicBool::new(false),
         };
         Ok(Arc::new(Self {
             shared: Arc::new(shared),
@@ -132,6 +134,7 @@ impl Gateway {
             access,
             dialer: settings.dialer,
             draining,
+            workers_made: AtomicU16::new(0),
         }))
     }
 
@@ -264,6 +267,8 @@ impl Gateway {
             dialer,
             access: self.access.as_ref().map(|log| RefCell::new(log.writer())),
             date: RefCell::new((u64::MAX, bytes::Bytes::new())),
+            ids: IdSource::of_worker(self.workers_made.fetch_add(1, Ordering::Relaxed)),
+            tally: Tally::default(),
             busy: Cell::new(0),
         })
     }
@@ -375,6 +380,7 @@ impl Running {
 
     /// Stops accepting; what runs goes on until `limits.drain` is over.
     pub fn drain(&self) {
+        self.gateway.shared.is_draining.store(true, Ordering::Relaxed);
         self.gateway.draining.send_replace(true);
     }
 

@@ -28,6 +28,7 @@ mod piece;
 mod record;
 mod router;
 mod snapshot;
+mod tally;
 mod timer;
 mod upstream;
 mod worker;

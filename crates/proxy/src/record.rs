@@ -49,12 +49,12 @@ struct Raw {
 impl Record {
     pub(crate) fn new(worker: &Rc<Worker>, peer: &Arc<Peer>) -> Self {
         let received = worker.shared.node.clock.now();
-        worker.shared.metrics.requests.inc();
+        worker.tally.begin();
         worker.busy.set(worker.busy.get() + 1);
         Self {
             worker: worker.clone(),
             peer: peer.clone(),
-            id: worker.shared.ids.next(received),
+            id: worker.ids.next(received),
             received,
             started: Instant::now(),
             run: None,
@@ -112,9 +112,7 @@ impl Record {
         if self.status == 0 || !self.is_complete {
             self.note_break();
         }
-        let metrics = &self.worker.shared.metrics;
-        metrics.bytes_in.inc_by(self.bytes_in);
-        metrics.bytes_out.inc_by(self.bytes_out);
+        self.worker.tally.end(self.bytes_in, self.bytes_out);
         let is_asked =
             self.worker.access.is_some() || self.run.as_ref().is_some_and(Run::has_finish);
         // Nobody who wants to know: the clock is not read.
@@ -257,6 +255,9 @@ impl Drop for Record {
         // A plugin that panics while it is told the end must not take the worker down.
         if catch_unwind(AssertUnwindSafe(|| self.finish())).is_err() {
             self.worker.shared.metrics.panics.inc();
+        }
+        if self.worker.busy.get() == 0 {
+            self.worker.tally.flush(&self.worker.shared.metrics);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a worker has for itself, and what all workers share.
 
 use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::admission::Admission;
 use crate::exchange::ResponseLimits;
 use crate::piece::Scratch;
 use crate::snapshot::Snapshot;
+use crate::tally::Tally;
 use crate::upstream::{Dial, Pool};
 
 /// What the workers of a node share.
@@ -31,7 +33,6 @@ pub(crate) struct Shared {
     pub(crate) redactor: ArcSwap<Redactor>,
     /// The port of the first listener with TLS, for redirects to https.
     pub(crate) https_port: OnceLock<u16>,
-    pub(crate) ids: IdSource,
     pub(crate) admission: Admission,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) path_policy: PathPolicy,
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) response_limits: ResponseLimits,
     /// True once the node is shutting down.
     pub(crate) draining: watch::Receiver<bool>,
+    /// The same for those who ask at every request.
+    pub(crate) is_draining: AtomicBool,
 }
 
 /// One event loop and what belongs to it alone.
@@ -50,6 +53,8 @@ pub(crate) struct Worker {
     pub(crate) access: Option<RefCell<AccessWriter>>,
     /// The second of the last `Date`, and its text.
     pub(crate) date: RefCell<(u64, Bytes)>,
+    pub(crate) ids: IdSource,
+    pub(crate) tally: Tally,
     /// Requests being served on this worker.
     pub(crate) busy: Cell<usize>,
 }
@@ -74,6 +79,7 @@ impl Worker {
                 pause.set(late);
             }
             due = now + TICK;
+            self.tally.flush(&self.shared.metrics);
             if let Some(access) = &self.access {
                 access.borrow_mut().tick(self.shared.node.clock.now());
             }
@@ -97,6 +103,6 @@ impl Worker {
 
     /// True once the node is shutting down.
     pub(crate) fn is_draining(&self) -> bool {
-        *self.shared.draining.borrow()
+        self.shared.is_draining.load(Ordering::Relaxed)
     }
 }

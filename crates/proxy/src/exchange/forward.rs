@@ -141,7 +141,7 @@ impl Trial<'_> {
         })
         .await;
         if let Some(connection) = kept {
-            self.worker.shared.metrics.upstream_reuses.inc();
+            self.worker.tally.reuse();
             match self.exchange(cx, downstream, connection).await {
                 Err(Failure { may_retry: true, denial })
                     if denial.reason == Reason::UpstreamClosed => {}
