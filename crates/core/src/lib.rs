@@ -18,7 +18,9 @@ pub use clock::{Clock, ManualClock, Timestamp};
 pub use denial::{Denial, DenialParts, Detail, ReplyField};
 pub use id::{IdSource, RequestId};
 pub use limits::{LIMITS, Limit, Limits, limit_named_in};
-pub use pattern::{PATTERN_SIZE_MAX, PatternError, compile as compile_pattern};
+pub use pattern::{
+    PATTERN_SIZE_MAX, PatternError, compile as compile_pattern, compile_all as compile_patterns,
+};
 pub use reason::{Reason, WireForm};
 pub use secret::{NodeKey, Secret};
 pub use stage::{Stage, StageSet};

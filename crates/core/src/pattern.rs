@@ -1,6 +1,6 @@
 //! Regular expressions with linear time and bounded size.
 
-use regex_automata::meta::Regex;
+use regex_automata::meta::{BuildError, Regex};
 use regex_automata::util::syntax;
 
 /// The largest compiled pattern, in bytes.
@@ -29,16 +29,42 @@ pub fn compile(pattern: &str, is_case_insensitive: bool) -> Result<Regex, Patter
         .configure(Regex::config().nfa_size_limit(Some(PATTERN_SIZE_MAX)))
         .syntax(syntax::Config::new().case_insensitive(is_case_insensitive).utf8(false))
         .build(pattern)
-        .map_err(|error| {
-            if error.size_limit().is_some() {
-                PatternError::TooLarge
-            } else {
-                PatternError::Syntax(error.syntax_error().map_or_else(
-                    || error.to_string(),
-                    |e| e.to_string().lines().last().unwrap_or_default().to_owned(),
-                ))
-            }
-        })
+        .map_err(|error| fault(&error))
+}
+
+/// Compiles a list into one pattern, which one search finds whichever of them stands there, or says
+/// why it cannot and of which item.
+///
+/// Text is looked at byte by byte: `.` is any byte, also a line end or one that is no text, so that
+/// a byte which nobody expects hides nothing; letters and digits are those of ASCII. `(?u)` at the
+/// beginning of a pattern makes it see characters.
+pub fn compile_all<P: AsRef<str>>(
+    patterns: &[P],
+    is_case_insensitive: bool,
+) -> Result<Regex, (Option<usize>, PatternError)> {
+    if let Some(at) = patterns.iter().position(|pattern| needs_backtracking(pattern.as_ref())) {
+        return Err((Some(at), PatternError::Backtracking));
+    }
+    let syntax = syntax::Config::new()
+        .case_insensitive(is_case_insensitive)
+        .unicode(false)
+        .utf8(false)
+        .dot_matches_new_line(true);
+    Regex::builder()
+        .configure(Regex::config().nfa_size_limit(Some(PATTERN_SIZE_MAX)))
+        .syntax(syntax)
+        .build_many(patterns)
+        .map_err(|error| (error.pattern().map(|pattern| pattern.as_usize()), fault(&error)))
+}
+
+fn fault(error: &BuildError) -> PatternError {
+    if error.size_limit().is_some() {
+        return PatternError::TooLarge;
+    }
+    PatternError::Syntax(error.syntax_error().map_or_else(
+        || error.to_string(),
+        |e| e.to_string().lines().last().unwrap_or_default().to_owned(),
+    ))
 }
 
 /// True where the pattern has `(?=`, `(?!`, `(?<=`, `(?<!` or a back-reference outside a class.
@@ -95,5 +121,34 @@ mod tests {
     #[test]
     fn patterns_over_the_size_are_refused() {
         assert!(matches!(compile(r"\w{1000}{1000}", false), Err(PatternError::TooLarge)));
+    }
+
+    #[test]
+    fn a_list_is_searched_at_once_and_tells_which_was_found() {
+        let regex = compile_all(&["(?i)BOT", "^curl/", "x  # no comment"], false).unwrap();
+        let found = |text: &[u8]| regex.find(text).map(|found| found.pattern().as_usize());
+        assert_eq!(found(b"a Robot"), Some(0));
+        assert_eq!(found(b"curl/8"), Some(1));
+        assert_eq!(found(b"a curl/8"), None);
+        assert_eq!(found(b"x"), None);
+    }
+
+    #[test]
+    fn a_byte_that_is_no_text_hides_nothing() {
+        let regex = compile_all(&["a.c"], true).unwrap();
+        for text in [b"a\xffc".as_slice(), b"A\nC", b"abc"] {
+            assert!(regex.is_match(text), "{text:?}");
+        }
+        let wide = compile_all(&["(?u)^.$", "^é$"], false).unwrap();
+        assert!(wide.is_match("ü") && wide.is_match("é") && !wide.is_match(b"\xff".as_slice()));
+    }
+
+    #[test]
+    fn faults_in_a_list_name_the_item() {
+        let fault = |list: &[&str]| compile_all(list, false).unwrap_err();
+        assert!(matches!(fault(&["a", "(?=b)"]), (Some(1), PatternError::Backtracking)));
+        assert!(matches!(fault(&["a", "b", "("]), (Some(2), PatternError::Syntax(_))));
+        let large = [r"[a-z]{1000}{100}", "a"];
+        assert!(matches!(fault(&large), (_, PatternError::TooLarge)));
     }
 }

@@ -105,6 +105,8 @@ reasons! {
 
     /// The client's address is on a black list or not on the white list.
     AddressDenied = "admit.address_denied", 403, "Your address is not allowed.", Message("Your IP address is not allowed");
+    /// What the client calls itself is on the deny list, not on the allow list, or missing.
+    UserAgentDenied = "admit.user_agent_denied", 403, "Your user agent is not allowed.", Message("Not allowed");
     /// `real-ip` trusts the peer but the header does not hold an address.
     BadClientAddress = "prepare.bad_client_address", 400, "The forwarded client address is not valid.", Page;
 

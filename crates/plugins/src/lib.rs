@@ -27,6 +27,7 @@ pub mod meter;
 mod networks;
 mod node_state;
 pub mod observe;
+mod pattern_list;
 pub mod prepare;
 pub mod reply;
 #[cfg(test)]
@@ -51,6 +52,7 @@ catalogue! {
     RequestIdField => prepare::request_id::RequestIdField,
     Cors => admit::cors::Cors,
     IpRestriction => admit::ip_restriction::IpRestriction,
+    UaRestriction => admit::ua_restriction::UaRestriction,
     JwtAuth => authenticate::jwt_auth::JwtAuth,
     KeyAuth => authenticate::key_auth::KeyAuth,
     AnonymousAccess => authenticate::anonymous_access::AnonymousAccess,

@@ -114,7 +114,7 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
         Standing::NotYet(
             "refuse clients with `ip-restriction` or by authentication; a client chooses its own headers",
         ),
-        &["ua-restriction", "referer-restriction"],
+        &["referer-restriction"],
     ),
     (
         Standing::NotYet("browsers are held off by `cors` and by credentials that are not cookies"),

@@ -2,3 +2,4 @@
 
 pub mod cors;
 pub mod ip_restriction;
+pub mod ua_restriction;
