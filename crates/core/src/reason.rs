@@ -107,6 +107,8 @@ reasons! {
     AddressDenied = "admit.address_denied", 403, "Your address is not allowed.", Message("Your IP address is not allowed");
     /// What the client calls itself is on the deny list, not on the allow list, or missing.
     UserAgentDenied = "admit.user_agent_denied", 403, "Your user agent is not allowed.", Message("Not allowed");
+    /// The page that the request comes from is on the black list, not on the white list, or not said.
+    RefererDenied = "admit.referer_denied", 403, "The page you come from is not allowed.", Message("Your referer host is not allowed");
     /// `real-ip` trusts the peer but the header does not hold an address.
     BadClientAddress = "prepare.bad_client_address", 400, "The forwarded client address is not valid.", Page;
 

@@ -36,6 +36,7 @@ mod rewrite_text;
 mod schemas;
 pub mod transform;
 pub mod validate;
+mod web_origin;
 
 use bartizan_chain::{
     AnswerHead, Flow, IdentityKey, Outcome, Plugin, PluginSet, RequestCx, Traits,
@@ -53,6 +54,7 @@ catalogue! {
     Cors => admit::cors::Cors,
     IpRestriction => admit::ip_restriction::IpRestriction,
     UaRestriction => admit::ua_restriction::UaRestriction,
+    RefererRestriction => admit::referer_restriction::RefererRestriction,
     JwtAuth => authenticate::jwt_auth::JwtAuth,
     KeyAuth => authenticate::key_auth::KeyAuth,
     AnonymousAccess => authenticate::anonymous_access::AnonymousAccess,

@@ -111,12 +111,6 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
     (Standing::NotYet("there are no canned answers"), &["mocking"]),
     (Standing::NotYet("HTTP/2 carries many requests on one connection"), &["batch-requests"]),
     (
-        Standing::NotYet(
-            "refuse clients with `ip-restriction` or by authentication; a client chooses its own headers",
-        ),
-        &["referer-restriction"],
-    ),
-    (
         Standing::NotYet("browsers are held off by `cors` and by credentials that are not cookies"),
         &["csrf"],
     ),

@@ -13,7 +13,7 @@ const NAME_MAX: usize = 254;
 
 /// A valid authority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Authority<'a> {
+pub struct Authority<'a> {
     host: Host<'a>,
     port: Option<u16>,
 }
@@ -38,7 +38,8 @@ impl PartialEq for Host<'_> {
 impl Eq for Host<'_> {}
 
 impl<'a> Authority<'a> {
-    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, &'static str> {
+    /// Reads `host[:port]`, or says why it could be read in two ways.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, &'static str> {
         let text = std::str::from_utf8(bytes).map_err(|_| "a host that is not ASCII")?;
         let (host, port) = if let Some(inner) = text.strip_prefix('[') {
             let (address, after) = inner.split_once(']').ok_or("an IPv6 host without its end")?;
@@ -59,8 +60,25 @@ impl<'a> Authority<'a> {
         Ok(Self { host, port })
     }
 
-    pub(crate) fn port(&self) -> Option<u16> {
+    /// The port, where one is written.
+    pub fn port(&self) -> Option<u16> {
         self.port
+    }
+
+    /// The name or IPv4 address, without its trailing dot, in the case it came.
+    pub fn name(&self) -> Option<&'a str> {
+        match self.host {
+            Host::Name(name) => Some(name),
+            Host::V6(_) => None,
+        }
+    }
+
+    /// The IPv6 address.
+    pub fn ipv6(&self) -> Option<Ipv6Addr> {
+        match self.host {
+            Host::Name(_) => None,
+            Host::V6(address) => Some(address),
+        }
     }
 
     /// True if both name the same host and port, where `default` is the port of the scheme.
@@ -69,7 +87,7 @@ impl<'a> Authority<'a> {
     }
 
     /// Appends the one form of the host: lower case, IPv6 in brackets in its shortest form.
-    pub(crate) fn write_host(&self, out: &mut String) {
+    pub fn write_host(&self, out: &mut String) {
         match self.host {
             Host::Name(name) => {
                 let start = out.len();

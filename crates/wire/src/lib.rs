@@ -22,6 +22,7 @@ mod head;
 mod identity_fields;
 mod roles;
 
+pub use authority::Authority;
 pub use body::{BodyReader, Taken};
 pub use canonical::{Canonical, PathPolicy, QueryFault, QueryPairs, TargetRefusal, decode_form};
 pub use fields::{Field, Fields, Repeated, is_field_name, is_field_value, is_token_byte};

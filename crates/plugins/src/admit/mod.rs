@@ -2,4 +2,5 @@
 
 pub mod cors;
 pub mod ip_restriction;
+pub mod referer_restriction;
 pub mod ua_restriction;
