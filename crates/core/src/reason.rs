@@ -109,6 +109,8 @@ reasons! {
     UserAgentDenied = "admit.user_agent_denied", 403, "Your user agent is not allowed.", Message("Not allowed");
     /// The page that the request comes from is on the black list, not on the white list, or not said.
     RefererDenied = "admit.referer_denied", 403, "The page you come from is not allowed.", Message("Your referer host is not allowed");
+    /// A pattern that `uri-blocker` refuses is found in path and query.
+    TargetBlocked = "admit.target_blocked", 403, "This path or query is not allowed.", Page;
     /// `real-ip` trusts the peer but the header does not hold an address.
     BadClientAddress = "prepare.bad_client_address", 400, "The forwarded client address is not valid.", Page;
 

@@ -55,6 +55,7 @@ catalogue! {
     IpRestriction => admit::ip_restriction::IpRestriction,
     UaRestriction => admit::ua_restriction::UaRestriction,
     RefererRestriction => admit::referer_restriction::RefererRestriction,
+    UriBlocker => admit::uri_blocker::UriBlocker,
     JwtAuth => authenticate::jwt_auth::JwtAuth,
     KeyAuth => authenticate::key_auth::KeyAuth,
     AnonymousAccess => authenticate::anonymous_access::AnonymousAccess,

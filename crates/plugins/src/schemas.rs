@@ -114,10 +114,6 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
         Standing::NotYet("browsers are held off by `cors` and by credentials that are not cookies"),
         &["csrf"],
     ),
-    (
-        Standing::NotYet("match allowed paths with routes; what no route matches is refused"),
-        &["uri-blocker"],
-    ),
     (Standing::NotYet("no rule engine inspects requests"), &["chaitin-waf"]),
     (
         Standing::NotYet(

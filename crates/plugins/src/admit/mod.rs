@@ -4,3 +4,4 @@ pub mod cors;
 pub mod ip_restriction;
 pub mod referer_restriction;
 pub mod ua_restriction;
+pub mod uri_blocker;
