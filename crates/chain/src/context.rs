@@ -133,6 +133,8 @@ pub struct RequestCx {
     pub declared_length: Option<u64>,
     /// The largest body this request may have.
     pub body_max: u64,
+    /// The port of the node's first TLS listener.
+    pub https_port: Option<u16>,
     /// Whether what the request says of where it came from was said by a trusted proxy.
     pub trusts_forwarded: bool,
     pub(crate) client: IpAddr,
@@ -170,6 +172,8 @@ pub struct Arrival {
     pub declared_length: Option<u64>,
     /// See [`RequestCx::body_max`].
     pub body_max: u64,
+    /// See [`RequestCx::https_port`].
+    pub https_port: Option<u16>,
     /// See [`RequestCx::trusts_forwarded`].
     pub trusts_forwarded: bool,
 }
@@ -188,6 +192,7 @@ impl RequestCx {
             status: None,
             declared_length: arrival.declared_length,
             body_max: arrival.body_max,
+            https_port: arrival.https_port,
             trusts_forwarded: arrival.trusts_forwarded,
             client: arrival.client,
             canonical: arrival.canonical,

@@ -142,6 +142,7 @@ pub(crate) fn arrival(target: &str, lines: &[(&'static str, &'static str)]) -> A
         consumers: Arc::default(),
         declared_length: None,
         body_max: 1_048_576,
+        https_port: None,
         trusts_forwarded: false,
     }
 }

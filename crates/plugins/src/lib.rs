@@ -56,6 +56,7 @@ catalogue! {
     UaRestriction => admit::ua_restriction::UaRestriction,
     RefererRestriction => admit::referer_restriction::RefererRestriction,
     UriBlocker => admit::uri_blocker::UriBlocker,
+    Redirect => prepare::redirect::Redirect,
     JwtAuth => authenticate::jwt_auth::JwtAuth,
     KeyAuth => authenticate::key_auth::KeyAuth,
     AnonymousAccess => authenticate::anonymous_access::AnonymousAccess,

@@ -29,6 +29,53 @@ pub(crate) enum Escape {
     Uri,
 }
 
+/// A piece of a text that is not compiled yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Token<'t> {
+    /// What stands there, `\$` included.
+    Text(&'t str),
+    /// The name of a variable, or the number of a capture.
+    Var(&'t str),
+}
+
+impl Token<'_> {
+    /// Appends the token as it can be written.
+    pub(crate) fn write(&self, out: &mut String) {
+        match self {
+            Self::Text(text) => out.push_str(text),
+            Self::Var(name) => {
+                out.push_str("${");
+                out.push_str(name);
+                out.push('}');
+            }
+        }
+    }
+}
+
+/// Cuts a text into what stands there and the variables in between.
+pub(crate) fn tokens(text: &str) -> Vec<Token<'_>> {
+    let mut tokens = Vec::new();
+    let (mut rest, mut at) = (text, 0);
+    while let Some(found) = rest.get(at..).and_then(|text| text.find(['$', '\\'])) {
+        at += found;
+        let (literal, from) = rest.split_at(at);
+        let name = from.strip_prefix('$').map(variable_name).filter(|(name, _)| !name.is_empty());
+        let Some((name, after)) = name else {
+            at += if from.starts_with("\\$") { 2 } else { 1 };
+            continue;
+        };
+        if !literal.is_empty() {
+            tokens.push(Token::Text(literal));
+        }
+        tokens.push(Token::Var(name));
+        (rest, at) = (after, 0);
+    }
+    if !rest.is_empty() {
+        tokens.push(Token::Text(rest));
+    }
+    tokens
+}
+
 impl RewriteText {
     /// Compiles a text in which captures up to `captures_max` may stand.
     pub(crate) fn parse(text: &str, captures_max: usize) -> Result<Self, Invalid> {
@@ -193,6 +240,19 @@ mod tests {
         ] {
             assert_eq!(render(text, "v", &["all", "one", "two"], Escape::None), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn tokens_say_the_same_as_the_text() {
+        for text in ["/a", "/${1}2", "$uri/x$arg_id", r"\$1$2", "$", "a$-b", r"\\$uri"] {
+            let mut written = String::new();
+            for token in tokens(text) {
+                token.write(&mut written);
+            }
+            let pieces = |text: &str| RewriteText::parse(text, 9).unwrap().pieces;
+            assert_eq!(pieces(text), pieces(&written), "{text}");
+        }
+        assert_eq!(tokens("a$uri/"), [Token::Text("a"), Token::Var("uri"), Token::Text("/")]);
     }
 
     #[test]

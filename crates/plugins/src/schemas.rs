@@ -209,7 +209,6 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
         Standing::NotYet("`limit-count` counts requests"),
         &["graphql-limit-count", "limit-conn", "limit-req"],
     ),
-    (Standing::NotYet("a plaintext listener redirects to https by itself"), &["redirect"]),
     (
         Standing::NotYet("`request-validation` holds bodies against a JSON Schema"),
         &["oas-validator"],

@@ -209,6 +209,7 @@ fn arrive(
         consumers: snapshot.map(|s| s.consumers.clone()).unwrap_or_default(),
         declared_length,
         body_max: shared.node.limits.body.0,
+        https_port: shared.https_port.get().copied(),
         trusts_forwarded,
     };
     // Boxed: it is large, and goes through several hands.

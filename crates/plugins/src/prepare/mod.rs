@@ -1,4 +1,5 @@
 //! Establish facts about the request itself.
 
 pub mod real_ip;
+pub mod redirect;
 pub mod request_id;

@@ -195,6 +195,7 @@ impl<'a> Probe<'a> {
             consumers: snapshot.consumers.clone(),
             declared_length: None,
             body_max: node.limits.body.0,
+            https_port: None,
             trusts_forwarded: false,
         };
         RequestCx::new(arrival, None)
