@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use bartizan_admin::{Readiness, SharedRegistry, StatusServer};
 use bartizan_audit::EventKind;
+use bartizan_chain::CpuPool;
 use bartizan_config::{NodeConfig, Store};
 use bartizan_core::NodeKey;
 use bartizan_core::metrics::{ReloadLabel, SharedMetrics};
@@ -247,6 +248,7 @@ pub(crate) fn settings(
         key: NodeKey::random(),
         base_dir: config.path.parent().unwrap_or(Path::new("")).to_owned(),
         dialer,
+        cpu: CpuPool::new(&config.limits),
     }
 }
 

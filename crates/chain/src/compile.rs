@@ -10,6 +10,7 @@ use prometheus_client::registry::Registry;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::cpu::CpuPool;
 use crate::registry::StateRegistry;
 
 /// What is true for the node as a whole and does not change with the configuration of resources.
@@ -26,6 +27,8 @@ pub struct NodeFacts {
     pub metrics: Arc<Mutex<Registry>>,
     /// State that outlives snapshots.
     pub registry: StateRegistry,
+    /// Where work goes that would hold up an event loop.
+    pub cpu: CpuPool,
     /// The folder that relative paths in configuration start from.
     pub base_dir: PathBuf,
     /// The files that plugins read while they compile.

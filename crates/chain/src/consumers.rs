@@ -87,13 +87,24 @@ impl<'a> CredentialRef<'a> {
     }
 }
 
-type ByLookup = HashMap<Box<[u8]>, Indexed, RandomState>;
+/// The credentials of one plugin, in the order in which they were added.
+#[derive(Default)]
+struct Credentials {
+    by_lookup: HashMap<Box<[u8]>, u32, RandomState>,
+    all: Vec<Indexed>,
+}
+
+impl Credentials {
+    fn at(&self, place: u32) -> Option<&Indexed> {
+        self.all.get(usize::try_from(place).ok()?)
+    }
+}
 
 /// Every consumer and credential of a snapshot, by plugin and look-up key.
 #[derive(Default)]
 pub struct ConsumerIndex {
     by_name: HashMap<Arc<str>, Arc<Consumer>, RandomState>,
-    credentials: HashMap<&'static str, ByLookup, RandomState>,
+    credentials: HashMap<&'static str, Credentials, RandomState>,
 }
 
 impl ConsumerIndex {
@@ -111,12 +122,14 @@ impl ConsumerIndex {
         credential: Option<Arc<str>>,
         entry: CredentialEntry,
     ) -> Result<(), Arc<str>> {
-        let entries = self.credentials.entry(plugin).or_default();
-        if let Some(present) = entries.get(&entry.lookup) {
+        let known = self.credentials.entry(plugin).or_default();
+        if let Some(present) = known.by_lookup.get(&entry.lookup).and_then(|at| known.at(*at)) {
             return Err(present.consumer.username.clone());
         }
-        let indexed = Indexed { consumer: consumer.clone(), credential, data: entry.data };
-        entries.insert(entry.lookup, indexed);
+        // More than fit into memory are not read.
+        let place = u32::try_from(known.all.len()).unwrap_or(u32::MAX);
+        known.all.push(Indexed { consumer: consumer.clone(), credential, data: entry.data });
+        known.by_lookup.insert(entry.lookup, place);
         Ok(())
     }
 
@@ -127,12 +140,22 @@ impl ConsumerIndex {
 
     /// The credential that `plugin` put in under `lookup`.
     pub fn find(&self, plugin: &'static str, lookup: &[u8]) -> Option<CredentialRef<'_>> {
-        let found = self.credentials.get(plugin)?.get(lookup)?;
+        let known = self.credentials.get(plugin)?;
+        let found = known.at(*known.by_lookup.get(lookup)?)?;
         Some(CredentialRef {
             consumer: &found.consumer,
             credential: found.credential.as_ref(),
             data: &*found.data,
         })
+    }
+
+    /// The data of some credential of `plugin`, which one `seed` decides: what to work on for a
+    /// caller who names none that exists, so that the work does not tell. Nobody is proved by it.
+    pub fn decoy<T: Any>(&self, plugin: &'static str, seed: u64) -> Option<&T> {
+        let known = self.credentials.get(plugin)?;
+        let count = u64::try_from(known.all.len()).ok()?;
+        let place = u32::try_from(seed.checked_rem(count)?).ok()?;
+        known.at(place)?.data.downcast_ref()
     }
 
     /// Number of accounts.
@@ -171,6 +194,8 @@ mod tests {
         assert_eq!(found.data::<u32>(), Some(&7));
         assert_eq!(found.data::<u64>(), None);
         assert!(index.find("key-auth", b"kez").is_none());
+        assert_eq!(index.decoy::<u32>("key-auth", 5), Some(&7));
+        assert_eq!(index.decoy::<u32>("basic-auth", 5), None);
         assert_eq!(index.by_name("alice").unwrap().label("tenant"), Some("acme"));
     }
 }

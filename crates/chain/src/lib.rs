@@ -18,6 +18,7 @@ mod chain;
 mod compile;
 mod consumers;
 mod context;
+mod cpu;
 mod expr;
 mod identity;
 mod json;
@@ -34,6 +35,7 @@ pub use consumers::{Consumer, ConsumerIndex, CredentialEntry, CredentialRef};
 pub use context::{
     Arrival, Matched, Peer, PeerTexts, RequestCx, RouteFacts, TlsFacts, UpstreamFacts,
 };
+pub use cpu::{CpuFault, CpuPool};
 pub use expr::Expr;
 pub use identity::{Identity, IdentityKey, IdentityParts};
 pub use json::{JsonFault, JsonLimits, parse_strict};

@@ -131,6 +131,11 @@ limits! {
     audit_fold: count = 10;
     /// Keys that one rate limit counts at a time; over it requests with new keys are refused.
     limit_keys: count = 1_000_000;
+    /// Pieces of work, such as passwords to be hashed, that may wait for the CPU pool; over it 503. With
+    /// 0 there are none.
+    cpu_queue: count = 1_024;
+    /// Time that such work may take, waiting included; over it 503.
+    cpu_wait: time = 5_000;
     /// Largest configuration document.
     document: size = 67_108_864;
     /// Time that running exchanges get when the node shuts down.

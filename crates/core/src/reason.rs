@@ -102,6 +102,8 @@ reasons! {
     NotConfigured = "node.not_configured", 503, "The gateway is not configured.", Page;
     /// The audit queue is full, and `audit.on_full` is `deny`.
     AuditFull = "node.audit_full", 503, "The gateway cannot record requests now.", Page;
+    /// More work for the CPU pool, such as passwords to be hashed, than `limits.cpu_queue` and `limits.cpu_wait` allow.
+    CpuBusy = "node.cpu_busy", 503, "The gateway is too busy for this now.", Page;
 
     /// The client's address is on a black list or not on the white list.
     AddressDenied = "admit.address_denied", 403, "Your address is not allowed.", Message("Your IP address is not allowed");

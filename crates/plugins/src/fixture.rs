@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bartizan_chain::{
-    Arrival, CompileCx, CredentialEntry, Matched, NodeFacts, Peer, Plugin, RequestCx, StateRegistry,
+    Arrival, CompileCx, CpuPool, CredentialEntry, Matched, NodeFacts, Peer, Plugin, RequestCx,
+    StateRegistry,
 };
 use bartizan_config::{Invalid, ResourceKind, ResourceRef};
 use bartizan_core::{Clock, Compatibility, Limits, ManualClock, NodeKey, RequestId, Timestamp};
@@ -40,6 +41,7 @@ impl Bench {
             key: NodeKey::new(&[7; 32]),
             metrics: Arc::default(),
             registry: StateRegistry::default(),
+            cpu: CpuPool::inline(&Limits::default()),
             base_dir: PathBuf::from(env!("CARGO_MANIFEST_DIR")),
             files: bartizan_chain::FilesRead::default(),
         };

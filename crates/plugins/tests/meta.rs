@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bartizan_chain::{CompileCx, NodeFacts, StateRegistry, Unsupported};
+use bartizan_chain::{CompileCx, CpuPool, NodeFacts, StateRegistry, Unsupported};
 use bartizan_config::{
     Format, PluginSchemas, ResourceKind, ResourceRef, Slot, SourceId, Standing, read,
     unsupported_keywords,
@@ -88,6 +88,7 @@ fn node() -> NodeFacts {
         key: NodeKey::random(),
         metrics: Arc::default(),
         registry: StateRegistry::default(),
+        cpu: CpuPool::inline(&Limits::default()),
         base_dir: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/files"),
         files: bartizan_chain::FilesRead::default(),
     }

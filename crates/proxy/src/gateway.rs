@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bartizan_audit::{AccessLog, AuditLog, Redactor};
-use bartizan_chain::{NodeFacts, StateRegistry};
+use bartizan_chain::{CpuPool, NodeFacts, StateRegistry};
 use bartizan_config::{NodeConfig, Resources};
 use bartizan_core::metrics::{ReloadLabel, SharedMetrics};
 use bartizan_core::{Clock, IdSource, NodeKey};
@@ -59,6 +59,8 @@ pub struct GatewaySettings {
     pub base_dir: PathBuf,
     /// How upstreams are reached.
     pub dialer: Dialer,
+    /// Where work goes that would hold up an event loop.
+    pub cpu: CpuPool,
 }
 
 /// A configuration was put into force.
@@ -104,6 +106,7 @@ impl Gateway {
             key,
             metrics: registry,
             registry: StateRegistry::default(),
+            cpu: settings.cpu,
             base_dir: settings.base_dir,
             files: bartizan_chain::FilesRead::default(),
         });

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bartizan_audit::{AuditLog, AuditOptions, Target};
+use bartizan_chain::CpuPool;
 use bartizan_config::NodeConfig;
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_core::{Clock, ManualClock, NodeKey, Timestamp};
@@ -147,6 +148,8 @@ impl Gateway {
             key: NodeKey::random(),
             base_dir: folder.path().to_owned(),
             dialer: Dialer::Custom(Arc::new(move || Box::new(upstream::Dialer(dialled.clone())))),
+            // Threads would be waited for, and a paused clock runs on while everything waits.
+            cpu: CpuPool::inline(&node.limits),
         };
         let inner = bartizan_proxy::Gateway::new(settings)
             .map_err(|faults| Refusal::compiling(bartizan_config::Sources::new(), &faults))?;

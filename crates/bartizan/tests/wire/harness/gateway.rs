@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bartizan_audit::{AuditLog, AuditOptions, Event, EventKind, Target};
+use bartizan_chain::CpuPool;
 use bartizan_config::{Loader, NodeConfig, Resources, one_line};
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_core::{Clock, NodeKey};
@@ -120,6 +121,7 @@ impl Gateway {
             key: NodeKey::random(),
             base_dir: std::env::temp_dir(),
             dialer: dialer.unwrap_or_else(|| Dialer::Network(control.handle().clone())),
+            cpu: CpuPool::new(&node.limits),
         };
         let inner = match bartizan_proxy::Gateway::new(settings) {
             Ok(inner) => inner,

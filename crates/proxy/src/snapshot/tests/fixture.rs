@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bartizan_chain::{
-    Arrival, BodySource, Matched, NodeFacts, Peer, RequestCx, Run, Screening, StateRegistry,
+    Arrival, BodySource, CpuPool, Matched, NodeFacts, Peer, RequestCx, Run, Screening,
+    StateRegistry,
 };
 use bartizan_config::{Loader, NodeConfig, Resources, Sources};
 use bartizan_core::{Clock, Denial, ManualClock, NodeKey, Reason, RequestId, Timestamp};
@@ -63,6 +64,7 @@ impl Bench {
             key: NodeKey::new(&[7; 32]),
             metrics: Arc::default(),
             registry: StateRegistry::default(),
+            cpu: CpuPool::inline(&node.limits),
             base_dir: PathBuf::new(),
             files: bartizan_chain::FilesRead::default(),
         });
