@@ -57,6 +57,7 @@ catalogue! {
     RefererRestriction => admit::referer_restriction::RefererRestriction,
     UriBlocker => admit::uri_blocker::UriBlocker,
     Redirect => prepare::redirect::Redirect,
+    BasicAuth => authenticate::basic_auth::BasicAuth,
     JwtAuth => authenticate::jwt_auth::JwtAuth,
     KeyAuth => authenticate::key_auth::KeyAuth,
     AnonymousAccess => authenticate::anonymous_access::AnonymousAccess,

@@ -1,6 +1,7 @@
 //! Prove who calls.
 
 pub mod anonymous_access;
+pub mod basic_auth;
 mod carrier;
 pub mod jwt_auth;
 pub mod key_auth;

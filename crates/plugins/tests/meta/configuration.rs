@@ -75,7 +75,7 @@ fn what_does_not_work_says_why() {
             "{serverless-pre-function: {}}",
             "the plugin `serverless-pre-function` is refused: it runs",
         ),
-        ("{basic-auth: {}}", "the plugin `basic-auth` is not supported yet: `key-auth`"),
+        ("{ldap-auth: {}}", "the plugin `ldap-auth` is not supported yet: `key-auth`"),
         ("{limit-cuont: {}}", "did you mean `limit-count`"),
     ] {
         let problems = problems(plugins);

@@ -2,13 +2,15 @@
 //!
 //! `${token name}` is a token of a section, `${public ES256}` the PEM of this process's key for an
 //! algorithm as a quoted string, `${pem ES256}` the same as it is, `${jwk ES256}` the key as a JSON
-//! web key called `ES256`, `${long 7}` seven letters. What was put in is taken out again of what is
+//! web key called `ES256`, `${long 7}` seven letters, `${basic alice:pass}` the base64 of that. What was put in is taken out again of what is
 //! shown.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bartizan_plugins::jose::Algorithm;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use crate::gateway::START;
@@ -83,6 +85,7 @@ impl Stand {
             Some(("public", name)) => Value::from(key(name).public_key()).to_string(),
             Some(("pem", name)) => key(name).public_key(),
             Some(("jwk", name)) => key(name).jwk(name).to_string(),
+            Some(("basic", text)) => STANDARD.encode(text),
             Some(("long", length)) => "x".repeat(length.parse().expect("a length")),
             _ => panic!("nothing stands for `{written}`"),
         };
