@@ -35,8 +35,8 @@
 //!
 //! Cost: one or two HMACs for a plain password. A hash takes as long as its parameters say, on the
 //! node's CPU pool, so that no event loop waits; where the pool is full the answer is 503
-//! (`limits.cpu_queue`, `limits.cpu_wait`). A success is remembered for a minute (4,096 of them), as
-//! a keyed digest of hash and password; a changed password counts at once. Who guesses makes the
+//! (`limits.cpu_queue`, `limits.cpu_wait`). A success is remembered for a minute (4,096 of them),
+//! as a keyed digest of hash and password; a changed password counts at once. Who guesses makes the
 //! pool work: put a `limit-count` by address before it.
 //!
 //! What differs from Apache APISIX: passwords may hold `:` and white space, hashes are understood,

@@ -210,7 +210,10 @@ fn names_that_no_request_can_show_are_refused() {
 
 proptest::proptest! {
     #[test]
-    fn what_is_shown_is_split_at_the_first_colon(user in "[^:\\x00-\\x1f\\x7f]{1,8}", password in "[^\\x00-\\x1f\\x7f]{1,8}") {
+    fn what_is_shown_is_split_at_the_first_colon(
+        user in "[^:\\x00-\\x1f\\x7f]{1,8}",
+        password in "[^\\x00-\\x1f\\x7f]{1,8}",
+    ) {
         use base64::Engine as _;
         let text = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
         let shown = Shown::read(Some(format!("Basic {text}").as_bytes())).unwrap();
