@@ -61,6 +61,7 @@ catalogue! {
     JwtAuth => authenticate::jwt_auth::JwtAuth,
     KeyAuth => authenticate::key_auth::KeyAuth,
     AnonymousAccess => authenticate::anonymous_access::AnonymousAccess,
+    Acl => authorize::acl::Acl,
     ConsumerRestriction => authorize::consumer_restriction::ConsumerRestriction,
     AnyAuthenticated => authorize::any_authenticated::AnyAuthenticated,
     LimitCount => meter::limit_count::LimitCount,

@@ -142,7 +142,7 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
         Standing::NotYet(
             "`consumer-restriction`, `object-guard` and the claims that `jwt-auth` requires decide what a caller may do",
         ),
-        &["authz-casbin", "acl", "forward-auth", "opa", "authz-keycloak"],
+        &["authz-casbin", "forward-auth", "opa", "authz-keycloak"],
     ),
     (
         Standing::NotYet("upstreams learn the consumer from `X-Consumer-Username`"),

@@ -1,5 +1,6 @@
 //! Decide whether this caller may do this to this object.
 
+pub mod acl;
 pub mod any_authenticated;
 pub mod consumer_restriction;
 pub mod object_guard;

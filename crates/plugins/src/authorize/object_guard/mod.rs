@@ -287,7 +287,7 @@ fn claim_owns(claim: &Value, object: &str, is_list: bool) -> Result<bool, &'stat
 
 /// A value that has one spelling. Fractions and numbers that do not fit have several, and what an
 /// upstream makes of them is not known.
-fn scalar(value: &Value) -> Option<Cow<'_, str>> {
+pub(super) fn scalar(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) => Some(Cow::Borrowed(text)),
         Value::Bool(true) => Some(Cow::Borrowed("true")),
