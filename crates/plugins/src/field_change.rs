@@ -204,7 +204,7 @@ impl FieldChange {
 }
 
 /// Fields that say how long a message is and what becomes of the connection.
-fn is_framing(name: &str) -> bool {
+pub(crate) fn is_framing(name: &str) -> bool {
     matches!(
         name,
         "content-length"

@@ -67,6 +67,7 @@ catalogue! {
     LimitCount => meter::limit_count::LimitCount,
     ObjectGuard => authorize::object_guard::ObjectGuard,
     RequestValidation => validate::request_validation::RequestValidation,
+    AttachConsumerLabel => transform::attach_consumer_label::AttachConsumerLabel,
     ProxyRewrite => transform::proxy_rewrite::ProxyRewrite,
     ResponseRewrite => reply::response_rewrite::ResponseRewrite,
     Prometheus => observe::prometheus::Prometheus,

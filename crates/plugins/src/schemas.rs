@@ -145,10 +145,6 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
         &["authz-casbin", "forward-auth", "opa", "authz-keycloak"],
     ),
     (
-        Standing::NotYet("upstreams learn the consumer from `X-Consumer-Username`"),
-        &["attach-consumer-label"],
-    ),
-    (
         Standing::NotYet("the audit log and the access log hold neither bodies nor credentials"),
         &["data-mask"],
     ),

@@ -1,3 +1,4 @@
 //! Rewrite what the upstream will see.
 
+pub mod attach_consumer_label;
 pub mod proxy_rewrite;
