@@ -136,6 +136,10 @@ limits! {
     cpu_queue: count = 1_024;
     /// Time that such work may take, waiting included; over it 503.
     cpu_wait: time = 5_000;
+    /// Longest time that a plugin may hold a request back before it goes on.
+    delay: time = 30_000;
+    /// Requests that one plugin of one resource holds back at a time; over it they are refused.
+    delayed: count = 1_024;
     /// Largest configuration document.
     document: size = 67_108_864;
     /// Time that running exchanges get when the node shuts down.

@@ -17,6 +17,7 @@ pub mod authorize;
 mod catalogue;
 #[cfg(test)]
 mod chain_tests;
+mod decimal;
 mod declared;
 mod entry;
 mod field_change;
@@ -24,6 +25,7 @@ mod field_change;
 mod fixture;
 pub mod jose;
 pub mod meter;
+mod monotonic;
 mod networks;
 mod node_state;
 pub mod observe;
@@ -37,6 +39,7 @@ mod schemas;
 pub mod transform;
 pub mod validate;
 mod web_origin;
+mod waiting;
 
 use bartizan_chain::{
     AnswerHead, Flow, IdentityKey, Outcome, Plugin, PluginSet, RequestCx, Traits,
@@ -65,6 +68,7 @@ catalogue! {
     ConsumerRestriction => authorize::consumer_restriction::ConsumerRestriction,
     AnyAuthenticated => authorize::any_authenticated::AnyAuthenticated,
     LimitCount => meter::limit_count::LimitCount,
+    LimitReq => meter::limit_req::LimitReq,
     ObjectGuard => authorize::object_guard::ObjectGuard,
     RequestValidation => validate::request_validation::RequestValidation,
     AttachConsumerLabel => transform::attach_consumer_label::AttachConsumerLabel,

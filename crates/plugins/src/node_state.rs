@@ -8,7 +8,7 @@ use bartizan_config::{ResourceKind, ResourceRef};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Slot<T> {
     metrics: Arc<T>,
     is_registered: AtomicBool,
@@ -25,9 +25,12 @@ impl<T: Collector> Collector for Registered<T> {
 }
 
 /// The metrics of the plugin that compiles: made and registered for the first instance of it.
-pub(crate) fn node_metrics<T: Collector + Default>(cx: &CompileCx<'_>) -> Arc<T> {
+pub(crate) fn node_metrics<T: Collector>(cx: &CompileCx<'_>, make: impl FnOnce() -> T) -> Arc<T> {
     let node = ResourceRef { kind: ResourceKind::PluginMetadata, id: Arc::from(cx.plugin) };
-    let slot = cx.node.registry.state(&node, cx.plugin, "metrics".into(), Slot::<T>::default);
+    let slot = cx.node.registry.state(&node, cx.plugin, "metrics".into(), || Slot {
+        metrics: Arc::new(make()),
+        is_registered: AtomicBool::new(false),
+    });
     if !slot.is_registered.swap(true, Ordering::Relaxed) {
         let mut registry = cx.node.metrics.lock().unwrap_or_else(PoisonError::into_inner);
         registry.register_collector(Box::new(Registered(slot.clone())));

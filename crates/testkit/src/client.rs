@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use tokio::io::{AsyncWriteExt, DuplexStream};
+use tokio::time::Instant;
 
 use crate::gateway::{Gateway, settle};
 use crate::http1::{Inbox, Message, response_length, status};
@@ -121,19 +122,30 @@ impl<'g> Request<'g> {
         let events_before = self.gateway.events().len();
         let seen_before = self.gateway.upstream().requests().len();
         let mut connection = Connection::new(self.gateway.connect(self.from));
+        let sent = Instant::now();
         connection.write(&self.encoded()).await;
         let message = connection.read(&self.method).await;
+        let took = sent.elapsed();
         let rest = connection.close().await;
         settle().await;
         let mut events = self.gateway.events();
         let mut seen = self.gateway.upstream().requests();
         Reply {
             message: message.unwrap_or_default(),
+            took,
             rest,
             request: String::from_utf8_lossy(&self.encoded()).into_owned(),
             events: events.split_off(events_before),
             seen: seen.split_off(seen_before),
         }
+    }
+
+    /// Sends it and leaves it under way, on the connection that is returned.
+    pub async fn hold(self) -> Connection {
+        let mut connection = Connection::new(self.gateway.connect(self.from));
+        connection.write(&self.encoded()).await;
+        settle().await;
+        connection
     }
 }
 

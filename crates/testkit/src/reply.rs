@@ -1,5 +1,7 @@
 //! What came of a request, and what must hold of it.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::http1::{Message, status};
@@ -9,6 +11,7 @@ use crate::upstream::Seen;
 #[derive(Debug)]
 pub struct Reply {
     pub(crate) message: Message,
+    pub(crate) took: Duration,
     pub(crate) rest: Vec<u8>,
     pub(crate) request: String,
     pub(crate) events: Vec<Value>,
@@ -19,6 +22,11 @@ impl Reply {
     /// The status; 0 where the gateway closed without an answer.
     pub fn status(&self) -> u16 {
         status(&self.message)
+    }
+
+    /// How long it took until the answer was complete, in virtual time.
+    pub fn took(&self) -> Duration {
+        self.took
     }
 
     /// The value of a field; panics where it occurs more than once.

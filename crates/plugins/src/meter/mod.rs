@@ -1,3 +1,8 @@
-//! Spend limits that are keyed by who calls.
+//! Spend limits: how often, how fast, how many at once.
 
+mod key;
 pub mod limit_count;
+pub mod limit_req;
+mod metrics;
+mod refusal;
+mod table;

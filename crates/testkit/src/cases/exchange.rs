@@ -6,7 +6,7 @@ use bartizan_core::Span;
 
 use crate::gateway::Gateway;
 use crate::upstream::Answer;
-use crate::{Reply, Request};
+use crate::{Connection, Reply, Request};
 
 /// The address that requests come from, unless they say otherwise.
 pub(super) const FROM: &str = "192.0.2.1";
@@ -18,6 +18,8 @@ pub(super) struct Written {
     pub(super) from: String,
     advance: Option<Duration>,
     is_chunked: bool,
+    /// It is sent and left open, so that other requests come while it is under way.
+    pub(super) is_held: bool,
     method: String,
     target: String,
     fields: Vec<(String, Vec<u8>)>,
@@ -51,6 +53,7 @@ impl Written {
                 self.advance = Some(span.parse::<Span>().expect("a time such as `10s`").0);
             }
             ("chunked", "") => self.is_chunked = true,
+            ("held", "") => self.is_held = true,
             _ => panic!("no directive `@{directive}`"),
         }
     }
@@ -69,6 +72,14 @@ impl Written {
             gateway.advance(by).await;
         }
         self.request(gateway).send().await
+    }
+
+    /// Sends it and leaves it under way.
+    pub(super) async fn hold(&self, gateway: &Gateway) -> Connection {
+        if let Some(by) = self.advance {
+            gateway.advance(by).await;
+        }
+        self.request(gateway).hold().await
     }
 
     /// The bytes are put together here: header values need not be text.
@@ -121,12 +132,18 @@ fn unescaped(text: &str) -> Vec<u8> {
     out
 }
 
-/// What the upstream answers: a status, header fields, and a body behind an empty line.
+/// What the upstream answers: a status, header fields, and a body behind an empty line. `@after 5s`
+/// before them is how long it takes to.
 pub(super) fn answer(text: &str) -> Answer {
     let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
-    let mut lines = head.lines();
+    let mut lines = head.lines().peekable();
+    let wait = lines.next_if(|line| line.starts_with('@')).map(|line| {
+        let span = line.strip_prefix("@after ").and_then(|span| span.parse::<Span>().ok());
+        span.expect("`@after` and a time such as `10s`").0
+    });
     let status = lines.next().and_then(|line| line.trim().parse().ok()).expect("a status");
     let answer = Answer::status(status).body(body);
+    let answer = wait.into_iter().fold(answer, Answer::after);
     lines.fold(answer, |answer, line| {
         let (name, value) = line.split_once(':').expect("a header field");
         answer.header(name, value.trim())

@@ -5,6 +5,7 @@ use super::file::{CaseFile, Kind, Section};
 use super::setup::{Setup, Variation};
 use super::shown::{self, Shown};
 use super::tokens::Stand;
+use crate::Connection;
 use crate::gateway::Gateway;
 use crate::load::Refusal;
 
@@ -31,6 +32,7 @@ pub(super) async fn run(case: &CaseFile, variation: Option<&Variation>) -> Outco
         setup: Setup::new(case.plugin()),
         stand: Stand::default(),
         gateway: None,
+        held: Vec::new(),
         is_stale: false,
         report: String::new(),
         variation,
@@ -56,6 +58,8 @@ struct Runner<'c> {
     setup: Setup,
     stand: Stand,
     gateway: Option<Gateway>,
+    /// Connections with requests that are under way.
+    held: Vec<Connection>,
     /// The configuration has changed since it was last put into force.
     is_stale: bool,
     report: String,
@@ -153,6 +157,10 @@ impl Runner<'_> {
             panic!("a request before there is a configuration");
         };
         let written = Written::parse(text);
+        if written.is_held {
+            self.held.push(written.hold(gateway).await);
+            return;
+        }
         let reply = written.send(gateway).await;
         let mut shown = Shown::new(&written, &reply);
         let asked = expected.iter().find(|section| section.kind == Kind::Event);

@@ -57,6 +57,9 @@ impl<'e> Shown<'e> {
             hidden.push("content-type");
             body.clear();
         }
+        if !reply.took().is_zero() {
+            let _ = write!(out, " @after {:?}", reply.took());
+        }
         if !reply.events().is_empty() && is_ours("cache-control", "no-store") {
             hidden.push("cache-control");
         }

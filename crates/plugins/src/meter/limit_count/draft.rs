@@ -1,9 +1,9 @@
 //! From a configuration to the limits it states.
 
-use bartizan_chain::{CompileCx, Template, Var, VarError};
+use bartizan_chain::CompileCx;
 use bartizan_config::{Invalid, PathStep};
 
-use super::key::KeySource;
+use super::super::key::KeySource;
 use super::quota_fields::{Metadata, QuotaFields};
 use super::window::{Algorithm, Quota};
 use super::{Amount, Config, KeyType, Rule, WindowType};
@@ -110,13 +110,7 @@ pub(super) fn drafts(config: &Config, algorithm: Algorithm) -> Result<Vec<Draft>
 
 fn rule_draft(index: usize, rule: &Rule, algorithm: Algorithm) -> Result<Draft, Invalid> {
     let quota = quota(&rule.count, &rule.time_window, algorithm)?;
-    let template = template(&rule.key).map_err(|fault| under("key", fault))?;
-    if template.as_literal().is_some() {
-        return Err(Invalid::at("key", format!("`{}` has no variable in it", rule.key))
-            .with_help("for example `$remote_addr`"));
-    }
-    let source = checked(KeySource::Text { template, or_address: false })
-        .map_err(|fault| under("key", fault))?;
+    let source = KeySource::rule(&rule.key).map_err(|fault| under("key", fault))?;
     let name = rule.header_prefix.clone().unwrap_or_else(|| (index + 1).to_string());
     Ok(Draft { source, key: rule.key.clone(), quota, among: Some((name, index)) })
 }
@@ -128,30 +122,11 @@ fn quota(count: &Amount, window: &Amount, algorithm: Algorithm) -> Result<Quota,
 }
 
 fn source(text: &str, key_type: KeyType) -> Result<KeySource, Invalid> {
-    let source = match key_type {
-        KeyType::Constant => KeySource::Constant(text.into()),
-        KeyType::Var => match Var::parse(text).map_err(|error| unusable(&error))? {
-            Var::RemoteAddr => KeySource::Address,
-            var => KeySource::Var(var),
-        },
-        KeyType::VarCombination => KeySource::Text { template: template(text)?, or_address: true },
-    };
-    checked(source)
-}
-
-fn checked(source: KeySource) -> Result<KeySource, Invalid> {
-    if source.needs_answer() {
-        return Err(Invalid::new("the key is read before there is an answer"));
+    match key_type {
+        KeyType::Constant => Ok(KeySource::Constant(text.into())),
+        KeyType::Var => KeySource::var(text),
+        KeyType::VarCombination => KeySource::combination(text),
     }
-    Ok(source)
-}
-
-fn template(text: &str) -> Result<Template, Invalid> {
-    Template::parse(text).map_err(|error| unusable(&error))
-}
-
-fn unusable(error: &VarError) -> Invalid {
-    Invalid::new(error.to_string())
 }
 
 fn under(key: &str, fault: Invalid) -> Invalid {

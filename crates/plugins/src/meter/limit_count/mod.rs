@@ -35,8 +35,6 @@
 mod counters;
 mod draft;
 mod group;
-mod key;
-mod metrics;
 mod quota_fields;
 #[cfg(test)]
 mod tests;
@@ -53,14 +51,15 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use smallvec::SmallVec;
 
-use crate::node_state::node_metrics;
-use counters::{Counters, Key};
+use super::key::KeySource;
+use super::metrics::LimitMetrics;
+use super::refusal::{Refusal, whole_seconds};
+use super::table::Key;
+use counters::Counters;
 use draft::{Draft, algorithm, drafts};
 use group::Membership;
-use key::KeySource;
-use metrics::LimitMetrics;
 pub use quota_fields::Metadata;
-use quota_fields::{QuotaFields, whole_seconds, write};
+use quota_fields::{QuotaFields, write};
 use window::{Quota, Verdict};
 
 /// The configuration of `limit-count`.
@@ -174,9 +173,7 @@ fn yes() -> bool {
 pub struct LimitCount {
     rules: Box<[CompiledRule]>,
     stage: Stage,
-    rejected_code: u16,
-    rejected_msg: Option<String>,
-    is_apisix: bool,
+    refusal: Refusal,
     shows_quota: bool,
     admits_uncounted: bool,
     proves: Proofs,
@@ -272,16 +269,14 @@ impl Plugin for LimitCount {
         Ok(Self {
             rules,
             stage: if needs_identity { Stage::Meter } else { Stage::Admit },
-            rejected_code: config.rejected_code.unwrap_or(if is_apisix { 503 } else { 429 }),
-            rejected_msg: config.rejected_msg,
+            refusal: Refusal::new(config.rejected_code, config.rejected_msg, is_apisix),
             proves: Proofs {
                 limit: is_firm && !config.danger_allow_degradation,
                 ..Proofs::default()
             },
-            is_apisix,
             shows_quota: config.show_limit_quota_header,
             admits_uncounted: config.danger_allow_degradation,
-            metrics: node_metrics(cx),
+            metrics: LimitMetrics::of(cx),
             _membership: membership,
         })
     }
@@ -306,7 +301,7 @@ impl Plugin for LimitCount {
             // A refused request is counted nowhere.
             for spent in call.spent.iter().filter(|spent| spent.verdict.is_admitted) {
                 if let Some(rule) = self.rules.get(spent.rule) {
-                    rule.counters.refund(spent.key, spent.verdict.receipt);
+                    counters::refund(&rule.counters, spent.key, spent.verdict.receipt);
                 }
             }
             call.spent.retain(|spent| !spent.verdict.is_admitted);
@@ -333,18 +328,16 @@ impl LimitCount {
     fn spend(&self, cx: &RequestCx, call: &mut Call) -> Result<(), Denial> {
         let mut applies = false;
         for (index, rule) in self.rules.iter().enumerate() {
-            let key = rule.source.read(cx, &rule.counters, self.is_apisix).map_err(|fault| {
-                Denial::new(Reason::AmbiguousParameter, format!("what is counted by: {fault}"))
-            })?;
+            let key = rule.source.read(cx, &rule.counters, self.refusal.is_apisix())?;
             let Some(key) = key else { continue };
             applies = true;
-            let Ok(verdict) = rule.counters.spend(key, &rule.quota, &cx.clock) else {
+            let Ok(verdict) = counters::spend(&rule.counters, key, &rule.quota, &cx.clock) else {
                 self.metrics.key_refused();
                 if self.admits_uncounted {
                     continue;
                 }
                 let detail = "every counter of the limit is taken by a live key";
-                return Err(self.refusal(detail.into()));
+                return Err(self.refusal.denial(detail));
             };
             call.spent.push(Spent { rule: index, key, verdict });
             if !verdict.is_admitted {
@@ -360,18 +353,6 @@ impl LimitCount {
 
     fn denial(&self, quota: &Quota, verdict: &Verdict) -> Denial {
         let seconds = whole_seconds(quota.window);
-        let denial = self.refusal(format!("more than {} in {seconds} s", quota.count));
-        if self.is_apisix {
-            return denial;
-        }
-        denial.with_field("retry-after", whole_seconds(verdict.wait).to_string())
-    }
-
-    fn refusal(&self, detail: String) -> Denial {
-        let denial = Denial::new(Reason::RateLimited, detail).with_status(self.rejected_code);
-        match &self.rejected_msg {
-            Some(message) => denial.with_message(message),
-            None => denial,
-        }
+        self.refusal.until(verdict.wait, format!("more than {} in {seconds} s", quota.count))
     }
 }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::super::refusal::whole_seconds;
 use super::window::{Quota, Verdict};
 
 const SECOND: u64 = 1_000_000_000;
@@ -125,11 +126,6 @@ pub(super) fn write<'a>(
         fields.append(Bytes::from_static(b"ratelimit-policy"), policies);
         fields.append(Bytes::from_static(b"ratelimit"), limits);
     }
-}
-
-/// Whole seconds, rounded up: after that time it is true.
-pub(super) fn whole_seconds(nanos: u64) -> u64 {
-    nanos.div_ceil(SECOND)
 }
 
 fn extend(list: &mut Vec<u8>, item: &[u8]) {

@@ -22,7 +22,7 @@ fn place(fault: &Invalid) -> String {
 fn drain(plugin: &LimitCount, clock: &Clock) -> u32 {
     let rule = &plugin.rules[0];
     let key = rule.counters.key(1, b"k");
-    let spend = || rule.counters.spend(key, &rule.quota, clock).unwrap().is_admitted;
+    let spend = || counters::spend(&rule.counters, key, &rule.quota, clock).unwrap().is_admitted;
     u32::try_from(std::iter::repeat_with(spend).take_while(|admitted| *admitted).count()).unwrap()
 }
 
@@ -84,7 +84,7 @@ fn the_habits_of_apisix_change_the_defaults_only() {
     let config = json!({"count": 1, "time_window": 60});
     let ours = Bench::new().compile::<LimitCount>(&config).unwrap();
     let theirs = Bench::apisix().compile::<LimitCount>(&config).unwrap();
-    assert_eq!((ours.rejected_code, theirs.rejected_code), (429, 503));
+    assert_eq!((ours.refusal.denial("").status(), theirs.refusal.denial("").status()), (429, 503));
     assert_eq!(ours.rules[0].quota.algorithm, Algorithm::Sliding);
     assert_eq!(theirs.rules[0].quota.algorithm, Algorithm::Fixed);
 
@@ -92,7 +92,7 @@ fn the_habits_of_apisix_change_the_defaults_only() {
         json!({"count": 1, "time_window": 60, "window_type": "sliding", "rejected_code": 420});
     let theirs = Bench::apisix().compile::<LimitCount>(&config).unwrap();
     assert_eq!(theirs.rules[0].quota.algorithm, Algorithm::Weighted);
-    assert_eq!(theirs.rejected_code, 420);
+    assert_eq!(theirs.refusal.denial("").status(), 420);
 }
 
 #[test]

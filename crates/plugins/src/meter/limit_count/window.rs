@@ -4,6 +4,8 @@
 
 use std::collections::VecDeque;
 
+use super::super::table::Entry;
+
 /// Up to this count every admitted request is remembered by its own time.
 pub(super) const EXACT_COUNT_MAX: u32 = 1_000;
 
@@ -112,9 +114,13 @@ impl Usage {
             Self::Fixed { .. } | Self::Weighted { .. } => {}
         }
     }
+}
 
-    /// When nothing of it weighs any more.
-    pub(super) fn expires(&self, window: u64) -> u64 {
+impl Entry for Usage {
+    type Terms = Quota;
+
+    fn expires(&self, quota: &Quota) -> u64 {
+        let window = quota.window;
         match self {
             Self::Fixed { start, .. } => start.saturating_add(window),
             Self::Sliding { granules, .. } => {

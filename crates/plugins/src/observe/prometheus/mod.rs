@@ -67,7 +67,7 @@ impl Plugin for Prometheus {
     type Call = ();
 
     fn compile(config: Config, cx: &mut CompileCx<'_>) -> Result<Self, Invalid> {
-        Ok(Self { prefers_name: config.prefer_name, metrics: node_metrics(cx) })
+        Ok(Self { prefers_name: config.prefer_name, metrics: node_metrics(cx, Default::default) })
     }
 
     fn traits(&self) -> Traits {
