@@ -123,6 +123,11 @@ limits! {
     upstream_idle: count = 256;
     /// Time an idle upstream connection is kept.
     upstream_idle_time: time = 55_000;
+    /// Calls of plugins to other servers that may wait at a time, per worker; over it 503.
+    calls: count = 1_024;
+    /// Bytes of entries that may wait for one sink of a logger; over it entries are dropped and
+    /// counted.
+    sink_queue: size = 16_777_216;
     /// Events that may wait for the audit sinks.
     audit_queue: count = 8_192;
     /// Buffers of 32 KiB that may wait for the access log's sinks.

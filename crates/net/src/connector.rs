@@ -1,15 +1,16 @@
 //! Making a connection: resolve, judge, connect, verify; all within one time.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_core::Reason;
 use bartizan_tls::describe_io;
+use bytes::Bytes;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
@@ -166,6 +167,51 @@ impl Connector {
         }
         Err(last.unwrap_or_else(|| attempt.timed_out(ConnectPhase::Connect)))
     }
+
+    /// Sends datagrams to the first address of `target` that may be reached. They are sent from a
+    /// port of their own; that nobody listens is known only where the system was told so in time.
+    pub async fn send_datagrams(
+        &self,
+        target: &Target,
+        datagrams: &[Bytes],
+        limit: Duration,
+    ) -> Result<(), ConnectError> {
+        let attempt = Attempt { target, limit, deadline: Instant::now() + limit };
+        let resolving = self.resolver.resolve(&target.host);
+        let addresses = timeout_at(attempt.deadline, resolving)
+            .await
+            .map_err(|_| attempt.timed_out(ConnectPhase::Resolve))??;
+        let mut last = None;
+        for ip in addresses.iter() {
+            let address = SocketAddr::new(*ip, target.port);
+            match self.policy.check_datagram(*ip) {
+                Ok(()) => {
+                    return timeout_at(attempt.deadline, send(address, datagrams))
+                        .await
+                        .map_err(|_| attempt.timed_out(ConnectPhase::Connect))?
+                        .map_err(|error| attempt.broken(address, error));
+                }
+                Err(denial) => {
+                    let host = Arc::clone(&target.host);
+                    last = Some(ConnectError::Denied { host, address: *ip, denial });
+                }
+            }
+        }
+        Err(last.unwrap_or_else(|| attempt.timed_out(ConnectPhase::Resolve)))
+    }
+}
+
+async fn send(to: SocketAddr, datagrams: &[Bytes]) -> io::Result<()> {
+    let any: IpAddr = match to {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0)).await?;
+    socket.connect(to).await?;
+    for datagram in datagrams {
+        socket.send(datagram).await?;
+    }
+    Ok(())
 }
 
 /// One connection in the making.

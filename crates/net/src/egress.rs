@@ -49,6 +49,12 @@ impl EgressPolicy {
         self.judge(to, is_of_this_machine)
     }
 
+    /// Judges an address that datagrams are about to be sent to: our own listeners take none.
+    pub fn check_datagram(&self, ip: IpAddr) -> Result<(), EgressDenial> {
+        self.check_kind(ip)?;
+        embedded(ip).map_or(Ok(()), |inner| self.check_kind(IpAddr::V4(inner)))
+    }
+
     fn judge(&self, to: SocketAddr, is_local: impl Fn(IpAddr) -> bool) -> Result<(), EgressDenial> {
         let outer = to.ip();
         self.check_kind(outer)?;

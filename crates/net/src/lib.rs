@@ -6,6 +6,9 @@
 //! before the connection is made to that very address; there is no second resolution in between
 //! that could give another one (DNS rebinding).
 //!
+//! Plugins that ask a server while a request waits do it through a [`Client`], with an own pool for
+//! each worker; how they reach the world outside, and what runs beside the requests, is [`Reach`].
+//!
 //! Architecture invariant: only this crate opens connections.
 
 #![deny(
@@ -16,13 +19,19 @@
     clippy::cast_possible_truncation
 )]
 
+mod client;
 mod connector;
 mod egress;
+mod reach;
 mod resolver;
 mod upstream_io;
 
+pub use client::{
+    Answered, Call, CallError, CallLimits, Client, Endpoint, Keep, Url, UrlFault, is_host,
+};
 pub use connector::{ConnectError, ConnectPhase, Connector, Target, TargetTls};
 pub use egress::{EgressDenial, EgressPolicy};
+pub use reach::{Network, NoReach, Reach, Task};
 pub use resolver::{
     ADDRESSES_MAX, Addresses, LookUp, LookUpFuture, NAMES_MAX, ResolveError, Resolver, SystemLookUp,
 };

@@ -1,5 +1,7 @@
 //! Connections over loopback, on ports that the system picks.
 
+mod client;
+
 use std::collections::HashMap;
 use std::future::pending;
 use std::io::{self, IoSlice};

@@ -1,0 +1,192 @@
+//! One request and its answer on one connection.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bartizan_wire::{
+    BodyReader, ChunkLimits, ConnectionUse, HeadLimits, HeadScan, Progress, ResponseHead,
+    parse_response,
+};
+use bytes::BytesMut;
+use http::Method;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{Answered, CallError};
+use crate::UpstreamIo;
+
+/// A server may announce its answer so often; more would keep a request for ever.
+const INFORMATIONAL_MAX: u32 = 32;
+/// Bytes that are read at a time.
+const READ: usize = 16 * 1_024;
+
+/// Bounds of what is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReadLimits {
+    pub(super) head: HeadLimits,
+    pub(super) chunks: ChunkLimits,
+    /// Longest body.
+    pub(super) body: usize,
+}
+
+/// A request under way.
+pub(super) struct Talk<'a> {
+    io: UpstreamIo,
+    /// What is to be sent: the head, and the body behind it.
+    out: [&'a [u8]; 2],
+    method: &'a Method,
+    limits: ReadLimits,
+    received: BytesMut,
+    scan: HeadScan,
+    informational: u32,
+    head: Option<(ResponseHead, BodyReader)>,
+    body: BytesMut,
+    /// Why sending stopped. The answer may have come all the same.
+    send_fault: Option<io::Error>,
+    /// Whether any byte of an answer was received.
+    has_answered: bool,
+}
+
+/// How it ended where there is no answer.
+pub(super) struct Failed {
+    pub(super) error: CallError,
+    /// Whether any byte of an answer was received.
+    pub(super) has_answered: bool,
+}
+
+impl<'a> Talk<'a> {
+    pub(super) fn new(
+        io: UpstreamIo,
+        head: &'a [u8],
+        body: &'a [u8],
+        method: &'a Method,
+        limits: ReadLimits,
+    ) -> Self {
+        Self {
+            io,
+            out: [head, body],
+            method,
+            limits,
+            received: BytesMut::new(),
+            scan: HeadScan::default(),
+            informational: 0,
+            head: None,
+            body: BytesMut::new(),
+            send_fault: None,
+            has_answered: false,
+        }
+    }
+
+    /// The answer, and the connection where it can be used again.
+    pub(super) async fn run(mut self) -> Result<(Answered, Option<UpstreamIo>), Failed> {
+        let outcome = std::future::poll_fn(|cx| self.poll(cx)).await;
+        let has_answered = self.has_answered;
+        match (outcome, self.head.take()) {
+            (Ok(()), Some((head, _))) => {
+                let is_sent = self.send_fault.is_none() && self.out.iter().all(|p| p.is_empty());
+                let is_clean = is_sent && self.received.is_empty();
+                let is_reusable = is_clean && head.connection == ConnectionUse::KeepAlive;
+                let answered = Answered {
+                    status: head.status,
+                    fields: head.fields,
+                    body: std::mem::take(&mut self.body).freeze(),
+                };
+                Ok((answered, is_reusable.then_some(self.io)))
+            }
+            (Ok(()), None) => Err(Failed {
+                error: CallError::Malformed("an answer without a head"),
+                has_answered,
+            }),
+            (Err(error), _) => Err(Failed { error, has_answered }),
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+        self.poll_send(cx);
+        loop {
+            if self.take_answer()? {
+                return Poll::Ready(Ok(()));
+            }
+            let mut buffer = [0_u8; READ];
+            let mut buf = ReadBuf::new(&mut buffer);
+            match ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf)) {
+                Ok(()) if buf.filled().is_empty() => return Poll::Ready(self.at_end()),
+                Ok(()) => {
+                    self.has_answered = true;
+                    self.received.extend_from_slice(buf.filled());
+                }
+                Err(error) => {
+                    let cause = format!("reading the answer: {error}");
+                    return Poll::Ready(Err(CallError::Closed(cause)));
+                }
+            }
+        }
+    }
+
+    /// Sends what there is to send. A server may answer, and close, before it has read everything.
+    fn poll_send(&mut self, cx: &mut Context<'_>) {
+        for part in &mut self.out {
+            while !part.is_empty() && self.send_fault.is_none() {
+                match Pin::new(&mut self.io).poll_write(cx, part) {
+                    Poll::Ready(Ok(0)) => self.send_fault = Some(io::ErrorKind::WriteZero.into()),
+                    Poll::Ready(Ok(count)) => *part = part.get(count..).unwrap_or_default(),
+                    Poll::Ready(Err(error)) => self.send_fault = Some(error),
+                    Poll::Pending => return,
+                }
+            }
+        }
+        if let Poll::Ready(Err(error)) = Pin::new(&mut self.io).poll_flush(cx) {
+            self.send_fault.get_or_insert(error);
+        }
+    }
+
+    /// Reads on in what was received; true when the answer is complete.
+    fn take_answer(&mut self) -> Result<bool, CallError> {
+        while self.head.is_none() {
+            let parsed =
+                parse_response(&mut self.received, &mut self.scan, &self.limits.head, self.method);
+            let head = match parsed.map_err(|fault| CallError::Malformed(fault.detail))? {
+                Progress::Partial => return Ok(false),
+                Progress::Complete(head) => head,
+            };
+            if !head.status.is_informational() {
+                let reader = BodyReader::new(head.body, self.limits.chunks);
+                self.head = Some((head, reader));
+                continue;
+            }
+            self.informational += 1;
+            if head.status.as_u16() == 101 || self.informational > INFORMATIONAL_MAX {
+                return Err(CallError::Malformed("informational answers that lead nowhere"));
+            }
+        }
+        let Some((_, reader)) = &mut self.head else { return Ok(false) };
+        while !reader.is_done() && !self.received.is_empty() {
+            let taken =
+                reader.take(&self.received).map_err(|fault| CallError::Malformed(fault.detail))?;
+            let data = self.received.get(taken.data).unwrap_or_default();
+            if self.body.len() + data.len() > self.limits.body {
+                return Err(CallError::TooLarge(self.limits.body));
+            }
+            self.body.extend_from_slice(data);
+            let consumed = taken.consumed;
+            drop(self.received.split_to(consumed.min(self.received.len())));
+            if consumed == 0 {
+                break;
+            }
+        }
+        Ok(reader.is_done())
+    }
+
+    /// The server closed its side.
+    fn at_end(&mut self) -> Result<(), CallError> {
+        if let Some((head, reader)) = &mut self.head {
+            head.connection = ConnectionUse::Close;
+            return reader.end().map_err(|fault| CallError::Closed(fault.detail.to_owned()));
+        }
+        let cause = match &self.send_fault {
+            Some(error) => format!("the server closed while it was sent to: {error}"),
+            None => "the server closed before it had answered".to_owned(),
+        };
+        Err(CallError::Closed(cause))
+    }
+}
