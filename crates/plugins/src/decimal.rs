@@ -1,5 +1,7 @@
 //! Decimal numbers of configuration, exact: what counts must not drift.
 
+use std::time::Duration;
+
 use bartizan_config::Invalid;
 use serde_json::Number;
 
@@ -23,6 +25,11 @@ pub(crate) fn millionths(number: &Number) -> Result<u64, Invalid> {
     }
     let digits = format!("{whole}{part}{}", "0".repeat(PLACES - part.len()));
     digits.parse().map_err(|_| Invalid::new(format!("`{text}` is out of range")))
+}
+
+/// The number as a time in seconds.
+pub(crate) fn seconds(number: &Number) -> Result<Duration, Invalid> {
+    millionths(number).map(Duration::from_micros)
 }
 
 /// Millionths as one would write them.

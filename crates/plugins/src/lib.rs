@@ -68,6 +68,7 @@ catalogue! {
     ConsumerRestriction => authorize::consumer_restriction::ConsumerRestriction,
     AnyAuthenticated => authorize::any_authenticated::AnyAuthenticated,
     LimitCount => meter::limit_count::LimitCount,
+    LimitConn => meter::limit_conn::LimitConn,
     LimitReq => meter::limit_req::LimitReq,
     ObjectGuard => authorize::object_guard::ObjectGuard,
     RequestValidation => validate::request_validation::RequestValidation,

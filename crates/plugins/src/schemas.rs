@@ -201,7 +201,7 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
         Standing::NotYet("servers are not watched; connections that fail are tried elsewhere"),
         &["api-breaker"],
     ),
-    (Standing::NotYet("`limit-count` counts requests"), &["graphql-limit-count", "limit-conn"]),
+    (Standing::NotYet("`limit-count` counts requests"), &["graphql-limit-count"]),
     (
         Standing::NotYet("`request-validation` holds bodies against a JSON Schema"),
         &["oas-validator"],

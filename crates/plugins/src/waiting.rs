@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bartizan_chain::CompileCx;
+use bartizan_config::Invalid;
 
 /// The requests that one plugin of one resource holds back, on all workers.
 #[derive(Debug)]
@@ -34,6 +35,15 @@ impl Waiters {
 
     fn new(most: u32, longest: Duration) -> Self {
         Self { waiting: AtomicU32::new(0), most, longest }
+    }
+
+    /// Refuses a configured wait that is longer than any may be.
+    pub(crate) fn admit(&self, wait: Duration) -> Result<Duration, Invalid> {
+        if wait <= self.longest {
+            return Ok(wait);
+        }
+        let problem = format!("{wait:?} are more than `limits.delay` allows");
+        Err(Invalid::new(problem).with_help(format!("at most {:?}", self.longest)))
     }
 
     /// Waits, unless too many do so already.

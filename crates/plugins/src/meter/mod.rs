@@ -1,6 +1,8 @@
 //! Spend limits: how often, how fast, how many at once.
 
+mod amount;
 mod key;
+pub mod limit_conn;
 pub mod limit_count;
 pub mod limit_req;
 mod metrics;

@@ -35,6 +35,12 @@ impl Refusal {
         denial.with_field("retry-after", whole_seconds(nanos).to_string())
     }
 
+    /// The refusal of what cannot be judged: what the limit reads is no number, or no rule applies.
+    pub(super) fn unreadable(&self, apisix: &'static str, detail: impl Into<Detail>) -> Denial {
+        let denial = self.denial(detail);
+        if self.is_apisix { denial.with_status(500).with_apisix_message(apisix) } else { denial }
+    }
+
     /// Whether the node follows the habits of Apache APISIX.
     pub(super) fn is_apisix(&self) -> bool {
         self.is_apisix

@@ -107,6 +107,22 @@ impl<E: Entry> Table<E> {
         }
     }
 
+    /// Works on what is kept for `key`, if there is anything, and forgets it where `is_over` says
+    /// that it is over.
+    pub(super) fn release(&self, key: Key, is_over: impl FnOnce(&mut E) -> bool) {
+        let Some(mut shard) = self.shard(key) else { return };
+        if shard.entries.get_mut(&key.0).is_some_and(is_over) {
+            shard.entries.remove(&key.0);
+        }
+    }
+
+    /// Whether nothing is kept for any key.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        let is_empty = |shard: &Mutex<Shard<E>>| shard.lock().unwrap().entries.is_empty();
+        self.shards.iter().all(is_empty)
+    }
+
     /// There is always one: the remainder is less than their number.
     fn shard(&self, key: Key) -> Option<MutexGuard<'_, Shard<E>>> {
         let index = usize::try_from(key.0 % SHARDS as u128).ok()?;

@@ -69,7 +69,12 @@ impl Stand {
         while let Some((before, from)) = rest.split_once("${") {
             let (name, after) = from.split_once('}').expect("a `}` behind `${`");
             out.push_str(before);
-            out.push_str(&self.value(name));
+            if name.contains("??") {
+                // A variable of a plugin's configuration, with what stands in for it.
+                out.extend(["${", name, "}"]);
+            } else {
+                out.push_str(&self.value(name));
+            }
             rest = after;
         }
         out.push_str(rest);
