@@ -33,6 +33,14 @@ pub(super) enum AmountOrZero {
 }
 
 impl Amount {
+    /// As it was written.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text.clone(),
+        }
+    }
+
     pub(super) fn figure(&self) -> Result<Figure, Invalid> {
         match self {
             Self::Number(number) => Ok(Figure::Fixed(number.get())),
@@ -102,6 +110,14 @@ impl Figure {
     /// True if no client can choose it.
     pub(super) fn is_firm(&self) -> bool {
         self.vars().all(is_given)
+    }
+
+    /// The number, if it is the same for every request.
+    pub(super) fn fixed(&self) -> Option<u32> {
+        match self {
+            Self::Fixed(number) => Some(*number),
+            Self::Read { .. } => None,
+        }
     }
 
     fn vars(&self) -> impl Iterator<Item = &Var> {
@@ -190,7 +206,7 @@ mod tests {
             let fault = Figure::parse(text, 1).unwrap_err();
             assert!(fault.problem.contains(problem), "{text}: {}", fault.problem);
         }
-        assert!(matches!(Figure::parse("0", 0), Ok(Figure::Fixed(0))));
+        assert_eq!(Figure::parse("0", 0).unwrap().fixed(), Some(0));
     }
 
     #[test]

@@ -35,7 +35,7 @@ impl Refusal {
         denial.with_field("retry-after", whole_seconds(nanos).to_string())
     }
 
-    /// The refusal of what cannot be judged: what the limit reads is no number, or no rule applies.
+    /// The refusal of what cannot be judged: what the limit reads is no number.
     pub(super) fn unreadable(&self, apisix: &'static str, detail: impl Into<Detail>) -> Denial {
         let denial = self.denial(detail);
         if self.is_apisix { denial.with_status(500).with_apisix_message(apisix) } else { denial }
@@ -45,6 +45,13 @@ impl Refusal {
     pub(super) fn is_apisix(&self) -> bool {
         self.is_apisix
     }
+}
+
+/// The refusal of a request that no rule of a limit applies to: whoever wrote the rules did not
+/// mean that it goes uncounted.
+pub(super) fn inapplicable(plugin: &str, apisix: &'static str) -> Denial {
+    Denial::new(Reason::Internal, format!("no rule of `{plugin}` applies to the request"))
+        .with_apisix_message(apisix)
 }
 
 /// Whole seconds, rounded up: after that time it is true.

@@ -14,6 +14,9 @@ const SWEEP_KEYS_MIN: usize = 64;
 /// A full shard is looked through at most this often, so that a flood of keys costs little each.
 const SWEEP_PAUSE: u64 = 100_000_000;
 
+/// Keeps derived keys apart from those of what is written; see `key.rs`.
+const DERIVED: u8 = 2;
+
 /// A name for what is counted. Names are long and chosen by clients; their digests are neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key(u128);
@@ -76,6 +79,15 @@ impl<E: Entry> Table<E> {
             u128::from(hasher.finish())
         });
         Key(high << 64 | low)
+    }
+
+    /// Another key for each number that belongs to the same one.
+    pub(super) fn derived(&self, key: Key, number: u64) -> Key {
+        let mut bytes = [0; 24];
+        let (own, of_number) = bytes.split_at_mut(16);
+        own.copy_from_slice(&key.0.to_le_bytes());
+        of_number.copy_from_slice(&number.to_le_bytes());
+        self.key(DERIVED, &bytes)
     }
 
     /// Works on what is kept for `key`, which `make` makes if there is nothing. `now` is read

@@ -58,7 +58,7 @@ use smallvec::SmallVec;
 use super::amount::{Amount, AmountOrZero, Figure, Unread};
 use super::key::{KeySource, VarKeyType};
 use super::metrics::LimitMetrics;
-use super::refusal::Refusal;
+use super::refusal::{Refusal, inapplicable};
 use crate::decimal;
 use crate::waiting::{Crowded, Waiters};
 use connections::{Connections, Permit, delay};
@@ -296,7 +296,7 @@ impl LimitConn {
         if applies || self.admits_uncounted {
             return Ok(wait);
         }
-        Err(self.refusal.unreadable(FAILED, "no rule of `limit-conn` applies to the request"))
+        Err(inapplicable(Self::NAME, FAILED))
     }
 }
 

@@ -8,26 +8,22 @@ use super::window::{Quota, Usage, Verdict};
 /// The counters of one limit.
 pub(super) type Counters = Table<Usage>;
 
-/// Spends one request of `key`.
+/// Spends so much of `key`.
 pub(super) fn spend(
     counters: &Counters,
     key: Key,
     quota: &Quota,
+    cost: u32,
     clock: &Clock,
 ) -> Result<Verdict, Full> {
     let now = || clock.now().as_nanos();
-    counters.with(
-        key,
-        quota,
-        now,
-        |now| Usage::new(quota, now),
-        |usage, now| usage.spend(quota, now),
-    )
+    let spend = |usage: &mut Usage, now| usage.spend(quota, cost, now);
+    counters.with(key, &(), now, |now| Usage::new(quota, now), spend)
 }
 
 /// Takes back what another rule refused.
-pub(super) fn refund(counters: &Counters, key: Key, receipt: u64) {
-    counters.visit(key, |usage| usage.refund(receipt));
+pub(super) fn refund(counters: &Counters, key: Key, receipt: u64, cost: u32) {
+    counters.visit(key, |usage| usage.refund(receipt, cost));
 }
 
 #[cfg(test)]
@@ -55,7 +51,7 @@ mod tests {
         let (_, clock) = manual();
         let spent = |domain, bytes: &[u8]| {
             let key = counters.key(domain, bytes);
-            spend(&counters, key, &quota(1), &clock).unwrap().is_admitted
+            spend(&counters, key, &quota(1), 1, &clock).unwrap().is_admitted
         };
         assert!(spent(0, b"a") && spent(0, b"b") && spent(1, b"a"));
         assert!(!spent(0, b"a") && !spent(0, b"b") && !spent(1, b"a"));
@@ -73,7 +69,8 @@ mod tests {
                         for _ in 0..1_000 {
                             let key = counters.key(0, &count.to_le_bytes());
                             let clock = Clock::System;
-                            if spend(&counters, key, &quota(count), &clock).unwrap().is_admitted {
+                            if spend(&counters, key, &quota(count), 1, &clock).unwrap().is_admitted
+                            {
                                 admitted.fetch_add(1, Ordering::Relaxed);
                             }
                         }
@@ -90,7 +87,7 @@ mod tests {
         let (manual, clock) = manual();
         let spent = |n: u32| {
             let key = counters.key(0, &n.to_le_bytes());
-            spend(&counters, key, &quota(2), &clock)
+            spend(&counters, key, &quota(2), 1, &clock)
         };
         let known = (0..5_000).filter(|n| spent(*n).is_ok()).count();
         assert_eq!(known, 640);
@@ -106,7 +103,7 @@ mod tests {
         let (manual, clock) = manual();
         let spent = || {
             let key = counters.key(0, b"a");
-            spend(&counters, key, &quota(1), &clock).unwrap().is_admitted
+            spend(&counters, key, &quota(1), 1, &clock).unwrap().is_admitted
         };
         assert!(spent());
         manual.set(Timestamp::from_secs(1_600_000_000));

@@ -3,33 +3,23 @@
 use bartizan_chain::CompileCx;
 use bartizan_config::{Invalid, PathStep};
 
+use super::super::amount::{Amount, Figure};
 use super::super::key::KeySource;
+use super::config::{Config, KeyType, Rule, WindowType};
 use super::quota_fields::{Metadata, QuotaFields};
 use super::window::{Algorithm, Quota};
-use super::{Amount, Config, KeyType, Rule, WindowType};
-
-impl Amount {
-    fn resolve(&self) -> Result<u32, Invalid> {
-        match self {
-            Self::Number(number) => Ok(number.get()),
-            Self::Text(text) if text.contains('$') => {
-                Err(Invalid::new("variables are not supported yet here")
-                    .with_help("write a number; different limits need different routes or rules"))
-            }
-            Self::Text(text) => text
-                .parse::<std::num::NonZeroU32>()
-                .map(std::num::NonZeroU32::get)
-                .map_err(|_| Invalid::new(format!("`{text}` is not a whole number above zero"))),
-        }
-    }
-}
 
 /// A rule as read from a configuration.
 pub(super) struct Draft {
     pub(super) source: KeySource,
     /// How the key was written.
     key: String,
-    pub(super) quota: Quota,
+    pub(super) count: Figure,
+    /// In seconds.
+    pub(super) window: Figure,
+    /// How the window was written.
+    window_text: String,
+    pub(super) algorithm: Algorithm,
     /// Its name among several, and its place there.
     among: Option<(String, usize)>,
 }
@@ -38,8 +28,12 @@ impl Draft {
     /// What must be the same for counters to go on.
     pub(super) fn state_key(&self) -> String {
         let index = self.among.as_ref().map_or(0, |(_, index)| index + 1);
-        let Quota { algorithm, window, .. } = self.quota;
-        format!("{index} {} {window} {}", algorithm.name(), self.key)
+        format!("{index} {} {} {}", self.algorithm.name(), self.window_text, self.key)
+    }
+
+    /// The quota, if it is the same for every request.
+    fn quota(&self) -> Option<Quota> {
+        Some(Quota::of(self.count.fixed()?, self.window.fixed()?, self.algorithm))
     }
 
     pub(super) fn fields(
@@ -49,10 +43,12 @@ impl Draft {
         cx: &CompileCx<'_>,
     ) -> Result<QuotaFields, Invalid> {
         let name = self.among.as_ref().map(|(name, _)| name.as_str());
+        let quota = self.quota();
         if is_apisix {
-            return QuotaFields::apisix(names, name, &self.quota);
+            return QuotaFields::apisix(names, name, quota.as_ref());
         }
-        Ok(QuotaFields::structured(name.unwrap_or_else(|| policy_name(cx)), &self.quota))
+        let name = name.unwrap_or_else(|| policy_name(cx));
+        Ok(QuotaFields::structured(name, quota.as_ref()))
     }
 }
 
@@ -81,12 +77,13 @@ pub(super) fn drafts(config: &Config, algorithm: Algorithm) -> Result<Vec<Draft>
     let either = "give either `count` and `time_window`, or `rules`";
     match (&config.count, &config.time_window, &config.rules) {
         (Some(count), Some(time_window), None) => {
-            let quota = quota(count, time_window, algorithm)?;
+            let (count, window) = figures(count, time_window)?;
             let text = config.key.as_deref().unwrap_or("remote_addr");
             let key_type = config.key_type.unwrap_or_default();
             let source = source(text, key_type).map_err(|fault| under("key", fault))?;
             let key = format!("{key_type:?} {text}");
-            Ok(vec![Draft { source, key, quota, among: None }])
+            let window_text = time_window.text();
+            Ok(vec![Draft { source, key, count, window, window_text, algorithm, among: None }])
         }
         (None, None, Some(rules)) => {
             let is_default = config.key.as_deref().is_none_or(|key| key == "remote_addr")
@@ -109,16 +106,17 @@ pub(super) fn drafts(config: &Config, algorithm: Algorithm) -> Result<Vec<Draft>
 }
 
 fn rule_draft(index: usize, rule: &Rule, algorithm: Algorithm) -> Result<Draft, Invalid> {
-    let quota = quota(&rule.count, &rule.time_window, algorithm)?;
+    let (count, window) = figures(&rule.count, &rule.time_window)?;
     let source = KeySource::rule(&rule.key).map_err(|fault| under("key", fault))?;
     let name = rule.header_prefix.clone().unwrap_or_else(|| (index + 1).to_string());
-    Ok(Draft { source, key: rule.key.clone(), quota, among: Some((name, index)) })
+    let (key, window_text) = (rule.key.clone(), rule.time_window.text());
+    Ok(Draft { source, key, count, window, window_text, algorithm, among: Some((name, index)) })
 }
 
-fn quota(count: &Amount, window: &Amount, algorithm: Algorithm) -> Result<Quota, Invalid> {
-    let count = count.resolve().map_err(|fault| under("count", fault))?;
-    let seconds = window.resolve().map_err(|fault| under("time_window", fault))?;
-    Ok(Quota { count, window: u64::from(seconds) * 1_000_000_000, algorithm })
+fn figures(count: &Amount, window: &Amount) -> Result<(Figure, Figure), Invalid> {
+    let count = count.figure().map_err(|fault| under("count", fault))?;
+    let window = window.figure().map_err(|fault| under("time_window", fault))?;
+    Ok((count, window))
 }
 
 fn source(text: &str, key_type: KeyType) -> Result<KeySource, Invalid> {

@@ -26,12 +26,17 @@
 //! over that, requests with new keys are refused while all others are live, and
 //! `bartizan_limit_count_keys_refused_total` counts.
 //!
-//! Who chooses the key chooses the counter: a limit by a header, parameter or path alone can be
-//! evaded, and does not count where `security.require` asks for a limit.
+//! `count` and `time_window` may be read from the request, as in `${http_x_quota ?? 10}`: what is no
+//! whole number above zero there is refused, and windows of different lengths are counted apart.
+//!
+//! Who chooses the key chooses the counter, and who chooses the number the limit: a limit by a
+//! header, parameter or path alone can be evaded, and does not count where `security.require` asks
+//! for a limit. Read numbers from what a trusted proxy sets, and nobody else can.
 //!
 //! Cost: two short hashes, a lock without contention, and a look-up. It counts per node, not per
 //! cluster.
 
+mod config;
 mod counters;
 mod draft;
 mod group;
@@ -46,131 +51,26 @@ use bartizan_chain::{
     AnswerHead, CompileCx, Flow, Nothing, Plugin, Proofs, RequestCx, Traits, Unsupported,
 };
 use bartizan_config::Invalid;
-use bartizan_core::{Denial, Reason, Stage, StageSet};
-use schemars::JsonSchema;
-use serde::Deserialize;
+use bartizan_core::{Denial, Stage, StageSet};
 use smallvec::SmallVec;
 
+use super::amount::{Figure, Unread};
 use super::key::KeySource;
 use super::metrics::LimitMetrics;
-use super::refusal::{Refusal, whole_seconds};
+use super::refusal::{Refusal, inapplicable, whole_seconds};
 use super::table::Key;
+pub use config::{Config, KeyType, Policy, Rule, WindowType};
 use counters::Counters;
 use draft::{Draft, algorithm, drafts};
 use group::Membership;
 pub use quota_fields::Metadata;
 use quota_fields::{QuotaFields, write};
-use window::{Quota, Verdict};
-
-/// The configuration of `limit-count`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    /// How many requests fit into a window.
-    count: Option<Amount>,
-    /// The length of a window in seconds.
-    time_window: Option<Amount>,
-    /// What is counted: the name of a variable, text with variables, or any text; see `key_type`.
-    #[schemars(length(min = 1, max = 1024), extend("default" = "remote_addr"))]
-    key: Option<String>,
-    /// How `key` is read.
-    #[schemars(extend("default" = "var"))]
-    key_type: Option<KeyType>,
-    /// How the window moves. Sliding, unless the node follows the habits of Apache APISIX.
-    window_type: Option<WindowType>,
-    /// Several limits in place of `count`, `time_window` and `key`.
-    #[schemars(length(min = 1, max = 16))]
-    rules: Option<Vec<Rule>>,
-    /// The status of a refusal: 429, or 503 where the node follows the habits of Apache APISIX.
-    #[schemars(range(min = 400, max = 599))]
-    rejected_code: Option<u16>,
-    /// What a refused client reads.
-    #[schemars(length(min = 1, max = 1024))]
-    rejected_msg: Option<String>,
-    /// Whether answers say how much of the quota is left.
-    #[serde(default = "yes")]
-    show_limit_quota_header: bool,
-    /// Where the counters are: in this node.
-    #[serde(default)]
-    #[expect(dead_code, reason = "there is one place so far; the schema refuses the others")]
-    policy: Policy,
-    /// Shares the counters with every resource that names the same group.
-    #[schemars(length(min = 1, max = 256))]
-    group: Option<String>,
-    /// Admits requests that cannot be counted, because no rule applies or no counter is left.
-    #[serde(default)]
-    danger_allow_degradation: bool,
-}
-
-/// One limit among several.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Rule {
-    /// How many requests fit into a window.
-    count: Amount,
-    /// The length of a window in seconds.
-    time_window: Amount,
-    /// What is counted: text with variables, such as `$remote_addr $http_x_tenant`.
-    #[schemars(length(min = 1, max = 1024))]
-    key: String,
-    /// Names the rule in what the client is told; otherwise its number, from 1.
-    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
-    header_prefix: Option<String>,
-}
-
-/// A whole number above zero, as a number or as text.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Amount {
-    /// As a number.
-    Number(std::num::NonZeroU32),
-    /// As text.
-    Text(String),
-}
-
-/// How a key is read.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum KeyType {
-    /// The name of one variable.
-    #[default]
-    Var,
-    /// Text with variables.
-    VarCombination,
-    /// A text: all requests count together.
-    Constant,
-}
-
-/// How a window moves.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum WindowType {
-    /// One window after the other.
-    Fixed,
-    /// With every request.
-    Sliding,
-}
-
-/// Where counters are kept.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(extend("x-answers" = {
-    "redis": "is not supported yet: each node counts for itself",
-    "redis-cluster": "is not supported yet: each node counts for itself",
-    "redis-sentinel": "is not supported yet: each node counts for itself"
-}))]
-pub enum Policy {
-    /// In this node.
-    #[default]
-    Local,
-}
-
-fn yes() -> bool {
-    true
-}
+use window::{Algorithm, Quota, Verdict};
 
 /// Compiled `limit-count`.
 pub struct LimitCount {
+    /// The plugin that spends it.
+    name: &'static str,
     rules: Box<[CompiledRule]>,
     stage: Stage,
     refusal: Refusal,
@@ -183,7 +83,10 @@ pub struct LimitCount {
 
 struct CompiledRule {
     source: KeySource,
-    quota: Quota,
+    count: Figure,
+    /// In seconds.
+    window: Figure,
+    algorithm: Algorithm,
     fields: QuotaFields,
     counters: Arc<Counters>,
 }
@@ -192,6 +95,8 @@ struct CompiledRule {
 struct Spent {
     rule: usize,
     key: Key,
+    quota: Quota,
+    cost: u32,
     verdict: Verdict,
 }
 
@@ -200,6 +105,9 @@ struct Spent {
 pub struct Call {
     spent: SmallVec<[Spent; 1]>,
 }
+
+/// What Apache APISIX says of what it cannot judge.
+const FAILED: &str = "failed to limit count";
 
 const REDIS: Unsupported = Unsupported::NotYet("each node counts for itself");
 
@@ -242,10 +150,11 @@ impl Plugin for LimitCount {
         let drafts = drafts(&config, algorithm(config.window_type, is_apisix))?;
         let metadata = cx.metadata::<Metadata>()?;
         if metadata.is_some() && !is_apisix {
-            return Err(Invalid::new(
-                "the metadata of `limit-count` names headers that are sent only with \
-                 `compatibility: apisix`",
-            ));
+            let problem = format!(
+                "the metadata of `{}` names headers that are sent only with `compatibility: apisix`",
+                cx.plugin
+            );
+            return Err(Invalid::new(problem));
         }
         let names = metadata.unwrap_or_default();
         let shape: Vec<String> = drafts.iter().map(Draft::state_key).collect();
@@ -261,12 +170,14 @@ impl Plugin for LimitCount {
                 let key = draft.state_key();
                 let counters = cx.node.registry.state(&owner, cx.plugin, key, counters);
                 let fields = draft.fields(is_apisix, &names, cx)?;
-                Ok(CompiledRule { source: draft.source, quota: draft.quota, fields, counters })
+                let Draft { source, count, window, algorithm, .. } = draft;
+                Ok(CompiledRule { source, count, window, algorithm, fields, counters })
             })
             .collect::<Result<Box<[_]>, Invalid>>()?;
-        let is_firm = rules.iter().any(|rule| rule.source.is_firm());
-        let needs_identity = rules.iter().any(|rule| rule.source.needs_identity());
+        let is_firm = rules.iter().any(CompiledRule::is_firm);
+        let needs_identity = rules.iter().any(CompiledRule::needs_identity);
         Ok(Self {
+            name: cx.plugin,
             rules,
             stage: if needs_identity { Stage::Meter } else { Stage::Admit },
             refusal: Refusal::new(config.rejected_code, config.rejected_msg, is_apisix),
@@ -295,18 +206,7 @@ impl Plugin for LimitCount {
         cx: &mut RequestCx,
         call: &mut Call,
     ) -> Result<Flow, Denial> {
-        call.spent.clear();
-        let result = self.spend(cx, call);
-        if result.is_err() {
-            // A refused request is counted nowhere.
-            for spent in call.spent.iter().filter(|spent| spent.verdict.is_admitted) {
-                if let Some(rule) = self.rules.get(spent.rule) {
-                    counters::refund(&rule.counters, spent.key, spent.verdict.receipt);
-                }
-            }
-            call.spent.retain(|spent| !spent.verdict.is_admitted);
-        }
-        result.map(|()| Flow::Continue)
+        self.charge(cx, 1, call).map(|()| Flow::Continue)
     }
 
     fn on_response_head(
@@ -316,7 +216,8 @@ impl Plugin for LimitCount {
         call: &mut Call,
     ) -> Result<(), Denial> {
         let said = call.spent.iter().filter_map(|spent| {
-            self.rules.get(spent.rule).map(|rule| (&rule.fields, &spent.verdict))
+            let rule = self.rules.get(spent.rule)?;
+            Some((&rule.fields, &spent.quota, &spent.verdict))
         });
         write(said, &mut answer.fields);
         Ok(())
@@ -324,14 +225,48 @@ impl Plugin for LimitCount {
 }
 
 impl LimitCount {
-    /// Spends one request of every rule that applies, until one has no room.
-    fn spend(&self, cx: &RequestCx, call: &mut Call) -> Result<(), Denial> {
+    /// Spends so much of every rule that applies, or nothing of any.
+    pub(super) fn charge(&self, cx: &RequestCx, cost: u32, call: &mut Call) -> Result<(), Denial> {
+        call.spent.clear();
+        let result = self.spend(cx, cost, call);
+        if result.is_err() {
+            // A refused request is counted nowhere.
+            for spent in call.spent.iter().filter(|spent| spent.verdict.is_admitted) {
+                if let Some(rule) = self.rules.get(spent.rule) {
+                    let receipt = spent.verdict.receipt;
+                    counters::refund(&rule.counters, spent.key, receipt, spent.cost);
+                }
+            }
+            call.spent.retain(|spent| !spent.verdict.is_admitted);
+        }
+        result
+    }
+
+    /// Spends so much of every rule that applies, until one has no room.
+    fn spend(&self, cx: &RequestCx, cost: u32, call: &mut Call) -> Result<(), Denial> {
         let mut applies = false;
         for (index, rule) in self.rules.iter().enumerate() {
             let key = rule.source.read(cx, &rule.counters, self.refusal.is_apisix())?;
             let Some(key) = key else { continue };
             applies = true;
-            let Ok(verdict) = counters::spend(&rule.counters, key, &rule.quota, &cx.clock) else {
+            let quota = match rule.quota(cx) {
+                Ok(quota) => quota,
+                Err(Unread::Ambiguous(denial)) => return Err(denial),
+                Err(Unread::NoNumber) if self.admits_uncounted => continue,
+                Err(Unread::NoNumber) => {
+                    let detail = "`count` or `time_window` of the request is not a whole number";
+                    return Err(self.refusal.unreadable(FAILED, detail));
+                }
+            };
+            if cost > quota.count {
+                return Err(self.refusal.denial(format!("{cost} never fit into {}", quota.count)));
+            }
+            // Windows of different lengths are counted apart.
+            let key = match rule.window.fixed() {
+                Some(_) => key,
+                None => rule.counters.derived(key, quota.window),
+            };
+            let Ok(verdict) = counters::spend(&rule.counters, key, &quota, cost, &cx.clock) else {
                 self.metrics.key_refused();
                 if self.admits_uncounted {
                     continue;
@@ -339,20 +274,31 @@ impl LimitCount {
                 let detail = "every counter of the limit is taken by a live key";
                 return Err(self.refusal.denial(detail));
             };
-            call.spent.push(Spent { rule: index, key, verdict });
+            call.spent.push(Spent { rule: index, key, quota, cost, verdict });
             if !verdict.is_admitted {
-                return Err(self.denial(&rule.quota, &verdict));
+                let seconds = whole_seconds(quota.window);
+                let detail = format!("more than {} in {seconds} s", quota.count);
+                return Err(self.refusal.until(verdict.wait, detail));
             }
         }
         if applies || self.admits_uncounted {
             return Ok(());
         }
-        Err(Denial::new(Reason::Internal, "no rule of `limit-count` applies to the request")
-            .with_apisix_message("failed to limit count"))
+        Err(inapplicable(self.name, FAILED))
+    }
+}
+
+impl CompiledRule {
+    /// The quota of a request.
+    fn quota(&self, cx: &RequestCx) -> Result<Quota, Unread> {
+        Ok(Quota::of(self.count.read(cx)?, self.window.read(cx)?, self.algorithm))
     }
 
-    fn denial(&self, quota: &Quota, verdict: &Verdict) -> Denial {
-        let seconds = whole_seconds(quota.window);
-        self.refusal.until(verdict.wait, format!("more than {} in {seconds} s", quota.count))
+    fn is_firm(&self) -> bool {
+        self.source.is_firm() && self.count.is_firm() && self.window.is_firm()
+    }
+
+    fn needs_identity(&self) -> bool {
+        self.source.needs_identity() || self.count.needs_identity() || self.window.needs_identity()
     }
 }

@@ -52,29 +52,29 @@ fn reset_header() -> String {
     "X-RateLimit-Reset".into()
 }
 
-/// The fields of one rule, all that can be known of them.
+/// The fields of one rule, all that can be known of them before there is a request.
 #[derive(Debug)]
 pub(super) enum QuotaFields {
-    /// `RateLimit` and `RateLimit-Policy`: the policy's name as a quoted string, and its line.
-    Structured { name: Box<str>, policy: Box<str> },
-    /// The names of the three fields, and the limit.
-    Apisix { limit: Bytes, remaining: Bytes, reset: Bytes, count: Bytes },
+    /// `RateLimit` and `RateLimit-Policy`: the policy's name as a quoted string, and its line if it
+    /// is the same for every request.
+    Structured { name: Box<str>, policy: Option<Box<str>> },
+    /// The names of the three fields, and the limit if it is the same for every request.
+    Apisix { limit: Bytes, remaining: Bytes, reset: Bytes, count: Option<Bytes> },
 }
 
 impl QuotaFields {
     /// The structured fields of a policy of this name.
-    pub(super) fn structured(name: &str, quota: &Quota) -> Self {
-        let seconds = quota.window / SECOND;
+    pub(super) fn structured(name: &str, quota: Option<&Quota>) -> Self {
         let name = format!("\"{name}\"");
-        let policy = format!("{name};q={};w={seconds}", quota.count);
-        Self::Structured { name: name.into(), policy: policy.into() }
+        let policy = quota.map(|quota| policy(&name, quota).into());
+        Self::Structured { name: name.into(), policy }
     }
 
     /// The fields of compatibility mode; those of a rule among several are named by its prefix.
     pub(super) fn apisix(
         names: &Metadata,
         prefix: Option<&str>,
-        quota: &Quota,
+        quota: Option<&Quota>,
     ) -> Result<Self, Invalid> {
         let name = |own: &str, last: &str| {
             let name = prefix.map_or_else(
@@ -91,22 +91,29 @@ impl QuotaFields {
             limit: name(&names.limit_header, "limit")?,
             remaining: name(&names.remaining_header, "remaining")?,
             reset: name(&names.reset_header, "reset")?,
-            count: Bytes::from(quota.count.to_string()),
+            count: quota.map(|quota| Bytes::from(quota.count.to_string())),
         })
     }
 }
 
+fn policy(name: &str, quota: &Quota) -> String {
+    format!("{name};q={};w={}", quota.count, quota.window / SECOND)
+}
+
+/// What one rule says of a request.
+pub(super) type Said<'a> = (&'a QuotaFields, &'a Quota, &'a Verdict);
+
 /// Adds what several rules say to an answer. The structured fields are lists, to which another
 /// instance of the plugin may add; the others are replaced, as Apache APISIX does.
-pub(super) fn write<'a>(
-    said: impl Iterator<Item = (&'a QuotaFields, &'a Verdict)>,
-    fields: &mut Fields,
-) {
+pub(super) fn write<'a>(said: impl Iterator<Item = Said<'a>>, fields: &mut Fields) {
     let (mut policies, mut limits) = (Vec::new(), Vec::new());
-    for (shape, verdict) in said {
+    for (shape, quota, verdict) in said {
         match shape {
-            QuotaFields::Structured { name, policy } => {
-                extend(&mut policies, policy.as_bytes());
+            QuotaFields::Structured { name, policy: known } => {
+                match known {
+                    Some(known) => extend(&mut policies, known.as_bytes()),
+                    None => extend(&mut policies, policy(name, quota).as_bytes()),
+                }
                 extend(&mut limits, name.as_bytes());
                 limits.extend_from_slice(b";r=");
                 push_number(&mut limits, verdict.remaining.into());
@@ -114,10 +121,9 @@ pub(super) fn write<'a>(
                 push_number(&mut limits, whole_seconds(verdict.wait));
             }
             QuotaFields::Apisix { limit, remaining, reset, count } => {
-                fields.set(limit.clone(), count.clone());
-                let mut left = Vec::new();
-                push_number(&mut left, verdict.remaining.into());
-                fields.set(remaining.clone(), left);
+                let count = count.clone().unwrap_or_else(|| number(quota.count.into()));
+                fields.set(limit.clone(), count);
+                fields.set(remaining.clone(), number(verdict.remaining.into()));
                 fields.set(reset.clone(), hundredths(verdict.wait));
             }
         }
@@ -126,6 +132,12 @@ pub(super) fn write<'a>(
         fields.append(Bytes::from_static(b"ratelimit-policy"), policies);
         fields.append(Bytes::from_static(b"ratelimit"), limits);
     }
+}
+
+fn number(number: u64) -> Bytes {
+    let mut out = Vec::new();
+    push_number(&mut out, number);
+    Bytes::from(out)
 }
 
 fn extend(list: &mut Vec<u8>, item: &[u8]) {
@@ -168,10 +180,12 @@ mod tests {
     #[test]
     fn structured_fields_are_lists_and_round_up() {
         let shapes =
-            ["default", "burst"].map(|name| QuotaFields::structured(name, &quota(100, 60)));
+            ["default", "burst"].map(|name| QuotaFields::structured(name, Some(&quota(100, 60))));
         let verdicts = [verdict(50, 29 * SECOND + 1), verdict(0, SECOND)];
         let mut fields = Fields::new();
-        write(shapes.iter().zip(&verdicts), &mut fields);
+        let quota = quota(100, 60);
+        let said = shapes.iter().zip(&verdicts).map(|(shape, verdict)| (shape, &quota, verdict));
+        write(said, &mut fields);
         assert_eq!(
             fields.get_str("ratelimit-policy"),
             Some(r#""default";q=100;w=60, "burst";q=100;w=60"#)
@@ -181,22 +195,38 @@ mod tests {
 
     #[test]
     fn apisix_fields_have_two_decimals_and_replace_what_is_there() {
-        let shape = QuotaFields::apisix(&Metadata::default(), None, &quota(2, 60)).unwrap();
+        let quota = quota(2, 60);
+        let shape = QuotaFields::apisix(&Metadata::default(), None, Some(&quota)).unwrap();
         let mut fields = Fields::new();
         fields.append("x-ratelimit-limit", "upstream");
-        write([(&shape, &verdict(1, 59 * SECOND + 45_000_000))].into_iter(), &mut fields);
+        let verdict = verdict(1, 59 * SECOND + 45_000_000);
+        write([(&shape, &quota, &verdict)].into_iter(), &mut fields);
         assert_eq!(fields.all("x-ratelimit-limit").collect::<Vec<_>>(), [b"2"]);
         assert_eq!(fields.get_str("x-ratelimit-remaining"), Some("1"));
         assert_eq!(fields.get_str("x-ratelimit-reset"), Some("59.05"));
     }
 
     #[test]
+    fn what_each_request_has_for_itself_is_written_from_it() {
+        let verdict = verdict(1, SECOND);
+        let quota = quota(7, 5);
+        let mut fields = Fields::new();
+        let shape = QuotaFields::structured("default", None);
+        write([(&shape, &quota, &verdict)].into_iter(), &mut fields);
+        assert_eq!(fields.get_str("ratelimit-policy"), Some(r#""default";q=7;w=5"#));
+        let shape = QuotaFields::apisix(&Metadata::default(), None, None).unwrap();
+        write([(&shape, &quota, &verdict)].into_iter(), &mut fields);
+        assert_eq!(fields.get_str("x-ratelimit-limit"), Some("7"));
+    }
+
+    #[test]
     fn prefixes_and_own_names_must_make_names_of_fields() {
         let quota = quota(2, 60);
-        let prefixed = QuotaFields::apisix(&Metadata::default(), Some("Day"), &quota).unwrap();
+        let prefixed =
+            QuotaFields::apisix(&Metadata::default(), Some("Day"), Some(&quota)).unwrap();
         let QuotaFields::Apisix { reset, .. } = prefixed else { panic!("another shape") };
         assert_eq!(&reset[..], b"x-day-ratelimit-reset");
         let names = Metadata { limit_header: "x limit".into(), ..Metadata::default() };
-        assert!(QuotaFields::apisix(&names, None, &quota).is_err());
+        assert!(QuotaFields::apisix(&names, None, Some(&quota)).is_err());
     }
 }

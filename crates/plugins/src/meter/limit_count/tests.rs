@@ -22,7 +22,8 @@ fn place(fault: &Invalid) -> String {
 fn drain(plugin: &LimitCount, clock: &Clock) -> u32 {
     let rule = &plugin.rules[0];
     let key = rule.counters.key(1, b"k");
-    let spend = || counters::spend(&rule.counters, key, &rule.quota, clock).unwrap().is_admitted;
+    let quota = rule.quota(&crate::fixture::request("/", &[])).unwrap();
+    let spend = || counters::spend(&rule.counters, key, &quota, 1, clock).unwrap().is_admitted;
     u32::try_from(std::iter::repeat_with(spend).take_while(|admitted| *admitted).count()).unwrap()
 }
 
@@ -54,7 +55,8 @@ fn faults_say_where_and_why() {
         (json!({"time_window": 1}), "", "needs a `count`"),
         (json!({"count": 1}), "", "needs a `time_window`"),
         (json!({"count": 1, "time_window": 1, "rules": []}), "rules", "there is also"),
-        (json!({"count": "$http_x", "time_window": 1}), "count", "not supported yet"),
+        (json!({"count": "$nope", "time_window": 1}), "count", "there is no variable"),
+        (json!({"count": 1, "time_window": "$status"}), "time_window", "before there is an answer"),
         (json!({"count": "0", "time_window": 1}), "count", "above zero"),
         (json!({"count": 1, "time_window": 1, "key": "remote_adr"}), "key", "there is no variable"),
         (
@@ -85,13 +87,13 @@ fn the_habits_of_apisix_change_the_defaults_only() {
     let ours = Bench::new().compile::<LimitCount>(&config).unwrap();
     let theirs = Bench::apisix().compile::<LimitCount>(&config).unwrap();
     assert_eq!((ours.refusal.denial("").status(), theirs.refusal.denial("").status()), (429, 503));
-    assert_eq!(ours.rules[0].quota.algorithm, Algorithm::Sliding);
-    assert_eq!(theirs.rules[0].quota.algorithm, Algorithm::Fixed);
+    assert_eq!(ours.rules[0].algorithm, Algorithm::Sliding);
+    assert_eq!(theirs.rules[0].algorithm, Algorithm::Fixed);
 
     let config =
         json!({"count": 1, "time_window": 60, "window_type": "sliding", "rejected_code": 420});
     let theirs = Bench::apisix().compile::<LimitCount>(&config).unwrap();
-    assert_eq!(theirs.rules[0].quota.algorithm, Algorithm::Weighted);
+    assert_eq!(theirs.rules[0].algorithm, Algorithm::Weighted);
     assert_eq!(theirs.refusal.denial("").status(), 420);
 }
 
@@ -152,6 +154,36 @@ fn a_limit_that_clients_can_evade_proves_nothing() {
     let rule = |key: &str| json!({"count": 1, "time_window": 1, "key": key});
     assert!(proves(json!({"rules": [rule("$http_x_a"), rule("$remote_addr")]})));
     assert!(!proves(json!({"rules": [rule("$http_x_a"), rule("$consumer_name")]})));
+}
+
+#[test]
+fn numbers_that_are_read_from_a_request_hold_for_that_request() {
+    let bench = Bench::new();
+    let config = json!({"count": "${http_x_n ?? 2}", "time_window": "${http_x_w ?? 60}"});
+    let plugin = bench.compile::<LimitCount>(&config).unwrap();
+    assert!(!plugin.traits().proves.limit, "a client can choose them");
+    let charge = |lines: &[(&'static str, &'static str)]| {
+        plugin.charge(&crate::fixture::request("/", lines), 1, &mut Call::default()).is_ok()
+    };
+    assert!(charge(&[]) && charge(&[]) && !charge(&[]));
+    assert!(charge(&[("x-n", "3")]), "the same counter, another limit");
+    assert!(!charge(&[("x-n", "3")]) && !charge(&[("x-n", "none")]) && !charge(&[("x-n", "0")]));
+    assert!(charge(&[("x-w", "59")]), "another window, another counter");
+
+    let config = json!({"count": "${consumer_name ?? 2}", "time_window": 60});
+    let traits = bench.compile::<LimitCount>(&config).unwrap().traits();
+    assert!(traits.proves.limit && traits.stages == StageSet::of(&[Stage::Meter]));
+}
+
+#[test]
+fn what_costs_more_than_there_can_be_never_fits() {
+    let bench = Bench::new();
+    let config = json!({"count": 3, "time_window": 60});
+    let plugin = bench.compile::<LimitCount>(&config).unwrap();
+    let charge =
+        |cost| plugin.charge(&crate::fixture::request("/", &[]), cost, &mut Call::default());
+    assert!(charge(4).unwrap_err().fields.is_empty(), "there is no time after which it fits");
+    assert!(charge(2).is_ok() && charge(2).is_err() && charge(1).is_ok() && charge(1).is_err());
 }
 
 #[test]
