@@ -136,6 +136,8 @@ limits! {
     audit_fold: count = 10;
     /// Keys that one rate limit counts at a time; over it requests with new keys are refused.
     limit_keys: count = 1_000_000;
+    /// Signatures that are remembered so that none is good twice; over it requests are refused.
+    replay_keys: count = 100_000;
     /// Pieces of work, such as passwords to be hashed, that may wait for the CPU pool; over it 503. With
     /// 0 there are none.
     cpu_queue: count = 1_024;

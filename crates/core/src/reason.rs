@@ -102,6 +102,8 @@ reasons! {
     NotConfigured = "node.not_configured", 503, "The gateway is not configured.", Page;
     /// The audit queue is full, and `audit.on_full` is `deny`.
     AuditFull = "node.audit_full", 503, "The gateway cannot record requests now.", Page;
+    /// More signatures to remember than `limits.replay_keys`, where each is good once.
+    ReplaysFull = "node.replays_full", 503, "The gateway cannot remember more requests now.", Page;
     /// More work for the CPU pool, such as passwords to be hashed, than `limits.cpu_queue` and `limits.cpu_wait` allow.
     CpuBusy = "node.cpu_busy", 503, "The gateway is too busy for this now.", Page;
 
@@ -124,6 +126,8 @@ reasons! {
     InvalidCredential = "auth.invalid_credential", 401, "The credential is not valid.", Message("Invalid user authorization");
     /// The token's lifetime is over.
     ExpiredCredential = "auth.expired_credential", 401, "The credential has expired.", Message("failed to verify jwt");
+    /// The signature was good for one request, which was sent before.
+    Replayed = "auth.replayed", 401, "The request was sent before.", Message("client request can't be validated");
     /// The same credential was sent more than once, so which one counts is ambiguous.
     AmbiguousCredential = "auth.ambiguous_credential", 400, "The credential was sent more than once.", Message("Invalid authorization in request");
     /// The identity lacks a scope, claim or role that the route requires.

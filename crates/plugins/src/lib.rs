@@ -23,6 +23,7 @@ mod entry;
 mod field_change;
 #[cfg(test)]
 mod fixture;
+pub mod fuzz;
 pub mod jose;
 pub mod meter;
 mod monotonic;
@@ -60,6 +61,7 @@ catalogue! {
     RefererRestriction => admit::referer_restriction::RefererRestriction,
     UriBlocker => admit::uri_blocker::UriBlocker,
     Redirect => prepare::redirect::Redirect,
+    HmacAuth => authenticate::hmac_auth::HmacAuth,
     BasicAuth => authenticate::basic_auth::BasicAuth,
     JwtAuth => authenticate::jwt_auth::JwtAuth,
     KeyAuth => authenticate::key_auth::KeyAuth,

@@ -136,7 +136,7 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
     ),
     (
         Standing::NotYet("`key-auth` and `jwt-auth` are there"),
-        &["wolf-rbac", "ldap-auth-advanced", "ldap-auth", "hmac-auth", "jwe-decrypt"],
+        &["wolf-rbac", "ldap-auth-advanced", "ldap-auth", "jwe-decrypt"],
     ),
     (
         Standing::NotYet(

@@ -3,5 +3,6 @@
 pub mod anonymous_access;
 pub mod basic_auth;
 mod carrier;
+pub mod hmac_auth;
 pub mod jwt_auth;
 pub mod key_auth;

@@ -60,7 +60,9 @@ impl<'a> Compilation<'a> {
         for used in route.uses.iter().chain(route.global_uses) {
             let Some(compiled) = self.plugin(used) else { continue };
             let traits = compiled.plugin.traits();
-            if !traits.stages.contains(stage) {
+            // What proves who calls and looks at the body later decides nothing there.
+            let is_elsewhere = stage != Stage::Authenticate && compiled.plugin.is_authentication();
+            if is_elsewhere || !traits.stages.contains(stage) {
                 continue;
             }
             let name = compiled.plugin.name();

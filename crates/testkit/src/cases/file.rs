@@ -28,6 +28,8 @@ pub(super) enum Kind {
     Resources,
     /// A token, named after the word.
     Token,
+    /// A signature, named after the word.
+    Signature,
     /// What the upstream answers to the next request.
     Answer,
     /// A request.
@@ -58,6 +60,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("more", Kind::More),
     ("resources", Kind::Resources),
     ("token", Kind::Token),
+    ("signature", Kind::Signature),
     ("answer", Kind::Answer),
     ("request", Kind::Request),
     ("response", Kind::Response),

@@ -31,6 +31,7 @@ mod fields;
 mod file;
 mod live;
 mod run;
+mod seals;
 mod setup;
 mod shown;
 mod suite;

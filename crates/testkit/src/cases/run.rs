@@ -73,6 +73,7 @@ impl Runner<'_> {
         let text = self.stand.fill(&section.text);
         match section.kind {
             Kind::Token => self.stand.make(&section.name, &section.text),
+            Kind::Signature => self.stand.sign(&section.name, &section.text),
             Kind::Answer => {
                 self.put_into_force();
                 if let Some(gateway) = &self.gateway {

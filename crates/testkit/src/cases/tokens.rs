@@ -2,8 +2,9 @@
 //!
 //! `${token name}` is a token of a section, `${public ES256}` the PEM of this process's key for an
 //! algorithm as a quoted string, `${pem ES256}` the same as it is, `${jwk ES256}` the key as a JSON
-//! web key called `ES256`, `${long 7}` seven letters, `${basic alice:pass}` the base64 of that. What was put in is taken out again of what is
-//! shown.
+//! web key called `ES256`, `${long 7}` seven letters, `${basic alice:pass}` the base64 of that,
+//! `${sha256 text}` that of its SHA-256, `${signature name}` that of a section. What was put in is
+//! taken out again of what is shown.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
+use super::seals;
 use crate::gateway::START;
 use crate::load::to_json;
 use crate::tokens::TokenKey;
@@ -62,6 +64,12 @@ impl Stand {
         self.known.insert(format!("${{token {name}}}"), token);
     }
 
+    /// Makes the signature of a section: `{secret, algorithm, text}`.
+    pub(super) fn sign(&mut self, name: &str, yaml: &str) {
+        let signature = seals::signature(name, &self.fill(yaml));
+        self.known.insert(format!("${{signature {name}}}"), signature);
+    }
+
     /// The text with tokens and keys in it.
     pub(super) fn fill(&mut self, text: &str) -> String {
         let mut out = String::new();
@@ -91,6 +99,7 @@ impl Stand {
             Some(("pem", name)) => key(name).public_key(),
             Some(("jwk", name)) => key(name).jwk(name).to_string(),
             Some(("basic", text)) => STANDARD.encode(text),
+            Some(("sha256", text)) => seals::sha256(text),
             Some(("long", length)) => "x".repeat(length.parse().expect("a length")),
             _ => panic!("nothing stands for `{written}`"),
         };
