@@ -39,8 +39,8 @@ mod rewrite_text;
 mod schemas;
 pub mod transform;
 pub mod validate;
-mod web_origin;
 mod waiting;
+mod web_origin;
 
 use bartizan_chain::{
     AnswerHead, Flow, IdentityKey, Outcome, Plugin, PluginSet, RequestCx, Traits,

@@ -202,6 +202,8 @@ impl Client {
             target: call.target,
             host: &to.authority,
             fields: call.fields,
+            lines: None,
+            forwarded_host: None,
             body,
             connection: if keeps { ConnectionUse::KeepAlive } else { ConnectionUse::Close },
             websocket: false,
