@@ -7,6 +7,8 @@ use std::process::Command;
 use std::{env, fs, io};
 
 const PLUGINS: &str = "../plugins/src";
+/// The case files of each plugin.
+const CASES: &str = "../plugins/cases";
 
 fn main() -> io::Result<()> {
     let commit = commit().unwrap_or_else(|| "unknown".to_owned());
@@ -17,13 +19,15 @@ fn main() -> io::Result<()> {
     }
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={PLUGINS}");
+    println!("cargo::rerun-if-changed={CASES}");
     // The log of HEAD changes with each commit and checkout. A path that does not exist would make
     // every build run this again.
     let log = Path::new("../../.git/logs/HEAD");
     if log.exists() {
         println!("cargo::rerun-if-changed={}", log.display());
     }
-    write_pages()
+    write_pages()?;
+    write_counts()
 }
 
 /// The commit that is checked out, in short; `None` outside of a repository.
@@ -46,6 +50,32 @@ fn write_pages() -> io::Result<()> {
     code.push(']');
     let out = env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?;
     fs::write(PathBuf::from(out).join("plugin_pages.rs"), code)
+}
+
+/// Writes `(name, case files, requests in them)` of every plugin as a Rust expression.
+fn write_counts() -> io::Result<()> {
+    let mut code = "&[\n".to_owned();
+    for folder in sorted(Path::new(CASES))?.into_iter().filter(|path| path.is_dir()) {
+        let (mut files, mut requests) = (0, 0);
+        for file in sorted(&folder)? {
+            let text = fs::read_to_string(file)?;
+            files += 1;
+            let tried = |line: &&str| matches!(*line, "--- request" | "--- diagnostic");
+            requests += text.lines().filter(tried).count();
+        }
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        writeln!(code, "    ({name:?}, {files}, {requests}),").map_err(io::Error::other)?;
+    }
+    code.push(']');
+    let out = env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?;
+    fs::write(PathBuf::from(out).join("plugin_cases.rs"), code)
+}
+
+fn sorted(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder)?.map(|entry| Ok(entry?.path()));
+    let mut paths = entries.collect::<io::Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
 }
 
 fn collect(folder: &Path, pages: &mut Vec<(String, String)>) -> io::Result<()> {

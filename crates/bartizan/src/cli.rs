@@ -108,6 +108,25 @@ Examples:
   bartizan quickstart --state trial --check")]
     Quickstart(QuickstartArgs),
 
+    /// Print what completes commands and options in a shell
+    ///
+    /// The script knows every command and option of this build. Where it goes is the shell's
+    /// affair; bash reads `~/.local/share/bash-completion/completions/bartizan`.
+    #[command(after_help = "\
+Examples:
+  bartizan completions bash > ~/.local/share/bash-completion/completions/bartizan
+  bartizan completions zsh > \"${fpath[1]}/_bartizan\"
+  bartizan completions fish > ~/.config/fish/completions/bartizan.fish")]
+    Completions(CompletionsArgs),
+
+    /// Write the manual pages
+    ///
+    /// One page for `bartizan` and one for each command, in the form of man(1).
+    #[command(after_help = "\
+Examples:
+  bartizan man --out ~/.local/share/man/man1 && man bartizan")]
+    Man(ManArgs),
+
     /// Write the generated pages of the reference
     #[command(hide = true)]
     Reference(ReferenceArgs),
@@ -229,6 +248,21 @@ pub(crate) struct QuickstartArgs {
 
     #[command(flatten)]
     pub(crate) log: LogArgs,
+}
+
+/// `completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell to write for
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// `man`.
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// The folder to write into; it is made if it is not there
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
 }
 
 /// `reference`.

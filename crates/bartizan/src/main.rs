@@ -14,6 +14,7 @@ mod overrides;
 mod quickstart;
 mod reference;
 mod run;
+mod shell;
 mod signals;
 mod table;
 mod telemetry;
@@ -35,6 +36,8 @@ fn main() -> ExitCode {
         Command::Init(args) => init::init(&args),
         Command::Token(args) => token::token(&args),
         Command::Quickstart(args) => quickstart::quickstart(&args),
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
         Command::Reference(args) => reference::write(&args),
     };
     match outcome {

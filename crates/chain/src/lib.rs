@@ -39,7 +39,9 @@ pub use cpu::{CpuFault, CpuPool};
 pub use expr::Expr;
 pub use identity::{Identity, IdentityKey, IdentityParts};
 pub use json::{JsonFault, JsonLimits, parse_strict};
-pub use plugin::{BodyNeed, Flow, Nothing, Plugin, PluginSet, Proofs, Traits, Unsupported};
+pub use plugin::{
+    BodyNeed, Flow, Kinship, Nothing, Plugin, PluginSet, Proofs, Traits, Unsupported,
+};
 pub use registry::StateRegistry;
 pub use run::{BodySource, Profiles, Run, Screened, Screening};
 pub use template::Template;

@@ -130,6 +130,17 @@ pub enum Unsupported {
     Refused(&'static str),
 }
 
+/// How a plugin stands to the one of the same name in Apache APISIX.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kinship {
+    /// Apache APISIX has none.
+    Ours,
+    /// What a configuration of it means there, it means here.
+    Same,
+    /// Accepts its configuration, with other effects or defaults; the text says which matter most.
+    Different(&'static str),
+}
+
 /// A protection or transformation that a route, service, consumer, group or global rule can use.
 ///
 /// `compile` alone may fail on configuration, be slow and allocate freely; the hooks run for every
@@ -139,6 +150,8 @@ pub trait Plugin: Sized + Send + Sync + 'static {
     const NAME: &'static str;
     /// The published order inside a stage; higher runs first.
     const PRIORITY: i32;
+    /// How it stands to Apache APISIX's.
+    const KINSHIP: Kinship;
     /// Every stage that some configuration of it runs in.
     const STAGES: StageSet;
     /// Whether it proves identity, so that consumers and credentials configure it.

@@ -1,6 +1,6 @@
 //! A row of the catalogue: what is known of a plugin without an instance of it.
 
-use bartizan_chain::{CompileCx, CredentialEntry, Nothing, Plugin, Unsupported};
+use bartizan_chain::{CompileCx, CredentialEntry, Kinship, Nothing, Plugin, Unsupported};
 use bartizan_config::Invalid;
 use bartizan_core::StageSet;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -18,6 +18,8 @@ pub struct Entry {
     pub name: &'static str,
     /// Its published priority.
     pub priority: i32,
+    /// How it stands to Apache APISIX's.
+    pub kinship: Kinship,
     /// Every stage that some configuration of it runs in.
     pub stages: StageSet,
     /// Whether consumers and credentials configure it.
@@ -43,6 +45,7 @@ pub(crate) fn entry<P: Plugin>(wrap: fn(P) -> AnyPlugin) -> Entry {
     Entry {
         name: P::NAME,
         priority: P::PRIORITY,
+        kinship: P::KINSHIP,
         stages: P::STAGES,
         is_authentication: P::IS_AUTHENTICATION,
         config_schema: schema::<P::Config>(),

@@ -5,6 +5,7 @@ mod driver;
 mod init;
 mod quickstart;
 mod run;
+mod shell;
 mod token;
 
 use driver::Bench;

@@ -12,7 +12,7 @@
 //! Cost: one comparison per entry. It cannot tell clients apart that share an address, and proves
 //! nothing about who calls.
 
-use bartizan_chain::{CompileCx, Flow, Nothing, Plugin, RequestCx, Traits};
+use bartizan_chain::{CompileCx, Flow, Kinship, Nothing, Plugin, RequestCx, Traits};
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Reason, Stage, StageSet};
 use ipnet::IpNet;
@@ -54,6 +54,7 @@ pub struct IpRestriction {
 impl Plugin for IpRestriction {
     const NAME: &'static str = "ip-restriction";
     const PRIORITY: i32 = 3000;
+    const KINSHIP: Kinship = Kinship::Same;
     const STAGES: StageSet = StageSet::of(&[Stage::Admit]);
 
     type Config = Config;

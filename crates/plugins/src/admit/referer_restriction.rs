@@ -32,7 +32,7 @@
 
 use std::net::Ipv6Addr;
 
-use bartizan_chain::{CompileCx, Flow, Nothing, Plugin, RequestCx, Traits};
+use bartizan_chain::{CompileCx, Flow, Kinship, Nothing, Plugin, RequestCx, Traits};
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Reason, Stage, StageSet};
 use bartizan_wire::{Authority, Fields};
@@ -94,6 +94,8 @@ enum Fault {
 impl Plugin for RefererRestriction {
     const NAME: &'static str = "referer-restriction";
     const PRIORITY: i32 = 2990;
+    const KINSHIP: Kinship =
+        Kinship::Different("a field that cannot be read or is sent twice is refused");
     const STAGES: StageSet = StageSet::of(&[Stage::Admit]);
 
     type Config = Config;

@@ -28,7 +28,7 @@
 //! Unlike Apache APISIX: of several values all must be allowed, not just one; patterns that need
 //! backtracking are refused; an empty value is a missing one.
 
-use bartizan_chain::{CompileCx, Flow, Nothing, Plugin, RequestCx, Traits};
+use bartizan_chain::{CompileCx, Flow, Kinship, Nothing, Plugin, RequestCx, Traits};
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Reason, Stage, StageSet};
 use schemars::JsonSchema;
@@ -74,6 +74,8 @@ enum Fault {
 impl Plugin for UaRestriction {
     const NAME: &'static str = "ua-restriction";
     const PRIORITY: i32 = 2999;
+    const KINSHIP: Kinship =
+        Kinship::Different("of several values all must be allowed; patterns in linear time");
     const STAGES: StageSet = StageSet::of(&[Stage::Admit]);
 
     type Config = Config;

@@ -32,7 +32,7 @@
 //! Unlike Apache APISIX: the decoded form is searched too, also of the query; an empty list is
 //! refused, and so is a status below 400, since a refusal must not look like a success.
 
-use bartizan_chain::{CompileCx, Flow, Nothing, Plugin, RequestCx, Traits};
+use bartizan_chain::{CompileCx, Flow, Kinship, Nothing, Plugin, RequestCx, Traits};
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Reason, Stage, StageSet};
 use schemars::JsonSchema;
@@ -84,6 +84,9 @@ enum Found {
 impl Plugin for UriBlocker {
     const NAME: &'static str = "uri-blocker";
     const PRIORITY: i32 = 2900;
+    const KINSHIP: Kinship = Kinship::Different(
+        "the decoded form is searched too, and the query; patterns in linear time",
+    );
     const STAGES: StageSet = StageSet::of(&[Stage::Admit]);
 
     type Config = Config;

@@ -16,7 +16,8 @@
 use std::sync::Arc;
 
 use bartizan_chain::{
-    CompileCx, Flow, Identity, IdentityKey, IdentityParts, Nothing, Plugin, RequestCx, Traits,
+    CompileCx, Flow, Identity, IdentityKey, IdentityParts, Kinship, Nothing, Plugin, RequestCx,
+    Traits,
 };
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Stage, StageSet};
@@ -41,6 +42,7 @@ pub struct AnonymousAccess {
 impl Plugin for AnonymousAccess {
     const NAME: &'static str = "anonymous-access";
     const PRIORITY: i32 = 2450;
+    const KINSHIP: Kinship = Kinship::Ours;
     const STAGES: StageSet = StageSet::of(&[Stage::Authenticate]);
 
     type Config = Config;

@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use bartizan_chain::{
     CompileCx, Consumer, ConsumerIndex, CredentialEntry, Flow, Identity, IdentityKey,
-    IdentityParts, Nothing, Plugin, RequestCx, Traits,
+    IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
 };
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, NodeKey, Reason, Secret, Stage, StageSet};
@@ -82,6 +82,9 @@ pub struct KeyAuth {
 impl Plugin for KeyAuth {
     const NAME: &'static str = "key-auth";
     const PRIORITY: i32 = 2500;
+    const KINSHIP: Kinship = Kinship::Different(
+        "the key is hidden from upstreams by default; a key sent twice is refused",
+    );
     const STAGES: StageSet = StageSet::of(&[Stage::Authenticate]);
     const IS_AUTHENTICATION: bool = true;
 

@@ -12,7 +12,7 @@
 //! Cost: one comparison. It knows nothing of objects: who may call the route may name any object
 //! in it; where objects belong to somebody, use `object-guard`.
 
-use bartizan_chain::{CompileCx, Flow, Identity, Nothing, Plugin, RequestCx, Traits};
+use bartizan_chain::{CompileCx, Flow, Identity, Kinship, Nothing, Plugin, RequestCx, Traits};
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Reason, Stage, StageSet};
 use schemars::JsonSchema;
@@ -36,6 +36,7 @@ pub struct AnyAuthenticated {
 impl Plugin for AnyAuthenticated {
     const NAME: &'static str = "any-authenticated";
     const PRIORITY: i32 = 2390;
+    const KINSHIP: Kinship = Kinship::Ours;
     const STAGES: StageSet = StageSet::of(&[Stage::Authorize]);
 
     type Config = Config;

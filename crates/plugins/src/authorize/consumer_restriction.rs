@@ -15,7 +15,7 @@
 //!
 //! Cost: one comparison per name. It knows nothing of objects (`object-guard` does).
 
-use bartizan_chain::{CompileCx, Flow, Identity, Nothing, Plugin, RequestCx, Traits};
+use bartizan_chain::{CompileCx, Flow, Identity, Kinship, Nothing, Plugin, RequestCx, Traits};
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, Reason, Stage, StageSet};
 use schemars::JsonSchema;
@@ -190,6 +190,8 @@ pub struct ConsumerRestriction {
 impl Plugin for ConsumerRestriction {
     const NAME: &'static str = "consumer-restriction";
     const PRIORITY: i32 = 2400;
+    const KINSHIP: Kinship =
+        Kinship::Different("names must exist; a refusal cannot have a status below 400");
     const STAGES: StageSet = StageSet::of(&[Stage::Authorize]);
 
     type Config = Config;

@@ -24,7 +24,7 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
-use bartizan_chain::{CompileCx, Flow, Nothing, Plugin, RequestCx, Traits, Var};
+use bartizan_chain::{CompileCx, Flow, Kinship, Nothing, Plugin, RequestCx, Traits, Var};
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Reason, Stage, StageSet};
 use bartizan_wire::Fields;
@@ -59,6 +59,9 @@ pub struct RealIp {
 impl Plugin for RealIp {
     const NAME: &'static str = "real-ip";
     const PRIORITY: i32 = 23_000;
+    const KINSHIP: Kinship = Kinship::Different(
+        "`trusted_addresses` is required; a trusted proxy that sends no address gets 400",
+    );
     const STAGES: StageSet = StageSet::of(&[Stage::Prepare]);
 
     type Config = Config;

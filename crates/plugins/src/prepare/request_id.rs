@@ -16,7 +16,7 @@
 //! Cost: one field. Ids are names, not secrets: they can be guessed.
 
 use bartizan_chain::{
-    AnswerHead, CompileCx, Flow, Nothing, Plugin, RequestCx, Traits, Unsupported,
+    AnswerHead, CompileCx, Flow, Kinship, Nothing, Plugin, RequestCx, Traits, Unsupported,
 };
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, RequestId, Stage, StageSet};
@@ -99,6 +99,9 @@ pub struct RequestIdField {
 impl Plugin for RequestIdField {
     const NAME: &'static str = "request-id";
     const PRIORITY: i32 = 12_015;
+    const KINSHIP: Kinship = Kinship::Different(
+        "an id of the client's is kept only from `trust_from`; ids are UUIDs of version 7",
+    );
     const STAGES: StageSet = StageSet::of(&[Stage::Prepare, Stage::Reply]);
     const UNSUPPORTED: &'static [(&'static str, Unsupported)] =
         &[("range_id", Unsupported::NotYet("ids are UUIDs of version 7"))];

@@ -18,7 +18,8 @@
 use std::collections::BTreeMap;
 
 use bartizan_chain::{
-    AnswerHead, CompileCx, Expr, Nothing, Plugin, ReplacementBody, RequestCx, Traits, Unsupported,
+    AnswerHead, CompileCx, Expr, Kinship, Nothing, Plugin, ReplacementBody, RequestCx, Traits,
+    Unsupported,
 };
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, Reason, Stage, StageSet};
@@ -101,6 +102,7 @@ pub struct ResponseRewrite {
 impl Plugin for ResponseRewrite {
     const NAME: &'static str = "response-rewrite";
     const PRIORITY: i32 = 899;
+    const KINSHIP: Kinship = Kinship::Different("fields that frame the message cannot be changed");
     const STAGES: StageSet = StageSet::of(&[Stage::Reply]);
     const UNSUPPORTED: &'static [(&'static str, Unsupported)] = &[
         ("filters", Unsupported::NotYet("nothing searches bodies; `body` replaces them whole")),

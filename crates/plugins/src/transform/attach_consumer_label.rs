@@ -24,7 +24,9 @@
 
 use std::collections::BTreeMap;
 
-use bartizan_chain::{CompileCx, Consumer, Flow, Identity, Nothing, Plugin, RequestCx, Traits};
+use bartizan_chain::{
+    CompileCx, Consumer, Flow, Identity, Kinship, Nothing, Plugin, RequestCx, Traits,
+};
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, Reason, Stage, StageSet};
 use bartizan_wire::{Fields, is_field_name, is_field_value};
@@ -74,6 +76,9 @@ pub struct AttachConsumerLabel {
 impl Plugin for AttachConsumerLabel {
     const NAME: &'static str = "attach-consumer-label";
     const PRIORITY: i32 = 2399;
+    const KINSHIP: Kinship = Kinship::Different(
+        "clients can send none of the fields, in no spelling; names that the gateway owns are refused",
+    );
     const STAGES: StageSet = StageSet::of(&[Stage::Transform]);
 
     type Config = Config;

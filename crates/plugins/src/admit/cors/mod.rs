@@ -33,7 +33,7 @@ mod origins;
 use std::collections::BTreeMap;
 
 use bartizan_chain::{
-    AnswerHead, CompileCx, Flow, LocalAnswer, Nothing, Plugin, RequestCx, Traits,
+    AnswerHead, CompileCx, Flow, Kinship, LocalAnswer, Nothing, Plugin, RequestCx, Traits,
 };
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Stage, StageSet};
@@ -160,6 +160,9 @@ pub struct Decision {
 impl Plugin for Cors {
     const NAME: &'static str = "cors";
     const PRIORITY: i32 = 4000;
+    const KINSHIP: Kinship = Kinship::Different(
+        "no `*` by default; origins must be written; the upstream's CORS fields are replaced",
+    );
     const STAGES: StageSet = StageSet::of(&[Stage::Admit, Stage::Reply]);
 
     type Config = Config;

@@ -53,7 +53,7 @@ use std::sync::Arc;
 
 use bartizan_chain::{
     CompileCx, ConsumerIndex, CpuPool, CredentialEntry, CredentialRef, Flow, Identity, IdentityKey,
-    IdentityParts, Nothing, Plugin, RequestCx, Traits,
+    IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
 };
 use bartizan_config::{Invalid, ResourceKind, ResourceRef};
 use bartizan_core::{Clock, Denial, NodeKey, Reason, Secret, Stage, StageSet};
@@ -108,6 +108,9 @@ pub struct BasicAuth {
 impl Plugin for BasicAuth {
     const NAME: &'static str = "basic-auth";
     const PRIORITY: i32 = 2520;
+    const KINSHIP: Kinship = Kinship::Different(
+        "passwords may be hashed, known and unknown users take the same time, the credential is hidden from upstreams by default",
+    );
     const STAGES: StageSet = StageSet::of(&[Stage::Authenticate]);
     const IS_AUTHENTICATION: bool = true;
 

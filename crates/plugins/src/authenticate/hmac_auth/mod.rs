@@ -65,7 +65,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 use bartizan_chain::{
     BodyNeed, CompileCx, CpuPool, CredentialEntry, CredentialRef, Flow, Identity, IdentityKey,
-    IdentityParts, Nothing, Plugin, RequestCx, Traits,
+    IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
 };
 use bartizan_config::{Invalid, ResourceKind, ResourceRef};
 use bartizan_core::{Denial, NodeKey, Stage, StageSet};
@@ -116,6 +116,9 @@ pub struct HmacAuth {
 impl Plugin for HmacAuth {
     const NAME: &'static str = "hmac-auth";
     const PRIORITY: i32 = 2530;
+    const KINSHIP: Kinship = Kinship::Different(
+        "target and date must be signed, and the digest where there is a body; a signature is accepted once",
+    );
     const STAGES: StageSet = StageSet::of(&[Stage::Authenticate, Stage::Authorize]);
     const IS_AUTHENTICATION: bool = true;
 

@@ -51,7 +51,7 @@ use std::time::Duration;
 
 use bartizan_chain::{
     CompileCx, Consumer, ConsumerIndex, CredentialEntry, CredentialRef, Flow, Identity,
-    IdentityKey, IdentityParts, Nothing, Plugin, RequestCx, Traits,
+    IdentityKey, IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
 };
 use bartizan_config::{Invalid, PathStep, ResourceKind, ResourceRef};
 use bartizan_core::{Denial, Stage, StageSet, Timestamp};
@@ -92,6 +92,9 @@ pub struct JwtAuth {
 impl Plugin for JwtAuth {
     const NAME: &'static str = "jwt-auth";
     const PRIORITY: i32 = 2510;
+    const KINSHIP: Kinship = Kinship::Different(
+        "`exp` is required, the token is hidden from upstreams by default, a token sent twice is refused; issuers, audiences, scopes and key sets can be asked for",
+    );
     const STAGES: StageSet = StageSet::of(&[Stage::Authenticate]);
     const IS_AUTHENTICATION: bool = true;
 

@@ -40,7 +40,7 @@ mod values;
 
 use std::collections::BTreeMap;
 
-use bartizan_chain::{CompileCx, Flow, Identity, Nothing, Plugin, RequestCx, Traits};
+use bartizan_chain::{CompileCx, Flow, Identity, Kinship, Nothing, Plugin, RequestCx, Traits};
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Reason, Stage, StageSet, compile_pattern};
 use schemars::JsonSchema;
@@ -136,6 +136,8 @@ enum Refusal {
 impl Plugin for Acl {
     const NAME: &'static str = "acl";
     const PRIORITY: i32 = 2410;
+    const KINSHIP: Kinship =
+        Kinship::Different("what cannot be read refuses, instead of counting as absent");
     const STAGES: StageSet = StageSet::of(&[Stage::Authorize]);
 
     type Config = Config;

@@ -29,7 +29,7 @@ mod tests;
 use std::borrow::Cow;
 
 use bartizan_chain::{
-    BodyNeed, CompileCx, Flow, Identity, Nothing, Plugin, Proofs, RequestCx, Traits,
+    BodyNeed, CompileCx, Flow, Identity, Kinship, Nothing, Plugin, Proofs, RequestCx, Traits,
 };
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, Reason, Stage, StageSet};
@@ -158,6 +158,7 @@ enum Owner {
 impl Plugin for ObjectGuard {
     const NAME: &'static str = "object-guard";
     const PRIORITY: i32 = 2300;
+    const KINSHIP: Kinship = Kinship::Ours;
     const STAGES: StageSet = StageSet::of(&[Stage::Authorize]);
 
     type Config = Config;

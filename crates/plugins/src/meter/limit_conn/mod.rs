@@ -46,7 +46,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_chain::{
-    CompileCx, Flow, Nothing, Outcome, Plugin, Proofs, RequestCx, Traits, Unsupported,
+    CompileCx, Flow, Kinship, Nothing, Outcome, Plugin, Proofs, RequestCx, Traits, Unsupported,
 };
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, Stage, StageSet};
@@ -164,6 +164,9 @@ const REDIS: Unsupported = Unsupported::NotYet("each node counts for itself");
 impl Plugin for LimitConn {
     const NAME: &'static str = "limit-conn";
     const PRIORITY: i32 = 1003;
+    const KINSHIP: Kinship = Kinship::Different(
+        "429 with `Retry-After`; refused requests are not measured; counters are local",
+    );
     const STAGES: StageSet = StageSet::of(&[Stage::Admit, Stage::Meter]);
     const UNSUPPORTED: &'static [(&'static str, Unsupported)] = &[
         ("key_ttl", REDIS),

@@ -48,7 +48,7 @@ mod window;
 use std::sync::Arc;
 
 use bartizan_chain::{
-    AnswerHead, CompileCx, Flow, Nothing, Plugin, Proofs, RequestCx, Traits, Unsupported,
+    AnswerHead, CompileCx, Flow, Kinship, Nothing, Plugin, Proofs, RequestCx, Traits, Unsupported,
 };
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Stage, StageSet};
@@ -114,6 +114,9 @@ const REDIS: Unsupported = Unsupported::NotYet("each node counts for itself");
 impl Plugin for LimitCount {
     const NAME: &'static str = "limit-count";
     const PRIORITY: i32 = 1002;
+    const KINSHIP: Kinship = Kinship::Different(
+        "sliding windows that never admit more, 429 with `RateLimit` and `Retry-After`; counters are local",
+    );
     const STAGES: StageSet = StageSet::of(&[Stage::Admit, Stage::Meter]);
     const UNSUPPORTED: &'static [(&'static str, Unsupported)] = &[
         ("sync_interval", REDIS),

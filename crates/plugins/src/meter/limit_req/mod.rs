@@ -40,7 +40,9 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_chain::{CompileCx, Flow, Nothing, Plugin, Proofs, RequestCx, Traits, Unsupported};
+use bartizan_chain::{
+    CompileCx, Flow, Kinship, Nothing, Plugin, Proofs, RequestCx, Traits, Unsupported,
+};
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, Stage, StageSet};
 use schemars::JsonSchema;
@@ -130,6 +132,9 @@ const REDIS: Unsupported = Unsupported::NotYet("each node counts for itself");
 impl Plugin for LimitReq {
     const NAME: &'static str = "limit-req";
     const PRIORITY: i32 = 1001;
+    const KINSHIP: Kinship = Kinship::Different(
+        "counts in whole numbers, 429 with `Retry-After`, a bounded queue; counters are local",
+    );
     const STAGES: StageSet = StageSet::of(&[Stage::Admit, Stage::Meter]);
     const UNSUPPORTED: &'static [(&'static str, Unsupported)] = &[
         ("redis_host", REDIS),

@@ -25,7 +25,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bartizan_chain::{CompileCx, Nothing, Outcome, Plugin, RequestCx, RouteFacts, Traits};
+use bartizan_chain::{CompileCx, Kinship, Nothing, Outcome, Plugin, RequestCx, RouteFacts, Traits};
 use bartizan_config::Invalid;
 use bartizan_core::{RequestId, Stage, StageSet};
 use schemars::JsonSchema;
@@ -59,6 +59,8 @@ thread_local! {
 impl Plugin for Prometheus {
     const NAME: &'static str = "prometheus";
     const PRIORITY: i32 = 500;
+    const KINSHIP: Kinship =
+        Kinship::Different("the gateway's own series are `bartizan_*`; no metadata");
     const STAGES: StageSet = StageSet::of(&[Stage::Observe]);
 
     type Config = Config;

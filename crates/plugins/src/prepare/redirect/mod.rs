@@ -57,7 +57,7 @@ mod tests;
 
 use std::num::NonZeroU16;
 
-use bartizan_chain::{CompileCx, Flow, LocalAnswer, Nothing, Plugin, RequestCx, Traits};
+use bartizan_chain::{CompileCx, Flow, Kinship, LocalAnswer, Nothing, Plugin, RequestCx, Traits};
 use bartizan_config::{Invalid, PathStep, ResourceKind};
 use bartizan_core::{Denial, Stage, StageSet, compile_pattern};
 use bytes::Bytes;
@@ -118,6 +118,9 @@ enum Rule {
 impl Plugin for Redirect {
     const NAME: &'static str = "redirect";
     const PRIORITY: i32 = 900;
+    const KINSHIP: Kinship = Kinship::Different(
+        "the client's word for host and scheme is not believed; the target is canonical; runs before credentials are read",
+    );
     const STAGES: StageSet = StageSet::of(&[Stage::Prepare, Stage::Inspect]);
 
     type Config = Config;

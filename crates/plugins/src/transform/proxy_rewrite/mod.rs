@@ -27,7 +27,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use bartizan_chain::{CompileCx, Flow, Nothing, Plugin, RequestCx, Traits, Unsupported};
+use bartizan_chain::{CompileCx, Flow, Kinship, Nothing, Plugin, RequestCx, Traits, Unsupported};
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, Reason, Stage, StageSet};
 use bartizan_wire::{Canonical, PathPolicy, TargetRefusal};
@@ -164,6 +164,9 @@ pub struct ProxyRewrite {
 impl Plugin for ProxyRewrite {
     const NAME: &'static str = "proxy-rewrite";
     const PRIORITY: i32 = 1008;
+    const KINSHIP: Kinship = Kinship::Different(
+        "the result passes the gate for paths; fields that frame the message or say who calls cannot be set; patterns in linear time",
+    );
     const STAGES: StageSet = StageSet::of(&[Stage::Transform]);
     const UNSUPPORTED: &'static [(&'static str, Unsupported)] = &[
         (

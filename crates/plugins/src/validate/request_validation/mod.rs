@@ -26,7 +26,9 @@
 #[cfg(test)]
 mod tests;
 
-use bartizan_chain::{BodyNeed, CompileCx, Flow, Nothing, Plugin, Proofs, RequestCx, Traits};
+use bartizan_chain::{
+    BodyNeed, CompileCx, Flow, Kinship, Nothing, Plugin, Proofs, RequestCx, Traits,
+};
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, PATTERN_SIZE_MAX, Reason, Stage, StageSet};
 use bartizan_wire::Fields;
@@ -80,6 +82,9 @@ struct HeaderSchema {
 impl Plugin for RequestValidation {
     const NAME: &'static str = "request-validation";
     const PRIORITY: i32 = 2800;
+    const KINSHIP: Kinship = Kinship::Different(
+        "the body is parsed strictly and forwarded as it came; nothing is fetched for `$ref`; patterns in linear time",
+    );
     const STAGES: StageSet = StageSet::of(&[Stage::Validate]);
 
     type Config = Config;
