@@ -137,6 +137,8 @@ pub struct RequestCx {
     pub https_port: Option<u16>,
     /// Whether what the request says of where it came from was said by a trusted proxy.
     pub trusts_forwarded: bool,
+    /// A plugin has set `body_max` in place of the node's default.
+    pub(crate) body_is_bounded: bool,
     pub(crate) client: IpAddr,
     pub(crate) canonical: Canonical,
     pub(crate) matched: Option<Matched>,
@@ -194,6 +196,7 @@ impl RequestCx {
             body_max: arrival.body_max,
             https_port: arrival.https_port,
             trusts_forwarded: arrival.trusts_forwarded,
+            body_is_bounded: false,
             client: arrival.client,
             canonical: arrival.canonical,
             matched,
@@ -214,6 +217,18 @@ impl RequestCx {
     pub fn set_client(&mut self, client: IpAddr) {
         self.client = client;
         self.trusts_forwarded = true;
+    }
+
+    /// Bounds the body in place of the node's default; of several bounds the smallest holds. For
+    /// the Prepare stage, after which a declared length is judged.
+    pub fn bound_body(&mut self, max: u64) {
+        self.body_max = if self.body_is_bounded { self.body_max.min(max) } else { max };
+        self.body_is_bounded = true;
+    }
+
+    /// What bounds the body, for causes of refusals.
+    pub fn body_bound(&self) -> &'static str {
+        if self.body_is_bounded { "`max_body_size`" } else { "`limits.body`" }
     }
 
     /// Method, host, path and query in the one form that everything is decided on.

@@ -150,6 +150,9 @@ impl<P: PluginSet> Run<P> {
             if let Some(answer) = self.turn(turn, 0, source).await? {
                 return Ok(Screening::Answer(answer));
             }
+            if turn == Turn::Prepare {
+                refuse_declared(&self.cx)?;
+            }
             if turn == Turn::Authenticate
                 && let Some(answer) = self.adopt(source, profiles).await?
             {
@@ -329,7 +332,15 @@ impl<P: PluginSet> Run<P> {
             refuse_encoded(&self.cx)?;
             let largest = self.tracks.iter().map(|track| track.chain.body_max()).max().unwrap_or(0);
             let allowed = usize::try_from(self.cx.body_max).unwrap_or(usize::MAX);
-            self.cx.body = Some(source.collect(largest.min(allowed)).await?);
+            let collected = source.collect(largest.min(allowed)).await;
+            self.cx.body = Some(collected.map_err(|mut denial| {
+                if denial.reason == Reason::BodyTooLarge && allowed <= largest {
+                    let bound = self.cx.body_bound();
+                    denial.detail =
+                        format!("the body grew beyond {allowed} bytes, over {bound}").into();
+                }
+                denial
+            })?);
         }
         let body = self.cx.body.clone().unwrap_or_default();
         let (BodyNeed::Bytes { max } | BodyNeed::Value { max }) = need else { return Ok(()) };
@@ -344,6 +355,17 @@ impl<P: PluginSet> Run<P> {
             self.cx.body_value = Some(parse_body(&self.cx, &body, self.limits)?);
         }
         Ok(())
+    }
+}
+
+/// A body that is declared too long is not waited for.
+fn refuse_declared(cx: &RequestCx) -> Result<(), Denial> {
+    match cx.declared_length {
+        Some(declared) if declared > cx.body_max => {
+            let detail = format!("{declared} bytes declared, over {}", cx.body_bound());
+            Err(Denial::new(Reason::BodyTooLarge, detail))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -54,6 +54,7 @@ pub use schemas::Catalogue;
 
 catalogue! {
     RealIp => prepare::real_ip::RealIp,
+    ClientControl => prepare::client_control::ClientControl,
     RequestIdField => prepare::request_id::RequestIdField,
     Cors => admit::cors::Cors,
     IpRestriction => admit::ip_restriction::IpRestriction,

@@ -102,10 +102,6 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
         ),
         &["proxy-buffering", "proxy-control"],
     ),
-    (
-        Standing::NotYet("the size of bodies is limited by `limits.body` of the node"),
-        &["client-control"],
-    ),
     (Standing::NotYet("there is no export of traces"), &["zipkin", "skywalking", "opentelemetry"]),
     (Standing::NotYet("there is no injection of faults"), &["fault-injection"]),
     (Standing::NotYet("there are no canned answers"), &["mocking"]),

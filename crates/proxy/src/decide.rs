@@ -129,18 +129,11 @@ async fn serve<D: Downstream>(
     if worker.tally.is_measured() {
         run.measure(&shared.metrics);
     }
-    let body_max = run.cx().body_max;
-    let mut source = Collector { downstream, timer, worker, end, body_max };
+    let mut source = Collector { downstream, timer, worker, end };
     let Some(route) = route else {
         run.screen_miss(&mut source).await?;
         return Err(Denial::new(Reason::NoRoute, "no route matches"));
     };
-    if let BodyLength::Fixed(declared) = length
-        && declared > run.cx().body_max
-    {
-        let detail = format!("{declared} bytes declared, over `limits.body`");
-        return Err(Denial::new(Reason::BodyTooLarge, detail));
-    }
     let screening = run.screen(&mut source, &snapshot.profiles).await?;
     let Collector { downstream, timer, .. } = source;
     // From here on the request holds its route, not the whole configuration.
@@ -276,14 +269,6 @@ struct Collector<'a, D> {
     timer: &'a mut Timer,
     worker: &'a Worker,
     end: Instant,
-    /// What the request may have, whatever a plugin would read.
-    body_max: u64,
-}
-
-fn too_long(max: usize, body_max: u64) -> String {
-    let limit =
-        if max as u64 == body_max { "over `limits.body`" } else { "more than a plugin reads" };
-    format!("the body grew beyond {max} bytes, {limit}")
 }
 
 impl<D: Downstream> BodySource for Collector<'_, D> {
@@ -309,7 +294,9 @@ impl<D: Downstream> Collector<'_, D> {
                     Poll::Ready(Ok(piece)) => {
                         append(&mut body, piece, self.worker);
                         if body.len() > max {
-                            let detail = too_long(max, self.body_max);
+                            let detail = format!(
+                                "the body grew beyond {max} bytes, more than a plugin reads"
+                            );
                             return Poll::Ready(Err(Denial::new(Reason::BodyTooLarge, detail)));
                         }
                     }

@@ -79,7 +79,8 @@ struct Outgoing {
     length: BodyLength,
     body: Option<bytes::Bytes>,
     is_idempotent: bool,
-    max: u64,
+    /// The most bytes that the body may have, and what says so.
+    max: (u64, &'static str),
     announced: Announced,
 }
 
@@ -96,7 +97,8 @@ impl Outgoing {
         let is_idempotent =
             [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE]
                 .contains(method);
-        Self { length, body, is_idempotent, max: cx.body_max, announced }
+        let max = (cx.body_max, cx.body_bound());
+        Self { length, body, is_idempotent, max, announced }
     }
 
     fn source(&self) -> UploadSource {

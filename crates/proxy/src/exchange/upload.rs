@@ -33,15 +33,21 @@ pub(crate) struct Upload {
     /// Bytes of data taken so far, and the most that may be.
     pub(crate) total: u64,
     max: u64,
+    /// What sets `max`.
+    bound: &'static str,
     is_flushed: bool,
     /// What was sent is not the whole of it, and nothing may follow that could look like its end.
     has_failed: bool,
 }
 
 impl Upload {
-    pub(crate) fn new(source: UploadSource, length: BodyLength, max: u64) -> Self {
+    pub(crate) fn new(
+        source: UploadSource,
+        length: BodyLength,
+        (max, bound): (u64, &'static str),
+    ) -> Self {
         let is_chunked = length == BodyLength::Chunked;
-        Self { source, is_chunked, total: 0, max, is_flushed: false, has_failed: false }
+        Self { source, is_chunked, total: 0, max, bound, is_flushed: false, has_failed: false }
     }
 
     /// True once everything was handed to the connection and left it.
@@ -142,7 +148,8 @@ impl Upload {
     ) -> Result<(), Denial> {
         self.total = self.total.saturating_add(data.len() as u64);
         if self.total > self.max {
-            let detail = format!("the body grew beyond {} bytes, over `limits.body`", self.max);
+            let (max, bound) = (self.max, self.bound);
+            let detail = format!("the body grew beyond {max} bytes, over {bound}");
             return Err(Denial::new(Reason::BodyTooLarge, detail));
         }
         if self.is_chunked {
