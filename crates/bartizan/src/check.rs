@@ -97,7 +97,7 @@ fn row(route: &RouteReport) -> [String; 7] {
     let is_limit = |name: &str| name.starts_with("limit-");
     let from = plugins(route, Stage::Admit, |name| name != "cors" && !is_limit(name));
     let limits = [Stage::Admit, Stage::Meter].map(|stage| plugins(route, stage, is_limit)).concat();
-    let mut grants = plugins(route, Stage::Authorize, |_| true);
+    let mut grants = plugins(route, Stage::Authorize, |name| name != "csrf");
     if grants.is_empty() && route.proofs.grant {
         grants.push("by its token".to_owned());
     }

@@ -143,6 +143,11 @@ reasons! {
     /// The object that the request names does not belong to the caller.
     ObjectDenied = "authz.object_denied", 403, "You are not allowed to access this object.", Message("The object is forbidden.");
 
+    /// The browser says that a page of another site or origin makes the request.
+    CrossSite = "authz.cross_site", 403, "The request comes from another site.", ErrorMsg("the request comes from another site");
+    /// The request does not hold the token that only pages of the site itself have.
+    CsrfToken = "authz.csrf_token", 403, "The request does not show that it comes from this site.", ErrorMsg("csrf token mismatch");
+
     /// The body is not what the schema describes.
     SchemaViolation = "validate.schema", 400, "The request does not match its schema.", Message("The request does not match its schema");
     /// The body cannot be parsed in exactly one way: duplicate keys, depth, invalid UTF-8.

@@ -68,6 +68,7 @@ catalogue! {
     KeyAuth => authenticate::key_auth::KeyAuth,
     AnonymousAccess => authenticate::anonymous_access::AnonymousAccess,
     Acl => authorize::acl::Acl,
+    Csrf => authorize::csrf::Csrf,
     ConsumerRestriction => authorize::consumer_restriction::ConsumerRestriction,
     AnyAuthenticated => authorize::any_authenticated::AnyAuthenticated,
     LimitCount => meter::limit_count::LimitCount,

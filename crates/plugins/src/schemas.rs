@@ -106,10 +106,6 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
     (Standing::NotYet("there is no injection of faults"), &["fault-injection"]),
     (Standing::NotYet("there are no canned answers"), &["mocking"]),
     (Standing::NotYet("HTTP/2 carries many requests on one connection"), &["batch-requests"]),
-    (
-        Standing::NotYet("browsers are held off by `cors` and by credentials that are not cookies"),
-        &["csrf"],
-    ),
     (Standing::NotYet("no rule engine inspects requests"), &["chaitin-waf"]),
     (
         Standing::NotYet(

@@ -1,10 +1,11 @@
-//! Where a page stands: the host of a URL.
+//! Where a page stands: scheme, host and port of a URL (RFC 6454).
 
 use bartizan_wire::Authority;
 
-/// The host of an http or https URL, and its port where one is written.
+/// Scheme, host and port of an http or https URL.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WebOrigin<'a> {
+    pub(crate) is_https: bool,
     pub(crate) authority: Authority<'a>,
 }
 
@@ -12,19 +13,64 @@ impl<'a> WebOrigin<'a> {
     /// The origin of a URL: `None` where that is of another scheme or none at all, an error where
     /// its host could be read in two ways.
     pub(crate) fn of_url(url: &'a [u8]) -> Result<Option<Self>, &'static str> {
-        let Some(rest) = after_scheme(url) else { return Ok(None) };
+        let Some((is_https, rest)) = scheme(url) else { return Ok(None) };
         // A browser takes a backslash for a slash; whoever else reads it may not.
         let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#'));
         let authority = end.and_then(|end| rest.get(..end)).unwrap_or(rest);
-        Ok(Some(Self { authority: Authority::parse(authority)? }))
+        Ok(Some(Self { is_https, authority: Authority::parse(authority)? }))
+    }
+
+    /// An origin by itself, as it stands in `Origin`: nothing follows the port.
+    pub(crate) fn parse(origin: &'a [u8]) -> Result<Self, &'static str> {
+        let (is_https, rest) = scheme(origin).ok_or("not of http or https")?;
+        Ok(Self { is_https, authority: Authority::parse(rest)? })
+    }
+
+    /// The port, also where the scheme implies it.
+    pub(crate) fn port(&self) -> u16 {
+        self.authority.port().unwrap_or(if self.is_https { 443 } else { 80 })
+    }
+
+    /// True if both name the same host, in whatever case.
+    pub(crate) fn has_host_of(&self, other: &Authority<'_>) -> bool {
+        match (self.authority.name(), other.name()) {
+            (Some(own), Some(other)) => own.eq_ignore_ascii_case(other),
+            (None, None) => self.authority.ipv6() == other.ipv6(),
+            _ => false,
+        }
     }
 }
 
-/// What follows `http://` or `https://`.
-fn after_scheme(url: &[u8]) -> Option<&[u8]> {
-    ["http://", "https://"].into_iter().find_map(|prefix| {
+/// An origin that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Site {
+    is_https: bool,
+    /// In lower case, an IPv6 address in brackets.
+    host: String,
+    port: u16,
+}
+
+impl Site {
+    /// Keeps an origin.
+    pub(crate) fn of(origin: &WebOrigin<'_>) -> Self {
+        let mut host = String::new();
+        origin.authority.write_host(&mut host);
+        Self { is_https: origin.is_https, host, port: origin.port() }
+    }
+
+    /// True if both are the same origin.
+    pub(crate) fn is(&self, origin: &WebOrigin<'_>) -> bool {
+        self.is_https == origin.is_https
+            && self.port == origin.port()
+            && Authority::parse(self.host.as_bytes()).is_ok_and(|host| origin.has_host_of(&host))
+    }
+}
+
+/// Whether the scheme is https, and what follows `://`.
+fn scheme(url: &[u8]) -> Option<(bool, &[u8])> {
+    [(false, "http://"), (true, "https://")].into_iter().find_map(|(is_https, prefix)| {
         let (start, rest) = url.split_at_checked(prefix.len())?;
-        start.eq_ignore_ascii_case(prefix.as_bytes()).then_some(rest)
+        start.eq_ignore_ascii_case(prefix.as_bytes()).then_some((is_https, rest))
     })
 }
 
@@ -32,24 +78,24 @@ fn after_scheme(url: &[u8]) -> Option<&[u8]> {
 mod tests {
     use super::*;
 
-    fn read(url: &str) -> Result<Option<String>, &'static str> {
+    fn read(url: &str) -> Result<Option<(bool, String, u16)>, &'static str> {
         Ok(WebOrigin::of_url(url.as_bytes())?.map(|origin| {
             let mut host = String::new();
             origin.authority.write_host(&mut host);
-            host
+            (origin.is_https, host, origin.port())
         }))
     }
 
     #[test]
-    fn urls_have_one_host() {
-        for (url, host) in [
-            ("https://Example.com", "example.com"),
-            ("HTTP://example.com.:8080/a?b", "example.com"),
-            ("http://example.com?https://evil.test/", "example.com"),
-            ("http://example.com#@evil.test", "example.com"),
-            ("https://[2001:DB8::1]:8443/", "[2001:db8::1]"),
+    fn urls_have_one_origin() {
+        for (url, is_https, host, port) in [
+            ("https://Example.com", true, "example.com", 443),
+            ("HTTP://example.com.:8080/a?b", false, "example.com", 8080),
+            ("http://example.com?https://evil.test/", false, "example.com", 80),
+            ("http://example.com#@evil.test", false, "example.com", 80),
+            ("https://[2001:DB8::1]:8443/", true, "[2001:db8::1]", 8443),
         ] {
-            assert_eq!(read(url), Ok(Some(host.to_owned())), "{url}");
+            assert_eq!(read(url), Ok(Some((is_https, host.to_owned(), port))), "{url}");
         }
     }
 
@@ -68,9 +114,27 @@ mod tests {
     }
 
     #[test]
+    fn origins_are_the_same_by_scheme_host_and_port() {
+        let origin = |text: &'static str| WebOrigin::parse(text.as_bytes()).unwrap();
+        for (one, other, expected) in [
+            ("https://A.test", "https://a.test:443", true),
+            ("http://a.test", "https://a.test", false),
+            ("https://a.test:8443", "https://a.test", false),
+            ("https://a.test", "https://b.test", false),
+            ("https://[::1]", "https://[0:0::1]", true),
+            ("https://[::1]", "https://a.test", false),
+        ] {
+            assert_eq!(Site::of(&origin(one)).is(&origin(other)), expected, "{one} {other}");
+        }
+    }
+
+    #[test]
     fn what_is_no_web_page_has_no_origin() {
         for url in ["", "/orders", "//good.test/", "about:blank", "android-app://good.test/"] {
             assert_eq!(read(url), Ok(None), "{url}");
+        }
+        for origin in ["null", "https://a.test/", "https://a.test?", "ftp://a.test"] {
+            assert!(WebOrigin::parse(origin.as_bytes()).is_err(), "{origin}");
         }
     }
 }

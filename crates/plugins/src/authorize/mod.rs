@@ -3,4 +3,5 @@
 pub mod acl;
 pub mod any_authenticated;
 pub mod consumer_restriction;
+pub mod csrf;
 pub mod object_guard;

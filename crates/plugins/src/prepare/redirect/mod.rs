@@ -260,7 +260,7 @@ fn find<'p>(regex: &Regex, path: &'p str) -> Option<Matched<'p>> {
 }
 
 /// Whether the client came encrypted: to us, or to a trusted proxy that says so.
-fn came_by_https(cx: &RequestCx) -> bool {
+pub(crate) fn came_by_https(cx: &RequestCx) -> bool {
     let is_tls = cx.peer.tls.is_some();
     if !cx.trusts_forwarded {
         return is_tls;
