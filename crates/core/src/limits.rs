@@ -147,6 +147,8 @@ limits! {
     delay: time = 30_000;
     /// Requests that one plugin of one resource holds back at a time; over it they are refused.
     delayed: count = 1_024;
+    /// Largest database of places that a plugin reads.
+    geo_database: size = 268_435_456;
     /// Largest configuration document.
     document: size = 67_108_864;
     /// Time that running exchanges get when the node shuts down.

@@ -115,6 +115,8 @@ reasons! {
     RefererDenied = "admit.referer_denied", 403, "The page you come from is not allowed.", Message("Your referer host is not allowed");
     /// A pattern that `uri-blocker` refuses is found in path and query.
     TargetBlocked = "admit.target_blocked", 403, "This path or query is not allowed.", Page;
+    /// The client's address is in a place that is denied, in none that is allowed, or unknown.
+    PlaceDenied = "admit.place_denied", 403, "Your address is in a place that is not allowed.", Message("Your address is in a place that is not allowed");
     /// `real-ip` trusts the peer but the header does not hold an address.
     BadClientAddress = "prepare.bad_client_address", 400, "The forwarded client address is not valid.", Page;
 

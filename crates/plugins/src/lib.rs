@@ -64,6 +64,7 @@ catalogue! {
     Redirect => prepare::redirect::Redirect,
     HmacAuth => authenticate::hmac_auth::HmacAuth,
     BasicAuth => authenticate::basic_auth::BasicAuth,
+    GeoRestriction => admit::geo_restriction::GeoRestriction,
     JwtAuth => authenticate::jwt_auth::JwtAuth,
     KeyAuth => authenticate::key_auth::KeyAuth,
     AnonymousAccess => authenticate::anonymous_access::AnonymousAccess,

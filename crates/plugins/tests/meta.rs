@@ -80,7 +80,19 @@ fn example(name: &str) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
-fn node() -> NodeFacts {
+/// The files that examples name, in a folder of their own.
+fn example_files() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files/keys/issuer.json");
+    std::fs::create_dir(folder.path().join("keys")).unwrap();
+    std::fs::copy(keys, folder.path().join("keys/issuer.json")).unwrap();
+    let places = serde_json::json!({"192.0.2.0/24": {"country": {"iso_code": "DE"}}});
+    let places = bartizan_testkit::geo_database(&places);
+    std::fs::write(folder.path().join("GeoLite2-Country.mmdb"), places).unwrap();
+    folder
+}
+
+fn node(files: &Path) -> NodeFacts {
     NodeFacts {
         compatibility: Compatibility::None,
         limits: Limits::default(),
@@ -89,7 +101,7 @@ fn node() -> NodeFacts {
         metrics: Arc::default(),
         registry: StateRegistry::default(),
         cpu: CpuPool::inline(&Limits::default()),
-        base_dir: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/files"),
+        base_dir: files.to_owned(),
         files: bartizan_chain::FilesRead::default(),
     }
 }
@@ -154,7 +166,8 @@ fn a_field_has_one_answer() {
 
 #[test]
 fn every_plugin_has_an_example_that_compiles() {
-    let node = node();
+    let files = example_files();
+    let node = node(files.path());
     for entry in CATALOGUE.iter() {
         let text = example(entry.name).unwrap_or_else(|| panic!("{} has no example", entry.name));
         let document = read(SourceId(0), &text, Format::Yaml)

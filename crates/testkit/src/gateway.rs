@@ -237,7 +237,9 @@ impl Gateway {
 /// A folder with the files that plugins read themselves.
 fn folder(things: &Things) -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    for (path, content) in &things.files {
+    let texts = things.files.iter().map(|(path, text)| (path, text.as_bytes()));
+    let databases = things.databases.iter().map(|(path, bytes)| (path, bytes.as_slice()));
+    for (path, content) in texts.chain(databases) {
         let path = folder.path().join(path);
         std::fs::create_dir_all(path.parent().expect("a file in a folder")).expect("a folder");
         std::fs::write(path, content).expect("a file");

@@ -52,6 +52,8 @@ impl fmt::Display for Refusal {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Things {
     pub(crate) files: BTreeMap<String, String>,
+    /// Files that are no text, which only plugins read.
+    pub(crate) databases: BTreeMap<String, Vec<u8>>,
     pub(crate) variables: BTreeMap<String, String>,
 }
 

@@ -1,6 +1,7 @@
 //! Refuse what needs no identity.
 
 pub mod cors;
+pub mod geo_restriction;
 pub mod ip_restriction;
 pub mod referer_restriction;
 pub mod ua_restriction;

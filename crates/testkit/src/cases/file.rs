@@ -10,6 +10,8 @@ pub(super) enum Kind {
     Node,
     /// A file beside the configuration, named after the word.
     File,
+    /// A database of places, named after the word: records by network.
+    Database,
     /// An environment variable, named after the word.
     Variable,
     /// The plugin's configuration on the route.
@@ -51,6 +53,7 @@ pub(super) enum Kind {
 const KINDS: &[(&str, Kind)] = &[
     ("node", Kind::Node),
     ("file", Kind::File),
+    ("database", Kind::Database),
     ("variable", Kind::Variable),
     ("config", Kind::Config),
     ("beside", Kind::Beside),

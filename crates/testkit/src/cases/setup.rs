@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::file::{Kind, Section};
-use crate::load::Things;
+use crate::geo::geo_database;
+use crate::load::{Things, yaml_value};
 
 /// What stands beside the plugin on the route, where the case says nothing.
 const OPEN: &str = "anonymous-access: {reason: a case}";
@@ -53,6 +54,10 @@ impl Setup {
                 *self = Self { node: text, things: self.things.clone(), ..Self::new(&self.plugin) };
             }
             Kind::File => drop(self.things.files.insert(section.name.clone(), text)),
+            Kind::Database => {
+                let bytes = geo_database(&yaml_value(&text));
+                self.things.databases.insert(section.name.clone(), bytes);
+            }
             Kind::Variable => drop(self.things.variables.insert(section.name.clone(), text)),
             Kind::Config => self.config = Some(text),
             Kind::Beside => self.beside = Some(text),
