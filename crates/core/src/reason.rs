@@ -138,6 +138,9 @@ reasons! {
     /// More requests than the limit allows in its window.
     RateLimited = "limit.exceeded", 429, "Too many requests.", Page;
 
+    /// As many requests as `limits.delayed` allows are held back already.
+    TooManyWaiting = "limit.too_many_waiting", 503, "Too many requests are waiting.", Page;
+
     /// The consumer is not among those that the route admits.
     ConsumerForbidden = "authz.consumer_forbidden", 403, "You are not allowed to do this.", Message("The consumer_name is forbidden.");
     /// A decision needs an identity and the request has none.

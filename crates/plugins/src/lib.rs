@@ -17,6 +17,7 @@ pub mod authorize;
 mod catalogue;
 #[cfg(test)]
 mod chain_tests;
+mod chance;
 mod decimal;
 mod declared;
 mod entry;
@@ -37,6 +38,7 @@ pub mod reply;
 mod request_tests;
 mod rewrite_text;
 mod schemas;
+mod tally;
 pub mod transform;
 pub mod validate;
 mod waiting;
@@ -78,6 +80,7 @@ catalogue! {
     ObjectGuard => authorize::object_guard::ObjectGuard,
     RequestValidation => validate::request_validation::RequestValidation,
     AttachConsumerLabel => transform::attach_consumer_label::AttachConsumerLabel,
+    FaultInjection => transform::fault_injection::FaultInjection,
     ProxyRewrite => transform::proxy_rewrite::ProxyRewrite,
     ResponseRewrite => reply::response_rewrite::ResponseRewrite,
     Prometheus => observe::prometheus::Prometheus,

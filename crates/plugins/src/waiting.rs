@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bartizan_chain::CompileCx;
 use bartizan_config::Invalid;
+use bartizan_core::{Denial, Reason};
 
 /// The requests that one plugin of one resource holds back, on all workers.
 #[derive(Debug)]
@@ -19,6 +20,12 @@ pub(crate) struct Waiters {
 /// As many requests are held back as may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Crowded;
+
+impl From<Crowded> for Denial {
+    fn from(_: Crowded) -> Self {
+        Self::new(Reason::TooManyWaiting, Crowded::CAUSE)
+    }
+}
 
 impl Crowded {
     /// The cause, by the name of the limit.

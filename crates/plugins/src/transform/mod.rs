@@ -1,4 +1,6 @@
-//! Rewrite what the upstream will see.
+//! What is done with a request that has passed every check: rewritten, or answered in place of the
+//! upstream.
 
 pub mod attach_consumer_label;
+pub mod fault_injection;
 pub mod proxy_rewrite;

@@ -57,9 +57,10 @@ use smallvec::SmallVec;
 
 use super::amount::{Amount, AmountOrZero, Figure, Unread};
 use super::key::{KeySource, VarKeyType};
-use super::metrics::LimitMetrics;
+use super::metrics::keys_refused;
 use super::refusal::{Refusal, inapplicable};
 use crate::decimal;
+use crate::tally::Tally;
 use crate::waiting::{Crowded, Waiters};
 use connections::{Connections, Permit, delay};
 
@@ -138,7 +139,7 @@ pub struct LimitConn {
     refusal: Refusal,
     admits_uncounted: bool,
     proves: Proofs,
-    metrics: Arc<LimitMetrics>,
+    keys_refused: Arc<Tally>,
 }
 
 struct CompiledRule {
@@ -215,7 +216,7 @@ impl Plugin for LimitConn {
                 limit: is_firm && !config.danger_allow_degradation,
                 ..Proofs::default()
             },
-            metrics: LimitMetrics::of(cx),
+            keys_refused: keys_refused(cx),
         })
     }
 
@@ -280,7 +281,7 @@ impl LimitConn {
             };
             applies = true;
             let Ok(begun) = rule.connections.begin(key, conn.saturating_add(burst)) else {
-                self.metrics.key_refused();
+                self.keys_refused.inc();
                 if self.admits_uncounted {
                     continue;
                 }

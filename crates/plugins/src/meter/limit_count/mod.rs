@@ -56,9 +56,10 @@ use smallvec::SmallVec;
 
 use super::amount::{Figure, Unread};
 use super::key::KeySource;
-use super::metrics::LimitMetrics;
+use super::metrics::keys_refused;
 use super::refusal::{Refusal, inapplicable, whole_seconds};
 use super::table::Key;
+use crate::tally::Tally;
 pub use config::{Config, KeyType, Policy, Rule, WindowType};
 use counters::Counters;
 use draft::{Draft, algorithm, drafts};
@@ -77,7 +78,7 @@ pub struct LimitCount {
     shows_quota: bool,
     admits_uncounted: bool,
     proves: Proofs,
-    metrics: Arc<LimitMetrics>,
+    keys_refused: Arc<Tally>,
     _membership: Option<Membership>,
 }
 
@@ -190,7 +191,7 @@ impl Plugin for LimitCount {
             },
             shows_quota: config.show_limit_quota_header,
             admits_uncounted: config.danger_allow_degradation,
-            metrics: LimitMetrics::of(cx),
+            keys_refused: keys_refused(cx),
             _membership: membership,
         })
     }
@@ -270,7 +271,7 @@ impl LimitCount {
                 None => rule.counters.derived(key, quota.window),
             };
             let Ok(verdict) = counters::spend(&rule.counters, key, &quota, cost, &cx.clock) else {
-                self.metrics.key_refused();
+                self.keys_refused.inc();
                 if self.admits_uncounted {
                     continue;
                 }

@@ -50,11 +50,12 @@ use serde::Deserialize;
 use serde_json::Number;
 
 use super::key::{KeySource, VarKeyType};
-use super::metrics::LimitMetrics;
+use super::metrics::keys_refused;
 use super::refusal::Refusal;
 use super::table::{Key, Table};
 use crate::decimal;
 use crate::monotonic::Epoch;
+use crate::tally::Tally;
 use crate::waiting::{Crowded, Waiters};
 use bucket::{Bucket, Terms, Verdict};
 
@@ -118,7 +119,7 @@ pub struct LimitReq {
     detail: String,
     admits_uncounted: bool,
     proves: Proofs,
-    metrics: Arc<LimitMetrics>,
+    keys_refused: Arc<Tally>,
 }
 
 /// The buckets of one limit, and since when their time runs.
@@ -189,7 +190,7 @@ impl Plugin for LimitReq {
             refusal: Refusal::new(config.rejected_code, config.rejected_msg, is_apisix),
             detail: format!("more than {rate} a second with a burst of {burst}{cut}"),
             admits_uncounted: config.danger_allow_degradation,
-            metrics: LimitMetrics::of(cx),
+            keys_refused: keys_refused(cx),
         })
     }
 
@@ -234,7 +235,7 @@ impl LimitReq {
             Ok(Verdict::Admitted { wait }) => Ok(Some((key, wait))),
             Ok(Verdict::Refused { retry }) => Err(self.refusal.until(retry, self.detail.clone())),
             Err(_full) => {
-                self.metrics.key_refused();
+                self.keys_refused.inc();
                 if self.admits_uncounted {
                     return Ok(None);
                 }
