@@ -81,6 +81,7 @@ catalogue! {
     RequestValidation => validate::request_validation::RequestValidation,
     AttachConsumerLabel => transform::attach_consumer_label::AttachConsumerLabel,
     FaultInjection => transform::fault_injection::FaultInjection,
+    Mocking => transform::mocking::Mocking,
     ProxyRewrite => transform::proxy_rewrite::ProxyRewrite,
     ResponseRewrite => reply::response_rewrite::ResponseRewrite,
     Prometheus => observe::prometheus::Prometheus,

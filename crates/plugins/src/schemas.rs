@@ -103,7 +103,6 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
         &["proxy-buffering", "proxy-control"],
     ),
     (Standing::NotYet("there is no export of traces"), &["zipkin", "skywalking", "opentelemetry"]),
-    (Standing::NotYet("there are no canned answers"), &["mocking"]),
     (Standing::NotYet("HTTP/2 carries many requests on one connection"), &["batch-requests"]),
     (Standing::NotYet("no rule engine inspects requests"), &["chaitin-waf"]),
     (

@@ -3,4 +3,5 @@
 
 pub mod attach_consumer_label;
 pub mod fault_injection;
+pub mod mocking;
 pub mod proxy_rewrite;
