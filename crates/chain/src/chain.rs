@@ -74,6 +74,7 @@ pub struct Chain<P> {
     steps: Box<[Step<P>]>,
     turns: [Box<[u16]>; 9],
     response: Box<[u16]>,
+    encoding: Box<[u16]>,
     finish: Box<[u16]>,
     proofs: Proofs,
     body_max: usize,
@@ -110,7 +111,8 @@ impl<P: PluginSet> ChainBuilder<P> {
         let only_answers = always().any(|(_, t)| t.only_answers);
         Chain {
             turns: Turn::ALL.map(|turn| select(&traits, |t| takes(t, turn))),
-            response: select(&traits, |t| t.on_response),
+            response: select(&traits, |t| t.on_response && !t.encodes),
+            encoding: select(&traits, |t| t.on_response && t.encodes),
             finish: select(&traits, |t| t.on_finish),
             proofs,
             body_max: traits.iter().map(body_max).max().unwrap_or(0),
@@ -194,6 +196,10 @@ impl<P: PluginSet> Chain<P> {
 
     pub(crate) fn response(&self) -> &[u16] {
         &self.response
+    }
+
+    pub(crate) fn encoding(&self) -> &[u16] {
+        &self.encoding
     }
 
     pub(crate) fn finish(&self) -> &[u16] {

@@ -148,6 +148,8 @@ pub struct RequestCx {
     pub(crate) body_value: Option<Value>,
     /// The request as it will be sent, where a rewrite changed it.
     pub(crate) rewritten: Option<Canonical>,
+    /// What the client accepts, where the upstream is not told.
+    accept_encoding: Option<Vec<Bytes>>,
 }
 
 /// What a request begins with.
@@ -205,7 +207,28 @@ impl RequestCx {
             body: None,
             body_value: None,
             rewritten: None,
+            accept_encoding: None,
         }
+    }
+
+    /// Asks the upstream for the whole body, and not encoded, whatever the client asked for: for
+    /// plugins in the Transform stage that read or change the answer.
+    pub fn ask_for_plain(&mut self) {
+        for name in ["range", "if-range"] {
+            self.fields.remove(name);
+        }
+        if self.accept_encoding.is_none() {
+            let accepted = self.fields.all("accept-encoding").map(Bytes::copy_from_slice);
+            self.accept_encoding = Some(accepted.collect());
+        }
+        self.fields.remove("accept-encoding");
+    }
+
+    /// The `Accept-Encoding` fields of the client.
+    pub fn accept_encoding(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        let kept = self.accept_encoding.iter().flatten().map(|value| &value[..]);
+        let own = self.fields.all("accept-encoding").filter(|_| self.accept_encoding.is_none());
+        kept.chain(own)
     }
 
     /// The client's address: the peer's, or what a trusted proxy said.

@@ -14,6 +14,7 @@
 )]
 
 mod answer;
+mod body;
 mod chain;
 mod compile;
 mod consumers;
@@ -29,6 +30,7 @@ mod template;
 mod vars;
 
 pub use answer::{AnswerHead, LocalAnswer, Outcome, ReplacementBody};
+pub use body::{BodyChanges, BodyPlan, BodyTransform, Held, HeldBody};
 pub use chain::{Chain, ChainBuilder, Step};
 pub use compile::{CompileCx, FilesRead, NodeFacts};
 pub use consumers::{Consumer, ConsumerIndex, CredentialEntry, CredentialRef};

@@ -80,6 +80,7 @@ impl Proofs {
 
 /// What a compiled plugin needs and gives; asked once, when the chain is built.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent claims, asked for by name")]
 pub struct Traits {
     /// The stages that this configuration runs in; a subset of [`Plugin::STAGES`].
     pub stages: StageSet,
@@ -89,6 +90,9 @@ pub struct Traits {
     pub proves: Proofs,
     /// Whether `on_response_head` does something.
     pub on_response: bool,
+    /// Whether that is to encode the body: then it runs when all others have, and sees the body's
+    /// length and fields as they would be sent.
+    pub encodes: bool,
     /// Whether `on_finish` does something.
     pub on_finish: bool,
     /// It answers requests by itself and forwards nothing (a redirect), so that a route with it
@@ -110,6 +114,7 @@ impl Traits {
                 waf: false,
             },
             on_response: false,
+            encodes: false,
             on_finish: false,
             only_answers: false,
         }
@@ -205,7 +210,10 @@ pub trait Plugin: Sized + Send + Sync + 'static {
         std::future::ready(Ok(Flow::Continue))
     }
 
-    /// Runs before the head of an answer goes out, also of answers that the gateway makes.
+    /// Runs before the head of an answer goes out, also of answers that the gateway makes. What the
+    /// body needs is asked for here: [`AnswerHead::transform`], [`AnswerHead::hold`],
+    /// [`AnswerHead::replace`]. It may run a second time for one request, where the first answer
+    /// came to nothing while its body was held.
     fn on_response_head(
         &self,
         _cx: &RequestCx,

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::answer::{AnswerHead, LocalAnswer, Outcome};
+use crate::body::Author;
 use crate::chain::{Chain, Step, Turn};
 use crate::consumers::Consumer;
 use crate::context::RequestCx;
@@ -178,10 +179,23 @@ impl<P: PluginSet> Run<P> {
         Ok(())
     }
 
-    /// Lets the plugins shape the head of an answer, highest priority first.
+    /// Lets the plugins shape an answer, highest priority first.
     pub fn respond(&mut self, answer: &mut AnswerHead) -> Result<(), Denial> {
+        self.shape(answer, Chain::response)
+    }
+
+    /// Lets the plugins encode the body of an answer that all others have shaped.
+    pub fn encode(&mut self, answer: &mut AnswerHead) -> Result<(), Denial> {
+        self.shape(answer, Chain::encoding)
+    }
+
+    fn shape(
+        &mut self,
+        answer: &mut AnswerHead,
+        steps: impl Fn(&Chain<P>) -> &[u16],
+    ) -> Result<(), Denial> {
         for track in &mut self.tracks {
-            for &index in track.chain.response() {
+            for &index in steps(&track.chain) {
                 let index = usize::from(index);
                 let Some(step) = track.chain.steps().get(index) else { continue };
                 if !is_open(step, &self.cx, track.gates.get_mut(index))? {
@@ -191,6 +205,10 @@ impl<P: PluginSet> Run<P> {
                     step.plugin
                         .on_response_head(&self.cx, answer, call)
                         .map_err(|denial| mark(denial, step, Stage::Reply))?;
+                    answer.plan.sign(|| Author {
+                        plugin: step.plugin.name(),
+                        error_response: step.error_response.clone(),
+                    });
                 }
             }
         }

@@ -64,10 +64,12 @@ limits! {
     trailers: size = 8_192;
     /// Largest request body; over it 413.
     body: size = 1_048_576;
-    /// Largest `max_req_body_size` that a plugin may ask for.
+    /// Largest `max_req_body_size` or `max_resp_body_size` that a plugin may ask for.
     body_max: size = 67_108_864;
     /// Largest body that a plugin may have buffered for inspection; over it 413.
     inspected_body: size = 1_048_576;
+    /// Largest body of an answer that a plugin may have held before it decides on it; over it 502.
+    inspected_response: size = 1_048_576;
     /// Deepest nesting of a JSON body.
     json_depth: count = 64;
     /// Most members and items of a JSON body in all.

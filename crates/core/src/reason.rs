@@ -171,6 +171,10 @@ reasons! {
     UpstreamMalformed = "upstream.malformed", 502, "The upstream's answer is not valid.", Page;
     /// The upstream closed before it answered.
     UpstreamClosed = "upstream.closed", 502, "The upstream closed the connection.", Page;
+    /// A plugin decides on the whole answer, and the answer is longer than `limits.inspected_response` or what the plugin states.
+    AnswerTooLarge = "upstream.answer_too_large", 502, "The upstream's answer is too large.", Page;
+    /// A plugin reads or changes the body of the answer, and the answer is a part of one, or encoded in a way that cannot be read.
+    AnswerUnreadable = "upstream.answer_unreadable", 502, "The upstream's answer cannot be read.", Page;
     /// The upstream did not answer in time.
     UpstreamTimeout = "upstream.timeout", 504, "The upstream did not answer in time.", Page;
 

@@ -71,12 +71,7 @@ impl Outcome {
 
     /// The fields of the answer to it.
     fn answered(&mut self) -> Fields {
-        let mut answer = AnswerHead {
-            status: StatusCode::OK,
-            fields: Fields::new(),
-            replacement: None,
-            is_local: true,
-        };
+        let mut answer = AnswerHead::new(StatusCode::OK, Fields::new(), true);
         self.run.respond(&mut answer).unwrap();
         answer.fields
     }

@@ -117,8 +117,7 @@ impl Route {
             }
         };
         let status = StatusCode::OK;
-        let mut answer =
-            AnswerHead { status, fields: Fields::new(), replacement: None, is_local: true };
+        let mut answer = AnswerHead::new(status, Fields::new(), true);
         run.respond(&mut answer).unwrap();
         Seen { verdict, answered: answer.fields, body_was_read: source.was_read }
     }

@@ -25,14 +25,13 @@ pub(crate) fn refuse(denial: &Denial, id: RequestId, mode: Compatibility) -> (An
         fields.append(Bytes::copy_from_slice(name.as_bytes()), Bytes::from(value.clone()));
     }
     let status = StatusCode::from_u16(denial.status()).unwrap_or(StatusCode::FORBIDDEN);
-    let head = AnswerHead { status, fields, replacement: None, is_local: true };
-    (head, Bytes::from(body))
+    (AnswerHead::new(status, fields, true), Bytes::from(body))
 }
 
 /// The answer that a plugin makes.
 pub(crate) fn local(answer: LocalAnswer) -> (AnswerHead, Bytes) {
     let LocalAnswer { status, fields, body } = answer;
-    (AnswerHead { status, fields, replacement: None, is_local: true }, body)
+    (AnswerHead::new(status, fields, true), body)
 }
 
 fn problem(denial: &Denial, id: RequestId) -> String {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bartizan_chain::{
-    AnswerHead, Arrival, BodySource, Matched, Peer, ReplacementBody, RequestCx, Run, Screening,
+    AnswerHead, Arrival, BodyChanges, BodySource, Matched, Peer, RequestCx, Run, Screening,
 };
 use bartizan_core::{Denial, Reason};
 use bartizan_tls::{SessionFacts, check_host};
-use bartizan_wire::{BodyLength, Canonical, RequestHead};
+use bartizan_wire::{BodyLength, Canonical, RequestHead, ResponseHead};
 use bytes::{Bytes, BytesMut};
 use http::Method;
 use tokio::time::Instant;
@@ -21,6 +21,7 @@ use crate::exchange::{Downstream, Exchange};
 use crate::forwarded::client_address;
 use crate::piece::Piece;
 use crate::record::Record;
+use crate::shape::shape;
 use crate::snapshot::{Route, Snapshot};
 use crate::timer::Timer;
 use crate::worker::Worker;
@@ -41,7 +42,18 @@ pub(crate) enum AnswerBody {
     /// Made here.
     Local(Bytes),
     /// From the upstream, as it comes.
-    Upstream(Box<Exchange>, BodyLength, Option<u64>),
+    Upstream(Box<FromUpstream>),
+}
+
+/// The body of an upstream's answer.
+pub(crate) struct FromUpstream {
+    pub(crate) exchange: Exchange,
+    /// How the client will know where it ends.
+    pub(crate) length: BodyLength,
+    /// The length that is said and not sent, for HEAD and 304.
+    pub(crate) declared: Option<u64>,
+    /// What is done to it on its way.
+    pub(crate) changes: Option<BodyChanges>,
 }
 
 /// An answer, ready to be written.
@@ -64,32 +76,11 @@ pub(crate) async fn decide<D: Downstream>(
     let is_head = head.method == Method::HEAD;
     let end = record.started() + worker.shared.node.limits.request_time.0;
     let outcome = serve(connection, head, downstream, record, timer, &worker, end).await;
-    let mut answer = match outcome {
+    let answer = match outcome {
         Ok(answer) => answer,
         Err(denial) => refusal(record, denial, &worker),
     };
-    let reply = record.run.as_mut().map(|run| {
-        run.cx_mut().status = Some(answer.head.status.as_u16());
-        run.respond(&mut answer.head)
-    });
-    if let Some(Err(denial)) = reply {
-        // What was to be sent is withheld; the plugins do not shape their own refusal again.
-        let first = record.denial.take();
-        answer = refusal(record, denial, &worker);
-        if first.is_some() {
-            // The event tells what decided, not what went wrong while it was told.
-            record.denial = first;
-        }
-    }
-    if let Some(ReplacementBody(body)) = answer.head.replacement.take() {
-        answer.body = AnswerBody::Local(body);
-    }
-    let has_body =
-        matches!(&answer.body, AnswerBody::Upstream(_, length, _) if *length != BodyLength::None);
-    if has_body && (is_head || matches!(answer.head.status.as_u16(), 204 | 304)) {
-        // A rewritten method or status leaves the upstream's body without a place.
-        answer.body = AnswerBody::Local(Bytes::new());
-    }
+    let mut answer = shape(answer, is_head, downstream, record, timer, end).await;
     if !answer.head.fields.contains("date") {
         answer.head.fields.append(Bytes::from_static(b"date"), worker.date());
     }
@@ -97,7 +88,7 @@ pub(crate) async fn decide<D: Downstream>(
     answer
 }
 
-fn refusal(record: &mut Record, denial: Denial, worker: &Worker) -> Answer {
+pub(crate) fn refusal(record: &mut Record, denial: Denial, worker: &Worker) -> Answer {
     let (head, body) = answer::refuse(&denial, record.id, worker.shared.node.compatibility);
     let must_close = matches!(denial.reason, Reason::ClientTimeout | Reason::BadBody);
     record.denial = Some(denial);
@@ -153,10 +144,13 @@ async fn serve<D: Downstream>(
     record.was_forwarded = true;
     let (exchange, head) =
         forward(worker, &mut screened, &route, downstream, length, timer, end).await?;
-    let body = AnswerBody::Upstream(Box::new(exchange), head.body, head.declared_length);
-    let head =
-        AnswerHead { status: head.status, fields: head.fields, replacement: None, is_local: false };
-    Ok(Answer { head, body, must_close: false })
+    let ResponseHead { status, fields, body: length, declared_length: declared, .. } = head;
+    let from = FromUpstream { exchange, length, declared, changes: None };
+    Ok(Answer {
+        head: AnswerHead::new(status, fields, false),
+        body: AnswerBody::Upstream(Box::new(from)),
+        must_close: false,
+    })
 }
 
 /// From a head to a canonical request and its route.

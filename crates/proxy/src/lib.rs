@@ -27,6 +27,7 @@ mod outbox;
 mod piece;
 mod record;
 mod router;
+mod shape;
 mod snapshot;
 mod tally;
 mod timer;

@@ -25,7 +25,7 @@
 //! Unlike Apache APISIX: `max_body_size` is required, and 0, which there lifts every limit, is
 //! refused.
 
-use bartizan_chain::{CompileCx, Flow, Nothing, Plugin, RequestCx, Traits};
+use bartizan_chain::{CompileCx, Flow, Kinship, Nothing, Plugin, RequestCx, Traits};
 use bartizan_config::{Invalid, ResourceKind};
 use bartizan_core::{Denial, Reason, Stage, StageSet};
 use schemars::JsonSchema;
@@ -48,6 +48,7 @@ pub struct ClientControl {
 impl Plugin for ClientControl {
     const NAME: &'static str = "client-control";
     const PRIORITY: i32 = 22_000;
+    const KINSHIP: Kinship = Kinship::Different("0 is refused: no route lifts the bound");
     const STAGES: StageSet = StageSet::of(&[Stage::Prepare]);
 
     type Config = Config;

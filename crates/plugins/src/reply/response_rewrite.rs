@@ -18,12 +18,10 @@
 use std::collections::BTreeMap;
 
 use bartizan_chain::{
-    AnswerHead, CompileCx, Expr, Kinship, Nothing, Plugin, ReplacementBody, RequestCx, Traits,
-    Unsupported,
+    AnswerHead, CompileCx, Expr, Kinship, Nothing, Plugin, RequestCx, Traits, Unsupported,
 };
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, Reason, Stage, StageSet};
-use bartizan_wire::Fields;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -33,19 +31,6 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::field_change::{ChangeFault, FieldChange, FieldChanges, HeaderValue, Side};
-
-/// What describes a body that is no longer sent.
-const OF_THE_OLD_BODY: [&str; 9] = [
-    "content-length",
-    "content-encoding",
-    "content-range",
-    "content-md5",
-    "content-digest",
-    "repr-digest",
-    "etag",
-    "last-modified",
-    "accept-ranges",
-];
 
 /// The configuration of `response-rewrite`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -163,8 +148,7 @@ impl Plugin for ResponseRewrite {
             answer.status = status;
         }
         if let Some(body) = &self.body {
-            forget_body(&mut answer.fields);
-            answer.replacement = Some(ReplacementBody(body.clone()));
+            answer.replace(body.clone());
         }
         Ok(())
     }
@@ -176,10 +160,6 @@ fn change_denial(fault: ChangeFault) -> Denial {
         ChangeFault::Value => Reason::RewriteRefused,
     };
     Denial::new(reason, fault.to_string())
-}
-
-fn forget_body(fields: &mut Fields) {
-    fields.retain(|field| !OF_THE_OLD_BODY.iter().any(|name| name.as_bytes() == field.name));
 }
 
 fn body_bytes(text: String, is_base64: bool) -> Result<Bytes, Invalid> {
@@ -228,6 +208,7 @@ fn at_item(key: &str, index: usize, fault: Invalid) -> Invalid {
 
 #[cfg(test)]
 mod tests {
+    use bartizan_wire::Fields;
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -240,7 +221,7 @@ mod tests {
             fields.append(*name, *value);
         }
         let status = StatusCode::from_u16(status).unwrap();
-        AnswerHead { status, fields, replacement: None, is_local: false }
+        AnswerHead::new(status, fields, false)
     }
 
     fn rewrite(config: &Value, target: &str, answer: &mut AnswerHead) -> Result<(), Denial> {

@@ -33,7 +33,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_chain::{CompileCx, Expr, Flow, LocalAnswer, Nothing, Plugin, RequestCx, Traits, Var};
+use bartizan_chain::{
+    CompileCx, Expr, Flow, Kinship, LocalAnswer, Nothing, Plugin, RequestCx, Traits, Var,
+};
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, Reason, Stage, StageSet};
 use bartizan_wire::{Fields, QueryFault};
@@ -126,6 +128,8 @@ struct When {
 impl Plugin for FaultInjection {
     const NAME: &'static str = "fault-injection";
     const PRIORITY: i32 = 11000;
+    const KINSHIP: Kinship =
+        Kinship::Different("runs behind every check; delays are bounded; patterns in linear time");
     const STAGES: StageSet = StageSet::of(&[Stage::Transform]);
 
     type Config = Config;

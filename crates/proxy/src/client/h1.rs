@@ -11,8 +11,11 @@ use bartizan_wire::{
     RequestHead, Version, parse_request,
 };
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tokio_rustls::server::TlsStream;
 
 use super::h1_answer::{self, Next};
 use crate::contain::contain;
@@ -62,10 +65,34 @@ enum Arrived {
     TooSlow,
 }
 
+/// A connection that can be torn down, rather than closed.
+pub(crate) trait Sever {
+    /// Has the peer see that the connection broke, when it is dropped.
+    fn sever(&self);
+}
+
+impl Sever for TcpStream {
+    fn sever(&self) {
+        // Where it cannot be set, the peer sees an end that came early.
+        let _ = SockRef::from(self).set_linger(Some(std::time::Duration::ZERO));
+    }
+}
+
+impl Sever for TlsStream<TcpStream> {
+    fn sever(&self) {
+        // No `close_notify` is sent either (RFC 8446 §6.1).
+        self.get_ref().0.sever();
+    }
+}
+
+impl Sever for DuplexStream {
+    fn sever(&self) {}
+}
+
 /// Serves a connection until it ends.
 pub(crate) async fn serve<T>(io: T, connection: Rc<Connection>, worker: Rc<Worker>)
 where
-    T: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Sever + Unpin,
 {
     let limits = &worker.shared.node.limits;
     let mut h1 = H1::new(io, worker.shared.response_limits.chunks);
@@ -107,6 +134,7 @@ where
         match next {
             Next::Another => due = h1.last_active + limits.idle.0,
             Next::Linger => return h1.linger(&worker, &mut timer).await,
+            Next::Sever => return h1.io.sever(),
             Next::Close => break,
         }
     }

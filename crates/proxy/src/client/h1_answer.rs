@@ -3,9 +3,11 @@
 use std::pin::Pin;
 use std::task::Poll;
 
+use bartizan_chain::BodyChanges;
 use bartizan_core::{Denial, Reason};
 use bartizan_wire::{
-    BodyLength, CHUNK_END, ConnectionUse, OutgoingResponse, Version, chunk_head, encode_response,
+    BodyLength, CHUNK_END, ConnectionUse, Fields, OutgoingResponse, Version, chunk_head,
+    encode_response,
 };
 use bytes::Bytes;
 use http::Method;
@@ -13,11 +15,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::h1::H1;
-use crate::answer;
-use crate::decide::{Answer, AnswerBody};
+use crate::decide::{Answer, AnswerBody, FromUpstream, refusal};
 use crate::exchange::{Downstream, Exchange, end_chunks};
 use crate::piece::{Piece, Scratch};
 use crate::record::Record;
+use crate::shape::shape;
 use crate::timer::Timer;
 
 /// Stop taking from the upstream while this much waits for the client.
@@ -35,6 +37,8 @@ pub(super) enum Next {
     Linger,
     /// It ends.
     Close,
+    /// It is torn down, since a plain end would pass for that of the answer.
+    Sever,
 }
 
 /// What of the request decides how the answer is framed.
@@ -85,9 +89,9 @@ pub(super) async fn write<T: AsyncRead + AsyncWrite + Unpin>(
             let body = if has_body { body } else { Bytes::new() };
             send_local(h1, &body, record, timer).await
         }
-        AnswerBody::Upstream(exchange, ..) => {
+        AnswerBody::Upstream(from) => {
             let is_chunked = length == BodyLength::Chunked;
-            send_upstream(h1, *exchange, is_chunked, record, timer).await
+            send_upstream(h1, *from, is_chunked, record, timer).await
         }
     };
     match sent {
@@ -99,7 +103,7 @@ pub(super) async fn write<T: AsyncRead + AsyncWrite + Unpin>(
                 return Box::pin(replace(h1, asked, record, timer)).await;
             }
             record.is_complete = true;
-            return Next::Close;
+            return if length == BodyLength::UntilClose { Next::Sever } else { Next::Close };
         }
     }
     if may_continue {
@@ -112,11 +116,12 @@ pub(super) async fn write<T: AsyncRead + AsyncWrite + Unpin>(
 }
 
 fn is_upstreams_fault(reason: Reason) -> bool {
-    use Reason::{UpstreamClosed, UpstreamMalformed, UpstreamTimeout};
-    matches!(reason, UpstreamClosed | UpstreamMalformed | UpstreamTimeout)
+    use Reason::{AnswerUnreadable, UpstreamClosed, UpstreamMalformed, UpstreamTimeout};
+    matches!(reason, UpstreamClosed | UpstreamMalformed | UpstreamTimeout | AnswerUnreadable)
 }
 
-/// An upstream's answer broke before any of it had left: the client gets a refusal in its place.
+/// An upstream's answer broke before any of it had left: the client gets a refusal in its place,
+/// shaped like every other.
 async fn replace<T: AsyncRead + AsyncWrite + Unpin>(
     h1: &mut H1<T>,
     asked: &Asked,
@@ -124,12 +129,14 @@ async fn replace<T: AsyncRead + AsyncWrite + Unpin>(
     timer: &mut Timer,
 ) -> Next {
     let worker = record.worker().clone();
-    let Some(denial) = &record.denial else { return Next::Close };
-    let (mut head, body) = answer::refuse(denial, record.id, worker.shared.node.compatibility);
-    head.fields.append(Bytes::from_static(b"date"), worker.date());
-    record.status = head.status.as_u16();
+    let Some(denial) = record.denial.take() else { return Next::Close };
     h1.out.discard();
-    let answer = Answer { head, body: AnswerBody::Local(body), must_close: false };
+    let answer = refusal(record, denial, &worker);
+    let is_head = asked.method == Method::HEAD;
+    // Nothing of a refusal comes from elsewhere, so that there is nothing to wait for.
+    let mut answer = shape(answer, is_head, h1, record, timer, Instant::now()).await;
+    answer.head.fields.append(Bytes::from_static(b"date"), worker.date());
+    record.status = answer.head.status.as_u16();
     write(h1, answer, asked, record, timer).await
 }
 
@@ -149,12 +156,12 @@ fn framing(answer: &Answer, asked: &Asked) -> (BodyLength, Option<u64>, bool) {
                 (BodyLength::Fixed(length), None, false)
             }
         }
-        AnswerBody::Upstream(_, length, declared) => match (length, asked.version) {
+        AnswerBody::Upstream(from) => match (from.length, asked.version) {
             (BodyLength::Chunked | BodyLength::UntilClose, Version::Http10) => {
                 (BodyLength::UntilClose, None, true)
             }
             (BodyLength::Chunked | BodyLength::UntilClose, _) => (BodyLength::Chunked, None, false),
-            (length, _) => (*length, *declared, false),
+            (length, _) => (length, from.declared, false),
         },
     }
 }
@@ -188,14 +195,16 @@ async fn send_local<T: AsyncRead + AsyncWrite + Unpin>(
 /// Passes an upstream's body on, and what is left of the request's the other way.
 async fn send_upstream<T: AsyncRead + AsyncWrite + Unpin>(
     h1: &mut H1<T>,
-    mut exchange: Exchange,
+    from: FromUpstream,
     is_chunked: bool,
     record: &mut Record,
     timer: &mut Timer,
 ) -> Result<(), Denial> {
     let worker = record.worker().clone();
     let limits = &worker.shared.node.limits;
-    let mut pump = Pump { is_chunked, is_finished: false, sent: 0, upload_fault: None };
+    let FromUpstream { mut exchange, changes, .. } = from;
+    let mut pump =
+        Pump { is_chunked, is_finished: false, sent: 0, upload_fault: None, changes, swallowed: 0 };
     let mut quiet_since = None;
     let mut seen = (0, usize::MAX);
     let outcome = std::future::poll_fn(|cx| {
@@ -203,7 +212,7 @@ async fn send_upstream<T: AsyncRead + AsyncWrite + Unpin>(
         if poll.is_ready() {
             return poll;
         }
-        let now = (pump.sent, h1.out.len());
+        let now = (pump.sent.wrapping_add(pump.swallowed), h1.out.len());
         if now != seen || quiet_since.is_none() {
             seen = now;
             quiet_since = Some(Instant::now());
@@ -240,6 +249,10 @@ struct Pump {
     sent: u64,
     /// What ended the upload before its end.
     upload_fault: Option<Denial>,
+    /// What is done to the body on its way.
+    changes: Option<BodyChanges>,
+    /// What went into that.
+    swallowed: u64,
 }
 
 impl Pump {
@@ -263,8 +276,16 @@ impl Pump {
             while !self.is_finished && h1.out.len() < WAITING_MAX {
                 let Poll::Ready(piece) = exchange.poll_piece(cx, scratch) else {
                     is_waiting = true;
+                    self.flush(cx, h1)?;
                     break;
                 };
+                if self.changes.is_some() {
+                    self.pass_changed(cx, h1, piece?, scratch)?;
+                    // What costs more than a copy gives way to others after each piece.
+                    is_waiting = true;
+                    cx.waker().wake_by_ref();
+                    break;
+                }
                 self.pass(cx, h1, piece?, scratch).map_err(|error| gone(&error))?;
             }
             std::task::ready!(h1.out.poll_drain(cx, &mut h1.io)).map_err(|error| gone(&error))?;
@@ -303,6 +324,59 @@ impl Pump {
         }
     }
 
+    /// Passes on what the transforms make of a piece.
+    fn pass_changed<T: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+        h1: &mut H1<T>,
+        piece: Piece,
+        scratch: &Scratch,
+    ) -> Result<(), Denial> {
+        let Some(mut changes) = self.changes.take() else { return Ok(()) };
+        let (changed, trailers) = match piece {
+            Piece::Scratch(range) => {
+                self.swallowed = self.swallowed.wrapping_add(range.len() as u64);
+                let buffer = scratch.0.borrow();
+                (changes.chunk(buffer.get(range).unwrap_or_default())?, None)
+            }
+            Piece::Bytes(bytes) => {
+                self.swallowed = self.swallowed.wrapping_add(bytes.len() as u64);
+                (changes.chunk(&bytes)?, None)
+            }
+            Piece::End(trailers) => (changes.end()?, Some(trailers)),
+        };
+        let put = self.put_some(cx, h1, changed);
+        self.changes = Some(changes);
+        put.map_err(|error| gone(&error))?;
+        let Some(mut trailers) = trailers else { return Ok(()) };
+        forget_digests(&mut trailers);
+        self.pass(cx, h1, Piece::End(trailers), scratch).map_err(|error| gone(&error))
+    }
+
+    /// The upstream pauses: what waits inside the transforms goes out, where the client cannot
+    /// know that more will come.
+    fn flush<T: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+        h1: &mut H1<T>,
+    ) -> Result<(), Denial> {
+        let Some(mut changes) = self.changes.take() else { return Ok(()) };
+        let flushed = changes.flush()?;
+        let put = self.put_some(cx, h1, flushed);
+        self.changes = Some(changes);
+        put.map_err(|error| gone(&error))
+    }
+
+    /// A chunk of no length would be the last one.
+    fn put_some<T: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+        h1: &mut H1<T>,
+        data: &[u8],
+    ) -> std::io::Result<()> {
+        if data.is_empty() { Ok(()) } else { self.put(cx, h1, data) }
+    }
+
     fn put<T: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         cx: &mut std::task::Context<'_>,
@@ -322,6 +396,12 @@ impl Pump {
         }
         h1.out.send(cx, &mut h1.io, data)
     }
+}
+
+/// What trailers say of the exact bytes is not true of a body that was changed.
+pub(super) fn forget_digests(trailers: &mut Fields) {
+    const DIGESTS: [&str; 5] = ["content-md5", "content-digest", "repr-digest", "digest", "etag"];
+    trailers.retain(|field| !DIGESTS.iter().any(|name| name.as_bytes() == field.name));
 }
 
 fn gone(error: &std::io::Error) -> Denial {

@@ -11,13 +11,13 @@ use bartizan_audit::{Event, EventKind};
 use bartizan_core::{Denial, Reason};
 use bartizan_wire::{
     BodyLength, ConnectionUse, Fields, HeadRefusal, MeterLimits, MeteredIo, OutgoingResponse,
-    Version, header_map, request_from_h2, response_to_h2,
+    Version, request_from_h2, response_to_h2,
 };
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use http::{HeaderMap, Method, Request, Response};
-use http_body::{Body, Frame, SizeHint};
+use http::{Method, Request, Response};
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::http2;
@@ -27,9 +27,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::h2_answer::{AnswerStream, Download, StreamBody};
 use crate::contain::contain;
 use crate::decide::{Answer, AnswerBody, Connection, decide};
-use crate::exchange::{Downstream, Exchange};
+use crate::exchange::Downstream;
 use crate::piece::{Piece, Scratch};
 use crate::record::Record;
 use crate::timer::Timer;
@@ -223,19 +224,19 @@ where
 }
 
 /// Counts a stream while it is open.
-struct Stream {
+pub(super) struct Stream {
     streams: Rc<Streams>,
     number: u32,
 }
 
 impl Stream {
     /// From here on the stream waits for the client, unless it says otherwise.
-    fn waits_for_client(&self) {
+    pub(super) fn waits_for_client(&self) {
         self.streams.moved.borrow_mut().insert(self.number, Instant::now());
     }
 
     /// From here on the stream waits for an upstream, whose own clock runs.
-    fn waits_for_upstream(&self) {
+    pub(super) fn waits_for_upstream(&self) {
         self.streams.moved.borrow_mut().remove(&self.number);
     }
 }
@@ -338,16 +339,10 @@ fn respond(
     let Answer { head, body, .. } = answer;
     match body {
         AnswerBody::Local(_) => local(&head, method, body, record),
-        AnswerBody::Upstream(exchange, length, declared) => {
+        AnswerBody::Upstream(from) => {
+            let (length, declared) = (from.length, from.declared);
             encode(&head, method, length, declared, record, |record| {
-                StreamBody::Upstream(Box::new(Download {
-                    exchange: *exchange,
-                    upload,
-                    record,
-                    timer,
-                    quiet_since: None,
-                    is_finished: false,
-                }))
+                StreamBody::Upstream(Box::new(Download::new(*from, upload, record, timer)))
             })
         }
     }
@@ -382,10 +377,10 @@ fn encode(
 }
 
 /// The body of a request.
-struct Upload {
+pub(super) struct Upload {
     incoming: Incoming,
     is_done: bool,
-    total: u64,
+    pub(super) total: u64,
 }
 
 impl Downstream for Upload {
@@ -430,138 +425,5 @@ impl Downstream for Upload {
 
     fn is_body_done(&self) -> bool {
         self.is_done || self.incoming.is_end_stream()
-    }
-}
-
-/// The body of an answer, with what must live until it is over.
-struct AnswerStream {
-    body: StreamBody,
-    stream: Stream,
-}
-
-enum StreamBody {
-    Local { bytes: Bytes, record: Option<Box<Record>> },
-    Upstream(Box<Download>),
-}
-
-/// An upstream's body on its way, and what is left of the request's the other way.
-struct Download {
-    exchange: Exchange,
-    upload: Upload,
-    record: Record,
-    timer: Timer,
-    quiet_since: Option<Instant>,
-    is_finished: bool,
-}
-
-type FrameResult = Result<Frame<Bytes>, Broken>;
-
-/// The stream cannot be finished; the client gets a reset.
-#[derive(Debug, thiserror::Error)]
-#[error("the answer was cut off")]
-struct Broken;
-
-impl Download {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<FrameResult>> {
-        let worker = self.record.worker().clone();
-        if self.is_finished {
-            return Poll::Ready(None);
-        }
-        // An upstream that has answered may stop listening: that ends the upload only.
-        if !self.exchange.upload.is_over()
-            && let Poll::Ready(Err(denial)) =
-                self.exchange.poll_upload(cx, &mut self.upload, &worker.scratch)
-            && denial.reason != Reason::UpstreamClosed
-        {
-            self.record.denial.get_or_insert(denial);
-        }
-        match self.exchange.poll_piece(cx, &worker.scratch) {
-            Poll::Ready(Ok(piece)) => {
-                self.quiet_since = None;
-                self.pass(piece, &worker)
-            }
-            Poll::Ready(Err(denial)) => self.fail(denial),
-            Poll::Pending => {
-                let since = *self.quiet_since.get_or_insert_with(Instant::now);
-                let due = since + self.exchange.read;
-                ready!(self.timer.poll(cx, due));
-                let detail = "the upstream stopped mid-answer";
-                self.fail(Denial::new(Reason::UpstreamTimeout, detail))
-            }
-        }
-    }
-
-    fn pass(&mut self, piece: Piece, worker: &Worker) -> Poll<Option<FrameResult>> {
-        let data = match piece {
-            Piece::Bytes(bytes) => bytes,
-            Piece::Scratch(range) => {
-                let buffer = worker.scratch.0.borrow();
-                Bytes::copy_from_slice(buffer.get(range).unwrap_or_default())
-            }
-            Piece::End(trailers) => return self.end(&trailers, worker),
-        };
-        self.record.bytes_out = self.record.bytes_out.saturating_add(data.len() as u64);
-        Poll::Ready(Some(Ok(Frame::data(data))))
-    }
-
-    fn end(&mut self, trailers: &Fields, worker: &Worker) -> Poll<Option<FrameResult>> {
-        self.is_finished = true;
-        self.record.is_complete = true;
-        self.record.bytes_in = self.upload.total;
-        self.exchange.finish(worker, Instant::now());
-        let trailers = header_map(trailers).unwrap_or_else(|_| HeaderMap::new());
-        if trailers.is_empty() {
-            return Poll::Ready(None);
-        }
-        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
-    }
-
-    fn fail(&mut self, denial: Denial) -> Poll<Option<FrameResult>> {
-        self.is_finished = true;
-        self.record.denial.get_or_insert(denial);
-        self.record.is_complete = true;
-        Poll::Ready(Some(Err(Broken)))
-    }
-}
-
-impl Body for AnswerStream {
-    type Data = Bytes;
-    type Error = Broken;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let this = self.get_mut();
-        match &mut this.body {
-            StreamBody::Upstream(download) => {
-                let poll = download.poll(cx);
-                if poll.is_ready() {
-                    this.stream.waits_for_client();
-                } else {
-                    this.stream.waits_for_upstream();
-                }
-                poll
-            }
-            StreamBody::Local { bytes, record } => {
-                if let Some(record) = record {
-                    record.is_complete = true;
-                }
-                if bytes.is_empty() {
-                    return Poll::Ready(None);
-                }
-                Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes)))))
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        // Asked before the first frame: an answer without a body is complete with its head.
-        false
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        // The head states the length where there is one to state; a guess would be added to it.
-        SizeHint::default()
     }
 }

@@ -45,7 +45,7 @@ mod tests;
 
 use std::net::IpAddr;
 
-use bartizan_chain::{CompileCx, Flow, Nothing, Plugin, RequestCx, Traits};
+use bartizan_chain::{CompileCx, Flow, Kinship, Nothing, Plugin, RequestCx, Traits};
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, Reason, Stage, StageSet};
 use schemars::JsonSchema;
@@ -189,6 +189,7 @@ enum Fault {
 impl Plugin for GeoRestriction {
     const NAME: &'static str = "geo-restriction";
     const PRIORITY: i32 = 2995;
+    const KINSHIP: Kinship = Kinship::Ours;
     const STAGES: StageSet = StageSet::of(&[Stage::Admit]);
 
     type Config = Config;

@@ -57,7 +57,9 @@ mod token;
 
 use std::borrow::Cow;
 
-use bartizan_chain::{AnswerHead, CompileCx, Flow, Nothing, Plugin, RequestCx, Traits, Var};
+use bartizan_chain::{
+    AnswerHead, CompileCx, Flow, Kinship, Nothing, Plugin, RequestCx, Traits, Var,
+};
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Reason, Secret, Stage, StageSet};
 use bartizan_wire::Authority;
@@ -145,6 +147,9 @@ enum Fault {
 impl Plugin for Csrf {
     const NAME: &'static str = "csrf";
     const PRIORITY: i32 = 2980;
+    const KINSHIP: Kinship = Kinship::Different(
+        "the token is bound to who calls and expires; the cookie is Secure and SameSite; what browsers say of where a request comes from counts first",
+    );
     const STAGES: StageSet = StageSet::of(&[Stage::Authorize]);
 
     type Config = Config;

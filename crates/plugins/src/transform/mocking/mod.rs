@@ -36,7 +36,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_chain::{CompileCx, Flow, LocalAnswer, Nothing, Plugin, RequestCx, Traits};
+use bartizan_chain::{CompileCx, Flow, Kinship, LocalAnswer, Nothing, Plugin, RequestCx, Traits};
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, Reason, Stage, StageSet};
 use bartizan_wire::{Fields, is_field_value};
@@ -103,6 +103,8 @@ pub struct Mocking {
 impl Plugin for Mocking {
     const NAME: &'static str = "mocking";
     const PRIORITY: i32 = 10900;
+    const KINSHIP: Kinship =
+        Kinship::Different("answers behind every check; examples are the same every time");
     const STAGES: StageSet = StageSet::of(&[Stage::Transform]);
 
     type Config = Config;
