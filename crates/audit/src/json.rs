@@ -16,7 +16,7 @@ pub(crate) use key;
 const ELLIPSIS: &str = "…";
 
 /// Appends a text as a JSON string of at most `max` bytes of input; what is not UTF-8 is replaced.
-pub(crate) fn text(out: &mut Vec<u8>, bytes: &[u8], max: usize) {
+pub fn text(out: &mut Vec<u8>, bytes: &[u8], max: usize) {
     let (bytes, is_cut) = cut(bytes, max);
     out.push(b'"');
     if is_plain(bytes) {

@@ -36,6 +36,7 @@ mod writer;
 pub use access::{AccessLog, AccessOptions, AccessWriter};
 pub use access_line::AccessLine;
 pub use event::{Caller, Event, EventKind};
+pub use json::text as write_json_text;
 pub use log::{AuditLog, AuditOptions, OnFull, Slot};
-pub use redact::{REDACTED, Redacted, Redactor};
+pub use redact::{Hidden, REDACTED, Redacted, Redactor};
 pub use sink::{CloseError, OpenError, Target};

@@ -126,7 +126,7 @@ impl Redactor {
     }
 
     /// The values of a request that must not occur in any text about it.
-    pub(crate) fn hidden<'a>(
+    pub fn hidden<'a>(
         &self,
         target: &[u8],
         fields: impl IntoIterator<Item = (&'a str, &'a [u8])>,
@@ -162,7 +162,7 @@ impl Redactor {
 
 /// Values that must not occur in any text about one request, longest first.
 #[derive(Debug, Default)]
-pub(crate) struct Hidden(Vec<String>);
+pub struct Hidden(Vec<String>);
 
 impl Hidden {
     fn add(&mut self, value: &[u8]) {
@@ -176,12 +176,12 @@ impl Hidden {
     }
 
     /// True if the text would be changed.
-    pub(crate) fn occurs_in(&self, text: &str) -> bool {
+    pub fn occurs_in(&self, text: &str) -> bool {
         self.0.iter().any(|value| text.contains(value.as_str()))
     }
 
     /// Takes the values out of the text.
-    pub(crate) fn scrub(&self, text: &mut String) {
+    pub fn scrub(&self, text: &mut String) {
         for value in &self.0 {
             if text.contains(value.as_str()) {
                 *text = text.replace(value.as_str(), REDACTED);

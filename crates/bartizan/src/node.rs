@@ -135,7 +135,10 @@ impl Node {
             match wake {
                 Wake::Signal(Signal::Reload) => self.reload(&[]),
                 Wake::Changed(files) => self.reload(&files),
-                Wake::Signal(Signal::Reopen) => self.logs.reopen(),
+                Wake::Signal(Signal::Reopen) => {
+                    self.logs.reopen();
+                    self.gateway.reopen_sinks();
+                }
                 Wake::Signal(Signal::Stop) => break,
             }
         }
@@ -249,6 +252,8 @@ pub(crate) fn settings(
         base_dir: config.path.parent().unwrap_or(Path::new("")).to_owned(),
         dialer,
         cpu: CpuPool::new(&config.limits),
+        reach: None,
+        hostname: telemetry::hostname(),
     }
 }
 

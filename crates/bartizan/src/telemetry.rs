@@ -31,6 +31,11 @@ pub(crate) fn start(args: &LogArgs, level: &str) -> Result<(), Failure> {
     started.map_err(|error| Failure::new(format!("the log cannot be started: {error}")))
 }
 
+/// The name of this machine.
+pub(crate) fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 /// Raises the number of open files to what the system lets this process have: each connection is
 /// one, and each exchange one more.
 pub(crate) fn raise_descriptor_limit() {

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
+use bartizan_audit::Redactor;
 use bartizan_config::{Invalid, ResourceRef};
 use bartizan_core::{Clock, Compatibility, Limits, NodeKey};
 use prometheus_client::registry::Registry;
@@ -11,7 +13,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::cpu::CpuPool;
+use crate::outside::Outside;
 use crate::registry::StateRegistry;
+
+/// What logs must not show, exchanged as a whole when the configuration changes.
+pub type SharedRedactor = Arc<ArcSwap<Redactor>>;
 
 /// What is true for the node as a whole and does not change with the configuration of resources.
 pub struct NodeFacts {
@@ -33,6 +39,10 @@ pub struct NodeFacts {
     pub base_dir: PathBuf,
     /// The files that plugins read while they compile.
     pub files: FilesRead,
+    /// The world outside.
+    pub outside: Outside,
+    /// What logs must not show; it knows the fields that carry credentials on this node.
+    pub redactor: SharedRedactor,
 }
 
 /// The files that a configuration was compiled from, beside its documents: when one changes, the

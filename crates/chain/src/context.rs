@@ -1,10 +1,12 @@
 //! What a plugin sees of a request.
 
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_core::{Clock, Denial, RequestId, Timestamp};
+use bartizan_net::Client;
 use bartizan_tls::ClientCertificate;
 use bartizan_wire::{Canonical, Fields, Lines, Version};
 use bytes::Bytes;
@@ -150,6 +152,8 @@ pub struct RequestCx {
     pub(crate) rewritten: Option<Canonical>,
     /// What the client accepts, where the upstream is not told.
     accept_encoding: Option<Vec<Bytes>>,
+    /// What plugins ask other servers with; the worker's own.
+    pub(crate) http: Option<Rc<Client>>,
 }
 
 /// What a request begins with.
@@ -208,6 +212,7 @@ impl RequestCx {
             body_value: None,
             rewritten: None,
             accept_encoding: None,
+            http: None,
         }
     }
 
@@ -257,6 +262,17 @@ impl RequestCx {
     /// Method, host, path and query in the one form that everything is decided on.
     pub fn canonical(&self) -> &Canonical {
         &self.canonical
+    }
+
+    /// Lends the worker's own client to plugins that ask other servers.
+    pub fn lend_http(&mut self, client: &Rc<Client>) {
+        self.http = Some(client.clone());
+    }
+
+    /// What plugins ask other servers with. Its connections are those of the worker that serves
+    /// the request.
+    pub fn http(&self) -> Option<&Rc<Client>> {
+        self.http.as_ref()
     }
 
     /// States which route was matched.

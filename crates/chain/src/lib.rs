@@ -23,6 +23,7 @@ mod cpu;
 mod expr;
 mod identity;
 mod json;
+mod outside;
 mod plugin;
 mod registry;
 mod run;
@@ -32,7 +33,7 @@ mod vars;
 pub use answer::{AnswerHead, LocalAnswer, Outcome, ReplacementBody};
 pub use body::{BodyChanges, BodyPlan, BodyTransform, Held, HeldBody};
 pub use chain::{Chain, ChainBuilder, Step};
-pub use compile::{CompileCx, FilesRead, NodeFacts};
+pub use compile::{CompileCx, FilesRead, NodeFacts, SharedRedactor};
 pub use consumers::{Consumer, ConsumerIndex, CredentialEntry, CredentialRef};
 pub use context::{
     Arrival, Matched, Peer, PeerTexts, RequestCx, RouteFacts, TlsFacts, UpstreamFacts,
@@ -41,6 +42,7 @@ pub use cpu::{CpuFault, CpuPool};
 pub use expr::Expr;
 pub use identity::{Identity, IdentityKey, IdentityParts};
 pub use json::{JsonFault, JsonLimits, parse_strict};
+pub use outside::{Outside, Sink, Sinks};
 pub use plugin::{
     BodyNeed, Flow, Kinship, Nothing, Plugin, PluginSet, Proofs, Traits, Unsupported,
 };

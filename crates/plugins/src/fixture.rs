@@ -44,6 +44,8 @@ impl Bench {
             cpu: CpuPool::inline(&Limits::default()),
             base_dir: PathBuf::from(env!("CARGO_MANIFEST_DIR")),
             files: bartizan_chain::FilesRead::default(),
+            outside: bartizan_chain::Outside::default(),
+            redactor: Arc::default(),
         };
         Self { node, metadata: None }
     }
@@ -71,7 +73,8 @@ impl Bench {
         self.within::<P, _>(|cx| P::credential(read(config)?, cx))
     }
 
-    fn within<P: Plugin, T>(&self, work: impl FnOnce(&mut CompileCx<'_>) -> T) -> T {
+    /// Works inside the compiling of a plugin of the route `r`.
+    pub(crate) fn within<P: Plugin, T>(&self, work: impl FnOnce(&mut CompileCx<'_>) -> T) -> T {
         self.within_route::<P, T>("r", work)
     }
 
@@ -147,6 +150,15 @@ pub(crate) fn arrival(target: &str, lines: &[(&'static str, &'static str)]) -> A
         https_port: None,
         trusts_forwarded: false,
     }
+}
+
+/// The certificate of an authority, as PEM.
+pub(crate) fn authority() -> String {
+    let validity = bartizan_tls::Validity::starting(
+        Timestamp::from_secs(1_000_000),
+        std::time::Duration::from_secs(1_000_000),
+    );
+    bartizan_tls::Authority::create("test", validity).unwrap().certificate()
 }
 
 /// Every byte of a text, percent-encoded.

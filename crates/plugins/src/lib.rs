@@ -31,6 +31,7 @@ mod monotonic;
 mod networks;
 mod node_state;
 pub mod observe;
+mod outgoing;
 mod pattern_list;
 pub mod prepare;
 pub mod reply;
@@ -85,6 +86,11 @@ catalogue! {
     ProxyRewrite => transform::proxy_rewrite::ProxyRewrite,
     ResponseRewrite => reply::response_rewrite::ResponseRewrite,
     Prometheus => observe::prometheus::Prometheus,
+    HttpLogger => observe::http_logger::HttpLogger,
+    TcpLogger => observe::tcp_logger::TcpLogger,
+    Syslog => observe::syslog::Syslog,
+    UdpLogger => observe::udp_logger::UdpLogger,
+    FileLogger => observe::file_logger::FileLogger,
 }
 
 /// The row of a plugin by its name.

@@ -26,8 +26,17 @@ impl<T: Collector> Collector for Registered<T> {
 
 /// The metrics of the plugin that compiles: made and registered for the first instance of it.
 pub(crate) fn node_metrics<T: Collector>(cx: &CompileCx<'_>, make: impl FnOnce() -> T) -> Arc<T> {
-    let node = ResourceRef { kind: ResourceKind::PluginMetadata, id: Arc::from(cx.plugin) };
-    let slot = cx.node.registry.state(&node, cx.plugin, "metrics".into(), || Slot {
+    shared_metrics(cx, cx.plugin, make)
+}
+
+/// Metrics that several plugins have together, under a name of theirs.
+pub(crate) fn shared_metrics<T: Collector>(
+    cx: &CompileCx<'_>,
+    owner: &'static str,
+    make: impl FnOnce() -> T,
+) -> Arc<T> {
+    let node = ResourceRef { kind: ResourceKind::PluginMetadata, id: Arc::from(owner) };
+    let slot = cx.node.registry.state(&node, owner, "metrics".into(), || Slot {
         metrics: Arc::new(make()),
         is_registered: AtomicBool::new(false),
     });

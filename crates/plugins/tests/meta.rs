@@ -103,6 +103,8 @@ fn node(files: &Path) -> NodeFacts {
         cpu: CpuPool::inline(&Limits::default()),
         base_dir: files.to_owned(),
         files: bartizan_chain::FilesRead::default(),
+        outside: bartizan_chain::Outside::default(),
+        redactor: Arc::default(),
     }
 }
 

@@ -201,6 +201,7 @@ fn arrive(
     };
     // Boxed: it is large, and goes through several hands.
     let mut cx = Box::new(RequestCx::new(arrival, None));
+    cx.lend_http(&worker.http);
     let route = match snapshot {
         Some(snapshot) => match route(snapshot, &mut cx) {
             Ok(route) => route,

@@ -12,11 +12,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bartizan_audit::{AccessLog, AuditLog, Redactor};
-use bartizan_chain::{CpuPool, NodeFacts, StateRegistry};
+use bartizan_chain::{CpuPool, NodeFacts, Outside, StateRegistry};
 use bartizan_config::{NodeConfig, Resources};
 use bartizan_core::metrics::{ReloadLabel, SharedMetrics};
 use bartizan_core::{Clock, IdSource, NodeKey};
-use bartizan_net::{ConnectError, Connector, EgressPolicy, Resolver, Target, UpstreamIo};
+use bartizan_net::{
+    Client, ConnectError, Connector, EgressPolicy, Network, NoReach, Reach, Resolver, Target,
+    UpstreamIo,
+};
 use bartizan_wire::{ChunkLimits, HeadLimits, PathPolicy};
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
@@ -61,6 +64,10 @@ pub struct GatewaySettings {
     pub dialer: Dialer,
     /// Where work goes that would hold up an event loop.
     pub cpu: CpuPool,
+    /// How plugins reach the world outside, where not over the network that upstreams are on.
+    pub reach: Option<Arc<dyn Reach>>,
+    /// The name of this machine, as logs tell it.
+    pub hostname: String,
 }
 
 /// A configuration was put into force.
@@ -90,15 +97,27 @@ pub struct Gateway {
     generation: AtomicU64,
     access: Option<AccessLog>,
     dialer: Dialer,
+    /// How plugins reach the network, where it is one.
+    network: Option<Arc<Network>>,
     draining: watch::Sender<bool>,
     workers_made: AtomicU16,
 }
+
+/// Time that sinks of logs get when the node ends.
+const SINKS_CLOSE: Duration = Duration::from_secs(5);
 
 impl Gateway {
     /// A gateway without a configuration; it answers 503 until one is applied.
     pub fn new(settings: GatewaySettings) -> Result<Arc<Self>, Vec<CompileFault>> {
         let GatewaySettings { node, clock, audit, access, metrics, registry, key, .. } = settings;
         let limits = node.limits.clone();
+        let network = network(&settings.dialer, &node);
+        let reach = match (settings.reach, &network) {
+            (Some(reach), _) => reach,
+            (None, Some(network)) => network.clone(),
+            (None, None) => Arc::new(NoReach),
+        };
+        let redactor: Arc<arc_swap::ArcSwap<Redactor>> = Arc::default();
         let facts = Arc::new(NodeFacts {
             compatibility: node.compatibility,
             limits: limits.clone(),
@@ -109,6 +128,8 @@ impl Gateway {
             cpu: settings.cpu,
             base_dir: settings.base_dir,
             files: bartizan_chain::FilesRead::default(),
+            outside: Outside::new(reach, &settings.hostname),
+            redactor: redactor.clone(),
         });
         let compiler = Compiler::new(facts.clone(), &node)?;
         let (draining, is_draining) = watch::channel(false);
@@ -119,7 +140,7 @@ impl Gateway {
             snapshot: ArcSwapOption::empty(),
             metrics,
             audit,
-            redactor: arc_swap::ArcSwap::default(),
+            redactor,
             https_port: std::sync::OnceLock::new(),
             admission: Admission::new(&limits, descriptors),
             trusted_proxies: node.trusted_proxies.clone(),
@@ -136,6 +157,7 @@ impl Gateway {
             generation: AtomicU64::new(0),
             access,
             dialer: settings.dialer,
+            network,
             draining,
             workers_made: AtomicU16::new(0),
         }))
@@ -227,6 +249,9 @@ impl Gateway {
             let _ = self.shared.https_port.set(secure.address.port());
         }
         let addresses: Vec<SocketAddr> = specs.iter().map(|spec| spec.address).collect();
+        if let Some(network) = &self.network {
+            network.obey(self.policy(self.own_addresses(&addresses)));
+        }
         let mut threads = Vec::new();
         for (number, sockets) in sockets.into_iter().enumerate() {
             let gateway = self.clone();
@@ -252,14 +277,22 @@ impl Gateway {
         listeners.iter().copied().chain(status).collect()
     }
 
+    fn policy(&self, own: Vec<SocketAddr>) -> EgressPolicy {
+        EgressPolicy { own, danger_allow_link_local: self.node.danger_allow_link_local }
+    }
+
+    /// Lets sinks of plugins open their files anew, after they were moved away.
+    pub fn reopen_sinks(&self) {
+        self.shared.node.outside.sinks.reopen();
+    }
+
     /// The worker that serves on the calling thread.
     pub(crate) fn worker(&self, own: Vec<SocketAddr>) -> Rc<Worker> {
         let dialer: Box<dyn Dial> = match &self.dialer {
             Dialer::Network(control) => {
-                let danger_allow_link_local = self.node.danger_allow_link_local;
-                let policy = EgressPolicy { own, danger_allow_link_local };
+                let policy = self.policy(own);
                 let resolver = Resolver::system(control.clone());
-                Box::new(Network(Connector::new(Arc::new(resolver), Arc::new(policy))))
+                Box::new(Upstreams(Connector::new(Arc::new(resolver), Arc::new(policy))))
             }
             Dialer::Custom(make) => make(),
         };
@@ -268,6 +301,10 @@ impl Gateway {
             pool: Pool::default(),
             scratch: Scratch::default(),
             dialer,
+            http: Rc::new(Client::new(
+                self.shared.node.outside.reach.clone(),
+                &self.shared.node.limits,
+            )),
             access: self.access.as_ref().map(|log| RefCell::new(log.writer())),
             date: RefCell::new((u64::MAX, bytes::Bytes::new())),
             ids: IdSource::of_worker(self.workers_made.fetch_add(1, Ordering::Relaxed)),
@@ -333,6 +370,16 @@ impl Gateway {
     }
 }
 
+/// The network as plugins reach it, as far as it is known before our listeners are open.
+fn network(dialer: &Dialer, node: &NodeConfig) -> Option<Arc<Network>> {
+    let Dialer::Network(control) = dialer else { return None };
+    let policy = EgressPolicy {
+        own: node.listeners.iter().map(|listener| listener.address).collect(),
+        danger_allow_link_local: node.danger_allow_link_local,
+    };
+    Some(Arc::new(Network::new(control.clone(), policy)))
+}
+
 /// Hides the fields from which authentication plugins take credentials under names of their own.
 fn redactor(resources: &Resources) -> Redactor {
     let of_routes = resources.routes.iter().flat_map(|route| &route.plugins);
@@ -351,9 +398,9 @@ fn own_first(addresses: &[SocketAddr]) -> SocketAddr {
     addresses.first().copied().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)))
 }
 
-struct Network(Connector);
+struct Upstreams(Connector);
 
-impl Dial for Network {
+impl Dial for Upstreams {
     fn dial<'a>(
         &'a self,
         target: &'a Target,
@@ -387,7 +434,8 @@ impl Running {
         self.gateway.draining.send_replace(true);
     }
 
-    /// Stops accepting and waits until the workers have ended. Blocks the calling thread.
+    /// Stops accepting and waits until the workers have ended and sinks have handed over what they
+    /// had. Blocks the calling thread.
     pub fn shutdown(self) {
         self.drain();
         for thread in self.threads {
@@ -395,5 +443,6 @@ impl Running {
                 tracing::error!("a worker ended by a panic");
             }
         }
+        self.gateway.shared.node.outside.sinks.close(SINKS_CLOSE);
     }
 }

@@ -1,6 +1,7 @@
 //! What a worker has for itself, and what all workers share.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use bartizan_audit::{AccessWriter, AuditLog, Redactor};
 use bartizan_chain::NodeFacts;
 use bartizan_core::IdSource;
 use bartizan_core::metrics::SharedMetrics;
+use bartizan_net::Client;
 use bartizan_wire::{HeadLimits, PathPolicy};
 use bytes::Bytes;
 use ipnet::IpNet;
@@ -30,7 +32,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: SharedMetrics,
     pub(crate) audit: AuditLog,
     /// What events must not show; it knows the fields that carry credentials on this node.
-    pub(crate) redactor: ArcSwap<Redactor>,
+    pub(crate) redactor: Arc<ArcSwap<Redactor>>,
     /// The port of the first listener with TLS, for redirects to https.
     pub(crate) https_port: OnceLock<u16>,
     pub(crate) admission: Admission,
@@ -50,6 +52,8 @@ pub(crate) struct Worker {
     pub(crate) pool: Pool,
     pub(crate) scratch: Scratch,
     pub(crate) dialer: Box<dyn Dial>,
+    /// What plugins ask other servers with.
+    pub(crate) http: Rc<Client>,
     pub(crate) access: Option<RefCell<AccessWriter>>,
     /// The second of the last `Date`, and its text.
     pub(crate) date: RefCell<(u64, Bytes)>,
@@ -86,6 +90,7 @@ impl Worker {
             ticks = ticks.wrapping_add(1);
             if ticks.is_multiple_of(10) {
                 self.pool.sweep();
+                self.http.sweep();
             }
         }
     }

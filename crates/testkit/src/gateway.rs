@@ -19,6 +19,7 @@ use tokio::task::LocalSet;
 use crate::client::{CLIENT, Connection, Request};
 use crate::events::MemoryLog;
 use crate::load::{self, Refusal, Things};
+use crate::remotes::Remotes;
 use crate::upstream::{self, Upstream};
 
 /// The wall time at which every gateway of a test starts: 2026-01-01T00:00:00Z.
@@ -101,12 +102,13 @@ pub struct Gateway {
     process: InProcess,
     node: NodeConfig,
     things: Things,
-    _folder: TempDir,
+    folder: TempDir,
     clock: ManualClock,
     audit: AuditLog,
     log: MemoryLog,
     registry: Arc<Mutex<Registry>>,
     upstream: Upstream,
+    remotes: Remotes,
 }
 
 impl Gateway {
@@ -138,6 +140,7 @@ impl Gateway {
         let audit = AuditLog::open(options).expect("an audit log in memory");
         let upstream = Upstream::default();
         let dialled = upstream.clone();
+        let remotes = Remotes::default();
         let settings = GatewaySettings {
             node: node.clone(),
             clock: Clock::Manual(clock.clone()),
@@ -150,6 +153,8 @@ impl Gateway {
             dialer: Dialer::Custom(Arc::new(move || Box::new(upstream::Dialer(dialled.clone())))),
             // Threads would be waited for, and a paused clock runs on while everything waits.
             cpu: CpuPool::inline(&node.limits),
+            reach: Some(Arc::new(remotes.clone())),
+            hostname: "gateway.test".to_owned(),
         };
         let inner = bartizan_proxy::Gateway::new(settings)
             .map_err(|faults| Refusal::compiling(bartizan_config::Sources::new(), &faults))?;
@@ -159,12 +164,13 @@ impl Gateway {
             process,
             node,
             things,
-            _folder: folder,
+            folder,
             clock,
             audit,
             log,
             registry,
             upstream,
+            remotes,
         })
     }
 
@@ -177,6 +183,21 @@ impl Gateway {
     /// The upstream that every node is.
     pub fn upstream(&self) -> &Upstream {
         &self.upstream
+    }
+
+    /// The servers outside that plugins ask and send to.
+    pub fn remotes(&self) -> &Remotes {
+        &self.remotes
+    }
+
+    /// The folder that relative paths start from.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// The files that the test itself put there.
+    pub(crate) fn own_files(&self) -> impl Iterator<Item = &String> {
+        self.things.files.keys()
     }
 
     /// A request of any method.

@@ -42,6 +42,22 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// A request on connection `number` of `node`.
+    pub(crate) fn of(message: Message, node: &str, connection: usize, is_complete: bool) -> Self {
+        let mut parts = message.start.split(' ').map(str::to_owned);
+        Self {
+            node: node.to_owned(),
+            connection,
+            method: parts.next().unwrap_or_default(),
+            target: parts.next().unwrap_or_default(),
+            fields: message.fields,
+            body: message.body,
+            trailers: message.trailers,
+            head: message.head,
+            is_complete,
+        }
+    }
+
     /// The value of a field; panics where it occurs more than once.
     pub fn field(&self, name: &str) -> Option<&str> {
         let mut values = self.fields.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name));
@@ -51,8 +67,9 @@ impl Seen {
     }
 }
 
+/// One thing that a server does to answer.
 #[derive(Clone, Debug)]
-enum Step {
+pub(crate) enum Step {
     Send(Vec<u8>),
     Wait(Duration),
     Close,
@@ -132,7 +149,7 @@ impl Answer {
     }
 
     /// What happens, for a request of this method.
-    fn steps(&self, method: &str) -> Vec<Step> {
+    pub(crate) fn steps(&self, method: &str) -> Vec<Step> {
         let mut steps = self.before.clone();
         steps.push(Step::Send(self.raw.clone().unwrap_or_else(|| self.encoded(method))));
         if self.closes {
@@ -271,18 +288,7 @@ impl Upstream {
         connection: usize,
         is_complete: bool,
     ) -> Vec<Step> {
-        let mut parts = message.start.split(' ').map(str::to_owned);
-        let seen = Seen {
-            node: node.to_owned(),
-            connection,
-            method: parts.next().unwrap_or_default(),
-            target: parts.next().unwrap_or_default(),
-            fields: message.fields,
-            body: message.body,
-            trailers: message.trailers,
-            head: message.head,
-            is_complete,
-        };
+        let seen = Seen::of(message, node, connection, is_complete);
         let mut state = self.state();
         let answer = match (state.next.pop_front(), &mut state.respond) {
             (Some(answer), _) => answer,

@@ -15,6 +15,7 @@ mod nginx;
 mod openssl;
 mod reload;
 mod retries;
+mod sinks;
 mod smuggling_client;
 mod smuggling_upstream;
 mod streams;

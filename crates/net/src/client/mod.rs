@@ -40,10 +40,10 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// The server of `url`, with TLS under `tls` where it is `https`. `None` where no certificate
-    /// can be for that host.
-    pub fn new(url: &Url, tls: impl FnOnce() -> Arc<ClientConfig>) -> Option<Self> {
-        let tls = if url.is_tls { Some(TargetTls::new(tls(), &url.host)?) } else { None };
+    /// The server of `url`, with TLS under `tls` where it is `https`. `None` where that is missing
+    /// then, or where no certificate can be for the host.
+    pub fn new(url: &Url, tls: Option<Arc<ClientConfig>>) -> Option<Self> {
+        let tls = if url.is_tls { Some(TargetTls::new(tls?, &url.host)?) } else { None };
         let target = Target { host: url.host.clone(), port: url.port, tls };
         Some(Self { target, authority: url.authority.clone() })
     }

@@ -1,3 +1,11 @@
 //! Record what happened.
 
+mod batch;
+mod entry;
+pub mod file_logger;
+pub mod http_logger;
+mod logger;
 pub mod prometheus;
+pub mod syslog;
+pub mod tcp_logger;
+pub mod udp_logger;

@@ -77,7 +77,8 @@ impl Plugin for AttachConsumerLabel {
     const NAME: &'static str = "attach-consumer-label";
     const PRIORITY: i32 = 2399;
     const KINSHIP: Kinship = Kinship::Different(
-        "clients can send none of the fields, in no spelling; names that the gateway owns are refused",
+        "clients can send none of the fields, in no spelling; names that the gateway owns are \
+         refused",
     );
     const STAGES: StageSet = StageSet::of(&[Stage::Transform]);
 

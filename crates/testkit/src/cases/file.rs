@@ -34,6 +34,8 @@ pub(super) enum Kind {
     Signature,
     /// What the upstream answers to the next request.
     Answer,
+    /// What a server outside, named after the word, does from now on.
+    Remote,
     /// A request.
     Request,
     /// What the client got.
@@ -42,6 +44,8 @@ pub(super) enum Kind {
     Event,
     /// What the upstream saw.
     Upstream,
+    /// What servers outside were sent, and what was written to files.
+    Sent,
     /// Lines of the metrics that begin with what stands after the word.
     Metrics,
     /// What is said of the routes once the configuration is in force.
@@ -65,10 +69,12 @@ const KINDS: &[(&str, Kind)] = &[
     ("token", Kind::Token),
     ("signature", Kind::Signature),
     ("answer", Kind::Answer),
+    ("remote", Kind::Remote),
     ("request", Kind::Request),
     ("response", Kind::Response),
     ("event", Kind::Event),
     ("upstream", Kind::Upstream),
+    ("sent", Kind::Sent),
     ("metrics", Kind::Metrics),
     ("report", Kind::Report),
     ("diagnostic", Kind::Diagnostic),
@@ -86,6 +92,7 @@ impl Kind {
             Self::Response
                 | Self::Event
                 | Self::Upstream
+                | Self::Sent
                 | Self::Metrics
                 | Self::Report
                 | Self::Diagnostic

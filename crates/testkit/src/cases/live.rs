@@ -22,10 +22,17 @@ const ACCEPTED_ONLY: &[(&str, &str)] = &[
     ("object-guard.on_missing", "what cannot be judged is denied, always"),
 ];
 
-/// Fields that decide what an exchange costs and not what comes of it, with the unit test of the
-/// plugin that shows them to be live.
-pub(super) const COST_ONLY: &[(&str, &str)] =
-    &[("jwt-auth.token_cache", "a_verdict_is_remembered_and_dies_with_the_key")];
+/// Fields that decide what an exchange costs and not what comes of it, or that only a real
+/// connection under TLS shows, with the unit test of the plugin that shows them to be live.
+pub(super) const COST_ONLY: &[(&str, &str)] = &[
+    ("jwt-auth.token_cache", "a_verdict_is_remembered_and_dies_with_the_key"),
+    ("http-logger.ca_certs", "a_private_authority_is_trusted_where_it_is_named"),
+    ("http-logger.danger_ssl_verify", "verification_ends_only_where_danger_is_written"),
+    ("tcp-logger.ca_certs", "a_private_authority_is_trusted_where_it_is_named"),
+    ("tcp-logger.tls", "a_line_of_tcp_is_secured_where_that_is_said"),
+    ("syslog.ca_certs", "the_authorities_of_a_receiver_can_be_named"),
+    ("syslog.tls", "a_message_is_secured_where_that_is_said"),
+];
 
 /// What is wrong with a case's claims, and which fields they show to be live.
 pub(super) async fn check(case: &CaseFile) -> (Vec<String>, BTreeSet<Field>) {

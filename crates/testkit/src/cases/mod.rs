@@ -30,6 +30,7 @@ mod exchange;
 mod fields;
 mod file;
 mod live;
+mod outside;
 mod run;
 mod seals;
 mod setup;

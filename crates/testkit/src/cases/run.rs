@@ -2,6 +2,7 @@
 
 use super::exchange::{Written, answer};
 use super::file::{CaseFile, Kind, Section};
+use super::outside::{self, Files};
 use super::setup::{Setup, Variation};
 use super::shown::{self, Shown};
 use super::tokens::Stand;
@@ -37,6 +38,7 @@ pub(super) async fn run(case: &CaseFile, variation: Option<&Variation>) -> Outco
         report: String::new(),
         variation,
         found: false,
+        files: Files::default(),
         outcome: Outcome::default(),
     };
     let mut sections = case.sections.iter().peekable();
@@ -65,6 +67,7 @@ struct Runner<'c> {
     report: String,
     variation: Option<&'c Variation>,
     found: bool,
+    files: Files,
     outcome: Outcome,
 }
 
@@ -80,6 +83,12 @@ impl Runner<'_> {
                     gateway.upstream().answer(answer(&text));
                 }
             }
+            Kind::Remote => {
+                self.put_into_force();
+                if let Some(gateway) = &self.gateway {
+                    outside::direct(gateway.remotes(), &section.name, &text);
+                }
+            }
             Kind::Request => {
                 self.put_into_force();
                 self.outcome.sections.push(section.clone());
@@ -92,6 +101,7 @@ impl Runner<'_> {
             _ => {
                 if section.kind == Kind::Node {
                     self.gateway = None;
+                    self.files = Files::default();
                 }
                 self.is_stale |= self.setup.take(section, text);
             }
@@ -174,6 +184,18 @@ impl Runner<'_> {
         // That nothing of a refused request is forwarded needs no saying.
         if event.is_empty() || !reply.seen().is_empty() {
             self.push(Kind::Upstream, "", &upstream);
+        }
+        let sent = self.gateway.as_ref().map(|gateway| {
+            let sent = outside::shown(&gateway.remotes().take());
+            let files = self.files.news(gateway);
+            [sent, files].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>()
+        });
+        let sent = sent.unwrap_or_default().join("\n");
+        // Nothing that leaves goes unseen.
+        if !sent.is_empty() || expected.iter().any(|section| section.kind == Kind::Sent) {
+            let sent = if sent.is_empty() { "nothing" } else { &sent };
+            let sent = shown.named(sent);
+            self.push(Kind::Sent, "", &sent);
         }
     }
 

@@ -155,7 +155,7 @@ impl<'e> Shown<'e> {
     }
 
     /// The text with names in place of ids.
-    fn named(&mut self, text: &str) -> String {
+    pub(super) fn named(&mut self, text: &str) -> String {
         let mut out = String::new();
         let mut rest = text;
         while let Some(at) = (0..rest.len()).find(|at| is_id(rest.as_bytes(), *at)) {

@@ -3,13 +3,15 @@
 //! `${token name}` is a token of a section, `${public ES256}` the PEM of this process's key for an
 //! algorithm as a quoted string, `${pem ES256}` the same as it is, `${jwk ES256}` the key as a JSON
 //! web key called `ES256`, `${long 7}` seven letters, `${basic alice:pass}` the base64 of that,
-//! `${sha256 text}` that of its SHA-256, `${signature name}` that of a section. What was put in is
-//! taken out again of what is shown.
+//! `${sha256 text}` that of its SHA-256, `${signature name}` that of a section, `${authority}` the
+//! PEM of an authority as a quoted string. What was put in is taken out again of what is shown.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
 
 use bartizan_plugins::jose::Algorithm;
+use bartizan_tls::{Authority, Validity};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
@@ -33,6 +35,15 @@ fn algorithm(name: &str) -> Algorithm {
     let short = name.split('/').next().unwrap_or_default();
     let known = Algorithm::ALL.iter().find(|algorithm| algorithm.name() == short);
     *known.unwrap_or_else(|| panic!("no algorithm `{short}`"))
+}
+
+/// The certificate of an authority, made once.
+fn authority() -> String {
+    static AUTHORITY: LazyLock<String> = LazyLock::new(|| {
+        let validity = Validity::starting(START, Duration::from_secs(1_000_000));
+        Authority::create("case", validity).expect("an authority").certificate()
+    });
+    AUTHORITY.clone()
 }
 
 /// What stands for tokens and keys in the text of one case.
@@ -95,6 +106,7 @@ impl Stand {
             return known.clone();
         }
         let value = match name.split_once(' ') {
+            None if name == "authority" => Value::from(authority()).to_string(),
             Some(("public", name)) => Value::from(key(name).public_key()).to_string(),
             Some(("pem", name)) => key(name).public_key(),
             Some(("jwk", name)) => key(name).jwk(name).to_string(),

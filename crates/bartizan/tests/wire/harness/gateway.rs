@@ -122,6 +122,8 @@ impl Gateway {
             base_dir: std::env::temp_dir(),
             dialer: dialer.unwrap_or_else(|| Dialer::Network(control.handle().clone())),
             cpu: CpuPool::new(&node.limits),
+            reach: None,
+            hostname: "gateway.test".to_owned(),
         };
         let inner = match bartizan_proxy::Gateway::new(settings) {
             Ok(inner) => inner,

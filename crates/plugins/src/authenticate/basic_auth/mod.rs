@@ -109,7 +109,8 @@ impl Plugin for BasicAuth {
     const NAME: &'static str = "basic-auth";
     const PRIORITY: i32 = 2520;
     const KINSHIP: Kinship = Kinship::Different(
-        "passwords may be hashed, known and unknown users take the same time, the credential is hidden from upstreams by default",
+        "passwords may be hashed, known and unknown users take the same time, the credential \
+         is hidden from upstreams by default",
     );
     const STAGES: StageSet = StageSet::of(&[Stage::Authenticate]);
     const IS_AUTHENTICATION: bool = true;

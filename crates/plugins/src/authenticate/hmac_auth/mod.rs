@@ -117,7 +117,8 @@ impl Plugin for HmacAuth {
     const NAME: &'static str = "hmac-auth";
     const PRIORITY: i32 = 2530;
     const KINSHIP: Kinship = Kinship::Different(
-        "target and date must be signed, and the digest where there is a body; a signature is accepted once",
+        "target and date must be signed, and the digest where there is a body; a signature is \
+         accepted once",
     );
     const STAGES: StageSet = StageSet::of(&[Stage::Authenticate, Stage::Authorize]);
     const IS_AUTHENTICATION: bool = true;

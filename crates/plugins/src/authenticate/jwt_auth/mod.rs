@@ -93,7 +93,8 @@ impl Plugin for JwtAuth {
     const NAME: &'static str = "jwt-auth";
     const PRIORITY: i32 = 2510;
     const KINSHIP: Kinship = Kinship::Different(
-        "`exp` is required, the token is hidden from upstreams by default, a token sent twice is refused; issuers, audiences, scopes and key sets can be asked for",
+        "`exp` is required, the token is hidden from upstreams by default, a token sent twice \
+         is refused; issuers, audiences, scopes and key sets can be asked for",
     );
     const STAGES: StageSet = StageSet::of(&[Stage::Authenticate]);
     const IS_AUTHENTICATION: bool = true;

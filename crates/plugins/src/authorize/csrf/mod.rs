@@ -148,7 +148,8 @@ impl Plugin for Csrf {
     const NAME: &'static str = "csrf";
     const PRIORITY: i32 = 2980;
     const KINSHIP: Kinship = Kinship::Different(
-        "the token is bound to who calls and expires; the cookie is Secure and SameSite; what browsers say of where a request comes from counts first",
+        "the token is bound to who calls and expires; the cookie is Secure and SameSite; what \
+         browsers say of where a request comes from counts first",
     );
     const STAGES: StageSet = StageSet::of(&[Stage::Authorize]);
 

@@ -116,7 +116,8 @@ impl Plugin for LimitCount {
     const NAME: &'static str = "limit-count";
     const PRIORITY: i32 = 1002;
     const KINSHIP: Kinship = Kinship::Different(
-        "sliding windows that never admit more, 429 with `RateLimit` and `Retry-After`; counters are local",
+        "sliding windows that never admit more, 429 with `RateLimit` and `Retry-After`; \
+         counters are local",
     );
     const STAGES: StageSet = StageSet::of(&[Stage::Admit, Stage::Meter]);
     const UNSUPPORTED: &'static [(&'static str, Unsupported)] = &[

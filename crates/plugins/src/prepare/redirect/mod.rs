@@ -119,7 +119,8 @@ impl Plugin for Redirect {
     const NAME: &'static str = "redirect";
     const PRIORITY: i32 = 900;
     const KINSHIP: Kinship = Kinship::Different(
-        "the client's word for host and scheme is not believed; the target is canonical; runs before credentials are read",
+        "the client's word for host and scheme is not believed; the target is canonical; runs \
+         before credentials are read",
     );
     const STAGES: StageSet = StageSet::of(&[Stage::Prepare, Stage::Inspect]);
 

@@ -165,7 +165,8 @@ impl Plugin for ProxyRewrite {
     const NAME: &'static str = "proxy-rewrite";
     const PRIORITY: i32 = 1008;
     const KINSHIP: Kinship = Kinship::Different(
-        "the result passes the gate for paths; fields that frame the message or say who calls cannot be set; patterns in linear time",
+        "the result passes the gate for paths; fields that frame the message or say who calls \
+         cannot be set; patterns in linear time",
     );
     const STAGES: StageSet = StageSet::of(&[Stage::Transform]);
     const UNSUPPORTED: &'static [(&'static str, Unsupported)] = &[

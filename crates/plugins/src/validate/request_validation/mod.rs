@@ -83,7 +83,8 @@ impl Plugin for RequestValidation {
     const NAME: &'static str = "request-validation";
     const PRIORITY: i32 = 2800;
     const KINSHIP: Kinship = Kinship::Different(
-        "the body is parsed strictly and forwarded as it came; nothing is fetched for `$ref`; patterns in linear time",
+        "the body is parsed strictly and forwarded as it came; nothing is fetched for `$ref`; \
+         patterns in linear time",
     );
     const STAGES: StageSet = StageSet::of(&[Stage::Validate]);
 

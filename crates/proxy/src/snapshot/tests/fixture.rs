@@ -67,6 +67,8 @@ impl Bench {
             cpu: CpuPool::inline(&node.limits),
             base_dir: PathBuf::new(),
             files: bartizan_chain::FilesRead::default(),
+            outside: bartizan_chain::Outside::default(),
+            redactor: Arc::default(),
         });
         Ok(Self { compiler: Compiler::new(facts.clone(), &node)?, facts, node })
     }

@@ -1,0 +1,188 @@
+//! Texts of a format: plain text and variables.
+
+use std::borrow::Cow;
+use std::time::{Duration, UNIX_EPOCH};
+
+use bartizan_audit::{REDACTED, Redactor};
+use bartizan_chain::Var;
+use bartizan_config::Invalid;
+
+use super::Exchange;
+
+/// A compiled text. `\$` is a dollar.
+#[derive(Debug)]
+pub(super) struct Text(Box<[Part]>);
+
+#[derive(Debug)]
+enum Part {
+    Text(Box<str>),
+    Var(LogVar),
+}
+
+/// A variable of a format: what rules can read, and what is known once an exchange is over.
+#[derive(Debug)]
+enum LogVar {
+    Var(Var),
+    /// `time_iso8601`: when the request began.
+    TimeIso,
+    /// `time_local`: the same, as in a web server's log, in UTC.
+    TimeLocal,
+    /// `msec`: the same, in seconds with milliseconds.
+    Msec,
+    /// `request`: the request line.
+    RequestLine,
+    /// `server_protocol`
+    Protocol,
+    /// `bytes_sent` and `body_bytes_sent`: the answer's body.
+    BytesSent,
+    /// `request_length`: the request's body.
+    RequestLength,
+    /// `sent_http_x`: a field of the answer.
+    SentHttp(String),
+    /// `hostname`: this machine.
+    Hostname,
+    /// `reason`: the code of why it was refused or failed.
+    Reason,
+}
+
+impl LogVar {
+    fn parse(name: &str) -> Result<Self, Invalid> {
+        Ok(match name {
+            "time_iso8601" => Self::TimeIso,
+            "time_local" => Self::TimeLocal,
+            "msec" => Self::Msec,
+            "request" => Self::RequestLine,
+            "server_protocol" => Self::Protocol,
+            "bytes_sent" | "body_bytes_sent" => Self::BytesSent,
+            "request_length" => Self::RequestLength,
+            "hostname" => Self::Hostname,
+            "reason" => Self::Reason,
+            "request_body" | "resp_body" => {
+                let problem = format!("the variable `{name}` is not supported yet");
+                return Err(Invalid::new(problem)
+                    .with_help("bodies stream past the loggers, and hold secrets"));
+            }
+            _ => match name.strip_prefix("sent_http_").filter(|rest| !rest.is_empty()) {
+                Some(field) => Self::SentHttp(field.to_ascii_lowercase().replace('_', "-")),
+                None => {
+                    Self::Var(Var::parse(name).map_err(|fault| Invalid::new(fault.to_string()))?)
+                }
+            },
+        })
+    }
+
+    /// The value as it may be written.
+    fn value<'e>(&self, of: &'e Exchange<'_>) -> Option<Cow<'e, str>> {
+        let (cx, outcome) = (of.cx, of.outcome);
+        Some(match self {
+            Self::Var(var) => return value(var, of),
+            Self::TimeIso => cx.received.to_rfc3339().into(),
+            Self::TimeLocal => time_local(cx.received.as_secs()).into(),
+            Self::Msec => {
+                let millis = cx.received.as_millis();
+                format!("{}.{:03}", millis / 1_000, millis % 1_000).into()
+            }
+            Self::RequestLine => {
+                format!("{} {} {}", cx.canonical().method(), of.target(), cx.version.name()).into()
+            }
+            Self::Protocol => cx.version.name().into(),
+            Self::BytesSent => outcome.bytes_out.to_string().into(),
+            Self::RequestLength => outcome.bytes_in.to_string().into(),
+            Self::SentHttp(name) => of.field(of.answer?, name)?.into(),
+            Self::Hostname => of.hostname.into(),
+            Self::Reason => outcome.denial?.reason.code().into(),
+        })
+    }
+}
+
+/// The value of what rules can read, as it may be written: of a query only names are, of cookies
+/// nothing is, and fields go through the redactor.
+fn value<'e>(var: &Var, of: &'e Exchange<'_>) -> Option<Cow<'e, str>> {
+    let is_there = |var: &Var| !matches!(var.value(of.cx), Ok(None));
+    match var {
+        Var::Arg(_) | Var::Cookie(_) => is_there(var).then_some(Cow::Borrowed(REDACTED)),
+        Var::Args => {
+            let query = of.cx.canonical().query()?;
+            let shown = Redactor::target(format!("?{query}").as_bytes());
+            Some(shown.as_str().trim_start_matches('?').to_owned().into())
+        }
+        Var::RequestUri => Some(of.target().into()),
+        Var::Http(name) => of.field(&of.cx.fields, name).map(Cow::Owned),
+        _ => var.value(of.cx).ok().flatten(),
+    }
+}
+
+/// `23/Nov/2026:20:52:46 +0000`
+fn time_local(secs: u64) -> String {
+    let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(secs));
+    let mut words = date.split(' ').skip(1);
+    let mut next = || words.next().unwrap_or_default();
+    let (day, month, year, time) = (next(), next(), next(), next());
+    format!("{day}/{month}/{year}:{time} +0000")
+}
+
+impl Text {
+    pub(super) fn parse(text: &str) -> Result<Self, Invalid> {
+        let mut parts = Vec::new();
+        let mut literal = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['$', '\\']) {
+            let (before, from) = rest.split_at(at);
+            literal.push_str(before);
+            if let Some(after) = from.strip_prefix("\\$") {
+                literal.push('$');
+                rest = after;
+                continue;
+            }
+            let name =
+                from.strip_prefix('$').map(variable_name).filter(|(name, _)| !name.is_empty());
+            let Some((name, after)) = name else {
+                let mut chars = from.chars();
+                literal.extend(chars.next());
+                rest = chars.as_str();
+                continue;
+            };
+            if !literal.is_empty() {
+                parts.push(Part::Text(std::mem::take(&mut literal).into()));
+            }
+            parts.push(Part::Var(LogVar::parse(name)?));
+            rest = after;
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() || parts.is_empty() {
+            parts.push(Part::Text(literal.into()));
+        }
+        Ok(Self(parts.into()))
+    }
+
+    /// Whether it shows fields of the answer.
+    pub(super) fn reads_answer(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Var(LogVar::SentHttp(_))))
+    }
+
+    /// The text of an exchange; `None` where it is one variable that has no value.
+    pub(super) fn render<'e>(&'e self, of: &'e Exchange<'_>) -> Option<Cow<'e, str>> {
+        if let [only] = &*self.0 {
+            return match only {
+                Part::Text(text) => Some(Cow::Borrowed(text)),
+                Part::Var(var) => var.value(of),
+            };
+        }
+        let mut out = String::new();
+        for part in &self.0 {
+            match part {
+                Part::Text(text) => out.push_str(text),
+                Part::Var(var) => out.push_str(&var.value(of).unwrap_or_default()),
+            }
+        }
+        Some(out.into())
+    }
+}
+
+fn variable_name(text: &str) -> (&str, &str) {
+    if let Some((name, rest)) = text.strip_prefix('{').and_then(|t| t.split_once('}')) {
+        return (name, rest);
+    }
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+    text.split_at(end)
+}

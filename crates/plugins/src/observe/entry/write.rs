@@ -1,0 +1,81 @@
+//! Writes one JSON object after the other into a buffer.
+
+use std::time::Duration;
+
+use bartizan_audit::write_json_text;
+
+use super::{Exchange, TEXT_MAX};
+
+/// Writes the members of one object.
+pub(super) struct ObjectWriter<'o, 'e> {
+    out: &'o mut Vec<u8>,
+    exchange: &'e Exchange<'e>,
+    is_empty: bool,
+}
+
+impl<'o, 'e> ObjectWriter<'o, 'e> {
+    /// Writes an object whose members `write` writes.
+    pub(super) fn write(
+        out: &'o mut Vec<u8>,
+        exchange: &'e Exchange<'e>,
+        write: impl FnOnce(&mut ObjectWriter<'_, 'e>),
+    ) {
+        out.push(b'{');
+        let mut writer = ObjectWriter { out, exchange, is_empty: true };
+        write(&mut writer);
+        writer.out.push(b'}');
+    }
+
+    pub(super) fn exchange(&self) -> &'e Exchange<'e> {
+        self.exchange
+    }
+
+    fn key(&mut self, key: &str) {
+        if !std::mem::replace(&mut self.is_empty, false) {
+            self.out.push(b',');
+        }
+        self.string(key);
+        self.out.push(b':');
+    }
+
+    /// A text from which what must not be shown is taken out.
+    fn string(&mut self, text: &str) {
+        let hidden = &self.exchange.hidden;
+        if hidden.occurs_in(text) {
+            let mut text = text.to_owned();
+            hidden.scrub(&mut text);
+            write_json_text(self.out, text.as_bytes(), TEXT_MAX);
+        } else {
+            write_json_text(self.out, text.as_bytes(), TEXT_MAX);
+        }
+    }
+
+    pub(super) fn text(&mut self, key: &str, text: &str) {
+        self.key(key);
+        self.string(text);
+    }
+
+    pub(super) fn number(&mut self, key: &str, number: u64) {
+        self.key(key);
+        self.out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    }
+
+    /// Milliseconds with their thousandths.
+    pub(super) fn millis(&mut self, key: &str, time: Duration) {
+        self.key(key);
+        let micros = time.as_micros();
+        let text = format!("{}.{:03}", micros / 1_000, micros % 1_000);
+        self.out.extend_from_slice(text.trim_end_matches('0').trim_end_matches('.').as_bytes());
+    }
+
+    /// A value that is JSON already, from the configuration.
+    pub(super) fn json(&mut self, key: &str, json: &[u8]) {
+        self.key(key);
+        self.out.extend_from_slice(json);
+    }
+
+    pub(super) fn object(&mut self, key: &str, write: impl FnOnce(&mut ObjectWriter<'_, 'e>)) {
+        self.key(key);
+        ObjectWriter::write(self.out, self.exchange, write);
+    }
+}

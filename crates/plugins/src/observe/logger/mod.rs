@@ -1,0 +1,143 @@
+//! What the loggers that send their entries away have in common.
+
+mod config;
+mod stream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_chain::{AnswerHead, CompileCx, Outcome, RequestCx, SharedRedactor, Traits};
+use bartizan_config::Invalid;
+use bartizan_core::{Stage, StageSet};
+use bartizan_wire::Fields;
+
+use super::batch::{Batch, BatchSettings, Deliver};
+use super::entry::{Exchange, Formats, LogFormat};
+
+pub(crate) use config::{Metadata, Shared, body_fields, logger_config};
+pub(crate) use stream::{Datagrams, Framing, Stream};
+
+/// The stage of every logger.
+pub(crate) const OBSERVE: StageSet = StageSet::of(&[Stage::Observe]);
+
+/// Writes entries; the fields of the answer are kept for it where the format shows some.
+pub(crate) struct Scribe {
+    format: LogFormat,
+    reads_answer: bool,
+    redactor: SharedRedactor,
+    hostname: Arc<str>,
+}
+
+/// The fields of the answer, once they are known.
+#[derive(Default)]
+pub struct Kept(Option<Fields>);
+
+impl Scribe {
+    pub(crate) fn new(format: LogFormat, cx: &CompileCx<'_>) -> Self {
+        Self {
+            reads_answer: format.reads_answer(),
+            format,
+            redactor: cx.node.redactor.clone(),
+            hostname: cx.node.outside.hostname.clone(),
+        }
+    }
+
+    pub(crate) fn traits(&self) -> Traits {
+        Traits {
+            on_finish: true,
+            on_response: self.reads_answer,
+            ..Traits::in_stages(&[Stage::Observe])
+        }
+    }
+
+    /// Keeps the fields of the answer.
+    pub(crate) fn note(&self, answer: &AnswerHead, kept: &mut Kept) {
+        if self.reads_answer {
+            kept.0 = Some(answer.fields.clone());
+        }
+    }
+
+    /// Appends the entry of an exchange that is over.
+    pub(crate) fn write(
+        &self,
+        cx: &RequestCx,
+        outcome: &Outcome<'_>,
+        kept: &Kept,
+        out: &mut Vec<u8>,
+    ) {
+        let redactor = self.redactor.load();
+        let exchange = Exchange::new(cx, outcome, kept.0.as_ref(), &redactor, &self.hostname);
+        self.format.write(&exchange, out);
+    }
+}
+
+/// A logger that sends its entries away in batches.
+pub(crate) struct Logger {
+    scribe: Scribe,
+    batch: Arc<Batch>,
+}
+
+/// Where a logger sends to.
+pub(crate) struct Destination {
+    /// Tells it from others of the same resource: whatever changes it makes another sink.
+    pub(crate) id: String,
+    /// Makes what hands batches over.
+    pub(crate) make: Box<dyn Fn() -> Box<dyn Deliver> + Send + Sync>,
+}
+
+impl Logger {
+    /// A logger with these settings; `adjust` changes those of the batches.
+    pub(crate) fn compile(
+        shared: &Shared<'_>,
+        cx: &CompileCx<'_>,
+        destination: Destination,
+        adjust: impl FnOnce(&mut BatchSettings),
+    ) -> Result<Self, Invalid> {
+        let metadata: Metadata = cx.metadata()?.unwrap_or_default();
+        let format = LogFormat::compile(
+            Formats { own: shared.log_format, extra: shared.log_format_extra },
+            metadata.formats(),
+        )?;
+        let mut settings = shared.settings(&metadata, cx);
+        adjust(&mut settings);
+        let name = shared.name.unwrap_or(cx.plugin);
+        let Destination { id, make } = destination;
+        // What is written changes with a reload; where it goes, and when, makes the sink.
+        let key = format!("{name}\n{id}\n{settings:?}");
+        let resource = format!("{}/{}", cx.resource.kind.collection(), cx.resource.id);
+        let metrics = Batch::metrics(cx);
+        let batch = cx.state(key, || Batch::new(cx, &metrics, name, &resource, settings, make));
+        Ok(Self { scribe: Scribe::new(format, cx), batch })
+    }
+
+    pub(crate) fn traits(&self) -> Traits {
+        self.scribe.traits()
+    }
+
+    pub(crate) fn note(&self, answer: &AnswerHead, kept: &mut Kept) {
+        self.scribe.note(answer, kept);
+    }
+
+    /// Sends the entry of an exchange, behind what `prefix` writes.
+    pub(crate) fn finish(
+        &self,
+        cx: &RequestCx,
+        outcome: &Outcome<'_>,
+        kept: &Kept,
+        prefix: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let mut entry = Vec::with_capacity(1_024);
+        prefix(&mut entry);
+        self.scribe.write(cx, outcome, kept, &mut entry);
+        self.batch.push(entry);
+    }
+}
+
+/// A number of seconds or milliseconds of the configuration.
+pub(crate) fn seconds(count: u32) -> Duration {
+    Duration::from_secs(count.into())
+}
+
+pub(crate) fn millis(count: u32) -> Duration {
+    Duration::from_millis(count.into())
+}

@@ -1,0 +1,185 @@
+//! What plugins that reach servers have in common: addresses, TLS, and the times of a call.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bartizan_chain::CompileCx;
+use bartizan_config::Invalid;
+use bartizan_net::{Endpoint, Target, TargetTls, Url, is_host};
+use bartizan_tls::UpstreamTlsSettings;
+use rustls::ClientConfig;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+
+/// Certificates of authorities, or a reference to them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Pem(String);
+
+impl JsonSchema for Pem {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Pem".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "-----BEGIN ",
+            "maxLength": 65_536,
+            "x-expects": "PEM text (`-----BEGIN …`) or a reference such as `$file://path`",
+            "x-reference": true,
+        })
+    }
+}
+
+/// How a server proves who it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Trust {
+    /// The authorities that may have signed its certificate; the system's where absent.
+    pub(crate) ca_certs: Option<Pem>,
+    /// Whether the certificate is verified; off only where `danger_ssl_verify: false` says so.
+    pub(crate) verifies: bool,
+}
+
+impl Trust {
+    fn config(&self, cx: &CompileCx<'_>) -> Result<Arc<ClientConfig>, Invalid> {
+        let settings = UpstreamTlsSettings {
+            ca_certs: self.ca_certs.as_ref().map(|pem| pem.0.clone()),
+            danger_verify_off: !self.verifies,
+            ..UpstreamTlsSettings::default()
+        };
+        let compiled = cx.node.outside.tls.compile(&settings, &cx.node.clock);
+        compiled.map_err(|fault| match self.ca_certs {
+            Some(_) => Invalid::at("ca_certs", fault.to_string()),
+            None => Invalid::new(fault.to_string()),
+        })
+    }
+
+    /// What would have no effect in clear is refused there.
+    fn check_clear(&self) -> Result<(), Invalid> {
+        let problem = "there is no TLS towards this address";
+        if self.ca_certs.is_some() {
+            return Err(Invalid::at("ca_certs", problem));
+        }
+        if !self.verifies {
+            return Err(Invalid::at("danger_ssl_verify", problem));
+        }
+        Ok(())
+    }
+}
+
+/// The server and the target that the address under `key` names.
+pub(crate) fn endpoint(
+    key: &str,
+    text: &str,
+    trust: &Trust,
+    cx: &CompileCx<'_>,
+) -> Result<(Endpoint, Arc<str>), Invalid> {
+    let url = Url::parse(text)
+        .map_err(|fault| Invalid::at(key, format!("`{}` {fault}", without_userinfo(text))))?;
+    let tls = if url.is_tls {
+        Some(trust.config(cx)?)
+    } else {
+        trust.check_clear()?;
+        None
+    };
+    let endpoint = Endpoint::new(&url, tls).ok_or_else(|| {
+        Invalid::at(key, format!("no certificate can be for the host `{}`", url.host))
+    })?;
+    Ok((endpoint, url.target))
+}
+
+/// A server that is written as `host` and `port`; with TLS it must prove to be `server_name`, or
+/// the host.
+pub(crate) fn target(
+    host: &str,
+    port: u16,
+    tls: Option<(&Trust, Option<&str>)>,
+    cx: &CompileCx<'_>,
+) -> Result<Target, Invalid> {
+    let host = host.to_ascii_lowercase();
+    if !is_host(&host) && host.parse::<std::net::IpAddr>().is_err() {
+        let problem = format!("`{host}` is neither a name nor an address");
+        return Err(Invalid::at("host", problem));
+    }
+    if port == 0 {
+        return Err(Invalid::at("port", "nobody listens on port 0"));
+    }
+    let tls = match tls {
+        Some((trust, name)) => {
+            let (key, name) = name.map_or(("host", &*host), |name| ("tls_options", name));
+            let tls = TargetTls::new(trust.config(cx)?, name);
+            Some(tls.ok_or_else(|| {
+                Invalid::at(key, format!("no certificate can be for the name `{name}`"))
+            })?)
+        }
+        None => None,
+    };
+    Ok(Target { host: host.into(), port, tls })
+}
+
+/// An address without what may be a password in it.
+fn without_userinfo(text: &str) -> String {
+    match (text.split_once("://"), text.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://***@{rest}"),
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Bench, authority};
+    use crate::observe::http_logger::HttpLogger;
+
+    fn trust(verifies: bool) -> Trust {
+        Trust { ca_certs: Some(Pem(authority())), verifies }
+    }
+
+    #[test]
+    fn verification_ends_only_where_danger_is_written() {
+        Bench::new().within::<HttpLogger, _>(|cx| {
+            let of = |trust: &Trust| {
+                let (endpoint, _) = endpoint("uri", "https://a.example/", trust, cx).unwrap();
+                endpoint.target().tls.clone().unwrap().config
+            };
+            let (safe, danger) = (trust(true), trust(false));
+            // The same words share a configuration, and with it connections; other words do not.
+            let (first, again) = (of(&safe), of(&safe));
+            assert!(Arc::ptr_eq(&first, &again));
+            assert!(!Arc::ptr_eq(&first, &of(&danger)));
+        });
+    }
+
+    #[test]
+    fn what_would_have_no_effect_in_clear_is_refused() {
+        Bench::new().within::<HttpLogger, _>(|cx| {
+            let danger = Trust { ca_certs: None, verifies: false };
+            for (trust, key) in [(trust(true), "ca_certs"), (danger, "danger_ssl_verify")] {
+                let fault = endpoint("uri", "http://a.example/", &trust, cx).unwrap_err();
+                assert_eq!(fault.path, [bartizan_config::PathStep::Key(key.to_owned())]);
+            }
+        });
+    }
+
+    #[test]
+    fn receivers_are_names_and_addresses() {
+        Bench::new().within::<HttpLogger, _>(|cx| {
+            for (host, is_fine) in [
+                ("Logs.Example", true),
+                ("192.0.2.1", true),
+                ("[::1]", true),
+                ("::1", true),
+                ("a b", false),
+                ("a/b", false),
+                ("", false),
+            ] {
+                assert_eq!(target(host, 1, None, cx).is_ok(), is_fine, "{host}");
+            }
+        });
+    }
+}
