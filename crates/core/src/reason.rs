@@ -157,6 +157,12 @@ reasons! {
     SchemaViolation = "validate.schema", 400, "The request does not match its schema.", Message("The request does not match its schema");
     /// The body cannot be parsed in exactly one way: duplicate keys, depth, invalid UTF-8.
     UnparsableBody = "validate.unparsable", 400, "The request body cannot be parsed.", Message("The request body cannot be parsed");
+    /// The API's document has no such path.
+    UndeclaredPath = "validate.undeclared_path", 404, "The API has no such path.", Message("The API has no such path");
+    /// The API's document has the path, and not the method.
+    UndeclaredMethod = "validate.undeclared_method", 405, "The API has no such method here.", Message("The API has no such method here");
+    /// The API's document has no body of this content type for the operation.
+    UndeclaredMediaType = "validate.undeclared_media_type", 415, "The API takes no body of this content type here.", Message("The API takes no body of this content type here");
     /// A parameter that a rule binds to occurs more than once.
     AmbiguousParameter = "validate.ambiguous_parameter", 400, "A parameter was sent more than once.", Message("A parameter was sent more than once");
 

@@ -16,3 +16,4 @@ fn cut(data: &[u8]) -> &[u8] {
 pub fn hmac_params(data: &[u8]) {
     hmac_auth::fuzz_params(cut(data));
 }
+pub use crate::validate::oas_validator::fuzz::openapi;

@@ -33,6 +33,7 @@ mod node_state;
 pub mod observe;
 mod outgoing;
 mod pattern_list;
+pub mod openapi;
 pub mod prepare;
 pub mod reply;
 #[cfg(test)]
@@ -83,6 +84,7 @@ catalogue! {
     AttachConsumerLabel => transform::attach_consumer_label::AttachConsumerLabel,
     FaultInjection => transform::fault_injection::FaultInjection,
     Mocking => transform::mocking::Mocking,
+    OasValidator => validate::oas_validator::OasValidator,
     ProxyRewrite => transform::proxy_rewrite::ProxyRewrite,
     ResponseRewrite => reply::response_rewrite::ResponseRewrite,
     Prometheus => observe::prometheus::Prometheus,

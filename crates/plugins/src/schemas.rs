@@ -188,10 +188,6 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
     ),
     (Standing::NotYet("`limit-count` counts requests"), &["graphql-limit-count"]),
     (
-        Standing::NotYet("`request-validation` holds bodies against a JSON Schema"),
-        &["oas-validator"],
-    ),
-    (
         Standing::NotYet("upstreams are HTTP"),
         &[
             "mcp-bridge",

@@ -19,6 +19,10 @@ const ACCEPTED_ONLY: &[(&str, &str)] = &[
     ("limit-conn.policy", "requests are counted locally; the others are not yet there"),
     ("limit-req.policy", "buckets are local; the others are not yet there"),
     ("object-guard.bindings[].in.consumer", "a consumer has one name, `equals` is for that"),
+    (
+        "oas-validator.ref_files",
+        "what a document refers to must be there, and is then a part of it",
+    ),
     ("object-guard.on_missing", "what cannot be judged is denied, always"),
 ];
 
