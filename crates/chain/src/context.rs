@@ -293,8 +293,9 @@ impl RequestCx {
     /// States who calls. An identity can only be made with the chain's key. Where two
     /// authentication plugins guard a route both must pass, and they must not name two accounts.
     pub fn identify(&mut self, identity: Identity) -> Result<(), Denial> {
-        let merged = match self.identity.take() {
-            Some(first) => first.merge(identity)?,
+        let merged = match &self.identity {
+            // A copy: where they do not fit, the first stays.
+            Some(first) => first.clone().merge(identity)?,
             None => identity,
         };
         self.identity = Some(merged);

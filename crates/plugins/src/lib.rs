@@ -66,6 +66,7 @@ catalogue! {
     RefererRestriction => admit::referer_restriction::RefererRestriction,
     UriBlocker => admit::uri_blocker::UriBlocker,
     Redirect => prepare::redirect::Redirect,
+    MultiAuth => authenticate::multi_auth::MultiAuth,
     HmacAuth => authenticate::hmac_auth::HmacAuth,
     BasicAuth => authenticate::basic_auth::BasicAuth,
     GeoRestriction => admit::geo_restriction::GeoRestriction,

@@ -107,12 +107,6 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
     (Standing::NotYet("no rule engine inspects requests"), &["chaitin-waf"]),
     (
         Standing::NotYet(
-            "a route can have one of `key-auth` and `jwt-auth`, or both, which then must both pass",
-        ),
-        &["multi-auth"],
-    ),
-    (
-        Standing::NotYet(
             "`jwt-auth` with `jwks` verifies the tokens of a provider; there is no login flow",
         ),
         &[

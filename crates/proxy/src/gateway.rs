@@ -389,8 +389,17 @@ fn redactor(resources: &Resources) -> Redactor {
     let uses = of_routes.chain(of_services).chain(of_configs).chain(of_rules);
     let names = uses
         .filter(|used| bartizan_plugins::find(&used.name).is_some_and(|p| p.is_authentication))
-        .filter_map(|used| used.config.get("header")?.as_str());
+        .flat_map(|used| credential_fields(&used.config));
     Redactor::default().with_secret_fields(names)
+}
+
+/// The fields of a configuration that name a header, those of plugins inside of it included.
+fn credential_fields(config: &serde_json::Value) -> Vec<&str> {
+    let inside = config.get("auth_plugins").and_then(serde_json::Value::as_array);
+    let inside = inside.into_iter().flatten().filter_map(serde_json::Value::as_object);
+    let inside = inside.flat_map(serde_json::Map::values);
+    let headers = inside.chain([config]).filter_map(|config| config.get("header"));
+    headers.filter_map(serde_json::Value::as_str).collect()
 }
 
 /// The address to blame where no listener in particular is at fault.
@@ -444,5 +453,22 @@ impl Running {
             }
         }
         self.gateway.shared.node.outside.sinks.close(SINKS_CLOSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn headers_that_carry_credentials_are_found_in_plugins_inside_of_others() {
+        let config = json!({
+            "header": "x-a",
+            "auth_plugins": [{ "key-auth": { "header": "x-b" } }, { "basic-auth": {} }, 7],
+        });
+        assert_eq!(credential_fields(&config), ["x-b", "x-a"]);
+        assert_eq!(credential_fields(&json!({ "header": 1 })), Vec::<&str>::new());
     }
 }

@@ -85,7 +85,8 @@ impl<'s> Walk<'s> {
 
     /// The fields inside of a value.
     fn below(&self, property: &'s Value, path: &str, depth: usize, fields: &mut Vec<Field>) {
-        if depth > DEPTH_MAX {
+        // The fields of another plugin stand on its own page.
+        if depth > DEPTH_MAX || property.get("x-plugin").is_some() {
             return;
         }
         let schema = self.resolve(property);

@@ -6,3 +6,4 @@ mod carrier;
 pub mod hmac_auth;
 pub mod jwt_auth;
 pub mod key_auth;
+pub mod multi_auth;

@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 /// The keys of `_meta`, which every plugin takes.
 const META: [&str; 4] = ["_meta.disable", "_meta.error_response", "_meta.filter", "_meta.priority"];
 
+/// Marks the configuration of another plugin, whose fields its own cases show.
+const PLUGIN: &str = "x-plugin";
+
 /// A field of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Field {
@@ -127,6 +130,10 @@ pub fn fields() -> BTreeSet<Field> {
 
 /// Collects the paths of what has no properties itself.
 fn walk(schema: &Value, root: &Value, path: &str, paths: &mut BTreeSet<String>) {
+    if schema.get(PLUGIN).is_some() && !path.is_empty() {
+        paths.insert(path.to_owned());
+        return;
+    }
     let alternatives = alternatives(schema, root);
     let before = paths.len();
     for schema in &alternatives {
@@ -186,10 +193,11 @@ mod tests {
                 "b": {"anyOf": [{"$ref": "#/$defs/B"}, {"type": "null"}]},
                 "c": {"type": "array", "items": {"properties": {"d": {}, "e": {"type": "array"}}}},
                 "f": {"type": "array", "items": {"type": "string"}},
+                "g": {"$ref": "#/$defs/B", "x-plugin": "key-auth"},
             },
             "$defs": {"B": {"properties": {"x": {}, "y": {"additionalProperties": {}}}}},
         });
-        assert_eq!(names(&schema), ["a", "b.x", "b.y", "c[].d", "c[].e", "f"]);
+        assert_eq!(names(&schema), ["a", "b.x", "b.y", "c[].d", "c[].e", "f", "g"]);
     }
 
     #[test]
