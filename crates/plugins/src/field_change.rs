@@ -203,6 +203,12 @@ impl FieldChange {
     }
 }
 
+/// True if two names in lower case are the same to servers that take `_` for `-`.
+pub(crate) fn is_same_field(a: &[u8], b: &[u8]) -> bool {
+    let folded = |byte: &u8| if *byte == b'_' { b'-' } else { *byte };
+    a.len() == b.len() && a.iter().map(folded).eq(b.iter().map(folded))
+}
+
 /// Fields that say how long a message is and what becomes of the connection.
 pub(crate) fn is_framing(name: &str) -> bool {
     matches!(

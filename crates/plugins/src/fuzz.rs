@@ -4,6 +4,7 @@
 //! fuzz targets, so that the stable toolchain compiles and runs them too.
 
 use crate::authenticate::hmac_auth;
+use crate::jose;
 
 /// Inputs are cut off here: longer ones show nothing that shorter ones do not.
 const INPUT_MAX: usize = 4_096;
@@ -17,3 +18,8 @@ pub fn hmac_params(data: &[u8]) {
     hmac_auth::fuzz_params(cut(data));
 }
 pub use crate::validate::oas_validator::fuzz::openapi;
+
+/// An encrypted token has one reading or none, and opens with its own key only.
+pub fn jwe(data: &[u8]) {
+    jose::fuzz_jwe(cut(data));
+}

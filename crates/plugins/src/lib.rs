@@ -71,6 +71,7 @@ catalogue! {
     BasicAuth => authenticate::basic_auth::BasicAuth,
     GeoRestriction => admit::geo_restriction::GeoRestriction,
     JwtAuth => authenticate::jwt_auth::JwtAuth,
+    JweDecrypt => authenticate::jwe_decrypt::JweDecrypt,
     KeyAuth => authenticate::key_auth::KeyAuth,
     AnonymousAccess => authenticate::anonymous_access::AnonymousAccess,
     Acl => authorize::acl::Acl,

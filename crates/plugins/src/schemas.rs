@@ -120,7 +120,7 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
     ),
     (
         Standing::NotYet("`key-auth` and `jwt-auth` are there"),
-        &["wolf-rbac", "ldap-auth-advanced", "ldap-auth", "jwe-decrypt"],
+        &["wolf-rbac", "ldap-auth-advanced", "ldap-auth"],
     ),
     (
         Standing::NotYet(

@@ -23,3 +23,8 @@ fn replay(target: &str, law: fn(&[u8])) {
 fn replays_fuzz_corpus_hmac_params() {
     replay("hmac_params", fuzz::hmac_params);
 }
+
+#[test]
+fn replays_fuzz_corpus_jwe() {
+    replay("jwe", fuzz::jwe);
+}

@@ -398,8 +398,10 @@ fn credential_fields(config: &serde_json::Value) -> Vec<&str> {
     let inside = config.get("auth_plugins").and_then(serde_json::Value::as_array);
     let inside = inside.into_iter().flatten().filter_map(serde_json::Value::as_object);
     let inside = inside.flat_map(serde_json::Map::values);
-    let headers = inside.chain([config]).filter_map(|config| config.get("header"));
-    headers.filter_map(serde_json::Value::as_str).collect()
+    let names = inside
+        .chain([config])
+        .flat_map(|config| ["header", "forward_header"].into_iter().filter_map(|k| config.get(k)));
+    names.filter_map(serde_json::Value::as_str).collect()
 }
 
 /// The address to blame where no listener in particular is at fault.
@@ -466,9 +468,10 @@ mod tests {
     fn headers_that_carry_credentials_are_found_in_plugins_inside_of_others() {
         let config = json!({
             "header": "x-a",
+            "forward_header": "x-c",
             "auth_plugins": [{ "key-auth": { "header": "x-b" } }, { "basic-auth": {} }, 7],
         });
-        assert_eq!(credential_fields(&config), ["x-b", "x-a"]);
+        assert_eq!(credential_fields(&config), ["x-b", "x-a", "x-c"]);
         assert_eq!(credential_fields(&json!({ "header": 1 })), Vec::<&str>::new());
     }
 }

@@ -1,8 +1,9 @@
-//! JSON web signatures: tokens, keys, key sets, claims and the cache of verdicts.
+//! JSON web signatures: tokens, keys, key sets, claims and the cache of verdicts; and encrypted
+//! tokens of one kind ([`Jwe`]).
 //!
 //! Compact JWS (RFC 7515) with a JSON payload (RFC 7519), verified directly on aws-lc-rs under the
 //! rules of the best current practice (RFC 8725). What is not needed is not here: no JSON
-//! serialisation, no encryption, no unsigned tokens, no keys taken from the token itself.
+//! serialisation, no unsigned tokens, no keys taken from the token itself.
 //!
 //! The path of a token:
 //!
@@ -40,6 +41,7 @@ mod algorithm;
 mod cache;
 mod claims;
 mod json;
+mod jwe;
 mod jwk;
 mod key;
 mod material;
@@ -53,12 +55,15 @@ pub use algorithm::{Algorithm, AlgorithmSet, KeyKind, UnknownAlgorithm};
 pub use cache::TokenCache;
 pub use claims::{ClaimPath, ClaimPathError, Claims};
 pub use json::JsonFault;
+pub use jwe::{Binding, JWE_KEY_LENGTH, Jwe, JweFault, JweKey};
 pub use jwk::{KeySet, KeySetFault, SkippedKey};
 pub use key::{KeyGeneration, SecretStrength, VerificationKey, Verified};
 pub use material::KeyFault;
 pub use rules::{ClaimFault, ClaimRules, RequiredClaim, RequiredClaimError, TypeRule};
 pub use sign::{SignFault, SigningKey};
 pub use token::{Header, Token, TokenFault};
+
+pub(crate) use jwe::law as fuzz_jwe;
 
 /// Longest token that is looked at.
 pub const TOKEN_MAX: usize = 16 * 1024;

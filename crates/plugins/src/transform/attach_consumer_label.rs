@@ -34,7 +34,7 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::field_change::is_framing;
+use crate::field_change::{is_framing, is_same_field};
 
 const KEY: &str = "headers";
 /// What the gateway itself says of the caller.
@@ -96,7 +96,7 @@ impl Plugin for AttachConsumerLabel {
             let fault =
                 |problem: String| Invalid::at(&name, problem).under(PathStep::Key(KEY.to_owned()));
             let header = header(&name).map_err(fault)?;
-            if attached.iter().any(|other| is_same(&other.header, &header)) {
+            if attached.iter().any(|other| is_same_field(&other.header, &header)) {
                 return Err(fault(format!("`{name}` is the same header as another one")));
             }
             let label = text.strip_prefix('$').filter(|label| !label.is_empty());
@@ -125,7 +125,9 @@ impl Plugin for AttachConsumerLabel {
 
 impl AttachConsumerLabel {
     fn attach(&self, consumer: Option<&Consumer>, fields: &mut Fields) -> Result<(), Denial> {
-        fields.retain(|field| !self.attached.iter().any(|own| is_same(&own.header, field.name)));
+        fields.retain(|field| {
+            !self.attached.iter().any(|own| is_same_field(&own.header, field.name))
+        });
         let Some(consumer) = consumer else { return Ok(()) };
         for Attached { header, label } in &self.attached {
             let Some(value) = consumer.label(label) else { continue };
@@ -148,16 +150,10 @@ fn header(name: &str) -> Result<Bytes, String> {
     if lower == "host" || is_framing(&lower) {
         return Err(format!("`{name}` belongs to the connection, which the gateway keeps"));
     }
-    if OWN.iter().any(|own| is_same(own.as_bytes(), lower.as_bytes())) {
+    if OWN.iter().any(|own| is_same_field(own.as_bytes(), lower.as_bytes())) {
         return Err(format!("in `{name}` the gateway itself says who calls"));
     }
     Ok(Bytes::from(lower))
-}
-
-/// True if two names in lower case are the same to servers that take `_` for `-`.
-fn is_same(a: &[u8], b: &[u8]) -> bool {
-    let folded = |byte: &u8| if *byte == b'_' { b'-' } else { *byte };
-    a.len() == b.len() && a.iter().map(folded).eq(b.iter().map(folded))
 }
 
 #[cfg(test)]

@@ -32,6 +32,8 @@ pub(super) enum Kind {
     Token,
     /// A signature, named after the word.
     Signature,
+    /// An encrypted token, named after the word.
+    Jwe,
     /// What the upstream answers to the next request.
     Answer,
     /// What a server outside, named after the word, does from now on.
@@ -68,6 +70,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("resources", Kind::Resources),
     ("token", Kind::Token),
     ("signature", Kind::Signature),
+    ("jwe", Kind::Jwe),
     ("answer", Kind::Answer),
     ("remote", Kind::Remote),
     ("request", Kind::Request),

@@ -77,6 +77,7 @@ impl Runner<'_> {
         match section.kind {
             Kind::Token => self.stand.make(&section.name, &section.text),
             Kind::Signature => self.stand.sign(&section.name, &section.text),
+            Kind::Jwe => self.stand.encrypt(&section.name, &section.text),
             Kind::Answer => {
                 self.put_into_force();
                 if let Some(gateway) = &self.gateway {

@@ -81,6 +81,12 @@ impl Stand {
         self.known.insert(format!("${{signature {name}}}"), signature);
     }
 
+    /// Makes the encrypted token of a section: `{secret, header, text, is_bound}`.
+    pub(super) fn encrypt(&mut self, name: &str, yaml: &str) {
+        let token = seals::jwe(name, &self.fill(yaml));
+        self.known.insert(format!("${{jwe {name}}}"), token);
+    }
+
     /// The text with tokens and keys in it.
     pub(super) fn fill(&mut self, text: &str) -> String {
         let mut out = String::new();

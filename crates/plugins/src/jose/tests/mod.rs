@@ -1,6 +1,7 @@
 //! The module as a whole: published vectors, attacks, another implementation, properties.
 
 mod attacks;
+mod encrypted;
 mod key_sets;
 mod keys;
 mod oracle;
