@@ -10,6 +10,10 @@
 //!   whitelist: [alice, bob]
 //! ```
 //!
+//! With `type: consumer_group_id` the lists name groups: a caller has the group of its consumer,
+//! also one who only stands in (`anonymous_consumer`). Who is in no group is refused by any of the
+//! lists. Written on a group, the plugin holds for the group's members on every route.
+//!
 //! Only a white list of consumers or groups is a grant: everything else lets somebody through who
 //! is not named. A request without an identity is refused with 401.
 //!
