@@ -70,6 +70,8 @@ limits! {
     inspected_body: size = 1_048_576;
     /// Largest body of an answer that a plugin may have held before it decides on it; over it 502.
     inspected_response: size = 1_048_576;
+    /// Memory of the compressors of answers at a time; over it answers go out uncompressed.
+    compression_memory: size = 268_435_456;
     /// Deepest nesting of a JSON body.
     json_depth: count = 64;
     /// Most members and items of a JSON body in all.

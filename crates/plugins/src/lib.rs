@@ -18,6 +18,7 @@ mod catalogue;
 #[cfg(test)]
 mod chain_tests;
 mod chance;
+mod coding;
 mod decimal;
 mod declared;
 mod entry;
@@ -31,9 +32,9 @@ mod monotonic;
 mod networks;
 mod node_state;
 pub mod observe;
+pub mod openapi;
 mod outgoing;
 mod pattern_list;
-pub mod openapi;
 pub mod prepare;
 pub mod reply;
 #[cfg(test)]
@@ -88,6 +89,8 @@ catalogue! {
     Mocking => transform::mocking::Mocking,
     OasValidator => validate::oas_validator::OasValidator,
     ProxyRewrite => transform::proxy_rewrite::ProxyRewrite,
+    Brotli => reply::brotli::Brotli,
+    Gzip => reply::gzip::Gzip,
     ResponseRewrite => reply::response_rewrite::ResponseRewrite,
     Prometheus => observe::prometheus::Prometheus,
     HttpLogger => observe::http_logger::HttpLogger,

@@ -153,7 +153,7 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
         ],
     ),
     (Standing::NotYet("nothing caches answers"), &["proxy-cache", "graphql-proxy-cache"]),
-    (Standing::NotYet("bodies are not transformed"), &["body-transformer", "brotli", "gzip"]),
+    (Standing::NotYet("bodies are not transformed"), &["body-transformer"]),
     (
         Standing::NotYet("nothing is known of language models"),
         &[

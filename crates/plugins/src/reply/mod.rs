@@ -1,3 +1,5 @@
 //! Shape the answer itself.
 
+pub mod brotli;
+pub mod gzip;
 pub mod response_rewrite;

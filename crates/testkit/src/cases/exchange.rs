@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bartizan_core::Span;
 
+use super::coding;
 use crate::gateway::Gateway;
 use crate::upstream::Answer;
 use crate::{Connection, Reply, Request};
@@ -20,6 +21,7 @@ pub(super) struct Written {
     is_chunked: bool,
     /// It is sent and left open, so that other requests come while it is under way.
     pub(super) is_held: bool,
+    is_http10: bool,
     method: String,
     target: String,
     fields: Vec<(String, Vec<u8>)>,
@@ -54,6 +56,7 @@ impl Written {
             }
             ("chunked", "") => self.is_chunked = true,
             ("held", "") => self.is_held = true,
+            ("http", "1.0") => self.is_http10 = true,
             _ => panic!("no directive `@{directive}`"),
         }
     }
@@ -84,7 +87,8 @@ impl Written {
 
     /// The bytes are put together here: header values need not be text.
     fn request<'g>(&self, gateway: &'g Gateway) -> Request<'g> {
-        let mut bytes = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
+        let version = if self.is_http10 { "1.0" } else { "1.1" };
+        let mut bytes = format!("{} {} HTTP/{version}\r\n", self.method, self.target).into_bytes();
         let mut line = |name: &str, value: &[u8]| {
             bytes.extend_from_slice(name.as_bytes());
             bytes.extend_from_slice(b": ");
@@ -104,13 +108,7 @@ impl Written {
         }
         bytes.extend_from_slice(b"\r\n");
         if self.is_chunked {
-            // Chunks of a size that splits words.
-            for chunk in self.body.as_bytes().chunks(7) {
-                bytes.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
-                bytes.extend_from_slice(chunk);
-                bytes.extend_from_slice(b"\r\n");
-            }
-            bytes.extend_from_slice(b"0\r\n\r\n");
+            bytes.extend_from_slice(&chunks(self.body.as_bytes()));
         } else {
             bytes.extend_from_slice(self.body.as_bytes());
         }
@@ -132,20 +130,54 @@ fn unescaped(text: &str) -> Vec<u8> {
     out
 }
 
-/// What the upstream answers: a status, header fields, and a body behind an empty line. `@after 5s`
-/// before them is how long it takes to.
+/// What the upstream answers: directives, a status, header fields, and a body behind an empty line.
 pub(super) fn answer(text: &str) -> Answer {
     let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
-    let mut lines = head.lines().peekable();
-    let wait = lines.next_if(|line| line.starts_with('@')).map(|line| {
-        let span = line.strip_prefix("@after ").and_then(|span| span.parse::<Span>().ok());
-        span.expect("`@after` and a time such as `10s`").0
-    });
+    let (directives, lines): (Vec<&str>, Vec<&str>) =
+        head.lines().partition(|line| line.starts_with('@'));
+    let mut lines = lines.into_iter();
     let status = lines.next().and_then(|line| line.trim().parse().ok()).expect("a status");
-    let answer = Answer::status(status).body(body);
-    let answer = wait.into_iter().fold(answer, Answer::after);
-    lines.fold(answer, |answer, line| {
+    let mut answer = lines.fold(Answer::status(status), |answer, line| {
         let (name, value) = line.split_once(':').expect("a header field");
         answer.header(name, value.trim())
-    })
+    });
+    let mut body = body.as_bytes().to_vec();
+    let (mut is_chunked, mut is_cut) = (false, false);
+    for directive in directives {
+        match directive.split_once(' ').unwrap_or((directive, "")) {
+            ("@encode", coding) => {
+                body = coding::encoded(coding, &body);
+                answer = answer.header("Content-Encoding", coding);
+            }
+            ("@after", span) => {
+                answer = answer.after(span.parse::<Span>().expect("a time such as `10s`").0);
+            }
+            ("@chunked", "") => is_chunked = true,
+            ("@cut", "") => is_cut = true,
+            _ => panic!("no directive `{directive}` of an answer"),
+        }
+    }
+    if is_chunked {
+        answer = answer.header("Transfer-Encoding", "chunked");
+        body = chunks(&body);
+    } else if is_cut {
+        answer = answer.header("Content-Length", &body.len().to_string());
+    }
+    if is_cut {
+        body.truncate(body.len() / 2);
+        answer = answer.then_close();
+    }
+    answer.body(body)
+}
+
+/// Chunks of a size that splits words.
+fn chunks(body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for chunk in body.chunks(7) {
+        out.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+        out.extend_from_slice(chunk);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"0\r\n\r\n");
+    out
 }

@@ -26,6 +26,7 @@
 //! field out, or puts what `# instead:` says in its place, and fails unless something changes; and
 //! it fails for fields of the catalogue that no case claims.
 
+mod coding;
 mod exchange;
 mod fields;
 mod file;

@@ -6,6 +6,7 @@ use bartizan_core::Reason;
 use bartizan_proxy::Report;
 use serde_json::Value;
 
+use super::coding;
 use super::exchange::{FROM, Written};
 use crate::Reply;
 use crate::upstream::Seen;
@@ -45,7 +46,7 @@ impl<'e> Shown<'e> {
     pub(super) fn response(&mut self) -> String {
         let reply = self.reply;
         let mut hidden = FRAMING.to_vec();
-        let mut body = reply.text();
+        let mut body = text_of(reply);
         let is_ours = |field: &str, value: &str| reply.field(field) == Some(value);
         let mut out = reply.status().to_string();
         if let Some(problem) = self.problem() {
@@ -174,6 +175,15 @@ impl<'e> Shown<'e> {
         }
         out.push_str(rest);
         out
+    }
+}
+
+/// The body as text; decoded, where it has a coding and is whole.
+fn text_of(reply: &Reply) -> String {
+    let coding = reply.field("content-encoding").unwrap_or_default();
+    match coding::decoded(coding, reply.body()) {
+        Some(body) => String::from_utf8_lossy(&body).into_owned(),
+        None => reply.text(),
     }
 }
 

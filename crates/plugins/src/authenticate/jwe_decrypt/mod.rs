@@ -45,8 +45,8 @@
 mod tests;
 
 use bartizan_chain::{
-    CompileCx, ConsumerIndex, CredentialEntry, CredentialRef, Flow, IdentityKey, Nothing, Plugin,
-    RequestCx, Traits,
+    CompileCx, ConsumerIndex, CredentialEntry, CredentialRef, Flow, IdentityKey, Kinship, Nothing,
+    Plugin, RequestCx, Traits,
 };
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Reason, Secret, Stage, StageSet};
@@ -138,6 +138,10 @@ enum Fault {
 impl Plugin for JweDecrypt {
     const NAME: &'static str = "jwe-decrypt";
     const PRIORITY: i32 = 2509;
+    const KINSHIP: Kinship = Kinship::Different(
+        "proves nothing, so the route needs authentication; what cannot be decrypted is \
+         refused",
+    );
     const STAGES: StageSet = StageSet::of(&[Stage::Authenticate]);
     const IS_AUTHENTICATION: bool = true;
 

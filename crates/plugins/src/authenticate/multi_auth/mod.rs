@@ -40,7 +40,8 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use bartizan_chain::{
-    BodyNeed, CompileCx, Flow, IdentityKey, Nothing, Plugin, Proofs, RequestCx, Traits, Unsupported,
+    BodyNeed, CompileCx, Flow, IdentityKey, Kinship, Nothing, Plugin, Proofs, RequestCx, Traits,
+    Unsupported,
 };
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, Reason, Stage, StageSet};
@@ -105,6 +106,8 @@ const STAND_IN: Unsupported = Unsupported::Refused(
 impl Plugin for MultiAuth {
     const NAME: &'static str = "multi-auth";
     const PRIORITY: i32 = 2600;
+    const KINSHIP: Kinship =
+        Kinship::Different("an anonymous consumer inside is refused; the denial names no scheme");
     const STAGES: StageSet = StageSet::of(&[Stage::Authenticate, Stage::Authorize]);
     const IS_AUTHENTICATION: bool = true;
     const UNSUPPORTED: &'static [(&'static str, Unsupported)] = &[

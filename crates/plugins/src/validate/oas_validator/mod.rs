@@ -126,7 +126,8 @@ mod tests;
 use std::sync::Arc;
 
 use bartizan_chain::{
-    BodyNeed, CompileCx, Flow, JsonLimits, Nothing, Plugin, Proofs, RequestCx, Traits, Unsupported,
+    BodyNeed, CompileCx, Flow, JsonLimits, Kinship, Nothing, Plugin, Proofs, RequestCx, Traits,
+    Unsupported,
 };
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Reason, Stage, StageSet};
@@ -157,6 +158,10 @@ const NEVER_FETCHED: Unsupported = Unsupported::NotYet(
 impl Plugin for OasValidator {
     const NAME: &'static str = "oas-validator";
     const PRIORITY: i32 = 512;
+    const KINSHIP: Kinship = Kinship::Different(
+        "documents are compiled once and nothing is fetched; repeated and undeclared \
+         parameters are refused; bodies are parsed strictly",
+    );
     const STAGES: StageSet = StageSet::of(&[Stage::Validate]);
     const UNSUPPORTED: &'static [(&'static str, Unsupported)] = &[
         ("spec_url", NEVER_FETCHED),
