@@ -3,5 +3,6 @@
 
 pub(crate) mod accept;
 pub(crate) mod budget;
+pub(crate) mod decode;
 pub(crate) mod eligible;
 pub(crate) mod encode;

@@ -36,10 +36,6 @@ pub(super) const COST_ONLY: &[(&str, &str)] = &[
     ("tcp-logger.tls", "a_line_of_tcp_is_secured_where_that_is_said"),
     ("syslog.ca_certs", "the_authorities_of_a_receiver_can_be_named"),
     ("syslog.tls", "a_message_is_secured_where_that_is_said"),
-/// Fields that decide what an exchange costs and not what comes of it, with the unit test of the
-/// plugin that shows them to be live.
-pub(super) const COST_ONLY: &[(&str, &str)] = &[
-    ("jwt-auth.token_cache", "a_verdict_is_remembered_and_dies_with_the_key"),
     ("gzip.comp_level", "a_higher_level_makes_a_smaller_body"),
     ("brotli.comp_level", "every_setting_makes_another_body"),
     ("brotli.mode", "every_setting_makes_another_body"),

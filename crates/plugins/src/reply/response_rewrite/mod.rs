@@ -12,13 +12,40 @@
 //! `vars` to all. Headers are removed, then set, then added; a plain mapping sets. Another body
 //! takes with it the fields that described the old one: length, encoding, validators, ranges.
 //!
+//! `filters` search the body for patterns and replace what they find, one filter after the other:
+//!
+//! ```yaml
+//! response-rewrite:
+//!   filters:
+//!     - {regex: 'http://([a-z.]+)/', replace: 'https://$1/', scope: global}
+//! ```
+//!
+//! The body is held until it is complete, so that nothing is missed between two parts of it, and up
+//! to `max_resp_body_size` bytes. A longer one is answered with 502, never sent unsearched. The
+//! upstream is asked for the whole body without an encoding, whatever the client asked for; one that
+//! comes with gzip, deflate or brotli is decoded, any other encoding and any part of a body (206) is
+//! answered with 502. A body that was changed loses its `ETag` and `Last-Modified`. Streams without an
+//! end, such as event streams, cannot be filtered. `gzip` and `brotli` compress what the filters
+//! made.
+//!
 //! Fields that frame the message cannot be changed. A value that would hold what no field may is an
-//! error, not an answer. It does not look into bodies.
+//! error, not an answer.
+//!
+//! Cost: headers as good as nothing; filters hold the body in memory and search it once for each
+//! filter, in time linear in its length. Patterns cannot look around or refer back.
+//!
+//! Unlike Apache APISIX a body is never passed on unsearched, the default bound is
+//! `limits.inspected_response` (1 MiB) in place of 64 MiB, and `body` beside `filters` is refused.
+
+mod filters;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bartizan_chain::{
-    AnswerHead, CompileCx, Expr, Kinship, Nothing, Plugin, RequestCx, Traits, Unsupported,
+    AnswerHead, CompileCx, Expr, Flow, Kinship, Nothing, Plugin, RequestCx, Traits,
 };
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, Reason, Stage, StageSet};
@@ -30,7 +57,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::coding::decode::make_plain;
 use crate::field_change::{ChangeFault, FieldChange, FieldChanges, HeaderValue, Side};
+use filters::{Filter, Filters};
 
 /// The configuration of `response-rewrite`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -47,6 +76,13 @@ pub struct Config {
     body_base64: bool,
     /// Changes to the headers.
     headers: Option<Headers>,
+    /// Patterns that are searched in the body, and what comes in place of what they find.
+    #[schemars(length(min = 1, max = 64))]
+    filters: Option<Vec<Filter>>,
+    /// Longest body in bytes that `filters` search; a longer answer becomes 502. Absent:
+    /// `limits.inspected_response`.
+    #[schemars(range(min = 1))]
+    max_resp_body_size: Option<u64>,
     /// Where it applies; an expression such as `[["status", "==", "200"]]`.
     vars: Option<Vec<Value>>,
 }
@@ -81,29 +117,29 @@ pub struct ResponseRewrite {
     status: Option<StatusCode>,
     body: Option<Bytes>,
     fields: FieldChange,
+    filters: Option<Arc<Filters>>,
     applies: Option<Expr>,
 }
 
 impl Plugin for ResponseRewrite {
     const NAME: &'static str = "response-rewrite";
     const PRIORITY: i32 = 899;
-    const KINSHIP: Kinship = Kinship::Different("fields that frame the message cannot be changed");
-    const STAGES: StageSet = StageSet::of(&[Stage::Reply]);
-    const UNSUPPORTED: &'static [(&'static str, Unsupported)] = &[
-        ("filters", Unsupported::NotYet("nothing searches bodies; `body` replaces them whole")),
-        ("max_resp_body_size", Unsupported::NotYet("it bounds what `filters` read")),
-    ];
+    const KINSHIP: Kinship = Kinship::Different(
+        "fields that frame the message cannot be changed; a body that cannot be searched is not passed on",
+    );
+    const STAGES: StageSet = StageSet::of(&[Stage::Transform, Stage::Reply]);
 
     type Config = Config;
     type ConsumerConfig = Nothing;
     type Metadata = Nothing;
     type Call = ();
 
-    fn compile(config: Config, _cx: &mut CompileCx<'_>) -> Result<Self, Invalid> {
-        let Config { status_code, body, body_base64, headers, vars } = config;
-        if status_code.is_none() && body.is_none() && headers.is_none() {
+    fn compile(config: Config, cx: &mut CompileCx<'_>) -> Result<Self, Invalid> {
+        let filters = filters(&config, cx)?.map(Arc::new);
+        let Config { status_code, body, body_base64, headers, vars, .. } = config;
+        if status_code.is_none() && body.is_none() && headers.is_none() && filters.is_none() {
             return Err(Invalid::new("changes nothing")
-                .with_help("one of `status_code`, `body` and `headers`"));
+                .with_help("one of `status_code`, `body`, `headers` and `filters`"));
         }
         let status = status_code.map(|code| {
             StatusCode::from_u16(code)
@@ -122,11 +158,26 @@ impl Plugin for ResponseRewrite {
         let fields = fields.map_err(|fault| fault.under(PathStep::Key("headers".into())))?;
         let applies = vars.map(|vars| Expr::compile(&Value::Array(vars))).transpose();
         let applies = applies.map_err(|fault| fault.under(PathStep::Key("vars".into())))?;
-        Ok(Self { status, body, fields: fields.unwrap_or_default(), applies })
+        Ok(Self { status, body, fields: fields.unwrap_or_default(), filters, applies })
     }
 
     fn traits(&self) -> Traits {
-        Traits { on_response: true, ..Traits::in_stages(&[Stage::Reply]) }
+        let stages: &[Stage] = match self.filters {
+            Some(_) => &[Stage::Transform, Stage::Reply],
+            None => &[Stage::Reply],
+        };
+        Traits { on_response: true, ..Traits::in_stages(stages) }
+    }
+
+    async fn on_request(
+        &self,
+        _stage: Stage,
+        cx: &mut RequestCx,
+        _call: &mut (),
+    ) -> Result<Flow, Denial> {
+        // Only with filters: they read the body.
+        cx.ask_for_plain();
+        Ok(Flow::Continue)
     }
 
     fn on_response_head(
@@ -150,8 +201,35 @@ impl Plugin for ResponseRewrite {
         if let Some(body) = &self.body {
             answer.replace(body.clone());
         }
+        if let Some(filters) = &self.filters {
+            make_plain(answer)?;
+            filters.ask(answer);
+        }
         Ok(())
     }
+}
+
+/// The compiled filters, where there are some.
+fn filters(config: &Config, cx: &CompileCx<'_>) -> Result<Option<Filters>, Invalid> {
+    let Some(filters) = &config.filters else {
+        return match config.max_resp_body_size {
+            Some(_) => Err(Invalid::at("max_resp_body_size", "there are no `filters`")),
+            None => Ok(None),
+        };
+    };
+    if config.body.is_some() {
+        return Err(Invalid::at("filters", "`body` replaces what they would search")
+            .with_help("keep one of both"));
+    }
+    let limits = &cx.node.limits;
+    if let Some(max) = config.max_resp_body_size.filter(|max| *max > limits.body_max.0) {
+        let problem = format!("{max} bytes are more than `limits.body_max` allows");
+        return Err(Invalid::at("max_resp_body_size", problem)
+            .with_help(format!("at most {}", limits.body_max)));
+    }
+    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let stated = config.max_resp_body_size.map(size);
+    Filters::compile(filters, stated, size(limits.inspected_response.0)).map(Some)
 }
 
 fn change_denial(fault: ChangeFault) -> Denial {
@@ -204,101 +282,4 @@ fn field_change(headers: &Headers) -> Result<FieldChange, Invalid> {
 /// The fault of a change whose name is not a key of the configuration.
 fn at_item(key: &str, index: usize, fault: Invalid) -> Invalid {
     Invalid { path: vec![PathStep::Key(key.to_owned()), PathStep::Index(index)], ..fault }
-}
-
-#[cfg(test)]
-mod tests {
-    use bartizan_wire::Fields;
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    use super::*;
-    use crate::fixture::{Bench, percent_encoded, request};
-
-    fn answer(status: u16, lines: &[(&'static str, &'static str)]) -> AnswerHead {
-        let mut fields = Fields::new();
-        for (name, value) in lines {
-            fields.append(*name, *value);
-        }
-        let status = StatusCode::from_u16(status).unwrap();
-        AnswerHead::new(status, fields, false)
-    }
-
-    fn rewrite(config: &Value, target: &str, answer: &mut AnswerHead) -> Result<(), Denial> {
-        let plugin = Bench::new().compile::<ResponseRewrite>(config).unwrap();
-        let mut cx = request(target, &[]);
-        cx.status = Some(answer.status.as_u16());
-        plugin.on_response_head(&cx, answer, &mut ())
-    }
-
-    #[test]
-    fn another_body_takes_the_description_of_the_old_one_with_it() {
-        let mut answer = answer(
-            200,
-            &[("etag", "x"), ("content-length", "3"), ("content-encoding", "br"), ("x-a", "1")],
-        );
-        let config = json!({"body": "aGk=", "body_base64": true, "status_code": 418});
-        rewrite(&config, "/", &mut answer).unwrap();
-        assert_eq!(answer.status, 418);
-        assert_eq!(answer.replacement.unwrap().0, "hi");
-        let names: Vec<_> = answer.fields.iter().map(|field| field.name).collect();
-        assert_eq!(names, [b"x-a"]);
-    }
-
-    #[test]
-    fn headers_are_changed_where_the_expression_holds() {
-        let config = json!({
-            "headers": {"set": {"X-Id": "$arg_id", "X-N": 1}, "add": ["Vary: Origin"], "remove": ["server"]},
-            "vars": [["status", "==", 200]],
-        });
-        let lines = [("server", "x"), ("vary", "Accept"), ("x-id", "old")];
-        let mut hit = answer(200, &lines);
-        rewrite(&config, "/?id=7", &mut hit).unwrap();
-        assert_eq!(hit.fields.get_str("x-id"), Some("7"));
-        assert_eq!(hit.fields.get_str("x-n"), Some("1"));
-        assert_eq!(hit.fields.all("vary").collect::<Vec<_>>(), [&b"Accept"[..], b"Origin"]);
-        assert!(!hit.fields.contains("server"));
-
-        let mut miss = answer(500, &lines);
-        rewrite(&config, "/?id=7", &mut miss).unwrap();
-        assert_eq!(miss.fields.get_str("x-id"), Some("old"));
-        assert_eq!(miss.fields.len(), 3);
-    }
-
-    #[test]
-    fn a_plain_mapping_sets() {
-        let mut answer = answer(200, &[("x-a", "0")]);
-        rewrite(&json!({"headers": {"X-A": "1"}}), "/", &mut answer).unwrap();
-        assert_eq!(answer.fields.all("x-a").collect::<Vec<_>>(), [b"1"]);
-    }
-
-    #[test]
-    fn faults_say_where_and_why() {
-        for (config, problem) in [
-            (json!({}), "changes nothing"),
-            (json!({"headers": {}}), "changes nothing"),
-            (json!({"body_base64": true, "status_code": 200}), "no `body`"),
-            (json!({"body": "!", "body_base64": true}), "not Base64"),
-            (json!({"body": "x", "status_code": 204}), "no body"),
-            (json!({"headers": {"add": ["novalue"]}}), "not `Name: value`"),
-            (json!({"headers": {"set": {"Content-Length": "1"}}}), "connection"),
-            (json!({"headers": {"X": "$nope"}}), "no variable"),
-            (json!({"body": "x", "vars": [["nope", "==", "1"]]}), "no variable"),
-        ] {
-            let fault = Bench::new().fault::<ResponseRewrite>(&config);
-            assert!(fault.problem.contains(problem), "{config}: {fault}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_value_ever_splits_an_answer(id in "[a-z\r\n\t :]{0,12}") {
-            let encoded = percent_encoded(&id);
-            let target = format!("/?id={encoded}");
-            let mut answer = answer(200, &[]);
-            let result = rewrite(&json!({"headers": {"X-Id": "$arg_id"}}), &target, &mut answer);
-            prop_assert_eq!(result.is_ok(), bartizan_wire::is_field_value(id.as_bytes()));
-            prop_assert!(answer.fields.iter().all(|f| bartizan_wire::is_field_value(f.value)));
-        }
-    }
 }
