@@ -92,6 +92,7 @@ catalogue! {
     Brotli => reply::brotli::Brotli,
     Gzip => reply::gzip::Gzip,
     ResponseRewrite => reply::response_rewrite::ResponseRewrite,
+    Echo => reply::echo::Echo,
     Prometheus => observe::prometheus::Prometheus,
     HttpLogger => observe::http_logger::HttpLogger,
     TcpLogger => observe::tcp_logger::TcpLogger,

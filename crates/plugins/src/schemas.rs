@@ -202,7 +202,6 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
         Standing::NotYet("`response-rewrite` and `_meta.error_response` change what errors say"),
         &["error-page"],
     ),
-    (Standing::NotYet("`response-rewrite` changes answers"), &["echo"]),
     (Standing::NotYet("logs are rotated by the operating system"), &["log-rotate"]),
     (Standing::NotYet("TLS is as RFC 8446 has it"), &["gm"]),
     (Standing::NotYet("certificates are sent without a stapled answer"), &["ocsp-stapling"]),

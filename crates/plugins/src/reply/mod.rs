@@ -1,5 +1,6 @@
 //! Shape the answer itself.
 
 pub mod brotli;
+pub mod echo;
 pub mod gzip;
 pub mod response_rewrite;
