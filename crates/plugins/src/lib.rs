@@ -92,6 +92,7 @@ catalogue! {
     Brotli => reply::brotli::Brotli,
     Gzip => reply::gzip::Gzip,
     ResponseRewrite => reply::response_rewrite::ResponseRewrite,
+    ErrorPage => reply::error_page::ErrorPage,
     Echo => reply::echo::Echo,
     Prometheus => observe::prometheus::Prometheus,
     HttpLogger => observe::http_logger::HttpLogger,

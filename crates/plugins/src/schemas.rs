@@ -198,10 +198,6 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
         &["public-api"],
     ),
     (Standing::NotYet("metrics are scraped by Prometheus; see `prometheus`"), &["datadog"]),
-    (
-        Standing::NotYet("`response-rewrite` and `_meta.error_response` change what errors say"),
-        &["error-page"],
-    ),
     (Standing::NotYet("logs are rotated by the operating system"), &["log-rotate"]),
     (Standing::NotYet("TLS is as RFC 8446 has it"), &["gm"]),
     (Standing::NotYet("certificates are sent without a stapled answer"), &["ocsp-stapling"]),

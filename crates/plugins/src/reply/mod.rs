@@ -2,5 +2,6 @@
 
 pub mod brotli;
 pub mod echo;
+pub mod error_page;
 pub mod gzip;
 pub mod response_rewrite;
