@@ -94,6 +94,7 @@ catalogue! {
     ResponseRewrite => reply::response_rewrite::ResponseRewrite,
     ErrorPage => reply::error_page::ErrorPage,
     Echo => reply::echo::Echo,
+    ExitTransformer => reply::exit_transformer::ExitTransformer,
     Prometheus => observe::prometheus::Prometheus,
     HttpLogger => observe::http_logger::HttpLogger,
     TcpLogger => observe::tcp_logger::TcpLogger,

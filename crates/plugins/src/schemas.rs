@@ -83,7 +83,7 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
         Standing::Refused(
             "it runs code from the configuration, so that whoever may write a route may do anything; `proxy-rewrite` and `response-rewrite` change messages, anything more belongs into a service",
         ),
-        &["serverless-pre-function", "serverless-post-function", "exit-transformer", "inspect"],
+        &["serverless-pre-function", "serverless-post-function", "inspect"],
     ),
     (
         Standing::Refused(
