@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod bodies;
 mod curl;
 mod drain;
 mod endings;

@@ -212,6 +212,15 @@ impl Client {
         }
     }
 
+    /// What has come once that is so; it stays to be read.
+    #[track_caller]
+    pub(crate) fn until(&mut self, what: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+        while !what(&self.received) {
+            assert!(self.fill(), "the connection ended");
+        }
+        self.received.clone()
+    }
+
     /// What comes until the connection ends.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         while self.fill() {}

@@ -9,7 +9,7 @@ mod upstream;
 
 use std::time::{Duration, Instant};
 
-pub(crate) use client::{Client, Reply};
+pub(crate) use client::{Client, Reply, socket};
 pub(crate) use frames::H2;
 pub(crate) use gateway::{Gateway, Setup, open_route, quoted};
 pub(crate) use program::{Folder, curl, run};
