@@ -22,7 +22,7 @@
 use std::collections::BTreeMap;
 
 use bartizan_chain::{
-    AnswerHead, BodyTransform, CompileCx, Flow, Nothing, Plugin, RequestCx, Traits,
+    AnswerHead, BodyTransform, CompileCx, Flow, Kinship, Nothing, Plugin, RequestCx, Traits,
 };
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, Reason, Stage, StageSet};
@@ -62,6 +62,8 @@ pub struct Echo {
 impl Plugin for Echo {
     const NAME: &'static str = "echo";
     const PRIORITY: i32 = 412;
+    const KINSHIP: Kinship =
+        Kinship::Different("a body that was changed loses what described the old one");
     const STAGES: StageSet = StageSet::of(&[Stage::Transform, Stage::Reply]);
 
     type Config = Config;

@@ -25,7 +25,7 @@
 //! Cost: nothing for other answers. Unlike with Apache APISIX, the page of a status whose `body` is
 //! left out names no product.
 
-use bartizan_chain::{AnswerHead, CompileCx, Nothing, Plugin, RequestCx, Traits};
+use bartizan_chain::{AnswerHead, CompileCx, Kinship, Nothing, Plugin, RequestCx, Traits};
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Stage, StageSet};
 use bartizan_wire::is_field_value;
@@ -86,6 +86,9 @@ pub struct ErrorPage {
 impl Plugin for ErrorPage {
     const NAME: &'static str = "error-page";
     const PRIORITY: i32 = 450;
+    const KINSHIP: Kinship = Kinship::Different(
+        "pages are plain text of the configuration, for answers of the gateway only",
+    );
     const STAGES: StageSet = StageSet::of(&[Stage::Reply]);
 
     type Config = Config;

@@ -30,7 +30,9 @@
 
 use std::collections::BTreeMap;
 
-use bartizan_chain::{AnswerHead, CompileCx, Nothing, Plugin, RequestCx, Traits, Unsupported};
+use bartizan_chain::{
+    AnswerHead, CompileCx, Kinship, Nothing, Plugin, RequestCx, Traits, Unsupported,
+};
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Compatibility, Denial, Reason, Stage, StageSet};
 use bartizan_wire::is_field_value;
@@ -120,6 +122,8 @@ pub struct ExitTransformer {
 impl Plugin for ExitTransformer {
     const NAME: &'static str = "exit-transformer";
     const PRIORITY: i32 = 22_950;
+    const KINSHIP: Kinship =
+        Kinship::Different("rules by status in place of code; `functions` is refused");
     const STAGES: StageSet = StageSet::of(&[Stage::Reply]);
     const UNSUPPORTED: &'static [(&'static str, Unsupported)] = &[(
         "functions",

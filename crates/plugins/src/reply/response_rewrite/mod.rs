@@ -125,7 +125,8 @@ impl Plugin for ResponseRewrite {
     const NAME: &'static str = "response-rewrite";
     const PRIORITY: i32 = 899;
     const KINSHIP: Kinship = Kinship::Different(
-        "fields that frame the message cannot be changed; a body that cannot be searched is not passed on",
+        "fields that frame the message cannot be changed; a body that cannot be searched is \
+         not passed on",
     );
     const STAGES: StageSet = StageSet::of(&[Stage::Transform, Stage::Reply]);
 

@@ -207,7 +207,7 @@ impl Plugin for OasValidator {
                 is_apisix,
             },
             refuses: config.danger_reject_if_not_match,
-            metrics: node_metrics(cx),
+            metrics: node_metrics(cx, OasMetrics::default),
         })
     }
 
