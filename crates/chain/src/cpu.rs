@@ -180,19 +180,18 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(600);
 
-    /// Occupies the only thread until the sender is dropped.
+    /// Occupies the only thread until the sender is dropped, whatever the pool lets others wait.
     async fn occupied(pool: &CpuPool) -> std::sync::mpsc::Sender<()> {
         let (hold, held) = channel::<()>();
         let (began, begins) = oneshot::channel();
-        let own = pool.clone();
-        tokio::spawn(async move {
-            own.run(move || {
-                let _ = began.send(());
-                // An error once the sender is gone.
-                let _ = held.recv();
-            })
-            .await
+        let Place::Threads(threads) = &pool.0 else { panic!("a pool without threads") };
+        let jobs = threads.jobs.get_or_init(|| threads.start()).as_ref().unwrap();
+        let job: Job = Box::new(move || {
+            let _ = began.send(());
+            // An error once the sender is gone.
+            let _ = held.recv();
         });
+        jobs.try_send(job).unwrap();
         begins.await.unwrap();
         hold
     }
@@ -232,7 +231,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_waits_forever_and_what_nobody_waits_for_is_not_begun() {
         let hasty = pool(8, Duration::ZERO);
-        let hold = occupied(&CpuPool(hasty.0.clone())).await;
+        let hold = occupied(&hasty).await;
         let (tell, told) = channel();
         let late = hasty.run(move || tell.send(())).await;
         assert_eq!(late.map(drop), Err(CpuFault::Slow));
