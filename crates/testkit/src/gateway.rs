@@ -197,7 +197,7 @@ impl Gateway {
 
     /// The files that the test itself put there.
     pub(crate) fn own_files(&self) -> impl Iterator<Item = &String> {
-        self.things.files.keys()
+        self.things.files.keys().chain(self.things.databases.keys())
     }
 
     /// A request of any method.
