@@ -41,6 +41,11 @@ impl Consumer {
         self.labels.iter().find(|(key, _)| &**key == name).map(|(_, value)| &**value)
     }
 
+    /// All its labels.
+    pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.labels.iter().map(|(name, value)| (&**name, &**value))
+    }
+
     /// Where its chains stand in the snapshot.
     pub fn slot(&self) -> usize {
         self.slot

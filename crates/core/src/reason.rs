@@ -152,6 +152,10 @@ reasons! {
     CrossSite = "authz.cross_site", 403, "The request comes from another site.", ErrorMsg("the request comes from another site");
     /// The request does not hold the token that only pages of the site itself have.
     CsrfToken = "authz.csrf_token", 403, "The request does not show that it comes from this site.", ErrorMsg("csrf token mismatch");
+    /// The authorization service or policy engine that the route asks refused the request.
+    AuthorizerDenied = "authz.service_denied", 403, "You are not allowed to do this.", Message("The request is rejected");
+    /// The authorization service or policy engine gave no decision: it is not reached, is late, or answers what is no decision. `limits.calls` bounds how many wait for one.
+    AuthorizerFailed = "authz.service_failed", 503, "The request cannot be authorized now.", Page;
 
     /// The body is not what the schema describes.
     SchemaViolation = "validate.schema", 400, "The request does not match its schema.", Message("The request does not match its schema");

@@ -78,6 +78,8 @@ catalogue! {
     Acl => authorize::acl::Acl,
     Csrf => authorize::csrf::Csrf,
     ConsumerRestriction => authorize::consumer_restriction::ConsumerRestriction,
+    ForwardAuth => authorize::forward_auth::ForwardAuth,
+    Opa => authorize::opa::Opa,
     AnyAuthenticated => authorize::any_authenticated::AnyAuthenticated,
     LimitCount => meter::limit_count::LimitCount,
     LimitConn => meter::limit_conn::LimitConn,

@@ -126,7 +126,7 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
         Standing::NotYet(
             "`consumer-restriction`, `object-guard` and the claims that `jwt-auth` requires decide what a caller may do",
         ),
-        &["authz-casbin", "forward-auth", "opa", "authz-keycloak"],
+        &["authz-casbin", "authz-keycloak"],
     ),
     (
         Standing::NotYet("the audit log and the access log hold neither bodies nor credentials"),

@@ -22,7 +22,13 @@ pub(crate) fn refuse(denial: &Denial, id: RequestId, mode: Compatibility) -> (An
     fields.append(Bytes::from_static(b"content-type"), Bytes::from_static(media.as_bytes()));
     fields.append(Bytes::from_static(b"cache-control"), Bytes::from_static(b"no-store"));
     for (name, value) in &denial.fields {
-        fields.append(Bytes::copy_from_slice(name.as_bytes()), Bytes::from(value.clone()));
+        let (name, value) = (Bytes::copy_from_slice(name.as_bytes()), Bytes::from(value.clone()));
+        // A body has one type; other fields can repeat.
+        if name == "content-type" {
+            fields.set(name, value);
+        } else {
+            fields.append(name, value);
+        }
     }
     let status = StatusCode::from_u16(denial.status()).unwrap_or(StatusCode::FORBIDDEN);
     (AnswerHead::new(status, fields, true), Bytes::from(body))

@@ -25,6 +25,8 @@ pub enum Sent {
     Request {
         /// Whether the server is reached by TLS.
         is_tls: bool,
+        /// Whether it came on a connection that had served one before.
+        is_kept: bool,
         /// What it saw.
         seen: Seen,
     },
@@ -114,6 +116,7 @@ impl Remotes {
             self.state().sent.push(Sent::Stream { node, tls, bytes: inbox.received });
             return;
         }
+        let mut is_kept = false;
         while let Some(mut message) = inbox.head(&mut io).await {
             let length = request_length(&message);
             let is_complete = inbox.body(&mut io, &mut message, length).await;
@@ -122,7 +125,9 @@ impl Remotes {
                 return;
             }
             let seen = Seen::of(message, &node, number, is_complete);
-            for step in self.note(&node, tls.is_some(), seen).into_iter().filter(|_| is_complete) {
+            let steps = self.note(&node, tls.is_some(), is_kept, seen);
+            is_kept = true;
+            for step in steps.into_iter().filter(|_| is_complete) {
                 match step {
                     Step::Send(bytes) => drop(io.write_all(&bytes).await),
                     Step::Wait(wait) => tokio::time::sleep(wait).await,
@@ -132,13 +137,13 @@ impl Remotes {
         }
     }
 
-    fn note(&self, node: &str, is_tls: bool, seen: Seen) -> Vec<Step> {
+    fn note(&self, node: &str, is_tls: bool, is_kept: bool, seen: Seen) -> Vec<Step> {
         let mut state = self.state();
         let server = state.servers.entry(node.to_owned()).or_default();
         let answer =
             if server.next.is_empty() { Answer::status(200) } else { server.next.remove(0) };
         let steps = answer.steps(&seen.method);
-        state.sent.push(Sent::Request { is_tls, seen });
+        state.sent.push(Sent::Request { is_tls, is_kept, seen });
         steps
     }
 

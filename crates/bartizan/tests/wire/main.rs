@@ -6,6 +6,7 @@
 mod harness;
 
 mod bodies;
+mod calls;
 mod curl;
 mod drain;
 mod endings;

@@ -211,8 +211,10 @@ impl Client {
         };
         encode_request(&mut head, &request).map_err(|fault| CallError::Unsendable(fault.detail))?;
         let read = ReadLimits { head: self.head, chunks: self.chunks, body: limits.answer };
-        let kept =
-            std::future::poll_fn(|cx| std::task::Poll::Ready(self.pool.take(&to.target, cx)));
+        let kept = std::future::poll_fn(|cx| {
+            let kept = if keeps { self.pool.take(&to.target, cx) } else { None };
+            std::task::Poll::Ready(kept)
+        });
         if let Some(io) = kept.await {
             match Talk::new(io, &head, call.body, call.method, read).run().await {
                 Ok(done) => return Ok(self.finish(to, done, limits.keep)),

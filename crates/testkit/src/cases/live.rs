@@ -30,6 +30,12 @@ const ACCEPTED_ONLY: &[(&str, &str)] = &[
 /// connection under TLS shows, with the unit test of the plugin that shows them to be live.
 pub(super) const COST_ONLY: &[(&str, &str)] = &[
     ("jwt-auth.token_cache", "a_verdict_is_remembered_and_dies_with_the_key"),
+    ("forward-auth.keepalive_pool", "the_pool_is_as_large_as_said"),
+    ("forward-auth.ca_certs", "a_private_authority_can_be_named"),
+    ("forward-auth.danger_ssl_verify", "verification_ends_only_where_danger_is_written"),
+    ("opa.keepalive_pool", "a_pool_is_as_large_as_the_configuration_says"),
+    ("opa.ca_certs", "the_authorities_of_the_engine_can_be_named"),
+    ("opa.danger_ssl_verify", "verification_ends_only_where_danger_is_written"),
     ("http-logger.ca_certs", "a_private_authority_is_trusted_where_it_is_named"),
     ("http-logger.danger_ssl_verify", "verification_ends_only_where_danger_is_written"),
     ("tcp-logger.ca_certs", "a_private_authority_is_trusted_where_it_is_named"),

@@ -44,7 +44,7 @@ pub(super) fn shown(sent: &[Sent]) -> String {
 
 fn one(sent: &Sent) -> String {
     match sent {
-        Sent::Request { is_tls, seen } => request(*is_tls, seen),
+        Sent::Request { is_tls, is_kept, seen } => request(*is_tls, *is_kept, seen),
         Sent::Stream { node, tls, bytes } => {
             let tls = tls.as_ref().map(|name| format!(" as {name}")).unwrap_or_default();
             format!("tcp {node}{tls}\n{}", told(bytes))
@@ -53,9 +53,12 @@ fn one(sent: &Sent) -> String {
     }
 }
 
-fn request(is_tls: bool, seen: &Seen) -> String {
+fn request(is_tls: bool, is_kept: bool, seen: &Seen) -> String {
     let scheme = if is_tls { "https" } else { "http" };
     let mut out = format!("{scheme}://{} {} {}", seen.node, seen.method, seen.target);
+    if is_kept {
+        out.push_str(" again");
+    }
     let length = seen.body.len().to_string();
     let (host, default) = seen.node.rsplit_once(':').unwrap_or((&seen.node, ""));
     let is_usual_port = matches!((is_tls, default), (false, "80") | (true, "443"));
