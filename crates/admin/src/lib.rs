@@ -14,9 +14,8 @@
     clippy::cast_possible_truncation
 )]
 
-mod exposition;
 mod readiness;
 mod status;
 
 pub use readiness::Readiness;
-pub use status::{CONNECTIONS_MAX, SharedRegistry, StatusServer};
+pub use status::{CONNECTIONS_MAX, FindPage, SharedRegistry, StatusServer};

@@ -5,6 +5,7 @@
 //! | `/healthz` | 200 while the process lives |
 //! | `/readyz` | 200 if the node serves, 503 if it has no configuration or drains; why, as JSON |
 //! | `/metrics`, `/apisix/prometheus/metrics` | the node's metrics, for Prometheus |
+//! | others | the pages of plugins that are in force, such as `node-status` |
 //!
 //! It asks for no credential and is meant for loopback or a management network: `/readyz` shows
 //! the diagnostics of a refused configuration. Limits: [`CONNECTIONS_MAX`] connections, one
@@ -17,6 +18,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bartizan_core::exposition::{self, exposition};
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
@@ -29,7 +31,6 @@ use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::exposition::{self, exposition};
 use crate::readiness::Readiness;
 
 /// Connections at a time; more are closed at once.
@@ -48,11 +49,15 @@ const JSON: &str = "application/json";
 /// The registry that `/metrics` shows, shared with whoever registers metrics.
 pub type SharedRegistry = Arc<Mutex<Registry>>;
 
+/// Finds the page of a plugin by its path: its media type and its text.
+pub type FindPage = Arc<dyn Fn(&str) -> Option<(&'static str, String)> + Send + Sync>;
+
 /// What the pages are made of.
 #[derive(Clone)]
 struct Pages {
     readiness: Readiness,
     registry: SharedRegistry,
+    of_plugins: Option<FindPage>,
 }
 
 /// The status listener, bound and ready to serve.
@@ -79,7 +84,14 @@ impl StatusServer {
 
     /// Serves on a listener that is bound already.
     pub fn new(listener: TcpListener, readiness: Readiness, registry: SharedRegistry) -> Self {
-        Self { listener, pages: Pages { readiness, registry } }
+        Self { listener, pages: Pages { readiness, registry, of_plugins: None } }
+    }
+
+    /// Serves the pages of plugins too.
+    #[must_use]
+    pub fn with_pages(mut self, find: FindPage) -> Self {
+        self.pages.of_plugins = Some(find);
+        self
     }
 
     /// The address it is bound to.
@@ -132,7 +144,7 @@ impl Pages {
             "/healthz" => Self::health,
             "/readyz" => Self::ready,
             "/metrics" | "/apisix/prometheus/metrics" => Self::metrics,
-            _ => return page(StatusCode::NOT_FOUND, JSON, r#"{"error":"not found"}"#),
+            _ => Self::of_plugin,
         };
         if !matches!(*method, Method::GET | Method::HEAD) {
             let text = r#"{"error":"method not allowed"}"#;
@@ -140,21 +152,28 @@ impl Pages {
             answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return answer;
         }
-        page(self)
+        page(self, path)
+    }
+
+    fn of_plugin(&self, path: &str) -> Response<Full<Bytes>> {
+        match self.of_plugins.as_ref().and_then(|find| find(path)) {
+            Some((media, text)) => page(StatusCode::OK, media, text),
+            None => page(StatusCode::NOT_FOUND, JSON, r#"{"error":"not found"}"#),
+        }
     }
 
     #[expect(clippy::unused_self, reason = "one of several pages with the same signature")]
-    fn health(&self) -> Response<Full<Bytes>> {
+    fn health(&self, _path: &str) -> Response<Full<Bytes>> {
         page(StatusCode::OK, JSON, r#"{"status":"ok"}"#)
     }
 
-    fn ready(&self) -> Response<Full<Bytes>> {
+    fn ready(&self, _path: &str) -> Response<Full<Bytes>> {
         let (is_ready, report) = self.readiness.report();
         let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         page(status, JSON, report.to_string())
     }
 
-    fn metrics(&self) -> Response<Full<Bytes>> {
+    fn metrics(&self, _path: &str) -> Response<Full<Bytes>> {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         exposition(&registry).map_or_else(
             |_| {

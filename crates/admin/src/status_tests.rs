@@ -178,3 +178,22 @@ async fn a_server_that_is_stopped_ends() {
     assert_eq!(rest(open).await, "");
     assert!(TcpStream::connect(node.address).await.is_err());
 }
+
+#[tokio::test]
+async fn pages_of_plugins_are_served_while_they_are_there() {
+    let (readiness, registry) = (Readiness::new(), SharedRegistry::default());
+    let address = (Ipv4Addr::LOCALHOST, 0).into();
+    let find: FindPage =
+        Arc::new(|path| (path == "/apisix/status").then(|| ("application/json", "{}".to_owned())));
+    let server = StatusServer::bind(address, readiness.clone(), registry).await.unwrap();
+    let server = server.with_pages(find);
+    let address = server.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let served = tokio::spawn(server.serve(async {
+        let _ = stopped.await;
+    }));
+    let node = Node { address, readiness, stop, served };
+    assert_eq!(node.get("/apisix/status").await, (200, "{}".to_owned()));
+    assert_eq!(node.get("/v1/server_info").await.0, 404);
+    assert_eq!(node.ask("POST /apisix/status").await.0, 405);
+}

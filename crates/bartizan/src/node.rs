@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use bartizan_admin::{Readiness, SharedRegistry, StatusServer};
+use bartizan_admin::{FindPage, Readiness, SharedRegistry, StatusServer};
 use bartizan_audit::EventKind;
 use bartizan_chain::CpuPool;
 use bartizan_config::{NodeConfig, Store};
@@ -85,7 +85,8 @@ impl Node {
             Err(faults) => return Err(load::not_compiling(loaded.sources, &faults)),
         };
         let readiness = Readiness::new();
-        let status = Status::start(&control, &config, &readiness, registry)?;
+        let pages = Arc::new(gateway.pages());
+        let status = Status::start(&control, &config, &readiness, registry, pages)?;
         let running = gateway.start().map_err(|error| not_bound(&error, "listener"))?;
         let resources = config.store.as_ref().map(|Store::File { path }| path.as_path());
         let own_files = record.before(resources);
@@ -270,13 +271,15 @@ impl Status {
         config: &NodeConfig,
         readiness: &Readiness,
         registry: SharedRegistry,
+        pages: FindPage,
     ) -> Result<Option<Self>, Failure> {
         let Some(status) = &config.status else { return Ok(None) };
         let address = status.address;
         let bound = StatusServer::bind(address, readiness.clone(), registry);
         let server = control
             .block_on(bound)
-            .map_err(|cause| not_bound(&BindError { address, cause }, "status listener"))?;
+            .map_err(|cause| not_bound(&BindError { address, cause }, "status listener"))?
+            .with_pages(pages);
         let address = server.local_addr().unwrap_or(address);
         let (stop, stopped) = oneshot::channel();
         let task = control.spawn(server.serve(async {

@@ -79,6 +79,7 @@ pub struct Chain<P> {
     proofs: Proofs,
     body_max: usize,
     only_answers: bool,
+    needs_no_upstream: bool,
 }
 
 /// Collects the plugins of one resource.
@@ -109,6 +110,7 @@ impl<P: PluginSet> ChainBuilder<P> {
         let always = || self.steps.iter().zip(&traits).filter(|(step, _)| step.filter.is_none());
         let proofs = always().fold(Proofs::default(), |sum, (_, t)| sum.or(t.proves));
         let only_answers = always().any(|(_, t)| t.only_answers);
+        let needs_no_upstream = always().any(|(_, t)| t.needs_no_upstream);
         Chain {
             turns: Turn::ALL.map(|turn| select(&traits, |t| takes(t, turn))),
             response: select(&traits, |t| t.on_response && !t.encodes),
@@ -117,6 +119,7 @@ impl<P: PluginSet> ChainBuilder<P> {
             proofs,
             body_max: traits.iter().map(body_max).max().unwrap_or(0),
             only_answers,
+            needs_no_upstream,
             steps: self.steps.into_boxed_slice(),
         }
     }
@@ -172,6 +175,11 @@ impl<P: PluginSet> Chain<P> {
     /// True if a plugin that always runs answers everything by itself.
     pub fn only_answers(&self) -> bool {
         self.only_answers
+    }
+
+    /// True if a plugin that always runs answers whoever gets that far.
+    pub fn needs_no_upstream(&self) -> bool {
+        self.needs_no_upstream
     }
 
     /// The stages in which it does something.

@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use bartizan_audit::Redactor;
 use bartizan_config::{Invalid, ResourceRef};
-use bartizan_core::{Clock, Compatibility, Limits, NodeKey};
+use bartizan_core::metrics::SharedMetrics;
+use bartizan_core::{Clock, Compatibility, Limits, NodeKey, Timestamp};
 use prometheus_client::registry::Registry;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::cpu::CpuPool;
 use crate::outside::Outside;
+use crate::pages::Pages;
 use crate::registry::StateRegistry;
 
 /// What logs must not show, exchanged as a whole when the configuration changes.
@@ -39,6 +41,12 @@ pub struct NodeFacts {
     pub base_dir: PathBuf,
     /// The files that plugins read while they compile.
     pub files: FilesRead,
+    /// When the node started.
+    pub started: Timestamp,
+    /// What the node counts about itself.
+    pub counts: SharedMetrics,
+    /// What it tells about itself.
+    pub pages: Pages,
     /// The world outside.
     pub outside: Outside,
     /// What logs must not show; it knows the fields that carry credentials on this node.

@@ -24,6 +24,7 @@ mod expr;
 mod identity;
 mod json;
 mod outside;
+mod pages;
 mod plugin;
 mod registry;
 mod run;
@@ -43,6 +44,7 @@ pub use expr::Expr;
 pub use identity::{Identity, IdentityKey, IdentityParts};
 pub use json::{JsonFault, JsonLimits, parse_strict};
 pub use outside::{Outside, Sink, Sinks};
+pub use pages::{Page, Pages};
 pub use plugin::{
     BodyNeed, Flow, Kinship, Nothing, Plugin, PluginSet, Proofs, Traits, Unsupported,
 };

@@ -80,7 +80,7 @@ impl Proofs {
 
 /// What a compiled plugin needs and gives; asked once, when the chain is built.
 #[derive(Clone, Copy, Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "independent claims, asked for by name")]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, asked for by name")]
 pub struct Traits {
     /// The stages that this configuration runs in; a subset of [`Plugin::STAGES`].
     pub stages: StageSet,
@@ -98,6 +98,9 @@ pub struct Traits {
     /// It answers requests by itself and forwards nothing (a redirect), so that a route with it
     /// needs no authentication.
     pub only_answers: bool,
+    /// It answers requests by itself and forwards nothing, to callers who may have that: a route
+    /// with it needs no upstream, and everything else that it would need.
+    pub needs_no_upstream: bool,
 }
 
 impl Traits {
@@ -117,6 +120,7 @@ impl Traits {
             encodes: false,
             on_finish: false,
             only_answers: false,
+            needs_no_upstream: false,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod clock;
 mod denial;
+pub mod exposition;
 mod id;
 mod limits;
 pub mod metrics;

@@ -151,6 +151,11 @@ impl NodeMetrics {
         self.denials.get_or_create(&ReasonLabel { reason: reason.code() }).inc();
     }
 
+    /// Refusals for this reason so far.
+    pub fn denials_so_far(&self, reason: Reason) -> u64 {
+        self.denials.get(&ReasonLabel { reason: reason.code() }).map_or(0, |count| count.get())
+    }
+
     /// Counts a limit that was hit; `limit` is its name in the node file.
     pub fn limit_hit(&self, limit: &'static str) {
         self.limit_hits.get_or_create(&LimitLabel { limit }).inc();

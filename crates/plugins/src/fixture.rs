@@ -44,6 +44,9 @@ impl Bench {
             cpu: CpuPool::inline(&Limits::default()),
             base_dir: PathBuf::from(env!("CARGO_MANIFEST_DIR")),
             files: bartizan_chain::FilesRead::default(),
+            started: bartizan_core::Timestamp::from_secs(0),
+            counts: Arc::default(),
+            pages: bartizan_chain::Pages::default(),
             outside: bartizan_chain::Outside::default(),
             redactor: Arc::default(),
         };

@@ -30,6 +30,7 @@ pub mod jose;
 pub mod meter;
 mod monotonic;
 mod networks;
+mod node_page;
 mod node_state;
 pub mod observe;
 pub mod openapi;
@@ -98,6 +99,9 @@ catalogue! {
     Echo => reply::echo::Echo,
     ExitTransformer => reply::exit_transformer::ExitTransformer,
     Prometheus => observe::prometheus::Prometheus,
+    PublicApi => transform::public_api::PublicApi,
+    NodeStatus => observe::node_status::NodeStatus,
+    ServerInfo => observe::server_info::ServerInfo,
     HttpLogger => observe::http_logger::HttpLogger,
     TcpLogger => observe::tcp_logger::TcpLogger,
     Syslog => observe::syslog::Syslog,

@@ -93,10 +93,6 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
     ),
     (Standing::Refused("it is a template for authors of plugins"), &["example-plugin"]),
     (
-        Standing::Refused("it is deprecated; the status listener tells the state of the node"),
-        &["node-status", "server-info"],
-    ),
-    (
         Standing::Refused(
             "bodies always stream, unless a plugin of the route reads them; leave it out",
         ),
@@ -192,10 +188,6 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
             "grpc-web",
             "http-dubbo",
         ],
-    ),
-    (
-        Standing::NotYet("what the gateway tells about itself is on the status listener"),
-        &["public-api"],
     ),
     (Standing::NotYet("metrics are scraped by Prometheus; see `prometheus`"), &["datadog"]),
     (Standing::NotYet("logs are rotated by the operating system"), &["log-rotate"]),

@@ -103,6 +103,9 @@ fn node(files: &Path) -> NodeFacts {
         cpu: CpuPool::inline(&Limits::default()),
         base_dir: files.to_owned(),
         files: bartizan_chain::FilesRead::default(),
+        started: bartizan_core::Timestamp::from_secs(0),
+        counts: Arc::default(),
+        pages: bartizan_chain::Pages::default(),
         outside: bartizan_chain::Outside::default(),
         redactor: Arc::default(),
     }

@@ -118,6 +118,7 @@ impl Gateway {
             (None, None) => Arc::new(NoReach),
         };
         let redactor: Arc<arc_swap::ArcSwap<Redactor>> = Arc::default();
+        let started = clock.now();
         let facts = Arc::new(NodeFacts {
             compatibility: node.compatibility,
             limits: limits.clone(),
@@ -128,6 +129,9 @@ impl Gateway {
             cpu: settings.cpu,
             base_dir: settings.base_dir,
             files: bartizan_chain::FilesRead::default(),
+            started,
+            counts: metrics.clone(),
+            pages: bartizan_chain::Pages::default(),
             outside: Outside::new(reach, &settings.hostname),
             redactor: redactor.clone(),
         });
@@ -279,6 +283,12 @@ impl Gateway {
 
     fn policy(&self, own: Vec<SocketAddr>) -> EgressPolicy {
         EgressPolicy { own, danger_allow_link_local: self.node.danger_allow_link_local }
+    }
+
+    /// Finds the page of a plugin in force by its path: its media type and its text.
+    pub fn pages(&self) -> impl Fn(&str) -> Option<(&'static str, String)> + Send + Sync + 'static {
+        let pages = self.shared.node.pages.clone();
+        move |path| pages.find(path).map(|page| (page.media(), page.text()))
     }
 
     /// Lets sinks of plugins open their files anew, after they were moved away.

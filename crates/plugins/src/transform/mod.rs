@@ -5,3 +5,4 @@ pub mod attach_consumer_label;
 pub mod fault_injection;
 pub mod mocking;
 pub mod proxy_rewrite;
+pub mod public_api;

@@ -23,6 +23,7 @@ pub struct Report {
 
 /// What holds for one route.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, asked for by name")]
 pub struct RouteReport {
     /// Its id.
     pub id: Arc<str>,
@@ -45,6 +46,8 @@ pub struct RouteReport {
     pub proofs: Proofs,
     /// It answers everything by itself and forwards nothing.
     pub only_answers: bool,
+    /// A plugin answers whoever gets past the others; nothing is forwarded.
+    pub needs_no_upstream: bool,
     /// Why nobody needs to be known here, where that is declared.
     pub anonymous_reason: Option<String>,
     /// Whether a request gets to the upstream without proof of who calls.
@@ -91,6 +94,7 @@ impl RouteReport {
                 .collect(),
             proofs: chain.proofs().or(global.proofs()),
             only_answers: chain.only_answers(),
+            needs_no_upstream: chain.needs_no_upstream(),
             anonymous_reason: None,
             is_public: is_public && !chain.only_answers(),
         }

@@ -26,7 +26,7 @@ impl<'a> Compilation<'a> {
         }
         let (written, id) = (route.written, &route.written.id);
         let subject = format!("route `{id}`");
-        if route.upstream.is_none() {
+        if route.upstream.is_none() && !route.report.needs_no_upstream {
             let invalid = Invalid::new(format!("route `{id}` has no upstream"))
                 .with_help("give it an `upstream`, an `upstream_id`, or a service that has one");
             self.fault(written.place, &subject, invalid);

@@ -70,6 +70,8 @@ impl<'e> Shown<'e> {
             }
         }
         if !body.is_empty() {
+            let version = concat!("bartizan/", env!("CARGO_PKG_VERSION"));
+            let body = body.replace(version, "bartizan/<version>");
             let _ = write!(out, "\n\n{}", body.trim_end());
         }
         if !reply.rest().is_empty() {

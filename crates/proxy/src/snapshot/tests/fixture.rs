@@ -67,6 +67,9 @@ impl Bench {
             cpu: CpuPool::inline(&node.limits),
             base_dir: PathBuf::new(),
             files: bartizan_chain::FilesRead::default(),
+            started: bartizan_core::Timestamp::from_secs(0),
+            counts: Arc::default(),
+            pages: bartizan_chain::Pages::default(),
             outside: bartizan_chain::Outside::default(),
             redactor: Arc::default(),
         });

@@ -10,10 +10,10 @@ use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::registry::Registry;
 
 /// The content type of what [`exposition`] writes.
-pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Every metric of the registry.
-pub(crate) fn exposition(registry: &Registry) -> Result<String, fmt::Error> {
+pub fn exposition(registry: &Registry) -> Result<String, fmt::Error> {
     let mut metrics = String::new();
     encode_registry(&mut metrics, registry)?;
     let mut text = String::with_capacity(metrics.len());
