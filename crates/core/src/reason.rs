@@ -188,6 +188,9 @@ reasons! {
     /// The upstream did not answer in time.
     UpstreamTimeout = "upstream.timeout", 504, "The upstream did not answer in time.", Page;
 
+    /// The upstream has failed too often, and is left alone for a while.
+    UpstreamBroken = "upstream.broken", 503, "The service is unavailable for a while.", Page;
+
     /// The client went away before the answer was complete.
     ClientGone = "client.gone", 499, "The client closed the request.", Page;
     /// A plugin panicked. The request was refused, others go on.

@@ -88,6 +88,7 @@ catalogue! {
     ObjectGuard => authorize::object_guard::ObjectGuard,
     RequestValidation => validate::request_validation::RequestValidation,
     AttachConsumerLabel => transform::attach_consumer_label::AttachConsumerLabel,
+    ApiBreaker => transform::api_breaker::ApiBreaker,
     FaultInjection => transform::fault_injection::FaultInjection,
     Mocking => transform::mocking::Mocking,
     OasValidator => validate::oas_validator::OasValidator,

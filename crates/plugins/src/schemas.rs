@@ -172,10 +172,6 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
         Standing::NotYet("use `_meta.filter` of other plugins, or several routes"),
         &["workflow", "traffic-label"],
     ),
-    (
-        Standing::NotYet("servers are not watched; connections that fail are tried elsewhere"),
-        &["api-breaker"],
-    ),
     (Standing::NotYet("`limit-count` counts requests"), &["graphql-limit-count"]),
     (
         Standing::NotYet("upstreams are HTTP"),

@@ -19,8 +19,13 @@ pub(crate) fn refuse(denial: &Denial, id: RequestId, mode: Compatibility) -> (An
         (None, Compatibility::None) => ("application/problem+json", problem(denial, id)),
     };
     let mut fields = Fields::new();
-    fields.append(Bytes::from_static(b"content-type"), Bytes::from_static(media.as_bytes()));
-    fields.append(Bytes::from_static(b"cache-control"), Bytes::from_static(b"no-store"));
+    for (name, value) in [("content-type", media), ("cache-control", "no-store")] {
+        // What a plugin was told to say stands in place of what is usual.
+        if !denial.fields.iter().any(|(own, _)| own == name) {
+            fields
+                .append(Bytes::from_static(name.as_bytes()), Bytes::from_static(value.as_bytes()));
+        }
+    }
     for (name, value) in &denial.fields {
         let (name, value) = (Bytes::copy_from_slice(name.as_bytes()), Bytes::from(value.clone()));
         // A body has one type; other fields can repeat.

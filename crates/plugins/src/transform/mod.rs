@@ -2,6 +2,7 @@
 //! upstream.
 
 pub mod attach_consumer_label;
+pub mod api_breaker;
 pub mod fault_injection;
 pub mod mocking;
 pub mod proxy_rewrite;
