@@ -141,6 +141,9 @@ reasons! {
     /// As many requests as `limits.delayed` allows are held back already.
     TooManyWaiting = "limit.too_many_waiting", 503, "Too many requests are waiting.", Page;
 
+    /// A rule of `workflow` says so.
+    WorkflowRejected = "workflow.rejected", 403, "The request is rejected.", ErrorMsg("rejected by workflow");
+
     /// The consumer is not among those that the route admits.
     ConsumerForbidden = "authz.consumer_forbidden", 403, "You are not allowed to do this.", Message("The consumer_name is forbidden.");
     /// A decision needs an identity and the request has none.

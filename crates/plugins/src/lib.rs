@@ -83,6 +83,7 @@ catalogue! {
     Opa => authorize::opa::Opa,
     AnyAuthenticated => authorize::any_authenticated::AnyAuthenticated,
     LimitCount => meter::limit_count::LimitCount,
+    Workflow => meter::workflow::Workflow,
     LimitConn => meter::limit_conn::LimitConn,
     LimitReq => meter::limit_req::LimitReq,
     ObjectGuard => authorize::object_guard::ObjectGuard,

@@ -170,7 +170,7 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
     (Standing::NotYet("each request goes to one upstream"), &["proxy-mirror", "traffic-split"]),
     (
         Standing::NotYet("use `_meta.filter` of other plugins, or several routes"),
-        &["workflow", "traffic-label"],
+        &["traffic-label"],
     ),
     (Standing::NotYet("`limit-count` counts requests"), &["graphql-limit-count"]),
     (

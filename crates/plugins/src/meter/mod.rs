@@ -8,3 +8,4 @@ pub mod limit_req;
 mod metrics;
 mod refusal;
 mod table;
+pub mod workflow;
