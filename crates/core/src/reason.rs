@@ -173,6 +173,11 @@ reasons! {
     /// A parameter that a rule binds to occurs more than once.
     AmbiguousParameter = "validate.ambiguous_parameter", 400, "A parameter was sent more than once.", Message("A parameter was sent more than once");
 
+    /// The GraphQL request cannot be read in exactly one way, or is none.
+    BadGraphql = "graphql.malformed", 400, "The GraphQL request cannot be read.", Message("Invalid graphql request");
+    /// The GraphQL operation is deeper, wider or more expensive than the route allows.
+    GraphqlTooCostly = "graphql.too_costly", 400, "The GraphQL operation is too large.", Message("The GraphQL operation is too large");
+
     /// A rewrite produced a target that would itself be refused.
     RewriteRefused = "transform.rewrite_refused", 400, "The rewritten request is not acceptable.", Page;
 

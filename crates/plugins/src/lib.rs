@@ -26,6 +26,7 @@ mod field_change;
 #[cfg(test)]
 mod fixture;
 pub mod fuzz;
+mod graphql;
 pub mod jose;
 pub mod meter;
 mod monotonic;
@@ -89,6 +90,7 @@ catalogue! {
     ObjectGuard => authorize::object_guard::ObjectGuard,
     RequestValidation => validate::request_validation::RequestValidation,
     AttachConsumerLabel => transform::attach_consumer_label::AttachConsumerLabel,
+    GraphqlLimitCount => meter::graphql_limit_count::GraphqlLimitCount,
     ApiBreaker => transform::api_breaker::ApiBreaker,
     FaultInjection => transform::fault_injection::FaultInjection,
     Mocking => transform::mocking::Mocking,

@@ -172,7 +172,6 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
         Standing::NotYet("use `_meta.filter` of other plugins, or several routes"),
         &["traffic-label"],
     ),
-    (Standing::NotYet("`limit-count` counts requests"), &["graphql-limit-count"]),
     (
         Standing::NotYet("upstreams are HTTP"),
         &[

@@ -16,6 +16,7 @@ const ACCEPTED_ONLY: &[(&str, &str)] = &[
     ("jwt-auth@consumer.exp", "nothing is signed here; taken in compatibility mode for old files"),
     ("request-id.algorithm", "ids are UUIDs of version 7, however they are called"),
     ("limit-count.policy", "counters are local; the others are not yet there"),
+    ("graphql-limit-count.policy", "counters are local; the others are not yet there"),
     ("limit-conn.policy", "requests are counted locally; the others are not yet there"),
     ("limit-req.policy", "buckets are local; the others are not yet there"),
     ("object-guard.bindings[].in.consumer", "a consumer has one name, `equals` is for that"),

@@ -59,6 +59,7 @@ fn policy_name(cx: &CompileCx<'_>) -> &'static str {
         ResourceKind::GlobalRule => "global",
         ResourceKind::Consumer => "consumer",
         ResourceKind::ConsumerGroup => "group",
+        _ if cx.plugin != "limit-count" => "graphql",
         _ => "default",
     }
 }

@@ -60,6 +60,7 @@ use super::metrics::keys_refused;
 use super::refusal::{Refusal, inapplicable, whole_seconds};
 use super::table::Key;
 use crate::tally::Tally;
+pub(super) use config::yes;
 pub use config::{Config, KeyType, Policy, Rule, WindowType};
 use counters::Counters;
 use draft::{Draft, algorithm, drafts};
