@@ -24,6 +24,7 @@ Start here:
   bartizan quickstart                              an example API, protected
   bartizan quickstart --check                      the same, attacked by bartizan itself
   bartizan init --upstream http://127.0.0.1:3000   a configuration for your own API
+  bartizan init --openapi openapi.yaml             the same, out of its OpenAPI document
   bartizan check -c bartizan.yaml                  what is wrong with it, all at once
   bartizan run -c bartizan.yaml                    serve it
 
@@ -74,11 +75,15 @@ Examples:
     /// Write a starting configuration for your own API
     ///
     /// Writes `bartizan.yaml`, `resources.yaml` and the key of a first consumer, commented and
-    /// ready to run: every request needs the key, and each consumer has a limit.
+    /// ready to run: every request needs the key, and each consumer has a limit. With `--openapi`
+    /// each path of the document is a route, requests are held against the document, and its
+    /// security schemes say what callers need; what cannot be taken over is told at the end, and
+    /// never asks for less than the document does.
     #[command(after_help = "\
 Examples:
   bartizan init --upstream http://127.0.0.1:3000
   bartizan init --upstream https://api.internal.example --dir gateway
+  bartizan init --openapi openapi.yaml --upstream http://127.0.0.1:3000
   bartizan run -c gateway/bartizan.yaml")]
     Init(InitArgs),
 
@@ -178,9 +183,14 @@ pub(crate) struct CheckArgs {
 /// `init`.
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
-    /// Where your API is: `http://host:port` or `https://host`
-    #[arg(long, value_name = "URL")]
-    pub(crate) upstream: String,
+    /// Where your API is: `http://host:port` or `https://host`; left out with `--openapi`, the
+    /// first server of the document
+    #[arg(long, value_name = "URL", required_unless_present = "openapi")]
+    pub(crate) upstream: Option<String>,
+
+    /// An OpenAPI document of it (3.0 or 3.1, YAML or JSON): its paths become routes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) openapi: Option<PathBuf>,
 
     /// The folder to write into
     #[arg(long, value_name = "DIR", default_value = ".")]

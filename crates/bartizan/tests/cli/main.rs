@@ -3,6 +3,7 @@
 mod bad_input;
 mod driver;
 mod init;
+mod init_openapi;
 mod quickstart;
 mod run;
 mod shell;

@@ -187,6 +187,27 @@ impl Documents {
         })
     }
 
+    /// The files that references lead to and that were not given.
+    pub fn missing_files(&self) -> Vec<PathBuf> {
+        let mut missing = Vec::new();
+        let mut todo: Vec<(&Node, &File)> =
+            self.files.iter().map(|file| (&file.root, file)).collect();
+        while let Some((node, file)) = todo.pop() {
+            todo.extend(node.items().iter().map(|item| (item, file)));
+            todo.extend(node.members().iter().map(|member| (&member.value, file)));
+            let Some(reference) = node.get("$ref").and_then(Node::as_text) else { continue };
+            let name = reference.split('#').next().unwrap_or_default();
+            if name.is_empty() || name.contains("://") || name.starts_with("//") {
+                continue;
+            }
+            let path = normalised(&file.folder.join(&*percent_decoded(name)));
+            if !self.by_path.contains_key(&path) && !missing.contains(&path) {
+                missing.push(path);
+            }
+        }
+        missing
+    }
+
     /// What a value that may be a reference stands for.
     pub(crate) fn follow<'d>(&'d self, node: &'d Node) -> Result<&'d Node, DocumentFault> {
         let mut at = node;

@@ -6,7 +6,7 @@ use bartizan_config::{Content, Node};
 
 use super::documents::{DocumentFault, Documents};
 use super::items::{PathItem, path_items};
-use super::servers::base_paths;
+use super::servers::{base_paths, origin};
 
 /// Alternatives, each a list of schemes with the scopes that they need: one alternative must hold,
 /// all of its schemes.
@@ -17,6 +17,8 @@ pub type Requirements = Vec<Vec<(String, Vec<String>)>>;
 pub struct Outline {
     /// Its title.
     pub title: String,
+    /// Scheme and authority of its first server that has them.
+    pub origin: Option<String>,
     /// The paths that its servers begin with; empty where it names none.
     pub bases: Vec<String>,
     /// Its paths in the order of the document.
@@ -43,8 +45,9 @@ pub struct OperationOutline {
     pub id: Option<String>,
     /// What its server says its path begins with, where it has a server of its own.
     pub bases: Option<Vec<String>>,
-    /// What it requires of the caller; empty where it is open to everyone.
-    pub security: Requirements,
+    /// What it requires of the caller, or the whole description does; empty where it is said to
+    /// be open to everyone, `None` where nothing is said.
+    pub security: Option<Requirements>,
 }
 
 /// A security scheme.
@@ -85,10 +88,11 @@ impl Outline {
         let root = documents.root();
         let title = root.get("info").and_then(|info| text(info, "title")).unwrap_or_default();
         let items = path_items(documents)?;
-        let common = requirements(documents, root)?.unwrap_or_default();
-        let paths = items.iter().map(|item| path(documents, item, &common));
+        let common = requirements(documents, root)?;
+        let paths = items.iter().map(|item| path(documents, item, common.as_ref()));
         Ok(Self {
             title,
+            origin: origin(documents),
             bases: base_paths(documents, root)?.unwrap_or_default(),
             paths: paths.collect::<Result<_, _>>()?,
             schemes: schemes(documents)?,
@@ -99,14 +103,14 @@ impl Outline {
 fn path(
     documents: &Documents,
     item: &PathItem<'_>,
-    common: &Requirements,
+    common: Option<&Requirements>,
 ) -> Result<PathOutline, DocumentFault> {
     let operations = item.operations.iter().map(|(method, operation)| {
         Ok(OperationOutline {
             method: upper(method),
             id: text(operation, "operationId"),
             bases: item.bases(documents, operation)?,
-            security: requirements(documents, operation)?.unwrap_or_else(|| common.clone()),
+            security: requirements(documents, operation)?.or_else(|| common.cloned()),
         })
     });
     Ok(PathOutline {

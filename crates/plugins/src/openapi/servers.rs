@@ -39,6 +39,18 @@ pub(crate) fn base_paths(
     Ok(Some(bases))
 }
 
+/// Scheme and authority of the first server that has them.
+pub(super) fn origin(documents: &Documents) -> Option<String> {
+    let servers = documents.root().get("servers").map(Node::items).unwrap_or_default();
+    servers.iter().find_map(|server| {
+        let url = server.get("url")?;
+        let urls = expanded(documents, server, url, url.as_text()?).ok()?;
+        let (scheme, rest) = urls.first()?.split_once("://")?;
+        let authority = rest.split(['/', '?', '#']).next().filter(|text| !text.is_empty())?;
+        matches!(scheme, "http" | "https").then(|| format!("{scheme}://{authority}"))
+    })
+}
+
 /// The URLs that a template stands for: one for each value of the variables of its path.
 fn expanded(
     documents: &Documents,

@@ -72,6 +72,16 @@ fn references_lead_to_places_and_given_files_only() {
 }
 
 #[test]
+fn files_that_references_need_are_known() {
+    let main = "openapi: 3.1.0\na: [{$ref: \"b.yaml#/x\"}, {$ref: \"#/a\"}]\n";
+    let documents = read(main).unwrap();
+    assert_eq!(documents.missing_files(), [PathBuf::from("/api/b.yaml")]);
+    let other = text("b.yaml", "x: {$ref: \"./c/d.yaml\", y: {$ref: \"https://a.example/b\"}}");
+    let documents = Documents::read(text("main.yaml", main), vec![other]).unwrap();
+    assert_eq!(documents.missing_files(), [PathBuf::from("/api/c/d.yaml")]);
+}
+
+#[test]
 fn a_chain_of_references_ends() {
     let documents = read("openapi: 3.1.0\na: {$ref: \"#/b\"}\nb: {$ref: \"#/a\"}\n").unwrap();
     let fault = documents.follow(documents.root().get("a").unwrap()).unwrap_err();
@@ -112,7 +122,9 @@ components:
     let [list, write] = path.operations.as_slice() else { panic!("two operations") };
     assert_eq!((list.method, list.id.as_deref()), ("GET", Some("list")));
     assert_eq!(list.bases, Some(vec!["/v2".to_owned()]));
-    assert_eq!(list.security, [[("key".to_owned(), vec![])]]);
-    assert_eq!(write.security, [vec![("token".to_owned(), vec!["write".to_owned()])], vec![]]);
+    assert_eq!(list.security, Some(vec![vec![("key".to_owned(), vec![])]]));
+    let token = vec![("token".to_owned(), vec!["write".to_owned()])];
+    assert_eq!(write.security, Some(vec![token, vec![]]));
+    assert_eq!(outline.origin.as_deref(), Some("https://a.example"));
     assert_eq!(outline.schemes["token"].kind, SchemeKind::Http("bearer".to_owned()));
 }

@@ -133,6 +133,8 @@ use bartizan_config::Invalid;
 use bartizan_core::{Denial, Reason, Stage, StageSet};
 
 use crate::node_state::node_metrics;
+use crate::openapi::{DocumentFault, Documents};
+use compile::Options;
 pub use config::Config;
 use metrics::OasMetrics;
 use operation::{Request, Scope};
@@ -238,6 +240,12 @@ impl OasValidator {
         api.check(request, self.scope, self.limits)
             .map_err(|(operation, refusal)| self.answers.denial(operation, &refusal))
     }
+}
+
+/// Says what of a description `oas-validator` would refuse when it compiles it.
+pub fn check_document(documents: &Documents) -> Result<(), DocumentFault> {
+    let options = Options { base_path: None, rejects_read_only: true, skips_patterns: false };
+    compile::compile(documents, &options).map(drop)
 }
 
 /// The largest body that is read.

@@ -1,7 +1,14 @@
 //! `bartizan init`: a starting configuration for one's own API.
 //!
 //! Every request needs the key of a consumer, and each consumer has a limit. The key is written to
-//! a file that only its owner can read; the configuration refers to it.
+//! a file that only its owner can read; the configuration refers to it. With an OpenAPI document,
+//! its paths become routes, and its security schemes say what callers need.
+
+mod access;
+mod document;
+mod notes;
+mod openapi;
+mod routes;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,7 +28,6 @@ const KEY: &str = "secrets/first-client.key";
 
 /// Writes the files and says what to do next.
 pub(crate) fn init(args: &InitArgs) -> Result<(), Failure> {
-    let upstream = Upstream::parse(&args.upstream)?;
     if !args.listen.ip().is_loopback() {
         return Err(Failure::new(format!(
             "`{}` can be reached from other machines, and there is no certificate yet",
@@ -29,15 +35,17 @@ pub(crate) fn init(args: &InitArgs) -> Result<(), Failure> {
         ))
         .with_help("listen on 127.0.0.1, then add `tls` to the listener and change its address"));
     }
-    let key = files::random_secret()?;
-    let texts = [
-        (NODE_FILE, node_file(args.listen), Privacy::Folder),
-        (RESOURCES_FILE, resources_file(&upstream), Privacy::Folder),
+    let plan = plan(args)?;
+    let mut texts = vec![
+        (NODE_FILE, node_file(args.listen, plan.require), Privacy::Folder),
+        (RESOURCES_FILE, plan.resources, Privacy::Folder),
         ("secrets/.gitignore", "*\n".to_owned(), Privacy::Folder),
-        (KEY, format!("{key}\n"), Privacy::Owner),
     ];
+    for path in &plan.secrets {
+        texts.push((path, format!("{}\n", files::random_secret()?), Privacy::Owner));
+    }
     if !args.force {
-        refuse_to_replace(&args.dir)?;
+        refuse_to_replace(&args.dir, &plan.secrets)?;
     }
     std::fs::create_dir_all(&args.dir)
         .map_err(|cause| Failure::file("create the folder", &args.dir, &cause))?;
@@ -46,13 +54,54 @@ pub(crate) fn init(args: &InitArgs) -> Result<(), Failure> {
     for (name, text, privacy) in texts.iter().rev() {
         files::write(&args.dir.join(name), text.as_bytes(), *privacy)?;
     }
-    say(&farewell(&args.dir, args.listen));
+    say(&farewell(&args.dir, args.listen, &plan.secrets));
+    say(&plan.told);
     Ok(())
 }
 
-fn refuse_to_replace(folder: &Path) -> Result<(), Failure> {
-    let taken: Vec<_> = [NODE_FILE, RESOURCES_FILE, KEY]
-        .into_iter()
+/// What is to be written.
+struct Plan {
+    resources: String,
+    /// What every route must have.
+    require: &'static str,
+    /// Where secrets belong.
+    secrets: Vec<&'static str>,
+    /// What there is to say at the end.
+    told: String,
+}
+
+fn plan(args: &InitArgs) -> Result<Plan, Failure> {
+    let stated = args.upstream.as_deref().map(Upstream::parse).transpose()?;
+    let Some(path) = &args.openapi else {
+        // The command line asks for one of both.
+        let upstream = stated.ok_or_else(|| Failure::new("there is no upstream"))?;
+        return Ok(Plan {
+            resources: resources_file(&upstream),
+            require: "authentication, grant, limit",
+            secrets: vec![KEY],
+            told: String::new(),
+        });
+    };
+    let description = document::read(path)?;
+    let upstream = match (stated, &description.outline.origin) {
+        (Some(upstream), _) => upstream,
+        (None, Some(origin)) => Upstream::parse(origin)?,
+        (None, None) => {
+            return Err(Failure::new("the servers of the document name no host")
+                .with_help("say where your API is with `--upstream http://127.0.0.1:3000`"));
+        }
+    };
+    let folder = std::path::absolute(&args.dir)
+        .map_err(|cause| Failure::file("find the folder", &args.dir, &cause))?;
+    let openapi::Draft { resources, secrets, told } =
+        openapi::draft(&description, &upstream, &folder);
+    Ok(Plan { resources, require: "authentication, grant, limit, schema", secrets, told })
+}
+
+fn refuse_to_replace(folder: &Path, secrets: &[&str]) -> Result<(), Failure> {
+    let taken: Vec<_> = [NODE_FILE, RESOURCES_FILE]
+        .iter()
+        .chain(secrets)
         .map(|name| inside(folder, name))
         .filter(|path| path.symlink_metadata().is_ok())
         .map(|path| format!("`{}`", path.display()))
@@ -112,7 +161,7 @@ impl Upstream {
     }
 }
 
-fn node_file(listen: SocketAddr) -> String {
+fn node_file(listen: SocketAddr, require: &str) -> String {
     format!(
         "\
 # The node: where it listens and what it writes. Routes are in resources.yaml.
@@ -133,7 +182,7 @@ store: {{ file: {{ path: resources.yaml }} }}
 # What every route must have, or the configuration is refused. `limit`, `schema` and
 # `upstream_tls` can be added.
 security:
-  require: [authentication, grant, limit]
+  require: [{require}]
 
 # Each refusal is an event here, with its precise cause; the client learns much less.
 audit:
@@ -150,7 +199,8 @@ status:
     )
 }
 
-fn resources_file(upstream: &Upstream) -> String {
+/// The upstream as resources have it.
+fn upstream_text(upstream: &Upstream) -> String {
     let scheme = if upstream.is_tls { "https" } else { "http" };
     let host = serde_json::Value::from(upstream.host.as_str());
     let verified = if upstream.is_tls {
@@ -162,8 +212,6 @@ fn resources_file(upstream: &Upstream) -> String {
     let port = upstream.port;
     format!(
         "\
-# What the gateway protects, in the resource model of Apache APISIX.
-
 upstreams:
   - id: api
     scheme: {scheme}
@@ -171,7 +219,17 @@ upstreams:
       - {{ host: {host}, port: {port}, weight: 1 }}
     # The Host that it sees: its own name. `pass` hands on the client's.
     pass_host: node
+"
+    )
+}
 
+fn resources_file(upstream: &Upstream) -> String {
+    let upstreams = upstream_text(upstream);
+    format!(
+        "\
+# What the gateway protects, in the resource model of Apache APISIX.
+
+{upstreams}
 routes:
   - id: everything
     uri: /*
@@ -206,23 +264,37 @@ consumers:
     )
 }
 
-fn farewell(folder: &Path, listen: SocketAddr) -> String {
+fn farewell(folder: &Path, listen: SocketAddr, secrets: &[&str]) -> String {
     let node = inside(folder, NODE_FILE);
+    let node = node.display();
+    let resources = inside(folder, RESOURCES_FILE);
+    let resources = resources.display();
     let key = inside(folder, KEY);
+    let key = key.display();
+    let (written, call) = match secrets {
+        [KEY] => (
+            format!(", {resources} and the key of a first consumer, {key}"),
+            format!("  curl -H \"apikey: $(cat {key})\" http://{listen}/\n"),
+        ),
+        [] => (format!(" and {resources}"), String::new()),
+        several => {
+            let files: Vec<String> =
+                several.iter().map(|path| inside(folder, path).display().to_string()).collect();
+            let call = if several.contains(&openapi::TOKEN_SECRET) {
+                format!("  bartizan token -c {node} --consumer {CONSUMER}\n")
+            } else {
+                String::new()
+            };
+            (format!(", {resources} and secrets of a first consumer, {}", files.join(", ")), call)
+        }
+    };
     format!(
         "\
-Written: {}, {} and the key of a first consumer, {}.
+Written: {node}{written}.
 
-  bartizan check -c {}
-  bartizan run -c {}
-  curl -H \"apikey: $(cat {})\" http://{listen}/
-",
-        node.display(),
-        inside(folder, RESOURCES_FILE).display(),
-        key.display(),
-        node.display(),
-        node.display(),
-        key.display(),
+  bartizan check -c {node}
+  bartizan run -c {node}
+{call}"
     )
 }
 
