@@ -34,9 +34,9 @@ pub use publish::{node_schema, resources_schema};
 pub use reference::{Surroundings, System};
 pub use report::{one_line, render};
 pub use resources::{
-    Consumer, ConsumerGroup, Credential, GlobalRule, Meta, PassHost, PluginConfig, PluginMetadata,
-    PluginUse, ResourceKind, ResourceRef, Resources, Route, Scheme, Service, Ssl, SslClient,
-    SslType, Timeouts, Upstream, UpstreamNode, UpstreamTls,
+    Balancing, Consumer, ConsumerGroup, Credential, GlobalRule, HashedBy, Meta, PassHost,
+    PluginConfig, PluginMetadata, PluginUse, ResourceKind, ResourceRef, Resources, Route, Scheme,
+    Service, Ssl, SslClient, SslType, Timeouts, Upstream, UpstreamNode, UpstreamTls,
 };
 pub use schema::unsupported_keywords;
 pub use sources::{Position, Sources, locate};

@@ -217,6 +217,33 @@ pub enum Scheme {
     Https,
 }
 
+/// How a server is chosen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Balancing {
+    /// In turn, by weight.
+    #[default]
+    Turns,
+    /// The one with the fewest requests under way for its weight.
+    LeastConnections,
+    /// By a key that the request holds.
+    Hash(HashedBy),
+}
+
+/// Where the key of consistent hashing is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HashedBy {
+    /// In this variable.
+    Variable(String),
+    /// In the header of this name, lower case.
+    Header(String),
+    /// In the cookie of this name.
+    Cookie(String),
+    /// In the name of the consumer.
+    Consumer,
+    /// In this text with variables.
+    Combination(String),
+}
+
 /// Which Host the upstream sees.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PassHost {
@@ -279,6 +306,8 @@ pub struct Upstream {
     pub name: Option<Arc<str>>,
     /// Servers.
     pub nodes: Vec<UpstreamNode>,
+    /// How one of them is chosen.
+    pub balancing: Balancing,
     /// How to speak to them.
     pub scheme: Scheme,
     /// Which Host they see.

@@ -17,7 +17,9 @@ pub(crate) use route::{GlobalRuleWire, MetaWire, PluginConfigWire, RouteWire, Se
 pub(crate) use scalar::{Host, Id, Labels};
 pub(crate) use specials::{COLLECTIONS_NOT_YET, meta_specials, specials};
 pub(crate) use ssl::{SslProtocol, SslTypeWire, SslWire};
-pub(crate) use upstream::{NodesWire, PassHostWire, SchemeWire, TimeoutWire, UpstreamWire};
+pub(crate) use upstream::{
+    Balancer, HashOnWire, NodesWire, PassHostWire, SchemeWire, TimeoutWire, UpstreamWire,
+};
 
 use crate::resources::ResourceKind;
 

@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod balancing;
 mod bodies;
 mod calls;
 mod curl;

@@ -7,9 +7,12 @@ use std::time::Duration;
 use super::{Reader, Site};
 use crate::diagnostic::{Invalid, PathStep};
 use crate::resources::{
-    PassHost, ResourceKind, ResourceRef, Scheme, Timeouts, Upstream, UpstreamNode, UpstreamTls,
+    Balancing, HashedBy, PassHost, ResourceKind, ResourceRef, Scheme, Timeouts, Upstream,
+    UpstreamNode, UpstreamTls,
 };
-use crate::wire::{NodesWire, PassHostWire, SchemeWire, TimeoutWire, UpstreamWire};
+use crate::wire::{
+    Balancer, HashOnWire, NodesWire, PassHostWire, SchemeWire, TimeoutWire, UpstreamWire,
+};
 use crate::words::quoted;
 
 impl Reader<'_> {
@@ -35,6 +38,7 @@ impl Reader<'_> {
             self.invalid(site, &Invalid::new("`nodes` is required"));
         }
         let nodes = wire.nodes.as_ref().map(|nodes| self.nodes(site, nodes, scheme));
+        let balancing = self.balancing(site, wire);
         let pass_host = self.pass_host(site, wire);
         let tls = self.upstream_tls(site, wire, scheme);
         let timeout = wire.timeout.and_then(|wire| self.timeouts(site, &["timeout"], wire));
@@ -49,6 +53,7 @@ impl Reader<'_> {
             origin: origin.clone(),
             name: wire.name.as_ref().map(|name| name.0.as_str().into()),
             nodes: nodes.unwrap_or_default(),
+            balancing,
             scheme,
             pass_host,
             retries: wire.retries,
@@ -106,6 +111,48 @@ impl Reader<'_> {
             }
         }
         read
+    }
+
+    fn balancing(&mut self, site: &Site<'_>, wire: &UpstreamWire) -> Balancing {
+        let on = wire.hash_on.unwrap_or_default();
+        if wire.balancer != Balancer::Chash {
+            for (key, is_there) in
+                [("hash_on", on != HashOnWire::Vars), ("key", wire.key.is_some())]
+            {
+                if is_there {
+                    let problem = format!("`{key}` has no effect without `type: chash`");
+                    self.invalid(site, &Invalid::at(key, problem));
+                }
+            }
+            return match wire.balancer {
+                Balancer::LeastConn => Balancing::LeastConnections,
+                _ => Balancing::Turns,
+            };
+        }
+        if on == HashOnWire::Consumer {
+            if wire.key.is_some() {
+                let problem = "`key` has no effect with `hash_on: consumer`";
+                self.invalid(site, &Invalid::at("key", problem));
+            }
+            return Balancing::Hash(HashedBy::Consumer);
+        }
+        let Some(key) = wire.key.clone() else {
+            let invalid = Invalid::at("type", "`chash` needs a `key`");
+            let help = "name what is hashed, such as `key: remote_addr`";
+            self.invalid(site, &invalid.with_help(help));
+            return Balancing::Turns;
+        };
+        if matches!(on, HashOnWire::Header | HashOnWire::Cookie) && !is_token(&key) {
+            let what = if on == HashOnWire::Header { "header" } else { "cookie" };
+            let problem = format!("{} is not the name of a {what}", quoted(&key));
+            self.invalid(site, &Invalid::at("key", problem));
+        }
+        Balancing::Hash(match on {
+            HashOnWire::Header => HashedBy::Header(key.to_ascii_lowercase()),
+            HashOnWire::Cookie => HashedBy::Cookie(key),
+            HashOnWire::VarsCombinations => HashedBy::Combination(key),
+            HashOnWire::Vars | HashOnWire::Consumer => HashedBy::Variable(key),
+        })
     }
 
     fn pass_host(&mut self, site: &Site<'_>, wire: &UpstreamWire) -> PassHost {
@@ -210,6 +257,11 @@ impl Reader<'_> {
 fn below(mut invalid: Invalid, step: PathStep) -> Invalid {
     invalid.path.push(step);
     invalid
+}
+
+/// True for what names of headers and cookies are made of (RFC 9110 §5.6.2).
+fn is_token(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
 /// Splits `host:port`; the host of an IPv6 address stands in brackets if there is a port.

@@ -18,7 +18,6 @@ const UPSTREAM: &[(&str, Standing)] = &[
     ("service_name", DISCOVERY),
     ("discovery_type", DISCOVERY),
     ("discovery_args", DISCOVERY),
-    ("key", NotYet("servers are chosen in turn")),
     ("nodes[].metadata", NotYet("nothing reads it")),
 ];
 

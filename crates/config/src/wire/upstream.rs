@@ -28,12 +28,13 @@ pub(crate) struct UpstreamWire {
     /// How a server is chosen.
     #[serde(default, rename = "type")]
     pub(crate) balancer: Balancer,
-    /// What consistent hashing hashes; it has no effect on `roundrobin` and is accepted because
-    /// Apache APISIX writes it out.
-    #[schemars(extend("enum" = ["vars"], "x-answers" = {
-        "header": HASHING, "cookie": HASHING, "consumer": HASHING, "vars_combinations": HASHING
-    }))]
-    pub(crate) hash_on: Option<String>,
+    /// What `chash` finds the key in. With other types only `vars` is accepted, which Apache APISIX
+    /// writes out and which then has no effect.
+    pub(crate) hash_on: Option<HashOnWire>,
+    /// What `chash` hashes: the name of a variable, header or cookie, or for `vars_combinations` a
+    /// text with variables such as `$host$uri`.
+    #[schemars(length(min = 1, max = 1024))]
+    pub(crate) key: Option<String>,
     /// How to speak to the servers.
     #[serde(default)]
     pub(crate) scheme: SchemeWire,
@@ -60,20 +61,42 @@ pub(crate) struct UpstreamWire {
     pub(crate) update_time: Option<i64>,
 }
 
-const HASHING: &str = "is not supported yet: servers are chosen in turn";
-
 /// How a server is chosen.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline, extend("x-answers" = {
-    "chash": HASHING,
-    "ewma": "is not supported yet: use `roundrobin`",
-    "least_conn": "is not supported yet: use `roundrobin`"
+    "ewma": "is not supported yet: `least_conn` prefers servers that answer sooner, too"
 }))]
 pub(crate) enum Balancer {
     /// In turn, by weight.
     #[default]
     Roundrobin,
+    /// By what the request says of `key`: the same value, the same server, on every gateway that
+    /// has the same servers. Without a value the client's address counts. A server that goes takes
+    /// only its own values with it; its values, and those of one that fails, are spread over all
+    /// others. Clients choose values, so that they can choose servers.
+    Chash,
+    /// The one with the fewest requests under way for its weight.
+    #[serde(rename = "least_conn")]
+    LeastConn,
+}
+
+/// What consistent hashing finds its key in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub(crate) enum HashOnWire {
+    /// In the variable that `key` names, such as `uri` or `arg_user`.
+    #[default]
+    Vars,
+    /// In the header that `key` names.
+    Header,
+    /// In the cookie that `key` names.
+    Cookie,
+    /// In the name of the consumer.
+    Consumer,
+    /// In a text with variables.
+    VarsCombinations,
 }
 
 /// How to speak to an upstream.

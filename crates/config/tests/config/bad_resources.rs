@@ -399,17 +399,42 @@ fn upstreams_that_are_not_sound() {
             ],
         ),
         (
-            "upstreams: [{nodes: {}, type: chash, hash_on: header, key: x}]\n",
+            "upstreams: [{nodes: {}, type: ewma}]\n",
             &[
-                "r.yaml:1:31: `chash` is not supported yet: servers are chosen in turn (at upstreams[0].type)",
-                "r.yaml:1:47: `header` is not supported yet: servers are chosen in turn (at upstreams[0].hash_on)",
-                "r.yaml:1:55: `key` of an upstream is not supported yet: servers are chosen in turn (at upstreams[0].key)",
+                "r.yaml:1:31: `ewma` is not supported yet: `least_conn` prefers servers that answer sooner, too (at upstreams[0].type)",
+            ],
+        ),
+        (
+            "upstreams: [{nodes: {}, hash_on: header, key: x}]\n",
+            &[
+                "r.yaml:1:34: `hash_on` has no effect without `type: chash` (at upstreams[0].hash_on)",
+                "r.yaml:1:47: `key` has no effect without `type: chash` (at upstreams[0].key)",
+            ],
+        ),
+        (
+            "upstreams: [{nodes: {}, type: chash}]\n",
+            &[
+                "r.yaml:1:31: `chash` needs a `key` (at upstreams[0].type); name what is hashed, such as `key: remote_addr`",
+            ],
+        ),
+        (
+            "upstreams: [{nodes: {}, type: chash, hash_on: consumer, key: x}]\n",
+            &["r.yaml:1:62: `key` has no effect with `hash_on: consumer` (at upstreams[0].key)"],
+        ),
+        (
+            "upstreams: [{nodes: {}, type: chash, hash_on: cookie, key: 'a b'}]\n",
+            &["r.yaml:1:60: `a b` is not the name of a cookie (at upstreams[0].key)"],
+        ),
+        (
+            "upstreams: [{nodes: {}, type: chash, hash_on: body, key: x}]\n",
+            &[
+                "r.yaml:1:47: expected one of `vars`, `header`, `cookie`, `consumer` or `vars_combinations`, found the string `body` (at upstreams[0].hash_on)",
             ],
         ),
         (
             "upstreams: [{nodes: {}, type: random}]\n",
             &[
-                "r.yaml:1:31: expected `roundrobin`, found the string `random` (at upstreams[0].type)",
+                "r.yaml:1:31: expected one of `roundrobin`, `chash` or `least_conn`, found the string `random` (at upstreams[0].type)",
             ],
         ),
         (

@@ -48,23 +48,24 @@ pub(crate) async fn forward<D: Downstream>(
     let announced = forwarded::announce(screened.cx_mut());
     let outgoing = Outgoing::of(screened, length, announced);
     let waits = route.waits(&worker.shared.node.limits, end);
-    let mut order = upstream.balancer.first();
+    let mut order = upstream.balancer.first(screened.cx());
     let started = Instant::now();
     let mut last = Denial::new(Reason::NoUpstream, "no node of the upstream has weight");
     for attempt in 0..upstream.tries() {
         if attempt == 1 {
             // Only a request whose first node failed pays for the whole order.
-            order = upstream.balancer.order_after(&order, upstream.tries());
+            order = upstream.balancer.order_after(screened.cx(), &order, upstream.tries());
         }
-        let Some(node) = order.get(attempt) else { break };
+        let Some(&number) = order.get(attempt) else { break };
         let is_late = upstream.retry_timeout.is_some_and(|limit| started.elapsed() >= limit);
         if attempt > 0 && is_late {
             break;
         }
-        let Some(node) = upstream.nodes.get(usize::from(*node)) else { continue };
+        let Some(node) = upstream.nodes.get(usize::from(number)) else { continue };
         // Reading the clock costs as much as a small plugin: once is enough where no time passes.
         let now = if attempt == 0 { started } else { Instant::now() };
-        let mut trial = Trial { worker, upstream, node, outgoing: &outgoing, waits, timer, now };
+        let outgoing = &outgoing;
+        let mut trial = Trial { worker, upstream, node, number, outgoing, waits, timer, now };
         match trial.run(screened.cx_mut(), downstream).await {
             Ok(answer) => return Ok(answer),
             Err(Failure { denial, may_retry: true }) => last = denial,
@@ -124,6 +125,8 @@ struct Trial<'a> {
     worker: &'a Worker,
     upstream: &'a Upstream,
     node: &'a std::sync::Arc<Node>,
+    /// The node's place in its upstream.
+    number: u16,
     outgoing: &'a Outgoing,
     waits: Waits,
     timer: &'a mut Timer,
@@ -190,6 +193,7 @@ impl Trial<'_> {
             connection,
             upload,
         );
+        exchange.lease = self.upstream.balancer.lease(self.number);
         let sent = self.now;
         let method = cx.outgoing().method().clone();
         match self.answer(&mut exchange, downstream, &method).await {

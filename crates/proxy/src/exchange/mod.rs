@@ -19,6 +19,7 @@ use bartizan_wire::{
 use http::Method;
 use tokio::time::Instant;
 
+use crate::balance::Lease;
 use crate::piece::{Piece, Scratch};
 use crate::upstream::{KeepAlive, Node, UpstreamConnection};
 use crate::worker::Worker;
@@ -61,6 +62,8 @@ pub(crate) struct Exchange {
     informational: u32,
     /// When the head of the answer had come.
     pub(crate) answered: Option<Instant>,
+    /// Counts the exchange on its node.
+    lease: Option<Lease>,
 }
 
 /// An upstream may announce its answer so often; more would keep a request for ever.
@@ -86,6 +89,7 @@ impl Exchange {
             has_answered: false,
             informational: 0,
             answered: None,
+            lease: None,
         }
     }
 
@@ -204,6 +208,7 @@ impl Exchange {
     /// The exchange is over: the connection is kept where nothing is left open on it.
     pub(crate) fn finish(&mut self, worker: &Worker, now: Instant) {
         let is_complete = self.body.as_ref().is_some_and(BodyReader::is_done);
+        self.lease = None;
         let Some(connection) = self.connection.take() else { return };
         if is_complete && self.reusable && self.upload.is_done() {
             worker.pool.put(&self.node, connection, self.keep, now);

@@ -2,10 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use bartizan_config::{
-    Invalid, PassHost, PathStep, ResourceKind, ResourceRef, Scheme, SslType, Timeouts, UpstreamNode,
+    Balancing, Invalid, PassHost, PathStep, ResourceKind, ResourceRef, Scheme, SslType, Timeouts,
+    UpstreamNode,
 };
 use bartizan_net::{Target, TargetTls};
 use bartizan_tls::{TlsFault, UpstreamTlsSettings};
@@ -14,7 +16,7 @@ use rustls::ClientConfig;
 use super::certificates::pair_field;
 use super::compile::Compilation;
 use super::fault::Warning;
-use crate::balance::Balancer;
+use crate::balance::{Balancer, HashKey, Hashing, Load, Turns};
 use crate::upstream::{KeepAlive, Node};
 
 /// Most servers of one upstream.
@@ -36,6 +38,7 @@ pub(crate) struct Upstream {
     retries: Option<u32>,
     /// Weight and priority of each node.
     shares: Box<[(u32, i32)]>,
+    balancing: Balancing,
 }
 
 impl Upstream {
@@ -47,8 +50,14 @@ impl Upstream {
     }
 
     /// True if both spread requests over the same servers in the same way.
-    fn spreads_as(&self, nodes: &[Arc<Node>], shares: &[(u32, i32)]) -> bool {
+    fn spreads_as(
+        &self,
+        nodes: &[Arc<Node>],
+        shares: &[(u32, i32)],
+        balancing: &Balancing,
+    ) -> bool {
         *self.shares == *shares
+            && self.balancing == *balancing
             && self.nodes.len() == nodes.len()
             && self.nodes.iter().zip(nodes).all(|(one, other)| one.label == other.label)
     }
@@ -101,8 +110,15 @@ impl<'a> Compilation<'a> {
             written.nodes.iter().map(|node| (node.weight, node.priority)).collect();
         let limits = &self.node.limits;
         let size = written.keepalive_size.unwrap_or(limits.upstream_idle);
+        let balancer = match self.balancer(written, &nodes, &shares) {
+            Ok(balancer) => balancer,
+            Err(invalid) => {
+                self.fault(written.place, &subject, invalid);
+                return None;
+            }
+        };
         Some(Upstream {
-            balancer: self.balancer(&written.origin, &nodes, &shares),
+            balancer,
             nodes,
             keep: KeepAlive {
                 size: usize::try_from(size).unwrap_or(usize::MAX),
@@ -114,21 +130,34 @@ impl<'a> Compilation<'a> {
             timeout: written.timeout,
             retries: written.retries,
             shares,
+            balancing: written.balancing.clone(),
         })
     }
 
     /// The balancer so far, so that a reload does not send every first request to the same node.
     fn balancer(
         &self,
-        origin: &ResourceRef,
+        written: &bartizan_config::Upstream,
         nodes: &[Arc<Node>],
         shares: &[(u32, i32)],
-    ) -> Arc<Balancer> {
-        let before = self.previous.and_then(|snapshot| snapshot.upstreams.get(origin));
-        match before.filter(|before| before.spreads_as(nodes, shares)) {
-            Some(before) => before.balancer.clone(),
-            None => Arc::new(Balancer::new(shares)),
+    ) -> Result<Arc<Balancer>, Invalid> {
+        let before = self.previous.and_then(|snapshot| snapshot.upstreams.get(&written.origin));
+        let same = before.filter(|old| old.spreads_as(nodes, shares, &written.balancing));
+        if let Some(same) = same {
+            return Ok(same.balancer.clone());
         }
+        Ok(Arc::new(match &written.balancing {
+            Balancing::Turns => Balancer::Turns(Turns::new(shares)),
+            Balancing::LeastConnections => {
+                Balancer::Load(Load::new(shares, counts(nodes, before.map(|old| &**old))))
+            }
+            Balancing::Hash(by) => {
+                let nodes = nodes.iter().zip(shares);
+                let nodes =
+                    nodes.map(|(node, (weight, priority))| (&*node.label, *weight, *priority));
+                Balancer::Hashing(Hashing::new(HashKey::compile(by)?, nodes))
+            }
+        }))
     }
 
     fn node(
@@ -233,6 +262,19 @@ impl<'a> Compilation<'a> {
             }
         }
     }
+}
+
+/// Counters of requests under way: those of the same nodes go on.
+fn counts(nodes: &[Arc<Node>], before: Option<&Upstream>) -> Box<[Arc<AtomicU32>]> {
+    let count = |node: &Arc<Node>| {
+        let old = before?;
+        let place = old.nodes.iter().position(|other| other.label == node.label)?;
+        match &*old.balancer {
+            Balancer::Load(load) => load.count(place).cloned(),
+            Balancer::Turns(_) | Balancer::Hashing(_) => None,
+        }
+    };
+    nodes.iter().map(|node| count(node).unwrap_or_default()).collect()
 }
 
 /// What is verified of a server: that it is whom the request names where that is fixed, else that

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::fixture::{Bench, NOW, node, node_with, open};
+use crate::balance::Balancer;
 use crate::snapshot::{Route, Snapshot, Upstream};
 
 fn resources(upstream: &Value) -> Value {
@@ -124,6 +125,55 @@ fn turns_go_on_across_reloads_while_the_nodes_are_the_same() {
     let (read, _) = bench.read(&resources(&upstream(&json!({})))).unwrap();
     let third = bench.compiler.compile(&read, 3, Some(&second)).unwrap();
     assert!(!Arc::ptr_eq(&balancer(&second), &balancer(&third)));
+}
+
+#[test]
+fn requests_under_way_are_counted_on_across_reloads() {
+    let bench = Bench::new(&node());
+    let compile = |nodes: &Value, previous: Option<&Snapshot>| {
+        let written = json!({ "nodes": nodes, "type": "least_conn" });
+        let (read, _) = bench.read(&resources(&upstream(&written))).unwrap();
+        bench.compiler.compile(&read, 1, previous).unwrap()
+    };
+    let before = compile(&json!({ "127.0.0.1:1": 1, "127.0.0.1:2": 1 }), None);
+    let busy = found(&before).upstream.as_ref().unwrap().balancer.lease(1);
+    let after = compile(&json!({ "127.0.0.1:2": 1, "127.0.0.1:3": 1 }), Some(&before));
+    let balancer = found(&after).upstream.clone().unwrap().balancer.clone();
+    let Balancer::Load(load) = &*balancer else { panic!("another balancer") };
+    assert_eq!([load.first(), load.first()], [Some(1), Some(1)], "the one that is not busy");
+    drop(busy);
+    assert_eq!([load.first(), load.first()].map(Option::unwrap).iter().sum::<u16>(), 1);
+}
+
+#[test]
+fn what_is_hashed_is_known_before_there_is_an_answer() {
+    let problems = |on: &str, key: &str| {
+        let more = json!({ "type": "chash", "hash_on": on, "key": key });
+        Bench::new(&node()).problems(&resources(&upstream(&more)))
+    };
+    for (on, key) in [
+        ("vars", "uri"),
+        ("vars", "arg_user-id"),
+        ("header", "X-User"),
+        ("cookie", "session"),
+        ("vars_combinations", "$host-${arg_user}"),
+    ] {
+        assert!(problems(on, key).is_empty(), "{on} {key}");
+    }
+    for (on, key, problem) in [
+        ("vars", "nothing", "there is no variable `nothing`"),
+        ("vars", "remote_port", "the variable `remote_port` is not supported yet"),
+        ("vars", "status", "the server is chosen before there is an answer"),
+        (
+            "vars_combinations",
+            "$host$upstream_addr",
+            "the server is chosen before there is an answer",
+        ),
+        ("vars_combinations", "$host$nothing", "there is no variable `nothing`"),
+        ("vars_combinations", "host", "there is no variable in it"),
+    ] {
+        assert_eq!(problems(on, key), [problem], "{on} {key}");
+    }
 }
 
 #[test]

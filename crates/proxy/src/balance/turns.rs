@@ -1,4 +1,4 @@
-//! Which node of an upstream serves the next request.
+//! Nodes in turn, by weight.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,14 +14,14 @@ const TURN_MAX: u64 = 4_096;
 /// The order is worked out once: a request takes the next place of the turn, one atomic addition.
 /// All workers share the place, so that the shares hold for the node as a whole.
 #[derive(Debug)]
-pub(crate) struct Balancer {
+pub(crate) struct Turns {
     /// One turn per priority, highest priority first; each holds indices of nodes.
     turns: Box<[Box<[u16]>]>,
     next: AtomicUsize,
 }
 
-impl Balancer {
-    /// A balancer over nodes given as (weight, priority).
+impl Turns {
+    /// Turns over nodes given as (weight, priority).
     pub(crate) fn new(nodes: &[(u32, i32)]) -> Self {
         let mut priorities: Vec<i32> =
             nodes.iter().filter(|(weight, _)| *weight > 0).map(|(_, p)| *p).collect();
@@ -103,27 +103,27 @@ mod tests {
 
     use super::*;
 
-    fn firsts(balancer: &Balancer, count: usize) -> Vec<u16> {
+    fn firsts(balancer: &Turns, count: usize) -> Vec<u16> {
         (0..count).filter_map(|_| balancer.first().first().copied()).collect()
     }
 
     #[test]
     fn weights_are_kept_and_spread_evenly() {
-        let balancer = Balancer::new(&[(5, 0), (1, 0), (1, 0)]);
+        let balancer = Turns::new(&[(5, 0), (1, 0), (1, 0)]);
         assert_eq!(firsts(&balancer, 7), [0, 0, 1, 0, 2, 0, 0]);
     }
 
     #[test]
     fn nodes_without_weight_get_nothing() {
-        let balancer = Balancer::new(&[(0, 0), (1, 0)]);
+        let balancer = Turns::new(&[(0, 0), (1, 0)]);
         assert_eq!(firsts(&balancer, 3), [1, 1, 1]);
-        assert!(Balancer::new(&[(0, 0)]).first().is_empty());
-        assert!(Balancer::new(&[]).first().is_empty());
+        assert!(Turns::new(&[(0, 0)]).first().is_empty());
+        assert!(Turns::new(&[]).first().is_empty());
     }
 
     #[test]
     fn retries_go_to_other_nodes_and_then_to_the_next_priority() {
-        let balancer = Balancer::new(&[(1, 0), (1, 5), (1, 5)]);
+        let balancer = Turns::new(&[(1, 0), (1, 5), (1, 5)]);
         let order = |tries| balancer.order_after(&balancer.first(), tries);
         assert_eq!(order(9).as_slice(), [1, 2, 0]);
         assert_eq!(order(9).as_slice(), [2, 1, 0]);
@@ -133,7 +133,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_node_gets_its_share_of_a_turn(weights in prop::collection::vec(1_u32..20, 1..6)) {
-            let balancer = Balancer::new(&weights.iter().map(|w| (*w, 0)).collect::<Vec<_>>());
+            let balancer = Turns::new(&weights.iter().map(|w| (*w, 0)).collect::<Vec<_>>());
             let divisor = weights.iter().fold(0, |d, w| gcd(d, u64::from(*w)));
             let total = weights.iter().map(|w| u64::from(*w)).sum::<u64>() / divisor;
             let seen = firsts(&balancer, usize::try_from(total).unwrap());
