@@ -76,6 +76,7 @@ pub struct Chain<P> {
     response: Box<[u16]>,
     encoding: Box<[u16]>,
     finish: Box<[u16]>,
+    masks: Box<[u16]>,
     proofs: Proofs,
     body_max: usize,
     only_answers: bool,
@@ -116,6 +117,7 @@ impl<P: PluginSet> ChainBuilder<P> {
             response: select(&traits, |t| t.on_response && !t.encodes),
             encoding: select(&traits, |t| t.on_response && t.encodes),
             finish: select(&traits, |t| t.on_finish),
+            masks: select(&traits, |t| t.masks),
             proofs,
             body_max: traits.iter().map(body_max).max().unwrap_or(0),
             only_answers,
@@ -208,6 +210,10 @@ impl<P: PluginSet> Chain<P> {
 
     pub(crate) fn encoding(&self) -> &[u16] {
         &self.encoding
+    }
+
+    pub(crate) fn masks(&self) -> &[u16] {
+        &self.masks
     }
 
     pub(crate) fn finish(&self) -> &[u16] {

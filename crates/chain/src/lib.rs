@@ -23,6 +23,7 @@ mod cpu;
 mod expr;
 mod identity;
 mod json;
+mod log_view;
 mod outside;
 mod pages;
 mod plugin;
@@ -43,6 +44,7 @@ pub use cpu::{CpuFault, CpuPool};
 pub use expr::Expr;
 pub use identity::{Identity, IdentityKey, IdentityParts};
 pub use json::{JsonFault, JsonLimits, parse_strict};
+pub use log_view::LogView;
 pub use outside::{Outside, Sink, Sinks};
 pub use pages::{Page, Pages};
 pub use plugin::{

@@ -12,6 +12,7 @@ use crate::compile::CompileCx;
 use crate::consumers::CredentialEntry;
 use crate::context::RequestCx;
 use crate::identity::IdentityKey;
+use crate::log_view::LogView;
 
 /// What a hook decides when it does not deny.
 #[derive(Debug)]
@@ -95,6 +96,8 @@ pub struct Traits {
     pub encodes: bool,
     /// Whether `on_finish` does something.
     pub on_finish: bool,
+    /// Whether `mask` does something.
+    pub masks: bool,
     /// It answers requests by itself and forwards nothing (a redirect), so that a route with it
     /// needs no authentication.
     pub only_answers: bool,
@@ -119,6 +122,7 @@ impl Traits {
             on_response: false,
             encodes: false,
             on_finish: false,
+            masks: false,
             only_answers: false,
             needs_no_upstream: false,
         }
@@ -227,6 +231,10 @@ pub trait Plugin: Sized + Send + Sync + 'static {
         Ok(())
     }
 
+    /// Takes out of a request that is over what no log may show. Runs before every `on_finish` and
+    /// before the gateway's own record, however the exchange ended.
+    fn mask(&self, _view: &mut LogView<'_>) {}
+
     /// Runs when the exchange is over, however it ended: also on cancellation and panic.
     fn on_finish(&self, _cx: &RequestCx, _outcome: &Outcome<'_>, _call: &mut Self::Call) {}
 }
@@ -265,6 +273,8 @@ pub trait PluginSet: Sized + Send + Sync + 'static {
         answer: &mut AnswerHead,
         call: &mut Self::Call,
     ) -> Result<(), Denial>;
+    /// See [`Plugin::mask`].
+    fn mask(&self, view: &mut LogView<'_>);
     /// See [`Plugin::on_finish`].
     fn on_finish(&self, cx: &RequestCx, outcome: &Outcome<'_>, call: &mut Self::Call);
 }

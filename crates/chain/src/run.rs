@@ -17,6 +17,7 @@ use crate::consumers::Consumer;
 use crate::context::RequestCx;
 use crate::identity::IdentityKey;
 use crate::json::{JsonLimits, parse_strict};
+use crate::log_view::LogView;
 use crate::plugin::{BodyNeed, Flow, PluginSet};
 
 /// Where the chain gets the body from, on the routes that need it.
@@ -215,13 +216,29 @@ impl<P: PluginSet> Run<P> {
         Ok(())
     }
 
-    /// True if some plugin wants to know how it ended.
+    /// True if some plugin wants to know how it ended, or has something to hide from logs.
     pub fn has_finish(&self) -> bool {
-        self.tracks.iter().any(|track| !track.chain.finish().is_empty())
+        self.tracks
+            .iter()
+            .any(|track| !track.chain.finish().is_empty() || !track.chain.masks().is_empty())
+    }
+
+    /// Takes out what no log may show. A filter that cannot be evaluated hides, too.
+    fn mask(&mut self) {
+        for track in &mut self.tracks {
+            for &index in track.chain.masks() {
+                let index = usize::from(index);
+                let Some(step) = track.chain.steps().get(index) else { continue };
+                if !matches!(is_open(step, &self.cx, track.gates.get_mut(index)), Ok(false)) {
+                    step.plugin.mask(&mut LogView::new(&mut self.cx));
+                }
+            }
+        }
     }
 
     /// Tells the plugins how it ended.
     pub fn finish(&mut self, outcome: &Outcome<'_>) {
+        self.mask();
         for track in &mut self.tracks {
             for &index in track.chain.finish() {
                 let index = usize::from(index);

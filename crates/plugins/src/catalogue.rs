@@ -71,6 +71,10 @@ macro_rules! catalogue {
                 } )+ }
             }
 
+            fn mask(&self, view: &mut LogView<'_>) {
+                match self { $( Self::$variant(plugin) => plugin.mask(view), )+ }
+            }
+
             fn on_finish(&self, cx: &RequestCx, outcome: &Outcome<'_>, call: &mut AnyCall) {
                 match self { $( Self::$variant(plugin) => {
                     plugin.on_finish(cx, outcome, memory!(call, $variant, $type));

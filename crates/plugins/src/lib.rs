@@ -43,6 +43,7 @@ pub mod reply;
 mod request_tests;
 mod rewrite_text;
 mod schemas;
+mod substitution;
 mod tally;
 pub mod transform;
 pub mod validate;
@@ -50,7 +51,7 @@ mod waiting;
 mod web_origin;
 
 use bartizan_chain::{
-    AnswerHead, Flow, IdentityKey, Outcome, Plugin, PluginSet, RequestCx, Traits,
+    AnswerHead, Flow, IdentityKey, LogView, Outcome, Plugin, PluginSet, RequestCx, Traits,
 };
 use bartizan_core::{Denial, Stage};
 
@@ -102,6 +103,7 @@ catalogue! {
     ErrorPage => reply::error_page::ErrorPage,
     Echo => reply::echo::Echo,
     ExitTransformer => reply::exit_transformer::ExitTransformer,
+    DataMask => observe::data_mask::DataMask,
     Prometheus => observe::prometheus::Prometheus,
     PublicApi => transform::public_api::PublicApi,
     NodeStatus => observe::node_status::NodeStatus,

@@ -200,7 +200,8 @@ fn is_part_of_uri(var: &Var) -> bool {
     matches!(var, Var::Uri | Var::Args | Var::RequestUri)
 }
 
-fn encode(value: &str, out: &mut String) {
+/// Percent-encodes all that is not unreserved (RFC 3986 §2.3).
+pub(crate) fn encode(value: &str, out: &mut String) {
     for byte in value.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             out.push(char::from(byte));

@@ -125,10 +125,6 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
         &["authz-casbin", "authz-keycloak"],
     ),
     (
-        Standing::NotYet("the audit log and the access log hold neither bodies nor credentials"),
-        &["data-mask"],
-    ),
-    (
         Standing::NotYet(
             "the access log and the audit log are written by the node; send them on with a collector",
         ),

@@ -1,6 +1,7 @@
 //! Record what happened.
 
 mod batch;
+pub mod data_mask;
 mod entry;
 pub mod file_logger;
 pub mod http_logger;

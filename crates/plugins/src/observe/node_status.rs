@@ -15,7 +15,7 @@
 
 use std::sync::Arc;
 
-use bartizan_chain::{CompileCx, Nothing, Page, Plugin, Traits};
+use bartizan_chain::{CompileCx, Kinship, Nothing, Page, Plugin, Traits};
 use bartizan_config::Invalid;
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_core::{Reason, Stage, StageSet};
@@ -65,6 +65,7 @@ impl Page for StatusPage {
 impl Plugin for NodeStatus {
     const NAME: &'static str = "node-status";
     const PRIORITY: i32 = 1000;
+    const KINSHIP: Kinship = Kinship::Different("on the status listener");
     const STAGES: StageSet = StageSet::of(&[Stage::Observe]);
 
     type Config = Config;

@@ -14,7 +14,7 @@
 
 use std::sync::Arc;
 
-use bartizan_chain::{CompileCx, Nothing, Page, Plugin, Traits};
+use bartizan_chain::{CompileCx, Kinship, Nothing, Page, Plugin, Traits};
 use bartizan_config::Invalid;
 use bartizan_core::{Clock, Stage, StageSet, Timestamp};
 use schemars::JsonSchema;
@@ -60,6 +60,7 @@ impl Page for InfoPage {
 impl Plugin for ServerInfo {
     const NAME: &'static str = "server-info";
     const PRIORITY: i32 = 990;
+    const KINSHIP: Kinship = Kinship::Different("on the status listener");
     const STAGES: StageSet = StageSet::of(&[Stage::Observe]);
 
     type Config = Config;

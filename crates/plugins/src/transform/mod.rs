@@ -1,8 +1,8 @@
 //! What is done with a request that has passed every check: rewritten, or answered in place of the
 //! upstream.
 
-pub mod attach_consumer_label;
 pub mod api_breaker;
+pub mod attach_consumer_label;
 pub mod fault_injection;
 pub mod mocking;
 pub mod proxy_rewrite;

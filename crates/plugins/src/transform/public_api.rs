@@ -27,7 +27,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bartizan_chain::{CompileCx, Flow, LocalAnswer, Nothing, Pages, Plugin, RequestCx, Traits};
+use bartizan_chain::{
+    CompileCx, Flow, Kinship, LocalAnswer, Nothing, Pages, Plugin, RequestCx, Traits,
+};
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Reason, Stage, StageSet, exposition};
 use bytes::Bytes;
@@ -62,6 +64,7 @@ pub struct PublicApi {
 impl Plugin for PublicApi {
     const NAME: &'static str = "public-api";
     const PRIORITY: i32 = 501;
+    const KINSHIP: Kinship = Kinship::Different("only what the catalogue lists as safe");
     const STAGES: StageSet = StageSet::of(&[Stage::Transform]);
 
     type Config = Config;

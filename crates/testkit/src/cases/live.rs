@@ -29,6 +29,8 @@ const ACCEPTED_ONLY: &[(&str, &str)] = &[
 
 /// Fields that decide what an exchange costs and not what comes of it, or that only a real
 /// connection under TLS shows, with the unit test of the plugin that shows them to be live.
+/// Fields that decide what an exchange costs, or what plugins that log see of it, and not what comes
+/// of it, with the unit test of the plugin that shows them to be live.
 pub(super) const COST_ONLY: &[(&str, &str)] = &[
     ("jwt-auth.token_cache", "a_verdict_is_remembered_and_dies_with_the_key"),
     ("forward-auth.keepalive_pool", "the_pool_is_as_large_as_said"),
@@ -48,6 +50,12 @@ pub(super) const COST_ONLY: &[(&str, &str)] = &[
     ("brotli.mode", "every_setting_makes_another_body"),
     ("brotli.lgwin", "every_setting_makes_another_body"),
     ("brotli.lgblock", "every_setting_makes_another_body"),
+    ("data-mask.request[].action", "whatever_a_log_reads_is_masked"),
+    ("data-mask.request[].regex", "whatever_a_log_reads_is_masked"),
+    ("data-mask.request[].value", "whatever_a_log_reads_is_masked"),
+    ("data-mask.request[].body_format", "bodies_are_masked_by_their_kind_or_left_out"),
+    ("data-mask.response[].action", "each_action_does_its_own"),
+    ("data-mask.max_req_post_args", "bodies_are_masked_by_their_kind_or_left_out"),
 ];
 
 /// What is wrong with a case's claims, and which fields they show to be live.

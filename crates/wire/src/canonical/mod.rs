@@ -252,6 +252,24 @@ impl Canonical {
         canonical
     }
 
+    /// The same request as logs may show it: with this query, as text of visible ASCII, in place of
+    /// its own. It is not to be decided on or forwarded.
+    #[must_use]
+    pub fn with_logged_query(&self, query: &str) -> Self {
+        let mut canonical = self.clone();
+        canonical.text.truncate(self.path_end);
+        let raw_path = self.raw_target.split(|b| *b == b'?').next().unwrap_or_default();
+        let mut raw_target = raw_path.to_vec();
+        if !query.is_empty() {
+            for text in ["?", query] {
+                canonical.text.push_str(text);
+                raw_target.extend_from_slice(text.as_bytes());
+            }
+        }
+        canonical.raw_target = raw_target.into();
+        canonical
+    }
+
     /// The decoded value of the query parameter of this (decoded) name: `None` if there is none,
     /// an error if it occurs more than once or is not text.
     pub fn query_value(&self, name: &str) -> Result<Option<Cow<'_, str>>, QueryFault> {

@@ -333,3 +333,17 @@ proptest! {
         let _ = canonical(&[b"/", &raw[..]].concat(), KEEP);
     }
 }
+
+#[test]
+fn a_query_for_logs_stands_in_every_form_of_the_target() {
+    for (target, query, raw) in [
+        ("/a%2d?x=1", "y=2", "/a%2d?y=2"),
+        ("/a%2d?x=1", "", "/a%2d"),
+        ("/a%2d", "y=2", "/a%2d?y=2"),
+    ] {
+        let logged = canonical(target.as_bytes(), MERGE).unwrap().with_logged_query(query);
+        assert_eq!(logged.query().unwrap_or_default(), query, "{target}");
+        assert_eq!(logged.path(), "/a-", "{target}");
+        assert_eq!(logged.raw_target(), raw.as_bytes(), "{target}");
+    }
+}

@@ -48,8 +48,8 @@ mod request;
 use std::sync::Arc;
 
 use bartizan_chain::{
-    BodyNeed, CompileCx, Flow, Identity, IdentityKey, IdentityParts, Nothing, Plugin, RequestCx,
-    Traits,
+    BodyNeed, CompileCx, Flow, Identity, IdentityKey, IdentityParts, Kinship, Nothing, Plugin,
+    RequestCx, Traits,
 };
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Reason, Stage, StageSet};
@@ -87,6 +87,10 @@ struct User {
 impl Plugin for ForwardAuth {
     const NAME: &'static str = "forward-auth";
     const PRIORITY: i32 = 2002;
+    const KINSHIP: Kinship = Kinship::Different(
+        "an error denies; the service's certificate is verified; only named fields go either \
+         way",
+    );
     const STAGES: StageSet = StageSet::of(&[Stage::Authenticate, Stage::Authorize]);
 
     type Config = Config;

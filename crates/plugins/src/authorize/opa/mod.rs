@@ -49,7 +49,9 @@
 mod decision;
 mod input;
 
-use bartizan_chain::{BodyNeed, CompileCx, Flow, JsonLimits, Nothing, Plugin, RequestCx, Traits};
+use bartizan_chain::{
+    BodyNeed, CompileCx, Flow, JsonLimits, Kinship, Nothing, Plugin, RequestCx, Traits,
+};
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Stage, StageSet};
 use bartizan_wire::Fields;
@@ -151,6 +153,9 @@ pub struct Opa {
 impl Plugin for Opa {
     const NAME: &'static str = "opa";
     const PRIORITY: i32 = 2001;
+    const KINSHIP: Kinship = Kinship::Different(
+        "an error denies; the server's certificate is verified; answers are bounded",
+    );
     const STAGES: StageSet = StageSet::of(&[Stage::Authorize]);
 
     type Config = Config;

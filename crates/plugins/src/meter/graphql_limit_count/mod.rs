@@ -44,8 +44,8 @@ mod request;
 mod tests;
 
 use bartizan_chain::{
-    AnswerHead, BodyNeed, CompileCx, Flow, JsonLimits, Nothing as NoConsumerConfig, Plugin, Proofs,
-    RequestCx, Traits, Unsupported,
+    AnswerHead, BodyNeed, CompileCx, Flow, JsonLimits, Kinship, Nothing as NoConsumerConfig,
+    Plugin, Proofs, RequestCx, Traits, Unsupported,
 };
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, Reason, Stage, StageSet};
@@ -192,6 +192,8 @@ const SCHEMA: Unsupported =
 impl Plugin for GraphqlLimitCount {
     const NAME: &'static str = "graphql-limit-count";
     const PRIORITY: i32 = 1004;
+    const KINSHIP: Kinship =
+        Kinship::Different("a strict parser with bounds; fragments that go in circles are refused");
     const STAGES: StageSet = StageSet::of(&[Stage::Validate]);
     const UNSUPPORTED: &'static [(&'static str, Unsupported)] = &[
         ("introspection_endpoint", SCHEMA),

@@ -35,8 +35,8 @@ mod action;
 mod tests;
 
 use bartizan_chain::{
-    AnswerHead, CompileCx, Expr, Flow, Nothing, Outcome, Plugin, RequestCx, Traits, Unsupported,
-    Var,
+    AnswerHead, CompileCx, Expr, Flow, Kinship, Nothing, Outcome, Plugin, RequestCx, Traits,
+    Unsupported, Var,
 };
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, Reason, Stage, StageSet};
@@ -94,6 +94,7 @@ const REDIS: Unsupported = Unsupported::NotYet("each node counts for itself");
 impl Plugin for Workflow {
     const NAME: &'static str = "workflow";
     const PRIORITY: i32 = 1006;
+    const KINSHIP: Kinship = Kinship::Different("a rule that cannot be evaluated denies");
     const STAGES: StageSet = StageSet::of(&[Stage::Admit, Stage::Meter]);
     const UNSUPPORTED: &'static [(&'static str, Unsupported)] = &[
         ("rules[].actions[][].sync_interval", REDIS),

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use bartizan_chain::{AnswerHead, HeldBody, RequestCx};
 use bartizan_config::{Invalid, PathStep};
-use bartizan_core::{Denial, Reason, compile_pattern};
+use bartizan_core::{Denial, Reason};
 use bytes::Bytes;
-use regex_automata::meta::Regex;
-use regex_automata::util::captures::Captures;
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use crate::substitution::{Substitution, TooLong};
 
 /// Most filters of one configuration.
 const FILTERS_MAX: usize = 64;
@@ -49,20 +49,9 @@ fn usual_options() -> String {
     "jo".to_owned()
 }
 
-enum Piece {
-    Text(Box<[u8]>),
-    Group(usize),
-}
-
-struct Compiled {
-    pattern: Regex,
-    scope: Scope,
-    replace: Box<[Piece]>,
-}
-
 /// Compiled `filters`.
 pub(super) struct Filters {
-    list: Box<[Compiled]>,
+    list: Box<[Substitution]>,
     /// Whether the configuration states how much is held.
     max: usize,
     states_max: bool,
@@ -99,7 +88,7 @@ impl Filters {
 
     /// The body with everything replaced.
     fn replace(&self, body: &Bytes) -> Result<Bytes, TooLong> {
-        self.list.iter().try_fold(body.clone(), |body, filter| filter.replace(&body, self.max))
+        self.list.iter().try_fold(body.clone(), |body, filter| filter.apply(&body, self.max))
     }
 
     fn too_long(&self) -> Denial {
@@ -110,10 +99,6 @@ impl Filters {
         Denial::new(Reason::AnswerTooLarge, detail)
     }
 }
-
-/// A body becomes longer than is held.
-#[derive(Debug, PartialEq, Eq)]
-struct TooLong;
 
 struct Searched(Arc<Filters>);
 
@@ -133,13 +118,11 @@ impl HeldBody for Searched {
 }
 
 impl Filter {
-    fn compile(&self) -> Result<Compiled, Invalid> {
-        let mut flags = String::new();
-        let mut ignores_case = false;
+    fn compile(&self) -> Result<Substitution, Invalid> {
+        let mut options = String::new();
         for option in self.options.chars() {
             match option {
-                'i' => ignores_case = true,
-                's' | 'm' | 'x' => flags.push(option),
+                'i' | 's' | 'm' | 'x' => options.push(option),
                 'j' | 'o' | 'u' => {}
                 _ => {
                     let problem = format!("there is no option `{option}`");
@@ -148,91 +131,9 @@ impl Filter {
                 }
             }
         }
-        let pattern =
-            if flags.is_empty() { self.regex.clone() } else { format!("(?{flags}){}", self.regex) };
-        let pattern = compile_pattern(&pattern, ignores_case)
-            .map_err(|error| Invalid::at("regex", format!("`{}` {error}", self.regex)))?;
-        let groups = pattern.captures_len().saturating_sub(1);
-        Ok(Compiled { pattern, scope: self.scope, replace: pieces(&self.replace, groups)? })
-    }
-}
-
-/// The parts of a replacement in which groups up to `most` may stand.
-fn pieces(text: &str, most: usize) -> Result<Box<[Piece]>, Invalid> {
-    let mut pieces = Vec::new();
-    let mut literal = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('$') {
-        literal.push_str(before);
-        if let Some(after) = after.strip_prefix('$') {
-            literal.push('$');
-            rest = after;
-            continue;
-        }
-        let (name, after) = group_name(after);
-        let Ok(group) = name.parse::<usize>() else {
-            return Err(Invalid::at("replace", "a `$` that is followed by no number")
-                .with_help("`$1` is what a group caught, `$$` is a dollar"));
-        };
-        if group > most {
-            return Err(Invalid::at("replace", format!("there is no group `${group}`")));
-        }
-        if !literal.is_empty() {
-            pieces.push(Piece::Text(std::mem::take(&mut literal).into_bytes().into()));
-        }
-        pieces.push(Piece::Group(group));
-        rest = after;
-    }
-    literal.push_str(rest);
-    if !literal.is_empty() {
-        pieces.push(Piece::Text(literal.into_bytes().into()));
-    }
-    Ok(pieces.into())
-}
-
-fn group_name(text: &str) -> (&str, &str) {
-    if let Some(named) = text.strip_prefix('{').and_then(|text| text.split_once('}')) {
-        return named;
-    }
-    text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
-}
-
-impl Compiled {
-    /// The body with what was found replaced, unless it becomes longer than `max`.
-    fn replace(&self, body: &Bytes, max: usize) -> Result<Bytes, TooLong> {
-        let mut out = Vec::new();
-        let mut done = 0;
-        for found in self.pattern.captures_iter(body) {
-            let Some(span) = found.get_match().map(|found| found.span()) else { continue };
-            out.extend_from_slice(body.get(done..span.start).unwrap_or_default());
-            self.put(&found, body, &mut out);
-            if out.len() > max {
-                return Err(TooLong);
-            }
-            done = span.end;
-            if self.scope == Scope::Once {
-                break;
-            }
-        }
-        if done == 0 && out.is_empty() {
-            // Nothing was found, or nothing was put in place of nothing.
-            return Ok(body.clone());
-        }
-        out.extend_from_slice(body.get(done..).unwrap_or_default());
-        if out.len() > max { Err(TooLong) } else { Ok(out.into()) }
-    }
-
-    fn put(&self, found: &Captures, body: &[u8], out: &mut Vec<u8>) {
-        for piece in &self.replace {
-            match piece {
-                Piece::Text(text) => out.extend_from_slice(text),
-                Piece::Group(group) => {
-                    let span = found.get_group(*group);
-                    let caught = span.and_then(|span| body.get(span.range()));
-                    out.extend_from_slice(caught.unwrap_or_default());
-                }
-            }
-        }
+        let regex = ("regex", self.regex.as_str(), options.as_str());
+        let replace = ("replace", self.replace.as_str());
+        Substitution::with_options(regex, replace, self.scope == Scope::Global)
     }
 }
 

@@ -41,7 +41,7 @@ mod circuit;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bartizan_chain::{CompileCx, Flow, Nothing, Outcome, Plugin, RequestCx, Traits};
+use bartizan_chain::{CompileCx, Flow, Kinship, Nothing, Outcome, Plugin, RequestCx, Traits};
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, Reason, Stage, StageSet};
 use bartizan_wire::Fields;
@@ -179,6 +179,9 @@ enum Sign {
 impl Plugin for ApiBreaker {
     const NAME: &'static str = "api-breaker";
     const PRIORITY: i32 = 1005;
+    const KINSHIP: Kinship = Kinship::Different(
+        "connection faults and timeouts count as well; refusals of the gateway do not",
+    );
     const STAGES: StageSet = StageSet::of(&[Stage::Transform]);
 
     type Config = Config;
