@@ -28,3 +28,8 @@ fn replays_fuzz_corpus_hmac_params() {
 fn replays_fuzz_corpus_jwe() {
     replay("jwe", fuzz::jwe);
 }
+
+#[test]
+fn replays_fuzz_corpus_graphql_query() {
+    replay("graphql_query", fuzz::graphql_query);
+}

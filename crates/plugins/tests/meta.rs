@@ -2,8 +2,6 @@
 
 #[path = "meta/configuration.rs"]
 mod configuration;
-#[path = "meta/corpus.rs"]
-mod corpus;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

@@ -88,9 +88,9 @@ mod tests {
     #[test]
     fn paths_are_written_from_the_folder_of_the_configuration() {
         for (path, folder, written) in [
-            ("/home/a/api.yaml", "/home/a", "api.yaml"),
-            ("/home/a/docs/api.yaml", "/home/a/./gateway", "../docs/api.yaml"),
-            ("/srv/api.yaml", "/home/a", "/srv/api.yaml"),
+            ("/srv/a/api.yaml", "/srv/a", "api.yaml"),
+            ("/srv/a/docs/api.yaml", "/srv/a/./gateway", "../docs/api.yaml"),
+            ("/etc/api.yaml", "/srv/a", "/etc/api.yaml"),
         ] {
             assert_eq!(relative(Path::new(path), Path::new(folder)), written);
         }
