@@ -11,7 +11,11 @@ use serde_json::json;
 const TYPE_PREFIX: &str = "https://bartizan.dev/reasons/";
 
 /// The answer to a refused request.
-pub(crate) fn refuse(denial: &Denial, id: RequestId, mode: Compatibility) -> (AnswerHead, Bytes) {
+pub(crate) fn refuse(
+    denial: &Denial,
+    id: RequestId,
+    mode: Compatibility,
+) -> (Box<AnswerHead>, Bytes) {
     let (media, body) = match (&denial.error_response, mode) {
         (Some((text, true)), _) => ("application/json", text.to_string()),
         (Some((text, false)), _) => ("text/plain; charset=utf-8", text.to_string()),
@@ -36,13 +40,13 @@ pub(crate) fn refuse(denial: &Denial, id: RequestId, mode: Compatibility) -> (An
         }
     }
     let status = StatusCode::from_u16(denial.status()).unwrap_or(StatusCode::FORBIDDEN);
-    (AnswerHead::new(status, fields, true), Bytes::from(body))
+    (Box::new(AnswerHead::new(status, fields, true)), Bytes::from(body))
 }
 
 /// The answer that a plugin makes.
-pub(crate) fn local(answer: LocalAnswer) -> (AnswerHead, Bytes) {
+pub(crate) fn local(answer: LocalAnswer) -> (Box<AnswerHead>, Bytes) {
     let LocalAnswer { status, fields, body } = answer;
-    (AnswerHead::new(status, fields, true), body)
+    (Box::new(AnswerHead::new(status, fields, true)), body)
 }
 
 fn problem(denial: &Denial, id: RequestId) -> String {

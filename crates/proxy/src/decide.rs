@@ -42,12 +42,12 @@ pub(crate) enum AnswerBody {
     /// Made here.
     Local(Bytes),
     /// From the upstream, as it comes.
-    Upstream(Box<FromUpstream>),
+    Upstream(FromUpstream),
 }
 
 /// The body of an upstream's answer.
 pub(crate) struct FromUpstream {
-    pub(crate) exchange: Exchange,
+    pub(crate) exchange: Box<Exchange>,
     /// How the client will know where it ends.
     pub(crate) length: BodyLength,
     /// The length that is said and not sent, for HEAD and 304.
@@ -58,7 +58,8 @@ pub(crate) struct FromUpstream {
 
 /// An answer, ready to be written.
 pub(crate) struct Answer {
-    pub(crate) head: AnswerHead,
+    /// Boxed: it is large, and goes through several hands.
+    pub(crate) head: Box<AnswerHead>,
     pub(crate) body: AnswerBody,
     /// Whether the connection must not be used again.
     pub(crate) must_close: bool,
@@ -142,13 +143,15 @@ async fn serve<D: Downstream>(
     };
     record.slot = Some(slot);
     record.was_forwarded = true;
-    let (exchange, head) =
+    let mut exchange =
         forward(worker, &mut screened, &route, downstream, length, timer, end).await?;
+    let head = exchange.head.take();
+    let head = head.ok_or_else(|| Denial::new(Reason::Internal, "an answer without a head"))?;
     let ResponseHead { status, fields, body: length, declared_length: declared, .. } = head;
     let from = FromUpstream { exchange, length, declared, changes: None };
     Ok(Answer {
-        head: AnswerHead::new(status, fields, false),
-        body: AnswerBody::Upstream(Box::new(from)),
+        head: Box::new(AnswerHead::new(status, fields, false)),
+        body: AnswerBody::Upstream(from),
         must_close: false,
     })
 }

@@ -78,11 +78,12 @@ impl Drop for Open {
 }
 
 impl UpstreamConnection {
-    pub(crate) fn new(io: UpstreamIo, open: &Gauge) -> Self {
+    /// Boxed from the beginning: it goes from hand to hand with every exchange.
+    pub(crate) fn new(io: UpstreamIo, open: &Gauge) -> Box<Self> {
         open.inc();
         let open = Open(open.clone());
         let address = io.peer_addr();
-        Self {
+        Box::new(Self {
             io,
             address,
             received: BytesMut::new(),
@@ -90,7 +91,7 @@ impl UpstreamConnection {
             scan: HeadScan::default(),
             served: 0,
             _open: open,
-        }
+        })
     }
 
     /// True if the upstream has neither closed nor sent anything unasked.
@@ -112,7 +113,7 @@ impl UpstreamConnection {
 }
 
 struct Idle {
-    connection: UpstreamConnection,
+    connection: Box<UpstreamConnection>,
     until: Instant,
 }
 
@@ -129,7 +130,7 @@ impl Pool {
         node: &Node,
         now: Instant,
         cx: &mut Context<'_>,
-    ) -> Option<UpstreamConnection> {
+    ) -> Option<Box<UpstreamConnection>> {
         let mut idle = self.idle.borrow_mut();
         let connections = idle.get_mut(&node.pool_id)?;
         while let Some(mut entry) = connections.pop_back() {
@@ -144,7 +145,7 @@ impl Pool {
     pub(crate) fn put(
         &self,
         node: &Node,
-        mut connection: UpstreamConnection,
+        mut connection: Box<UpstreamConnection>,
         keep: KeepAlive,
         now: Instant,
     ) {

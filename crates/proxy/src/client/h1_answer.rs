@@ -91,7 +91,7 @@ pub(super) async fn write<T: AsyncRead + AsyncWrite + Unpin>(
         }
         AnswerBody::Upstream(from) => {
             let is_chunked = length == BodyLength::Chunked;
-            send_upstream(h1, *from, is_chunked, record, timer).await
+            send_upstream(h1, from, is_chunked, record, timer).await
         }
     };
     match sent {

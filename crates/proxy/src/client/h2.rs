@@ -342,7 +342,7 @@ fn respond(
         AnswerBody::Upstream(from) => {
             let (length, declared) = (from.length, from.declared);
             encode(&head, method, length, declared, record, |record| {
-                StreamBody::Upstream(Box::new(Download::new(*from, upload, record, timer)))
+                StreamBody::Upstream(Box::new(Download::new(from, upload, record, timer)))
             })
         }
     }

@@ -33,7 +33,7 @@ pub(super) enum StreamBody {
 
 /// An upstream's body on its way, and what is left of the request's the other way.
 pub(super) struct Download {
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     upload: Upload,
     record: Record,
     timer: Timer,

@@ -10,7 +10,7 @@ use bartizan_chain::{RequestCx, Screened};
 use bartizan_config::PassHost;
 use bartizan_core::{Denial, Reason};
 use bartizan_plugins::AnyPlugin;
-use bartizan_wire::{BodyLength, ConnectionUse, OutgoingRequest, ResponseHead, encode_request};
+use bartizan_wire::{BodyLength, ConnectionUse, OutgoingRequest, encode_request};
 use http::Method;
 use smallvec::SmallVec;
 use tokio::time::Instant;
@@ -41,7 +41,7 @@ pub(crate) async fn forward<D: Downstream>(
     length: BodyLength,
     timer: &mut Timer,
     end: Instant,
-) -> Result<(Exchange, ResponseHead), Denial> {
+) -> Result<Box<Exchange>, Denial> {
     let Some(upstream) = &route.upstream else {
         return Err(Denial::new(Reason::NoUpstream, "the route has no upstream"));
     };
@@ -50,7 +50,7 @@ pub(crate) async fn forward<D: Downstream>(
     let waits = route.waits(&worker.shared.node.limits, end);
     let mut order = upstream.balancer.first(screened.cx());
     let started = Instant::now();
-    let mut last = Denial::new(Reason::NoUpstream, "no node of the upstream has weight");
+    let mut last = None;
     for attempt in 0..upstream.tries() {
         if attempt == 1 {
             // Only a request whose first node failed pays for the whole order.
@@ -68,11 +68,12 @@ pub(crate) async fn forward<D: Downstream>(
         let mut trial = Trial { worker, upstream, node, number, outgoing, waits, timer, now };
         match trial.run(screened.cx_mut(), downstream).await {
             Ok(answer) => return Ok(answer),
-            Err(Failure { denial, may_retry: true }) => last = denial,
+            Err(Failure { denial, may_retry: true }) => last = Some(denial),
             Err(Failure { denial, .. }) => return Err(denial),
         }
     }
-    Err(last)
+    Err(last
+        .unwrap_or_else(|| Denial::new(Reason::NoUpstream, "no node of the upstream has weight")))
 }
 
 /// What is the same for every attempt.
@@ -140,7 +141,7 @@ impl Trial<'_> {
         &mut self,
         cx: &mut RequestCx,
         downstream: &mut impl Downstream,
-    ) -> Result<(Exchange, ResponseHead), Failure> {
+    ) -> Result<Box<Exchange>, Failure> {
         let kept = std::future::poll_fn(|task| {
             Poll::Ready(self.worker.pool.take(self.node, self.now, task))
         })
@@ -158,7 +159,7 @@ impl Trial<'_> {
         self.exchange(cx, downstream, connection).await
     }
 
-    async fn connect(&mut self) -> Result<UpstreamConnection, Failure> {
+    async fn connect(&mut self) -> Result<Box<UpstreamConnection>, Failure> {
         self.worker.shared.metrics.upstream_connects.inc();
         let dial = self.worker.dialer.dial(&self.node.target, self.waits.connect);
         // A connector bounds itself; the end of the exchange bounds it too.
@@ -180,8 +181,8 @@ impl Trial<'_> {
         &mut self,
         cx: &mut RequestCx,
         downstream: &mut impl Downstream,
-        mut connection: UpstreamConnection,
-    ) -> Result<(Exchange, ResponseHead), Failure> {
+        mut connection: Box<UpstreamConnection>,
+    ) -> Result<Box<Exchange>, Failure> {
         let deny = |denial| Failure { denial, may_retry: false };
         cx.upstream.address = connection.address;
         self.encode(cx, connection.out.bytes()).map_err(deny)?;
@@ -197,12 +198,12 @@ impl Trial<'_> {
         let sent = self.now;
         let method = cx.outgoing().method().clone();
         match self.answer(&mut exchange, downstream, &method).await {
-            Ok(head) => {
-                cx.upstream.status = Some(head.status.as_u16());
+            Ok(()) => {
+                cx.upstream.status = exchange.head.as_ref().map(|head| head.status.as_u16());
                 let answered = Instant::now();
                 cx.upstream.response_time = Some(answered - sent);
                 exchange.answered = Some(answered);
-                Ok((exchange, head))
+                Ok(exchange)
             }
             Err(denial) => {
                 let is_transport =
@@ -246,7 +247,7 @@ impl Trial<'_> {
         exchange: &mut Exchange,
         downstream: &mut impl Downstream,
         method: &Method,
-    ) -> Result<ResponseHead, Denial> {
+    ) -> Result<(), Denial> {
         let limits = self.worker.shared.response_limits;
         let scratch = &self.worker.scratch;
         let mut watch = Watch::new(self.waits, self.worker, self.now);
@@ -263,8 +264,8 @@ impl Trial<'_> {
                 }
             }
             // An upstream may answer, and close, before it has read everything.
-            if let Poll::Ready(head) = exchange.poll_head(cx, method, &limits, scratch) {
-                return Poll::Ready(head);
+            if let Poll::Ready(outcome) = exchange.poll_head(cx, method, &limits, scratch) {
+                return Poll::Ready(outcome);
             }
             if let Some(denial) = fault {
                 return Poll::Ready(Err(denial));

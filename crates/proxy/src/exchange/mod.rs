@@ -52,7 +52,7 @@ pub(crate) struct Exchange {
     /// How long the upstream may be silent.
     pub(crate) read: Duration,
     /// Taken when the exchange is over.
-    connection: Option<UpstreamConnection>,
+    connection: Option<Box<UpstreamConnection>>,
     pub(crate) upload: Upload,
     body: Option<BodyReader>,
     reusable: bool,
@@ -62,6 +62,8 @@ pub(crate) struct Exchange {
     informational: u32,
     /// When the head of the answer had come.
     pub(crate) answered: Option<Instant>,
+    /// The head of the answer, until it is taken.
+    pub(crate) head: Option<ResponseHead>,
     /// Counts the exchange on its node.
     lease: Option<Lease>,
 }
@@ -74,11 +76,11 @@ impl Exchange {
         node: Arc<Node>,
         keep: KeepAlive,
         read: Duration,
-        mut connection: UpstreamConnection,
+        mut connection: Box<UpstreamConnection>,
         upload: Upload,
-    ) -> Self {
+    ) -> Box<Self> {
         connection.served = connection.served.saturating_add(1);
-        Self {
+        Box::new(Self {
             node,
             keep,
             read,
@@ -89,8 +91,9 @@ impl Exchange {
             has_answered: false,
             informational: 0,
             answered: None,
+            head: None,
             lease: None,
-        }
+        })
     }
 
     /// Sends what there is of the request. Ready when all of it was sent.
@@ -104,14 +107,15 @@ impl Exchange {
         self.upload.poll(cx, connection, downstream, scratch)
     }
 
-    /// The head of the final answer; informational ones are passed over (RFC 9110 §15.2).
+    /// Ready once the head of the final answer is in `head`; informational ones are passed over
+    /// (RFC 9110 §15.2).
     pub(crate) fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
         method: &Method,
         limits: &ResponseLimits,
         scratch: &Scratch,
-    ) -> Poll<Result<ResponseHead, Denial>> {
+    ) -> Poll<Result<(), Denial>> {
         let Some(connection) = &mut self.connection else {
             return Poll::Ready(Err(Denial::new(Reason::Internal, "no upstream connection")));
         };
@@ -138,7 +142,8 @@ impl Exchange {
                 }
                 self.body = Some(BodyReader::new(head.body, limits.chunks));
                 self.reusable = head.connection == ConnectionUse::KeepAlive;
-                return Poll::Ready(Ok(head));
+                self.head = Some(head);
+                return Poll::Ready(Ok(()));
             }
             let scratch = &mut *scratch.0.borrow_mut();
             match ready!(connection.poll_read(cx, scratch)) {
