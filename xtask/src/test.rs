@@ -10,9 +10,11 @@ use crate::steps::Steps;
 use crate::tools::{self, Program};
 
 /// What tests start as real counterparts of the gateway.
-const NEEDED: [Program; 5] = [
+const NEEDED: [Program; 7] = [
     Program { name: "cc", package: "gcc" },
     Program { name: "curl", package: "curl" },
+    Program { name: "bash", package: "bash" },
+    Program { name: "jq", package: "jq" },
     Program { name: "openssl", package: "openssl" },
     Program { name: "python3", package: "python3" },
     Program { name: "nginx", package: "nginx-light" },
