@@ -1,19 +1,6 @@
 //! One line of the access log.
 //!
-//! | name | meaning |
-//! |---|---|
-//! | `time` | when the request began: RFC 3339, UTC, milliseconds |
-//! | `id` | request id |
-//! | `client` | the client's address, after trusted proxies |
-//! | `method`, `host`, `path`, `http` | the request, its path without the query, and the version |
-//! | `status` | what the client was answered |
-//! | `reason` | code from the table of reasons, if it was refused or failed |
-//! | `bytes_in`, `bytes_out` | bytes of the request's and the answer's body |
-//! | `total_us`, `upstream_us` | microseconds in all, and until the upstream had answered |
-//! | `route`, `service`, `consumer` | what it matched and who called |
-//! | `upstream` | the node it was sent to |
-//! | `tls`, `sni` | of the connection |
-//! | `user_agent` | as the client sent it, cut |
+//! The members are told in [`ACCESS_FIELDS`](crate::ACCESS_FIELDS).
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -28,7 +15,7 @@ const PATH_MAX: usize = 1_024;
 /// Longest other value, in bytes.
 const TEXT_MAX: usize = 256;
 
-/// What the access log says about a request; see the module for the names.
+/// What the access log says about a request.
 #[derive(Clone, Debug)]
 pub struct AccessLine<'a> {
     /// When the request began.

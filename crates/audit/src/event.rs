@@ -1,28 +1,8 @@
 //! Security events: what was refused or failed, or what changed on the node, and why exactly.
 //!
-//! An event is one line of JSON. Names are stable; what does not apply is left out.
-//!
-//! | name | meaning |
-//! |---|---|
-//! | `time` | RFC 3339, UTC, milliseconds |
-//! | `event` | `denied`, `error`, `connection`, `reload`, `node`, `folded`, `dropped` |
-//! | `of` | of a folded event: what kind was folded |
-//! | `count` | how many events this one stands for; 1 if it is missing |
-//! | `first` | of a folded event: when the first happened; `time` is the last |
-//! | `id` | request id |
-//! | `reason` | code from the table of reasons |
-//! | `status` | what the client was answered |
-//! | `stage`, `plugin`, `rule` | who decided |
-//! | `detail` | the precise cause |
-//! | `client`, `peer` | the client's address; the socket the connection came from |
-//! | `listener`, `sni` | where it came in, and the server name of TLS |
-//! | `method`, `host`, `path` | the request; the query as its names only |
-//! | `route`, `route_name`, `service` | what it matched |
-//! | `consumer`, `credential`, `subject`, `auth_plugin` | who called, as far as it was proved |
-//! | `upstream` | the node it was sent to |
-//! | `user_agent`, `fields` | header fields of the request, as far as they may be written |
-//!
-//! A folded event has `id`, `path` and the like of the first request that it stands for.
+//! An event is one line of JSON. Names are stable; what does not apply is left out. The members
+//! are told in [`EVENT_FIELDS`](crate::EVENT_FIELDS). A folded event has `id`, `path` and the like
+//! of the first request that it stands for.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
@@ -35,44 +15,50 @@ use crate::redact::{Hidden, Redacted, Redactor};
 use crate::stamp::Stamp;
 
 /// Longest detail and path, in bytes.
-const LONG_MAX: usize = 1_024;
+pub(crate) const LONG_MAX: usize = 1_024;
 /// Longest other value, in bytes.
-const TEXT_MAX: usize = 256;
+pub(crate) const TEXT_MAX: usize = 256;
 /// Most header fields of the request in one event.
 const FIELDS_MAX: usize = 16;
 
-/// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventKind {
-    /// A request was refused.
-    Denied,
-    /// A request failed: the upstream, or an error of our own.
-    Error,
-    /// A connection was refused or broke its protocol.
-    Connection,
-    /// A configuration was applied or refused.
-    Reload,
-    /// The node started, drained or stopped.
-    Node,
-    /// Many events of one peer and reason, with their exact number.
-    Folded,
-    /// Events that were lost because the queue was full, with their exact number.
-    Dropped,
+macro_rules! kinds {
+    ($( #[doc = $doc:literal] $name:ident = $word:literal; )+) => {
+        /// What happened.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum EventKind { $( #[doc = $doc] $name, )+ }
+
+        impl EventKind {
+            /// Every kind.
+            pub const ALL: &'static [Self] = &[ $( Self::$name, )+ ];
+
+            /// The name in the log.
+            pub const fn name(self) -> &'static str {
+                match self { $( Self::$name => $word, )+ }
+            }
+
+            /// When there is such an event, for the reference.
+            pub const fn documentation(self) -> &'static str {
+                match self { $( Self::$name => $doc, )+ }
+            }
+        }
+    };
 }
 
-impl EventKind {
-    /// The name in the log.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Denied => "denied",
-            Self::Error => "error",
-            Self::Connection => "connection",
-            Self::Reload => "reload",
-            Self::Node => "node",
-            Self::Folded => "folded",
-            Self::Dropped => "dropped",
-        }
-    }
+kinds! {
+    /// A request was refused: the status is below 500.
+    Denied = "denied";
+    /// A request failed: the upstream, or an error of our own; the status is 500 or above.
+    Error = "error";
+    /// A connection was refused or broke its protocol, before there was a request.
+    Connection = "connection";
+    /// A configuration was applied or refused.
+    Reload = "reload";
+    /// The node started, drained or stopped.
+    Node = "node";
+    /// Many events of one peer and reason, with their exact number.
+    Folded = "folded";
+    /// Events that were lost because the queue was full, with their exact number.
+    Dropped = "dropped";
 }
 
 /// Who called, as far as it was proved.
@@ -88,7 +74,7 @@ pub struct Caller {
     pub plugin: Option<&'static str>,
 }
 
-/// One security event. See the module for what is written of it.
+/// One security event.
 #[derive(Clone, Debug)]
 pub struct Event {
     /// What happened.

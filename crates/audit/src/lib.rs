@@ -24,6 +24,7 @@
 mod access;
 mod access_line;
 mod event;
+mod fields;
 mod fold;
 mod json;
 mod life;
@@ -36,6 +37,7 @@ mod writer;
 pub use access::{AccessLog, AccessOptions, AccessWriter};
 pub use access_line::AccessLine;
 pub use event::{Caller, Event, EventKind};
+pub use fields::{ACCESS_FIELDS, EVENT_FIELDS, Field, FieldKind, access_example, event_examples};
 pub use json::text as write_json_text;
 pub use log::{AuditLog, AuditOptions, OnFull, Slot};
 pub use redact::{Hidden, REDACTED, Redacted, Redactor};

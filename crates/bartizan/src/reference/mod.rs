@@ -2,6 +2,7 @@
 //! text for the same code.
 
 mod apisix;
+mod events;
 mod fields;
 
 use std::fmt::Write;
@@ -49,6 +50,7 @@ fn pages() -> Vec<(String, String)> {
         ("node-file.md".to_owned(), node_file()),
         ("reasons.md".to_owned(), reasons()),
         ("limits.md".to_owned(), limits()),
+        ("events.md".to_owned(), events::page()),
         ("metrics.md".to_owned(), metrics()),
         ("cli.md".to_owned(), command_line()),
         ("plugins/README.md".to_owned(), plugin_index()),
