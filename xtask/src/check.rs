@@ -13,7 +13,7 @@ use anyhow::Result;
 
 use crate::steps::Steps;
 use crate::test::WORKSPACE;
-use crate::{fuzz_smoke, generate};
+use crate::{fuzz_smoke, generate, site};
 
 /// Options of the task.
 #[derive(clap::Args)]
@@ -29,9 +29,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     // Failures are in the table that `finish` prints.
     let _ = steps.run("formatting", Command::new("cargo").args(["fmt", "--all", "--check"]));
     let _ = steps.attempt("tidiness", tidy::check);
+    let _ = steps.attempt("links", site::links::check);
     let _ = steps.attempt("layering", layering::check);
     let _ = steps.attempt("fuzz targets", fuzz_smoke::every_target_is_replayed);
     dependencies::check(&mut steps);
+    site::check(&mut steps);
     if !options.quick {
         let mut clippy = Command::new("cargo");
         clippy.arg("clippy").args(WORKSPACE).args(["--all-targets", "--", "-D", "warnings"]);

@@ -7,6 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::site::summary;
+
 /// Where the generated documents are kept.
 const REFERENCE: &str = "docs/reference";
 
@@ -23,7 +25,11 @@ pub(crate) struct Options {
 
 /// Runs the task.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    if options.check { is_current() } else { write_all(Path::new(REFERENCE)) }
+    if options.check {
+        return is_current();
+    }
+    write_all(Path::new(REFERENCE))?;
+    summary::write()
 }
 
 /// Fails, naming the files, if the documents are not what the gateway would write now.

@@ -1,4 +1,4 @@
-//! Tasks of the project: `cargo xtask test | check | generate | fuzz-smoke | bench`.
+//! Tasks of the project: `cargo xtask test | check | generate | site | fuzz-smoke | bench`.
 //!
 //! Everything that continuous integration and contributors run is here, so that it runs the
 //! same in both places. Commands stay ordinary (`cargo`, `apt-get`, `pip`); each step is named
@@ -9,6 +9,7 @@ mod bench;
 mod check;
 mod fuzz_smoke;
 mod generate;
+mod site;
 mod steps;
 mod test;
 mod tools;
@@ -35,6 +36,8 @@ enum Task {
     Check(check::Options),
     /// Write the generated reference documents.
     Generate(generate::Options),
+    /// Build the documentation as pages, with search, into `target/site`.
+    Site,
     /// Replay the fuzz corpora on the stable toolchain.
     FuzzSmoke,
     /// Compare the processor time of a request with nginx, HAProxy and Envoy.
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Check(options) => check::run(&options),
         Task::Generate(options) => generate::run(&options),
+        Task::Site => site::run(),
         Task::FuzzSmoke => fuzz_smoke::run(),
         #[cfg(feature = "bench")]
         Task::Bench(options) => bench::run(&options),
