@@ -1,6 +1,7 @@
 //! Tells the binary what it was built from, and puts the plugins' module documentation into it:
 //! those are the plugins' reference pages.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,7 +28,8 @@ fn main() -> io::Result<()> {
         println!("cargo::rerun-if-changed={}", log.display());
     }
     write_pages()?;
-    write_counts()
+    write_counts()?;
+    write_refusals()
 }
 
 /// The commit that is checked out, in short; `None` outside of a repository.
@@ -69,6 +71,44 @@ fn write_counts() -> io::Result<()> {
     code.push(']');
     let out = env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?;
     fs::write(PathBuf::from(out).join("plugin_cases.rs"), code)
+}
+
+/// Writes `(plugin, reason, status, whether in compatibility mode)` of every refusal that the cases
+/// of a plugin show, as a Rust expression.
+fn write_refusals() -> io::Result<()> {
+    let mut code = "&[\n".to_owned();
+    for folder in sorted(Path::new(CASES))?.into_iter().filter(|path| path.is_dir()) {
+        let plugin = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut refusals = BTreeSet::new();
+        for file in sorted(&folder)? {
+            collect_refusals(&fs::read_to_string(file)?, &plugin, &mut refusals);
+        }
+        for (reason, status, is_compatible) in refusals {
+            writeln!(code, "    ({plugin:?}, {reason:?}, {status}, {is_compatible}),")
+                .map_err(io::Error::other)?;
+        }
+    }
+    code.push(']');
+    let out = env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?;
+    fs::write(PathBuf::from(out).join("plugin_refusals.rs"), code)
+}
+
+/// The refusals by this plugin among the events of a case.
+fn collect_refusals(case: &str, plugin: &str, found: &mut BTreeSet<(String, u16, bool)>) {
+    let mut is_compatible = false;
+    for section in case.split("\n--- ") {
+        if section.starts_with("node") {
+            is_compatible = section.contains("compatibility: apisix");
+        }
+        let value = |key: &str| section.lines().find_map(|line| line.strip_prefix(key));
+        if !section.starts_with("event") || value("plugin: ") != Some(plugin) {
+            continue;
+        }
+        let status = value("status: ").and_then(|status| status.parse().ok());
+        if let (Some(reason), Some(status)) = (value("reason: "), status) {
+            found.insert((reason.to_owned(), status, is_compatible));
+        }
+    }
 }
 
 fn sorted(folder: &Path) -> io::Result<Vec<PathBuf>> {

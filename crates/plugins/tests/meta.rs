@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bartizan_chain::{CompileCx, CpuPool, NodeFacts, StateRegistry, Unsupported};
+use bartizan_chain::{CompileCx, CpuPool, Kinship, NodeFacts, StateRegistry, Unsupported};
 use bartizan_config::{
     Format, PluginSchemas, ResourceKind, ResourceRef, Slot, SourceId, Standing, read,
     unsupported_keywords,
@@ -63,20 +63,25 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The first example in the module documentation of a plugin.
-fn example(name: &str) -> Option<String> {
+/// The module documentation of a plugin.
+fn documentation(name: &str) -> Vec<String> {
     let mut files = Vec::new();
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
     let states_it = format!("const NAME: &'static str = \"{name}\";");
     let texts = files.iter().map(|path| std::fs::read_to_string(path).unwrap());
-    let text = texts.into_iter().find(|text| text.contains(&states_it))?;
-    let doc: Vec<&str> = text
-        .lines()
+    let text = texts.into_iter().find(|text| text.contains(&states_it)).unwrap_or_default();
+    text.lines()
         .take_while(|line| line.starts_with("//!"))
         .map(|line| line.trim_start_matches("//!").strip_prefix(' ').unwrap_or_default())
-        .collect();
-    let lines = doc.iter().skip_while(|line| **line != "```yaml").skip(1);
-    let lines: Vec<&str> = lines.take_while(|line| **line != "```").copied().collect();
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The first example in the module documentation of a plugin.
+fn example(name: &str) -> Option<String> {
+    let doc = documentation(name);
+    let lines = doc.iter().skip_while(|line| *line != "```yaml").skip(1);
+    let lines: Vec<&str> = lines.take_while(|line| *line != "```").map(String::as_str).collect();
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
@@ -128,6 +133,31 @@ fn every_field_is_documented() {
             undocumented(schema, "#", &mut found);
             assert!(found.is_empty(), "{slot} of {}: {found:?}", entry.name);
         }
+    }
+}
+
+/// What a reader looks for on the page of every plugin. Its fields, refusals and example come from
+/// elsewhere.
+const SECTIONS: [&str; 3] = ["Headers", "What it costs", "What it cannot do"];
+
+/// Where a page tells what somebody who knows the plugin from Apache APISIX has to know.
+const DIFFERENCES: &str = "How it differs from Apache APISIX";
+
+#[test]
+fn every_page_says_what_a_reader_looks_for() {
+    for entry in CATALOGUE.iter() {
+        let doc = documentation(entry.name);
+        let is_purpose = doc.first().is_some_and(|line| line.len() > 20 && !line.starts_with('#'));
+        assert!(is_purpose, "{} does not begin with what it is for", entry.name);
+        let section = |title: &str| {
+            let mut lines = doc.iter().skip_while(|line| **line != format!("# {title}")).skip(1);
+            lines.find(|line| !line.is_empty()).is_some_and(|line| !line.starts_with('#'))
+        };
+        for title in SECTIONS {
+            assert!(section(title), "the documentation of {} has no `# {title}`", entry.name);
+        }
+        let differs = matches!(entry.kinship, Kinship::Different(_));
+        assert_eq!(section(DIFFERENCES), differs, "`# {DIFFERENCES}` of {}", entry.name);
     }
 }
 

@@ -4,11 +4,11 @@
 mod apisix;
 mod events;
 mod fields;
+mod plugin;
 
 use std::fmt::Write;
 use std::path::Path;
 
-use bartizan_chain::Unsupported;
 use bartizan_config::{node_schema, resources_schema};
 use bartizan_core::metrics::{NodeMetrics, PluginLabel, ReloadLabel};
 use bartizan_core::{ByteSize, LIMITS, Reason, Span, Stage, WireForm};
@@ -18,7 +18,7 @@ use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::registry::Registry;
 use serde_json::Value;
 
-use self::fields::{fields, is_object, markdown, one_line};
+use self::fields::{fields, markdown, one_line};
 use crate::cli::{Cli, ReferenceArgs};
 use crate::failure::Failure;
 use crate::files::{self, Privacy};
@@ -58,7 +58,7 @@ fn pages() -> Vec<(String, String)> {
         ("schema/bartizan.schema.json".to_owned(), json(&node_schema())),
         ("schema/resources.schema.json".to_owned(), json(&resources_schema(&Catalogue))),
     ];
-    pages.extend(CATALOGUE.iter().map(|e| (format!("plugins/{}.md", e.name), plugin(e))));
+    pages.extend(CATALOGUE.iter().map(|e| (format!("plugins/{}.md", e.name), plugin::page(e))));
     pages
 }
 
@@ -234,42 +234,6 @@ fn documentation(entry: &Entry) -> &'static str {
 fn stages(entry: &Entry) -> String {
     let names = Stage::ALL.iter().filter(|stage| entry.stages.contains(**stage));
     names.map(|stage| stage.name()).collect::<Vec<_>>().join(", ")
-}
-
-fn plugin(entry: &Entry) -> String {
-    let stages = stages(entry);
-    let mut text = page(entry.name, documentation(entry).trim());
-    let _ = write!(text, "Stages: {stages}. Priority: {}.\n\n## Configuration\n\n", entry.priority);
-    text.push_str(&markdown(&fields(&entry.config_schema)));
-    for (title, schema) in [
-        ("On a consumer or credential", &entry.consumer_schema),
-        ("Metadata", &entry.metadata_schema),
-    ] {
-        if let Some(schema) = schema.as_ref().filter(|schema| is_object(schema)) {
-            let _ = write!(text, "\n## {title}\n\n");
-            text.push_str(&markdown(&fields(schema)));
-        }
-    }
-    text.push_str(&unsupported(entry));
-    text
-}
-
-fn unsupported(entry: &Entry) -> String {
-    let both = entry.unsupported.iter().chain(entry.unsupported_consumer);
-    let rows: Vec<String> = both
-        .map(|(path, why)| match why {
-            Unsupported::NotYet(what) => format!("| `{path}` | not yet | {} |\n", one_line(what)),
-            Unsupported::Refused(why) => format!("| `{path}` | refused | {} |\n", one_line(why)),
-        })
-        .collect();
-    if rows.is_empty() {
-        return String::new();
-    }
-    format!(
-        "\n## Fields of Apache APISIX that are answered specially\n\n\
-         | field | answer | why |\n|---|---|---|\n{}",
-        rows.concat()
-    )
 }
 
 #[cfg(test)]

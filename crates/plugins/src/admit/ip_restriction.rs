@@ -9,8 +9,17 @@
 //!   whitelist: [10.0.0.0/8, "2001:db8::/32"]
 //! ```
 //!
-//! Cost: one comparison per entry. It cannot tell clients apart that share an address, and proves
-//! nothing about who calls.
+//! # Headers
+//!
+//! It reads none: `X-Forwarded-For` counts only through `trusted_proxies` or `real-ip`.
+//!
+//! # What it costs
+//!
+//! One comparison per entry.
+//!
+//! # What it cannot do
+//!
+//! It cannot tell clients apart that share an address, and proves nothing about who calls.
 
 use bartizan_chain::{CompileCx, Flow, Kinship, Nothing, Plugin, RequestCx, Traits};
 use bartizan_config::Invalid;

@@ -20,15 +20,24 @@
 //! Answers: 403 `admit.referer_denied`, with `message` if there is one. The event says why, without
 //! the header, whose query may hold secrets.
 //!
-//! Cost: one comparison per entry, nothing allocated.
+//! # Headers
+//!
+//! `Referer` is read; none is set.
+//!
+//! # What it costs
+//!
+//! One comparison per entry, nothing allocated.
+//!
+//! # What it cannot do
 //!
 //! It holds off what browsers send on behalf of other sites: images that are linked to, forms that
 //! are posted. With `bypass_missing` not even that, since any page can ask the browser to leave the
 //! header out. It holds off no program, which writes what it likes there; `csrf` protects sessions.
 //!
-//! Unlike Apache APISIX: case does not matter; an unreadable or repeated header is refused instead
-//! of being taken for none, also with `bypass_missing`; an entry with a port, which could never
-//! match, is refused.
+//! # How it differs from Apache APISIX
+//!
+//! Case does not matter; an unreadable or repeated header is refused instead of being taken for
+//! none, also with `bypass_missing`; an entry with a port, which could never match, is refused.
 
 use std::net::Ipv6Addr;
 

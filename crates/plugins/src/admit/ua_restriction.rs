@@ -19,14 +19,24 @@
 //! Answers: 403 `admit.user_agent_denied`, with `message` if there is one. The event names the
 //! pattern by its number, never the header.
 //!
-//! Cost: one search over the header for all patterns together. Patterns look at bytes: `.` is any
-//! byte, `\w` and the like know ASCII only; begin a pattern with `(?u)` to look at characters.
+//! # Headers
+//!
+//! `User-Agent` is read; none is set.
+//!
+//! # What it costs
+//!
+//! One search over the header for all patterns together. Patterns look at bytes: `.` is any byte,
+//! `\w` and the like know ASCII only; begin a pattern with `(?u)` to look at characters.
+//!
+//! # What it cannot do
 //!
 //! It cannot keep anybody out who wants to come in: a client calls itself what it likes. It turns
 //! away honest robots and careless tools; credentials and limits are for the others.
 //!
-//! Unlike Apache APISIX: of several values all must be allowed, not just one; patterns that need
-//! backtracking are refused; an empty value is a missing one.
+//! # How it differs from Apache APISIX
+//!
+//! Of several values all must be allowed, not just one; patterns that need backtracking are
+//! refused; an empty value is a missing one.
 
 use bartizan_chain::{CompileCx, Flow, Kinship, Nothing, Plugin, RequestCx, Traits};
 use bartizan_config::Invalid;

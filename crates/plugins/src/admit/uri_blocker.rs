@@ -23,14 +23,24 @@
 //! Answers: `rejected_code` (403) `admit.target_blocked`, with `rejected_msg` if there is one. The
 //! event names the rule by its number.
 //!
-//! Cost: one search for all rules together; where anything is encoded one copy and a second search.
+//! # Headers
+//!
+//! It reads no header and sets none.
+//!
+//! # What it costs
+//!
+//! One search for all rules together; where anything is encoded one copy and a second search.
+//!
+//! # What it cannot do
 //!
 //! It is a list of what is known to be bad. What is not on it passes, a client that encodes twice
 //! passes (and means nothing by it, unless the upstream decodes twice), and bodies and headers are
 //! not looked at. Routes that match only what exists hold off more.
 //!
-//! Unlike Apache APISIX: the decoded form is searched too, also of the query; an empty list is
-//! refused, and so is a status below 400, since a refusal must not look like a success.
+//! # How it differs from Apache APISIX
+//!
+//! The decoded form is searched too, also of the query; an empty list is refused, and so is a
+//! status below 400, since a refusal must not look like a success.
 
 use bartizan_chain::{CompileCx, Flow, Kinship, Nothing, Plugin, RequestCx, Traits};
 use bartizan_config::Invalid;

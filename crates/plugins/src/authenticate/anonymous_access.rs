@@ -10,8 +10,18 @@
 //!   reason: the price list is public
 //! ```
 //!
-//! Cost: nothing. It does not make another authentication plugin optional: with `key-auth` beside
-//! it a key is needed, unless that has an `anonymous_consumer`.
+//! # Headers
+//!
+//! It reads no header and sets none.
+//!
+//! # What it costs
+//!
+//! Nothing.
+//!
+//! # What it cannot do
+//!
+//! It does not make another authentication plugin optional: with `key-auth` beside it a key is
+//! needed, unless that has an `anonymous_consumer`. It is no reason to leave out a limit.
 
 use std::sync::Arc;
 

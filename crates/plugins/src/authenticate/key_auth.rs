@@ -17,8 +17,23 @@
 //! mode it stays, unless `true`). With `anonymous_consumer`, callers without a valid key become
 //! that consumer; this proves nothing, so the route needs `anonymous-access` too.
 //!
-//! Cost: one HMAC and one look-up. A key in a query ends up in histories and in the logs of
-//! whoever stands before this gateway: prefer the header.
+//! # Headers
+//!
+//! `header` (or the parameter) is read, and taken out of the request. A 401 has `WWW-Authenticate`
+//! with the realm.
+//!
+//! # What it costs
+//!
+//! One HMAC and one look-up.
+//!
+//! # What it cannot do
+//!
+//! A key does not end, and whoever has seen it has it. In a query it ends up in histories and in
+//! the logs of whoever stands before this gateway: prefer the header.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! The key is hidden from upstreams by default, and a key that is sent twice is refused.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -9,8 +9,18 @@
 //!   reason: every customer may read the catalogue
 //! ```
 //!
-//! Cost: one comparison. It knows nothing of objects: who may call the route may name any object
-//! in it; where objects belong to somebody, use `object-guard`.
+//! # Headers
+//!
+//! It reads no header and sets none.
+//!
+//! # What it costs
+//!
+//! One comparison.
+//!
+//! # What it cannot do
+//!
+//! It knows nothing of objects: who may call the route may name any object in it; where objects
+//! belong to somebody, use `object-guard`.
 
 use bartizan_chain::{CompileCx, Flow, Identity, Kinship, Nothing, Plugin, RequestCx, Traits};
 use bartizan_config::Invalid;

@@ -17,7 +17,23 @@
 //! Only a white list of consumers or groups is a grant: everything else lets somebody through who
 //! is not named. A request without an identity is refused with 401.
 //!
-//! Cost: one comparison per name. It knows nothing of objects (`object-guard` does).
+//! # Headers
+//!
+//! It reads no header and sets none.
+//!
+//! # What it costs
+//!
+//! One comparison per name.
+//!
+//! # What it cannot do
+//!
+//! It knows nothing of objects (`object-guard` does). A black list is no grant: it lets everybody
+//! through who is not named.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! Names must exist; a request that may not pass is refused with 400 to 599 only, so that a refusal
+//! never looks like a success.
 
 use bartizan_chain::{CompileCx, Flow, Identity, Kinship, Nothing, Plugin, RequestCx, Traits};
 use bartizan_config::{Invalid, PathStep};

@@ -9,9 +9,23 @@
 //! `total` (requests that began), `active` (connections of clients), `upstream` (connections to
 //! upstreams, idle ones included) and `denied` (requests that were refused or failed).
 //!
+//! # Headers
+//!
+//! It reads no header and sets none.
+//!
+//! # What it costs
+//!
+//! Nothing for requests.
+//!
+//! # What it cannot do
+//!
 //! It asks for no credential where the status listener does not; on a route it can be put with
-//! `public-api`, behind that route's authentication. Cost: none for requests. Apache APISIX counts
-//! connections by what they wait for, which is not known here; for graphs, `prometheus` tells more.
+//! `public-api`, behind that route's authentication. For graphs, `prometheus` tells more.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! The page is on the status listener. Apache APISIX counts connections by what they wait for,
+//! which is not known here.
 
 use std::sync::Arc;
 

@@ -8,9 +8,23 @@
 //! as it is in force anywhere. The page is JSON: `id` and `hostname` (the name of the machine),
 //! `version` (`bartizan/…`), `boot_time` and `up_time` in seconds.
 //!
-//! A version helps whoever looks for a known weakness: keep the status listener on loopback or a
-//! network for operators. On a route the page can be put with `public-api`, behind that route's
-//! authentication. Cost: none for requests. Apache APISIX also reports it to etcd.
+//! # Headers
+//!
+//! It reads no header and sets none.
+//!
+//! # What it costs
+//!
+//! Nothing for requests.
+//!
+//! # What it cannot do
+//!
+//! It asks for no credential where the status listener does not, and a version helps whoever looks
+//! for a known weakness: keep the status listener on loopback or a network for operators. On a
+//! route the page can be put with `public-api`, behind that route's authentication.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! The page is on the status listener, and nothing is reported to etcd.
 
 use std::sync::Arc;
 

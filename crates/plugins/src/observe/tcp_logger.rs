@@ -19,13 +19,24 @@
 //! and when entries go leaves the sink alone; when the node ends it has five seconds to hand over
 //! what waits.
 //!
-//! With `tls` the receiver's certificate is verified, always, for `host` or for the name in
-//! `tls_options`, by the system's authorities or those of `ca_certs`. Cost: the entry is written
-//! into memory by the worker (some microseconds); the rest happens beside the requests. TCP does not
-//! tell what a receiver has done with what it took.
+//! # Headers
 //!
-//! Other than Apache APISIX, which sends a batch as one JSON array, it sends one object a line, and
-//! it does not log bodies.
+//! None is set.
+//!
+//! # What it costs
+//!
+//! The entry is written into memory by the worker (some microseconds); the rest happens beside the
+//! requests.
+//!
+//! # What it cannot do
+//!
+//! TCP does not tell what a receiver has done with what it took. Bodies are not logged.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! It sends one object a line and not a batch as one JSON array. With `tls` the receiver's
+//! certificate is verified, always, for `host` or for the name in `tls_options`, by the system's
+//! authorities or those of `ca_certs`. Queues are bounded, secrets are taken out.
 
 use bartizan_chain::{
     AnswerHead, CompileCx, Kinship, Nothing, Outcome, Plugin, RequestCx, Traits, Unsupported,

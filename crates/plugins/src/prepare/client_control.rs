@@ -17,13 +17,22 @@
 //! declared length was judged. A plugin that reads the body reads at most its own bound, whatever
 //! stands here. It runs first of all; in a global rule also where no route matches.
 //!
-//! Answers: 413 `http.body_too_large`.
+//! # Headers
 //!
-//! Cost: one comparison. It counts the bytes on the wire: a compressed body may be larger where it
-//! is unpacked.
+//! `Content-Length` is read; nothing is set.
 //!
-//! Unlike Apache APISIX: `max_body_size` is required, and 0, which there lifts every limit, is
-//! refused.
+//! # What it costs
+//!
+//! One comparison.
+//!
+//! # What it cannot do
+//!
+//! It counts the bytes on the wire: a compressed body may be larger where it is unpacked. What was
+//! sent of a body that grows over the bound the upstream has seen, as an incomplete message.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! `max_body_size` is required, and 0, which there lifts every limit, is refused.
 
 use bartizan_chain::{CompileCx, Flow, Kinship, Nothing, Plugin, RequestCx, Traits};
 use bartizan_config::{Invalid, ResourceKind};

@@ -17,9 +17,23 @@
 //! no address gets 400. An entry is an address, with or without a port: `192.0.2.1`,
 //! `192.0.2.1:443`, `2001:db8::1`, `[2001:db8::1]:443`.
 //!
-//! It runs after the route is matched; for a whole node use `trusted_proxies` instead. Cost: the
-//! length of the header. `trusted_addresses` is required: without it any client could choose its
-//! own address.
+//! # Headers
+//!
+//! The one that `source` names is read, from trusted connections only.
+//!
+//! # What it costs
+//!
+//! The length of the header.
+//!
+//! # What it cannot do
+//!
+//! It runs after the route is matched, so that it is not for `remote_addrs` of routes; for a whole
+//! node use `trusted_proxies` instead. It cannot tell whether a trusted proxy tells the truth.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! `trusted_addresses` is required: without it any client could choose its own address. A trusted
+//! proxy that sends what is no address gets 400.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};

@@ -12,8 +12,24 @@
 //!   trust_from: [10.0.0.0/8]
 //! ```
 //!
-//! An id is kept if it occurs once and has 1 to 128 characters of a token (RFC 9110 §5.6.2).
-//! Cost: one field. Ids are names, not secrets: they can be guessed.
+//! # Headers
+//!
+//! `header_name` is set on the request that goes upstream and, unless `include_in_response` is
+//! false, on the answer. An id is kept if it occurs once and has 1 to 128 characters of a token
+//! (RFC 9110 §5.6.2).
+//!
+//! # What it costs
+//!
+//! One field.
+//!
+//! # What it cannot do
+//!
+//! Ids are names, not secrets: they can be guessed. It makes no traces.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! An id of the client's is kept only from `trust_from`, and ids are UUIDs of version 7; other
+//! `algorithm`s are answered specially.
 
 use bartizan_chain::{
     AnswerHead, CompileCx, Flow, Kinship, Nothing, Plugin, RequestCx, Traits, Unsupported,

@@ -15,12 +15,26 @@
 //! upstream. `lgblock` goes up to 18 for the same reason: a block is compressed in one go. The
 //! window, `lgwin`, is made smaller where the length of the body is known and needs less.
 //!
-//! Cost: at the default level about 30 ms of CPU per MiB, in parts of at most 64 KiB between which
-//! others are served; up to 3 MiB of memory per answer while it is sent, up to 34 MiB at level 9.
-//! All compressors together hold at most `limits.compression_memory`; over it answers go out
+//! # Headers
+//!
+//! As with `gzip`: `Accept-Encoding` is read; answers get `Content-Encoding` and `Vary`, a strong
+//! `ETag` becomes a weak one, and `Content-Length` goes.
+//!
+//! # What it costs
+//!
+//! At the default level about 30 ms of CPU per MiB, in parts of at most 64 KiB between which others
+//! are served; up to 3 MiB of memory per answer while it is sent, up to 34 MiB at level 9. All
+//! compressors together hold at most `limits.compression_memory`; over it answers go out
 //! uncompressed, counted in `bartizan_compression_skipped`.
 //!
-//! It differs from Apache APISIX as `gzip` does, and in the levels that it refuses.
+//! # What it cannot do
+//!
+//! It does not know which answers hold a secret beside text that an attacker chose; see `gzip`.
+//! Levels 10 and 11 are not there.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! As `gzip` does, and in the levels that it refuses.
 
 use std::sync::Arc;
 

@@ -16,8 +16,22 @@
 //! text is added while the body passes: nothing is held, the length is not known beforehand, and the
 //! `ETag` becomes a weak one. The content type stays: text around JSON is no JSON.
 //!
-//! Cost: a copy of the body. Unlike with Apache APISIX, fields that frame the message cannot be set,
-//! and an encoded body is not put between plain text.
+//! # Headers
+//!
+//! Answers get those of `headers`; a body that changes loses `Content-Length`, and its `ETag`
+//! becomes a weak one.
+//!
+//! # What it costs
+//!
+//! A copy of the body.
+//!
+//! # What it cannot do
+//!
+//! It is for trying things out: it protects nothing, and text around JSON is no JSON any more.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! Fields that frame the message cannot be set, and an encoded body is not put between plain text.
 
 use std::collections::BTreeMap;
 

@@ -22,8 +22,23 @@
 //! A page is the same for everybody: it holds nothing of the request, so that nothing of the request
 //! can become part of a page. To show the request's id, use the header of `request-id`.
 //!
-//! Cost: nothing for other answers. Unlike with Apache APISIX, the page of a status whose `body` is
-//! left out names no product.
+//! # Headers
+//!
+//! `Content-Type` is that of the page. All others of the refusal stay.
+//!
+//! # What it costs
+//!
+//! Nothing for other answers.
+//!
+//! # What it cannot do
+//!
+//! There are pages for 404, 500, 502 and 503 only; `exit-transformer` changes others. What an
+//! upstream answers stays as it is.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! The page of a status whose `body` is left out names no product. Answers of the upstream are
+//! never replaced.
 
 use bartizan_chain::{AnswerHead, CompileCx, Kinship, Nothing, Plugin, RequestCx, Traits};
 use bartizan_config::Invalid;

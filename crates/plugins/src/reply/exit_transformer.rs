@@ -23,10 +23,24 @@
 //! Bodies hold nothing of the request; headers may have variables, such as the request's id. The
 //! event in the audit log keeps the true reason and status.
 //!
-//! Cost: nothing for other answers.
+//! # Headers
 //!
-//! Unlike with Apache APISIX there are no `functions`: they are programs that whoever may write a
-//! route could have the gateway run. Rules say what such functions are used for.
+//! Answers that a rule changes get its `headers`, and `Content-Type` with a new body. What the
+//! refusal said besides (`Retry-After`, a challenge) stays.
+//!
+//! # What it costs
+//!
+//! Nothing for other answers.
+//!
+//! # What it cannot do
+//!
+//! It changes only what the gateway answers by itself, and cannot make a success of it; use
+//! `response-rewrite` for answers of the upstream.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! There are no `functions`: they are programs that whoever may write a route could have the
+//! gateway run. Rules say what such functions are used for.
 
 use std::collections::BTreeMap;
 

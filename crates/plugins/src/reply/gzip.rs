@@ -28,14 +28,28 @@
 //! Cookies are not in the body and are not told by its length, so that answers with `Set-Cookie` are
 //! compressed like others.
 //!
-//! Cost: at level 1 about 10 ms of CPU per MiB, at 9 several times as much, in parts of at most
-//! 64 KiB between which others are served; 400 KiB of memory per answer while it is sent. All
-//! compressors together hold at most `limits.compression_memory`; over it answers go out
-//! uncompressed, counted in `bartizan_compression_skipped`.
+//! # Headers
 //!
-//! Unlike Apache APISIX it sends `Vary` unless `vary: false` (in compatibility mode only with `vary:
-//! true`), reads weights, keeps `no-transform`, and compresses answers of any status that have a
-//! body, not only of 200, 403 and 404.
+//! `Accept-Encoding` is read. Answers get `Content-Encoding` and `Vary`; `Content-Length`, digests
+//! and `Accept-Ranges` go, and a strong `ETag` becomes a weak one.
+//!
+//! # What it costs
+//!
+//! At level 1 about 10 ms of CPU per MiB, at 9 several times as much, in parts of at most 64 KiB
+//! between which others are served; 400 KiB of memory per answer while it is sent. All compressors
+//! together hold at most `limits.compression_memory`; over it answers go out uncompressed, counted
+//! in `bartizan_compression_skipped`.
+//!
+//! # What it cannot do
+//!
+//! It does not know which answers hold a secret beside text that an attacker chose. It compresses
+//! for each client anew: nothing is kept.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! It sends `Vary` unless `vary: false` (in compatibility mode only with `vary: true`), reads
+//! weights, keeps `no-transform`, and compresses answers of any status that have a body, not only
+//! of 200, 403 and 404.
 
 use std::sync::Arc;
 

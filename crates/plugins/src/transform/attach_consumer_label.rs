@@ -16,11 +16,24 @@
 //! route. `X-Consumer-Username`, `X-Consumer-Custom-ID` and `X-Credential-Identifier` are the
 //! gateway's own, and framing belongs to the connection; these cannot be named.
 //!
-//! It runs before `proxy-rewrite`. Cost: one look-up and one header per label.
+//! # Headers
 //!
-//! What differs from Apache APISIX: spellings with `_` are removed too, names that the gateway
-//! keeps for itself are refused, and a label that no header can hold is an error (500) instead of
-//! being sent.
+//! The upstream gets those that `headers` names, and never from a client. It runs before
+//! `proxy-rewrite`.
+//!
+//! # What it costs
+//!
+//! One look-up and one header per label.
+//!
+//! # What it cannot do
+//!
+//! It tells what the configuration says of a consumer; a caller who is known by a token alone has
+//! no labels. It refuses nobody.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! Spellings with `_` are removed too, names that the gateway keeps for itself are refused, and a
+//! label that no header can hold is an error (500) instead of being sent.
 
 use std::collections::BTreeMap;
 

@@ -26,8 +26,23 @@
 //! wait already, the next one is refused: 503, `limit.too_many_waiting`. `vars` that read a value
 //! which the client repeated refuse the request, too.
 //!
-//! Cost: nothing beside the expressions, and a timer for who waits. Apache APISIX injects before
-//! authentication, so that who may not call at all learns of the test; and it waits for any time.
+//! # Headers
+//!
+//! An abort has those of `abort.headers`, and `Content-Type: text/plain` unless they say otherwise.
+//!
+//! # What it costs
+//!
+//! Nothing beside the expressions, and a timer for who waits.
+//!
+//! # What it cannot do
+//!
+//! It breaks no connections and cuts no bodies. It is no limit and no authentication, and a test of
+//! clients, not of the gateway.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! Apache APISIX injects before authentication, so that who may not call at all learns of the test;
+//! and it waits for any time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

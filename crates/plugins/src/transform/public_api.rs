@@ -20,10 +20,24 @@
 //! changes the node, or shows its configuration, can be exposed. What they tell is for operators:
 //! metrics name routes and consumers. The route needs no upstream, and forwards nothing.
 //!
-//! Cost: the page is made for each request; metrics of many routes take milliseconds, during which
-//! the worker does nothing else. Scrape the status listener where you can. Pages of Apache APISIX that
-//! are not here (those of `wolf-rbac`, `batch-requests` and others) are refused where `uri` names
-//! them.
+//! # Headers
+//!
+//! The answer has `Content-Type`; a page that exists refuses other methods with `Allow`.
+//!
+//! # What it costs
+//!
+//! The page is made for each request; metrics of many routes take milliseconds, during which the
+//! worker does nothing else. Scrape the status listener where you can.
+//!
+//! # What it cannot do
+//!
+//! It serves the pages of the table, which only read. Nothing that changes the node or shows its
+//! configuration can be exposed.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! Pages of Apache APISIX that are not here (those of `wolf-rbac`, `batch-requests` and others) are
+//! refused where `uri` names them. The route needs authentication and a grant like any other.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -25,8 +25,26 @@
 //! any origin needs `danger_allow_any_origin_with_credentials: true`: any website could act in the
 //! name of its visitors.
 //!
-//! Cost: one comparison per origin, one search per pattern. CORS protects users of browsers; it
-//! keeps nobody else out and is no authentication.
+//! # Headers
+//!
+//! `Origin`, `Access-Control-Request-Method` and `-Headers` are read. Answers get
+//! `Access-Control-Allow-Origin`, `-Methods`, `-Headers`, `-Credentials`,
+//! `Access-Control-Expose-Headers`, `Access-Control-Max-Age` and `Vary: Origin`, as far as they
+//! apply; those of the upstream are taken out.
+//!
+//! # What it costs
+//!
+//! One comparison per origin, one search per pattern.
+//!
+//! # What it cannot do
+//!
+//! It protects users of browsers; it keeps nobody else out and is no authentication.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! Nothing is allowed that is not written: outside of compatibility mode there is no `*` by
+//! default. The upstream's own CORS fields are replaced, a pattern has to match the whole origin,
+//! and any origin with credentials needs a `danger_` field.
 
 mod origins;
 

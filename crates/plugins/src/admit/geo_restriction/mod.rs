@@ -33,11 +33,19 @@
 //! says which address, and what decided. It runs before anything asks who calls; in a global rule
 //! also where no route matches.
 //!
-//! Cost: one walk through the tree of each database, well below a microsecond, and the size of the
-//! files in memory. Reading a file of 60 MiB takes about a second, once for each change.
+//! # Headers
+//!
+//! It reads no header and sets none.
+//!
+//! # What it costs
+//!
+//! One walk through the tree of each database, well below a microsecond, and the size of the files
+//! in memory. Reading a file of 60 MiB takes about a second, once for each change.
+//!
+//! # What it cannot do
 //!
 //! It knows addresses, not people: whoever hires a server or a tunnel is where that is. Databases
-//! err. It proves nothing about who calls. Apache APISIX has no such plugin.
+//! err. It proves nothing about who calls.
 
 mod database;
 #[cfg(test)]

@@ -33,15 +33,28 @@
 //! `anonymous_consumer`, callers without a valid password become that consumer; this proves
 //! nothing, so the route needs `anonymous-access` too.
 //!
-//! Cost: one or two HMACs for a plain password. A hash takes as long as its parameters say, on the
-//! node's CPU pool, so that no event loop waits; where the pool is full the answer is 503
-//! (`limits.cpu_queue`, `limits.cpu_wait`). A success is remembered for a minute (4,096 of them),
-//! as a keyed digest of hash and password; a changed password counts at once. Who guesses makes the
-//! pool work: put a `limit-count` by address before it.
+//! # Headers
 //!
-//! What differs from Apache APISIX: passwords may hold `:` and white space, hashes are understood,
-//! empty passwords are not, comparisons take the same time whatever they find, and a request with
-//! two `Authorization` fields is refused with 400.
+//! `Authorization` is read, and taken out of the request. A 401 has `WWW-Authenticate: Basic` with
+//! the realm.
+//!
+//! # What it costs
+//!
+//! One or two HMACs for a plain password. A hash takes as long as its parameters say, on the node's
+//! CPU pool, so that no event loop waits; where the pool is full the answer is 503
+//! (`limits.cpu_queue`, `limits.cpu_wait`). A success is remembered for a minute (4,096 of them),
+//! as a keyed digest of hash and password; a changed password counts at once.
+//!
+//! # What it cannot do
+//!
+//! It does not stop guessing, and who guesses makes the pool work: put a `limit-count` by address
+//! before it. Passwords cross the network with every request, so that TLS is needed.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! Passwords may hold `:` and white space, hashes are understood, empty passwords are not,
+//! comparisons take the same time whatever they find, and a request with two `Authorization` fields
+//! is refused with 400.
 
 mod password;
 mod shown;

@@ -44,13 +44,28 @@
 //! valid signature become that consumer; this proves nothing, so the route needs
 //! `anonymous-access` too.
 //!
-//! Cost: one HMAC over the text; a SHA-256 of the body where it is validated, on the CPU pool from
-//! 256 KiB on.
+//! # Headers
 //!
-//! What differs from Apache APISIX: target and date must be signed, and the digest where it
-//! counts; a signed header that is absent or repeated refuses instead of being passed over;
-//! unknown parameters refuse; `hmac-sha1` has to be asked for outside of compatibility mode;
-//! secrets have 16 bytes or `danger_short_secret`; `clock_skew` is a day at most.
+//! `Authorization`, `Date`, `Digest` and whatever is signed are read; `Authorization` is taken out
+//! of the request. A 401 has `WWW-Authenticate: hmac` with the realm.
+//!
+//! # What it costs
+//!
+//! One HMAC over the text; a SHA-256 of the body where it is validated, on the CPU pool from 256
+//! KiB on.
+//!
+//! # What it cannot do
+//!
+//! Without `refuse_replays` a request can be sent again for `clock_skew` seconds by whoever has
+//! seen it; with it, each node remembers for itself and not over a restart. What is not signed can
+//! be changed on the way.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! Target and date must be signed, and the digest where it counts; a signed header that is absent
+//! or repeated refuses instead of being passed over; unknown parameters refuse; `hmac-sha1` has to
+//! be asked for outside of compatibility mode; secrets have 16 bytes or `danger_short_secret`;
+//! `clock_skew` is a day at most.
 
 mod config;
 mod fault;
@@ -117,8 +132,8 @@ impl Plugin for HmacAuth {
     const NAME: &'static str = "hmac-auth";
     const PRIORITY: i32 = 2530;
     const KINSHIP: Kinship = Kinship::Different(
-        "target and date must be signed, and the digest where there is a body; a signature is \
-         accepted once",
+        "target and date must be signed, and the digest where it counts; with \
+         `refuse_replays` a signature is good once",
     );
     const STAGES: StageSet = StageSet::of(&[Stage::Authenticate, Stage::Authorize]);
     const IS_AUTHENTICATION: bool = true;

@@ -35,11 +35,24 @@
 //! sent twice is refused with 400. The token itself is not forwarded, unless `hide_credentials:
 //! false` (in compatibility mode it is, unless `true`).
 //!
-//! Cost: one AES-GCM over the token, of 16 KiB at most.
+//! # Headers
 //!
-//! What differs from Apache APISIX: the header of a token is authenticated, as RFC 7516 has it;
-//! tokens of APISIX's own making, whose header is not, are taken in compatibility mode only.
-//! `forward_header` cannot be set by clients. The header is read strictly.
+//! `header` is read and taken out of the request; the upstream and later plugins get
+//! `forward_header`, and never from a client.
+//!
+//! # What it costs
+//!
+//! One AES-GCM over the token, of 16 KiB at most.
+//!
+//! # What it cannot do
+//!
+//! It proves nothing about who calls. A token does not end, and who has seen it can send it again.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! The header of a token is authenticated, as RFC 7516 has it; tokens of APISIX's own making, whose
+//! header is not, are taken in compatibility mode only. `forward_header` cannot be set by clients.
+//! The header is read strictly.
 
 #[cfg(test)]
 mod tests;

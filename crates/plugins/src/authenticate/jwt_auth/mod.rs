@@ -32,10 +32,27 @@
 //! mode it stays, unless `true`). With `anonymous_consumer`, callers without a valid token become
 //! that consumer; this proves nothing and grants nothing.
 //!
-//! Cost: one signature per token, then one hash and one look-up while the node remembers its
-//! verdict (4,096 tokens, 16 MiB for all routes). A token stays valid until it expires: to end it
-//! earlier, remove the key or the consumer. A key set in a file is read when the configuration is
-//! loaded; a set that is fetched is not supported yet.
+//! # Headers
+//!
+//! `header` (or parameter, or cookie) is read, and taken out of the request. A 401 has
+//! `WWW-Authenticate: Bearer` with the realm; a 403 for a scope says so there, too.
+//!
+//! # What it costs
+//!
+//! One signature per token, then one hash and one look-up while the node remembers its verdict
+//! (4,096 tokens, 16 MiB for all routes).
+//!
+//! # What it cannot do
+//!
+//! A token stays valid until it expires: to end it earlier, remove the key or the consumer. A key
+//! set in a file is read when the configuration is loaded and when the file changes; a set that is
+//! fetched is not supported yet, and there is no login and no introspection.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! `exp` is required outside of compatibility mode, the token is hidden from upstreams, one that is
+//! sent twice is refused, short secrets need `danger_short_secret`, and nothing is signed here.
+//! Issuers, audiences, scopes, claims, a greatest lifetime and key sets are added.
 
 mod carriers;
 mod config;

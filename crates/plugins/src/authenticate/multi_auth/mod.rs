@@ -27,9 +27,22 @@
 //! claims). With `hmac-auth` and `validate_request_body` inside, the body of every request is held,
 //! whoever proved it.
 //!
-//! Cost: that of the plugins that are asked. Put the one that most callers use first.
+//! # Headers
 //!
-//! What differs from Apache APISIX: nothing of a failed attempt stays in the request, and
+//! Those that the plugins inside read. A 401 has the `WWW-Authenticate` of all.
+//!
+//! # What it costs
+//!
+//! That of the plugins that are asked. Put the one that most callers use first.
+//!
+//! # What it cannot do
+//!
+//! One proof is enough: it cannot ask for two. For that, put two authentication plugins on the
+//! route.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! Nothing of a failed attempt stays in the request, `anonymous_consumer` inside is refused, and
 //! `jwe-decrypt` cannot stand inside, because it does not prove who calls.
 
 mod nested;
@@ -106,8 +119,9 @@ const STAND_IN: Unsupported = Unsupported::Refused(
 impl Plugin for MultiAuth {
     const NAME: &'static str = "multi-auth";
     const PRIORITY: i32 = 2600;
-    const KINSHIP: Kinship =
-        Kinship::Different("an anonymous consumer inside is refused; the denial names no scheme");
+    const KINSHIP: Kinship = Kinship::Different(
+        "an anonymous consumer inside is refused; nothing of a failed attempt stays",
+    );
     const STAGES: StageSet = StageSet::of(&[Stage::Authenticate, Stage::Authorize]);
     const IS_AUTHENTICATION: bool = true;
     const UNSUPPORTED: &'static [(&'static str, Unsupported)] = &[

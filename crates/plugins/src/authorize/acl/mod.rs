@@ -28,11 +28,23 @@
 //! Refusals are 403, or `rejected_code`, with `rejected_msg` if there is one. Only `allow_labels`
 //! is a grant: `deny_labels` alone lets everybody through who is not named.
 //!
-//! Cost: one comparison per value; a label in JSON is parsed for every request.
+//! # Headers
 //!
-//! What differs from Apache APISIX: what cannot be read refuses instead of counting as absent,
-//! `rejected_code` is 400 to 599, numbers count, and of JSON path only members such as
-//! `$.realm.roles` are understood.
+//! It reads no header and sets none; a claim comes from the token.
+//!
+//! # What it costs
+//!
+//! One comparison per value; a label in JSON is parsed for every request.
+//!
+//! # What it cannot do
+//!
+//! It knows nothing of objects, only of who calls. `deny_labels` alone lets everybody through who
+//! is not named, and is no grant.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! What cannot be read refuses instead of counting as absent, `rejected_code` is 400 to 599,
+//! numbers count, and of JSON path only members such as `$.realm.roles` are understood.
 
 #[cfg(test)]
 mod tests;

@@ -37,19 +37,27 @@
 //! Precedence: a trusted origin passes the first check whatever `Sec-Fetch-Site` says, and needs
 //! the token all the same. Whatever is sent twice is refused.
 //!
-//! Answers: 403 `authz.cross_site` for the first check, 403 `authz.csrf_token` for the second.
-//! Answers that set a cookie say `Cache-Control: no-store`, or a cache would hand it to others.
+//! # Headers
 //!
-//! Cost: one HMAC over some 150 bytes for a request, two where a cookie is set.
+//! `Sec-Fetch-Site`, `Origin`, `Cookie` and the header `name` are read. Answers that set a cookie
+//! have `Set-Cookie` and `Cache-Control: no-store`, or a cache would hand it to others.
+//!
+//! # What it costs
+//!
+//! One HMAC over some 150 bytes for a request, two where a cookie is set.
+//!
+//! # What it cannot do
 //!
 //! It stops other sites, not scripts on the site itself, nor programs, which need a credential
 //! anyway. A route whose callers send their credential in a header by hand has no need of it.
 //!
-//! Unlike Apache APISIX: the token is bound to session and host and made with an HMAC, compared in
-//! constant time, its cookie `Secure`; the browser's word is asked first, also in compatibility
-//! mode; a `key` has at least 32 bytes; `expires` is at least 1, since 0, which there means for
-//! ever, opens something; the cookie is not set anew on every answer. Its refusals are 401 there,
-//! and here in compatibility mode.
+//! # How it differs from Apache APISIX
+//!
+//! The token is bound to session and host and made with an HMAC, compared in constant time, its
+//! cookie `Secure`; the browser's word is asked first, also in compatibility mode; a `key` has at
+//! least 32 bytes; `expires` is at least 1, since 0, which there means for ever, opens something;
+//! the cookie is not set anew on every answer. Refusals are 401 there, and here in compatibility
+//! mode.
 
 #[cfg(test)]
 mod tests;

@@ -36,11 +36,28 @@
 //! runs after it. The body is known only then: POST and `user_header` exclude each other. In a
 //! global rule `user_header` is refused.
 //!
-//! Cost: one call for each request, over connections that the worker keeps; calls are not
-//! remembered. At most `limits.calls` wait per worker, more are refused with 503. An `https` service
-//! is verified by the system's authorities or those of `ca_certs`, unless `danger_ssl_verify: false`
-//! is written. Other than in Apache APISIX, `timeout` is for the whole call, an answer of 5xx is an
-//! error of the service and its body stays here, and `status_on_error` is 400 or more.
+//! # Headers
+//!
+//! Those of `request_headers` and the `X-Forwarded-*` of the table go to the service; those of
+//! `upstream_headers` come from it, and never from a client; those of `client_headers` go to a
+//! client that is refused.
+//!
+//! # What it costs
+//!
+//! One call for each request, over connections that the worker keeps; calls are not remembered. At
+//! most `limits.calls` wait per worker, more are refused with 503. An `https` service is verified
+//! by the system's authorities or those of `ca_certs`, unless `danger_ssl_verify: false` is
+//! written.
+//!
+//! # What it cannot do
+//!
+//! It knows what the service says, and no more. While the service is away nobody passes, unless
+//! `danger_allow_degradation` says so.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! `timeout` is for the whole call, an answer of 5xx is an error of the service and its body stays
+//! here, and `status_on_error` is 400 or more.
 
 mod config;
 mod request;

@@ -40,11 +40,27 @@
 //! with 503 (in compatibility mode 403 where the engine cannot be reached). It proves a *grant*, as a
 //! policy engine does, and never who calls: `with_consumer` needs a plugin that authenticates.
 //!
-//! Cost: one call for each request, over connections that the worker keeps; answers are not
-//! remembered. At most `limits.calls` wait per worker. An `https` engine is verified by the system's
-//! authorities or those of `ca_certs`, unless `danger_ssl_verify: false` is written. Other than in
-//! Apache APISIX, `timeout` is for the whole call, and of routes, services and consumers names are
-//! sent, never configurations with their secrets.
+//! # Headers
+//!
+//! The engine gets those of the request without credentials that were taken out; the upstream gets
+//! those of `result.headers` that `send_headers_upstream` names, and never from a client; a refused
+//! client gets `result.headers`.
+//!
+//! # What it costs
+//!
+//! One call for each request, over connections that the worker keeps; answers are not remembered.
+//! At most `limits.calls` wait per worker. An `https` engine is verified by the system's
+//! authorities or those of `ca_certs`, unless `danger_ssl_verify: false` is written.
+//!
+//! # What it cannot do
+//!
+//! While the engine is away nobody passes. Policies are not kept or run here. It never proves who
+//! calls.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! `timeout` is for the whole call, an error denies, answers are bounded, and of routes, services
+//! and consumers names are sent, never configurations with their secrets.
 
 mod decision;
 mod input;

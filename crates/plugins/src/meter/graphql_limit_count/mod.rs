@@ -35,9 +35,24 @@
 //! `graphql.malformed` and `graphql.too_costly` (400), and 429 (503 in compatibility mode) where
 //! the limit is spent; details are in the audit log only.
 //!
-//! Cost: one pass over the query, and that of `limit-count`. It knows no schema: weights for fields
-//! and arguments that multiply (`first: 100`) are not there yet. Apache APISIX charges the depth of
-//! POST requests and bounds nothing else; GET requests and lists are refused there.
+//! # Headers
+//!
+//! As with `limit-count`: `RateLimit`, `RateLimit-Policy` and `Retry-After`, or the `X-RateLimit-*`
+//! of compatibility mode.
+//!
+//! # What it costs
+//!
+//! One pass over the query, in time in proportion to its length, and that of `limit-count`.
+//!
+//! # What it cannot do
+//!
+//! It knows no schema: weights for fields and arguments that multiply (`first: 100`) are not there
+//! yet, and whether a field exists is the upstream's to say. It counts per node.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! Apache APISIX charges the depth of POST requests and bounds nothing else; GET requests and lists
+//! are refused there.
 
 mod request;
 #[cfg(test)]

@@ -33,10 +33,23 @@
 //! and survive a reload. There are at most `limits.limit_keys` keys with requests under way; over
 //! that, requests with new keys are refused and `bartizan_limit_conn_keys_refused_total` counts.
 //!
-//! Cost: two short hashes and two locks without contention; a timer for who waits. It counts
-//! requests per node, not per cluster, and not connections: those have `limits.connections` and
-//! `limits.connections_per_address`. Apache APISIX measures refused requests as well, so that a
-//! flood of them shortens everybody's delay, and waits for any time.
+//! # Headers
+//!
+//! It sets none: nobody knows when a request will be over.
+//!
+//! # What it costs
+//!
+//! Two short hashes and two locks without contention; a timer for who waits.
+//!
+//! # What it cannot do
+//!
+//! It counts requests per node, not per cluster, and not connections: those have
+//! `limits.connections` and `limits.connections_per_address`.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! Refusals are 429. Apache APISIX measures refused requests as well, so that a flood of them
+//! shortens everybody's delay, and waits for any time. Counters in Redis are not supported yet.
 
 mod connections;
 #[cfg(test)]
@@ -166,7 +179,7 @@ impl Plugin for LimitConn {
     const NAME: &'static str = "limit-conn";
     const PRIORITY: i32 = 1003;
     const KINSHIP: Kinship = Kinship::Different(
-        "429 with `Retry-After`; refused requests are not measured; counters are local",
+        "refusals are 429; refused requests are not measured; counters are local",
     );
     const STAGES: StageSet = StageSet::of(&[Stage::Admit, Stage::Meter]);
     const UNSUPPORTED: &'static [(&'static str, Unsupported)] = &[

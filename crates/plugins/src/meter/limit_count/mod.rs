@@ -33,8 +33,26 @@
 //! header, parameter or path alone can be evaded, and does not count where `security.require` asks
 //! for a limit. Read numbers from what a trusted proxy sets, and nobody else can.
 //!
-//! Cost: two short hashes, a lock without contention, and a look-up. It counts per node, not per
-//! cluster.
+//! # Headers
+//!
+//! Answers have `RateLimit` and `RateLimit-Policy`, refusals `Retry-After` in whole seconds,
+//! rounded up; in compatibility mode the `X-RateLimit-*` that the metadata names.
+//! `show_limit_quota_header: false` leaves them out.
+//!
+//! # What it costs
+//!
+//! Two short hashes, a lock without contention, and a look-up.
+//!
+//! # What it cannot do
+//!
+//! It counts per node, not per cluster, and begins anew with the process. A limit by something that
+//! the client chooses can be evaded.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! `sliding` is the default and never admits more than `count`, refusals are 429 with the fields
+//! above, IPv6 clients count by network, refused requests are counted nowhere, and the number of
+//! keys is bounded. Counters in Redis are not supported yet.
 
 mod config;
 mod counters;

@@ -29,9 +29,22 @@
 //! `limits.limit_keys` of them; over that, requests with new keys are refused while all others are
 //! live, and `bartizan_limit_req_keys_refused_total` counts.
 //!
-//! Cost: two short hashes, a lock without contention, and a look-up; a timer for who waits. It
-//! counts per node, not per cluster. Apache APISIX counts in floating-point thousandths, lets
-//! clients wait for any time, and answers 503 without saying until when.
+//! # Headers
+//!
+//! A refusal has `Retry-After` (not in compatibility mode).
+//!
+//! # What it costs
+//!
+//! Two short hashes, a lock without contention, and a look-up; a timer for who waits.
+//!
+//! # What it cannot do
+//!
+//! It counts per node, not per cluster. A limit by something that the client chooses can be evaded.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! Apache APISIX counts in floating-point thousandths, lets clients wait for any time, and answers
+//! 503 without saying until when. Counters in Redis are not supported yet.
 
 mod bucket;
 #[cfg(test)]

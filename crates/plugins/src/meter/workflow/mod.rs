@@ -26,9 +26,25 @@
 //! authentication and no grant. It is no limit that `security.require` accepts either, since what a
 //! rule asks for need not hold. A value that a `case` reads and a client repeated is refused.
 //!
-//! A `return` is `workflow.rejected` with the given status; the event names the rule. Cost: the
-//! expressions up to the first that holds, and its limits. Apache APISIX carries out the first
-//! action of a rule only, lets `return` send any status, and knows no `limit-req` here.
+//! A `return` is `workflow.rejected` with the given status; the event names the rule.
+//!
+//! # Headers
+//!
+//! Those of the limits that are spent; a `return` sets none.
+//!
+//! # What it costs
+//!
+//! The expressions up to the first that holds, and its limits.
+//!
+//! # What it cannot do
+//!
+//! It never lets anything in: it is no authentication and no grant, and no limit that
+//! `security.require` accepts. It does not read bodies.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! Apache APISIX carries out the first action of a rule only, lets `return` send any status, and
+//! knows no `limit-req` here. A rule that cannot be evaluated denies.
 
 mod action;
 #[cfg(test)]

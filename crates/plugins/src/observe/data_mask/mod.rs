@@ -32,11 +32,26 @@
 //! `regex` is replaced whole by `value`. Of several rules for one value the first counts. A body of
 //! a request that cannot be read as one of the kinds that rules are for is left out of logs whole.
 //!
-//! Cost: without rules for bodies one pass over names when the exchange is over. A body is gone
-//! through once, in time linear in its length; an answer's is held in memory.
+//! # Headers
+//!
+//! Those that `request` names are changed in logs, those that `response` names in answers; a body
+//! that changes loses what described the old one. Where bodies of answers have rules the upstream
+//! is asked for the whole body without an encoding.
+//!
+//! # What it costs
+//!
+//! Without rules for bodies one pass over names when the exchange is over. A body is gone through
+//! once, in time linear in its length; an answer's is held in memory.
+//!
+//! # What it cannot do
 //!
 //! A value that is derived from a masked one (an escaped copy in a text, a hash) is not found. It
-//! does not look into paths.
+//! does not look into paths. It takes out what is named, and is no list of what may be there.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! `response` is not there, and what cannot be searched is logged as it is; here it is left out, or
+//! answered with 502.
 
 mod json;
 mod path;

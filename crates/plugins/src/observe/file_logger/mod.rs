@@ -37,9 +37,24 @@
 //! file. Only files are written, and `/dev/stdout` and `/dev/stderr`. Whoever may write a route
 //! chooses the file: the process should be able to write nothing else of worth.
 //!
-//! Cost: the entry is written into memory by the worker (some microseconds). Where `match` has no
-//! answer, because a client sent a value twice, the entry is written. Other than in Apache APISIX
-//! secrets are taken out, and bodies are not logged.
+//! # Headers
+//!
+//! None is set. Entries hold those of the request and of the answer, with credentials as `***`.
+//!
+//! # What it costs
+//!
+//! The entry is written into memory by the worker (some microseconds); the file is written beside
+//! the requests.
+//!
+//! # What it cannot do
+//!
+//! Bodies are not logged. A secret in a path is not known as one. What waits when the process is
+//! killed is lost. Where `match` has no answer, because a client sent a value twice, the entry is
+//! written.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! Secrets are taken out, queues are bounded and drops are counted, and bodies are not logged.
 
 mod file;
 

@@ -42,13 +42,23 @@
 //! Answers: `ret_code` (302) with `Location` and no body. A host that variables do not make valid
 //! is refused with 400 `transform.rewrite_refused`.
 //!
-//! Cost: one comparison for a request by https; one search of the path for a pattern. It cannot
-//! make a client follow, and what a client has sent unencrypted was sent.
+//! # Headers
 //!
-//! Unlike Apache APISIX: `X-Forwarded-Proto` of just anybody is not believed; sites that the client
-//! would choose are refused; variables are always encoded; `ret_code`, `encode_uri` and
-//! `append_query_string`, which mean nothing beside `http_to_https`, are refused there;
-//! redirects other than to https run after
+//! The answer has `Location`. `X-Forwarded-Proto` is read from trusted proxies only.
+//!
+//! # What it costs
+//!
+//! One comparison for a request by https; one search of the path for a pattern.
+//!
+//! # What it cannot do
+//!
+//! It cannot make a client follow, and what a client has sent unencrypted was sent.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! `X-Forwarded-Proto` of just anybody is not believed; sites that the client would choose are
+//! refused; variables are always encoded; `ret_code`, `encode_uri` and `append_query_string`, which
+//! mean nothing beside `http_to_https`, are refused there; redirects other than to https run after
 //! authorization, not just after authentication.
 
 mod location;

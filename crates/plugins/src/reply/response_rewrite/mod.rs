@@ -28,14 +28,25 @@
 //! end, such as event streams, cannot be filtered. `gzip` and `brotli` compress what the filters
 //! made.
 //!
-//! Fields that frame the message cannot be changed. A value that would hold what no field may is an
-//! error, not an answer.
+//! # Headers
 //!
-//! Cost: headers as good as nothing; filters hold the body in memory and search it once for each
-//! filter, in time linear in its length. Patterns cannot look around or refer back.
+//! Those of `headers` are removed, set and added on the answer. Fields that frame the message
+//! cannot be changed; a value that would hold what no field may is an error, not an answer.
 //!
-//! Unlike Apache APISIX a body is never passed on unsearched, the default bound is
-//! `limits.inspected_response` (1 MiB) in place of 64 MiB, and `body` beside `filters` is refused.
+//! # What it costs
+//!
+//! Headers as good as nothing; filters hold the body in memory and search it once for each filter,
+//! in time linear in its length.
+//!
+//! # What it cannot do
+//!
+//! Patterns cannot look around or refer back. Streams without an end cannot be filtered. It does
+//! not understand JSON; `data-mask` does.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! A body is never passed on unsearched, the default bound is `limits.inspected_response` (1 MiB)
+//! in place of 64 MiB, and `body` beside `filters` is refused.
 
 mod filters;
 #[cfg(test)]

@@ -31,10 +31,25 @@
 //! call gets the usual refusal. `bartizan_api_breaker_opened_total` counts how often a circuit
 //! opened.
 //!
-//! Cost: reading one number; a lock after failures only. It watches what requests see, and sends
-//! none of its own. Apache APISIX has one circuit for each host and path that a client makes up, so
-//! that clients decide how many there are and each starts anew; it sends headers only with a body;
-//! and it counts connections that fail only where 502 and 504 are listed.
+//! # Headers
+//!
+//! A refusal has `Retry-After` (not in compatibility mode) and `break_response_headers`. Nothing is
+//! sent upstream.
+//!
+//! # What it costs
+//!
+//! Reading one number; a lock after failures only.
+//!
+//! # What it cannot do
+//!
+//! It watches what requests see, and sends none of its own: an upstream that nobody asks for is not
+//! known to have recovered. The circuit belongs to one process.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! Apache APISIX has one circuit for each host and path that a client makes up, so that clients
+//! decide how many there are and each starts anew; it sends headers only with a body; and it counts
+//! connections that fail only where 502 and 504 are listed.
 
 mod circuit;
 

@@ -27,8 +27,23 @@
 //! (30 s); where `limits.delayed` (1,024) requests of this plugin wait already, the next one is
 //! refused: 503, `limit.too_many_waiting`.
 //!
-//! Cost: nothing beside the answer. Apache APISIX draws other values for each request, can make XML
-//! of a schema, and names itself with its version in `X-Mock-By`.
+//! # Headers
+//!
+//! The answer has `Content-Type`, those of `response_headers`, and `X-Mock-By: bartizan` unless
+//! `with_mock_header` is false.
+//!
+//! # What it costs
+//!
+//! Nothing beside the answer.
+//!
+//! # What it cannot do
+//!
+//! Every request gets the same answer: nothing of the request is in it, and nothing is remembered.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! It runs behind every check. Apache APISIX draws other values for each request, can make XML of a
+//! schema, and names itself with its version in `X-Mock-By`.
 
 mod example;
 

@@ -19,7 +19,24 @@
 //! that a value is never structure; `$uri`, `$args` and captures are parts of a URI already. Fields
 //! that frame the message or say who calls cannot be set.
 //!
-//! Cost: one search per pattern, in linear time.
+//! # Headers
+//!
+//! Those of `headers` are removed, set and added on the request that goes upstream; `host` sets
+//! `Host`.
+//!
+//! # What it costs
+//!
+//! One search per pattern, in linear time.
+//!
+//! # What it cannot do
+//!
+//! What is decided on is the request as it came: a rewrite does not change which route, plugins or
+//! limits apply. Bodies stay as they are.
+//!
+//! # How it differs from Apache APISIX
+//!
+//! The result passes the gate for paths; fields that frame the message or say who calls cannot be
+//! set; variables are percent-encoded; patterns cannot look around or refer back.
 
 mod target;
 #[cfg(test)]

@@ -77,6 +77,10 @@
 //! mode the answer is 400 and `failed to validate request.`, with the places only if
 //! `verbose_errors: true`.
 //!
+//! # Headers
+//!
+//! Those that the operation has as parameters are read. A 405 has `Allow`.
+//!
 //! # What it costs
 //!
 //! A look-up in a tree of segments, some small allocations for the parameters that there are, and
