@@ -40,7 +40,11 @@ fn unlisted(pages: &[&Source]) -> Vec<String> {
     let inside = pages.iter().filter(|page| page.path.starts_with(INSIDE));
     inside
         .filter(|page| page.path != Path::new(SUMMARY) && !listed.contains(&page.path))
-        .map(|page| format!("{} is not in {SUMMARY}: `cargo xtask generate`", page.path.display()))
+        .map(|page| {
+            let is_plugin = page.path.starts_with(super::summary::FOLDER);
+            let remedy = if is_plugin { "`cargo xtask generate`" } else { "give it a line" };
+            format!("{} is not in {SUMMARY}: {remedy}", page.path.display())
+        })
         .collect()
 }
 
@@ -186,6 +190,6 @@ mod tests {
         let summary = page(SUMMARY, "[a](a.md)");
         let pages = [page("docs/a.md", ""), page("docs/b.md", ""), page("README.md", ""), summary];
         let told = unlisted(&pages.iter().collect::<Vec<_>>());
-        assert_eq!(told, ["docs/b.md is not in docs/SUMMARY.md: `cargo xtask generate`"]);
+        assert_eq!(told, ["docs/b.md is not in docs/SUMMARY.md: give it a line"]);
     }
 }

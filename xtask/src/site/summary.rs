@@ -14,7 +14,7 @@ pub(super) const SUMMARY: &str = "docs/SUMMARY.md";
 const PLUGINS: &str = "](reference/plugins/README.md)";
 
 /// The folder with a page for each plugin.
-const FOLDER: &str = "docs/reference/plugins";
+pub(super) const FOLDER: &str = "docs/reference/plugins";
 
 /// Writes a line for the page of each plugin.
 pub(crate) fn write() -> Result<()> {
