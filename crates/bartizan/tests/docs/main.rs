@@ -109,8 +109,9 @@ fn every_recipe_is_played_and_has_what_a_reader_looks_for() {
         for section in SECTIONS {
             assert!(headings.contains(&section), "{path} has no `{section}`");
         }
-        for command in ["$ jq -c ", "$ cat api.log"] {
-            assert!(text.contains(command), "{path} does not show `{command}`");
+        // What passes, a refusal as the client reads it, why, and what reached the API.
+        for shown in ["200", "\"code\":\"", "$ jq -c ", "\"reason\":\"", "$ cat api.log\n"] {
+            assert!(text.contains(shown), "{path} does not show `{shown}`");
         }
         let is_played = include_str!("main.rs").contains(&format!("play(\"{path}\")"));
         assert!(is_played, "nobody plays {path}");

@@ -35,9 +35,9 @@
 //!
 //! # Headers
 //!
-//! Answers have `RateLimit` and `RateLimit-Policy`, refusals `Retry-After` in whole seconds,
-//! rounded up; in compatibility mode the `X-RateLimit-*` that the metadata names.
-//! `show_limit_quota_header: false` leaves them out.
+//! Answers have `RateLimit` and `RateLimit-Policy`, in compatibility mode the `X-RateLimit-*` that
+//! the metadata names; `show_limit_quota_header: false` leaves these out. A refusal has
+//! `Retry-After` in whole seconds, rounded up (not in compatibility mode).
 //!
 //! # What it costs
 //!

@@ -50,8 +50,8 @@
 //!
 //! # How it differs from Apache APISIX
 //!
-//! `response` is not there, and what cannot be searched is logged as it is; here it is left out, or
-//! answered with 502.
+//! There it changes logs only: `response` is ours. A body that cannot be searched is left out of
+//! logs, or answered with 502.
 
 mod json;
 mod path;
