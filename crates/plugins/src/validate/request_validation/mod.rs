@@ -23,6 +23,7 @@
 //! The client learns that the request does not match, not where: place and keyword are in the audit
 //! log. Query and path are not looked at.
 
+pub(crate) mod law;
 #[cfg(test)]
 mod tests;
 
