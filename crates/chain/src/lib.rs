@@ -21,6 +21,7 @@ mod consumers;
 mod context;
 mod cpu;
 mod expr;
+pub mod fuzz;
 mod identity;
 mod json;
 mod log_view;

@@ -30,3 +30,13 @@ pub fn graphql_query(data: &[u8]) {
         crate::graphql::law(text);
     }
 }
+
+/// A signed token verifies as it was signed, or not at all.
+pub fn jwt(data: &[u8]) {
+    jose::fuzz_jwt(cut(data));
+}
+
+/// A JSON Schema is refused with a place in it, or judges any value.
+pub fn json_schema(data: &[u8]) {
+    crate::validate::request_validation::law::law(data);
+}

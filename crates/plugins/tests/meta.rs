@@ -1,5 +1,9 @@
 //! What must hold of every plugin in the catalogue.
 
+#[path = "meta/bounds.rs"]
+mod bounds;
+#[path = "meta/breaches.rs"]
+mod breaches;
 #[path = "meta/configuration.rs"]
 mod configuration;
 

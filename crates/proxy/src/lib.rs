@@ -20,6 +20,7 @@ mod contain;
 mod decide;
 mod exchange;
 mod forwarded;
+pub mod fuzz;
 mod gateway;
 mod in_process;
 mod listener;

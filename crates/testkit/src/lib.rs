@@ -39,6 +39,7 @@
 pub mod cases;
 mod certificates;
 mod client;
+pub mod corpus;
 mod events;
 mod gateway;
 mod geo;

@@ -178,11 +178,7 @@ fn credentials(
                 credentials.token.get_or_insert_default().extend(scopes());
                 credentials.provider = Some(url.clone());
             }
-            SchemeKind::Http(kind)
-                if kind == "basic" && bartizan_plugins::find("basic-auth").is_some() =>
-            {
-                credentials.is_basic = true;
-            }
+            SchemeKind::Http(kind) if kind == "basic" => credentials.is_basic = true,
             SchemeKind::Http(kind) => {
                 return Err(format!("HTTP authentication `{kind}` (`{name}`) is not supported"));
             }
@@ -218,6 +214,7 @@ mod tests {
             ("header", key("header")),
             ("cookie", key("cookie")),
             ("bearer", SchemeKind::Http("bearer".into())),
+            ("basic", SchemeKind::Http("basic".into())),
             ("digest", SchemeKind::Http("digest".into())),
             ("oauth", SchemeKind::OAuth2),
             ("oidc", SchemeKind::OpenIdConnect { url: "https://id.example/.well-known/x".into() }),
@@ -249,6 +246,8 @@ mod tests {
             (&[&[("header", &[][..])]], "by-key", ""),
             (&[&[("oauth", &["a", "b"]), ("header", &[])]], "by-key-token-a-b", ""),
             (&[&[("oidc", &[])]], "by-token", ""),
+            (&[&[("basic", &[])]], "by-basic", ""),
+            (&[&[("basic", &[]), ("header", &[])]], "by-key-basic", ""),
             (&[&[("bearer", &[])], &[]], "by-token", "optional"),
             (&[&[("cookie", &[])], &[("bearer", &[])]], "by-token", "several"),
             (&[&[("cookie", &[])]], "by-key", "cookie"),

@@ -1,5 +1,8 @@
 //! `bartizan init --openapi`.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::driver::{Bench, mode};
 
 const DOCUMENT: &str = "\
@@ -158,18 +161,33 @@ fn documents_that_cannot_be_used_say_why_and_nothing_is_written() {
 }
 
 #[test]
-fn basic_authentication_is_mapped_where_there_is_a_plugin_for_it() {
+fn basic_authentication_is_asked_for_where_the_document_does() {
     let document = "\
 openapi: 3.1.0
-servers: [{url: \"http://127.0.0.1:3000\"}]
+servers: [{url: \"http://127.0.0.1:1\"}]
 security: [{basic: []}]
 paths: {/a: {get: {}}}
 components: {securitySchemes: {basic: {type: http, scheme: Basic}}}
 ";
     let bench = Bench::with(&[("api.yaml", document)]);
-    let told = bench.bartizan(&["init", "--openapi", "api.yaml"]).succeeds();
-    let is_there = bartizan_plugins::find("basic-auth").is_some();
-    assert_eq!(told.contains("HTTP authentication `basic` (`basic`) is not supported"), !is_there);
-    let summary = bench.bartizan(&["check"]).succeeds();
-    assert_eq!(summary.contains("basic-auth"), is_there, "{summary}");
+    let arguments = ["init", "--openapi", "api.yaml", "--listen", "127.0.0.1:0"];
+    let told = bench.bartizan(&arguments).succeeds();
+    assert!(told.contains("Of 1 operation of the document came 1 route.\n"), "{told}");
+    assert!(!told.contains("Not as in the document"), "{told}");
+    assert!(bench.read("resources.yaml").contains("      basic-auth: {}\n"));
+    assert_eq!(mode(&bench.path("secrets/first-client.password")), 0o600);
+
+    bench.replace("bartizan.yaml", "127.0.0.1:9091", "127.0.0.2:0");
+    let node = bench.serve(&["run"]);
+    let password = bench.read("secrets/first-client.password");
+    let of = |password: &str| {
+        let shown = STANDARD.encode(format!("first-client:{password}"));
+        format!("Authorization: Basic {shown}\r\n")
+    };
+    for (fields, status) in [(of(password.trim()), 502), (of("another"), 401), (String::new(), 401)]
+    {
+        let answer = node.get("/a", &fields);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+    assert!(node.stop().success());
 }

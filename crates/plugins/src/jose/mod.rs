@@ -44,6 +44,7 @@ mod json;
 mod jwe;
 mod jwk;
 mod key;
+mod law;
 mod material;
 mod rules;
 mod sign;
@@ -64,6 +65,7 @@ pub use sign::{SignFault, SigningKey};
 pub use token::{Header, Token, TokenFault};
 
 pub(crate) use jwe::law as fuzz_jwe;
+pub(crate) use law::law as fuzz_jwt;
 
 /// Longest token that is looked at.
 pub const TOKEN_MAX: usize = 16 * 1024;

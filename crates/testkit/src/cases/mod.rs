@@ -36,8 +36,10 @@ mod run;
 mod seals;
 mod setup;
 mod shown;
+mod sound;
 mod suite;
 mod tokens;
 
 pub use fields::{Field, fields};
+pub use sound::{Sound, sound_configurations};
 pub use suite::{check_cases, check_liveness};

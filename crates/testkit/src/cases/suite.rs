@@ -115,11 +115,7 @@ fn difference(expected: &[Section], actual: &[Section]) -> String {
 
 /// Runs `work` for every case file under a folder, on all cores; returns how many there are.
 fn for_each_case(folder: &Path, work: impl Fn(&CaseFile) + Sync) -> usize {
-    let only = std::env::var(ONLY).unwrap_or_default();
-    let mut paths = Vec::new();
-    collect(folder, "case", &mut paths);
-    paths.retain(|path| path.to_string_lossy().contains(&only));
-    paths.sort();
+    let paths = case_files(folder);
     let next = AtomicUsize::new(0);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
@@ -132,6 +128,16 @@ fn for_each_case(folder: &Path, work: impl Fn(&CaseFile) + Sync) -> usize {
         }
     });
     paths.len()
+}
+
+/// The case files under a folder, those that `CASE` names only.
+pub(super) fn case_files(folder: &Path) -> Vec<PathBuf> {
+    let only = std::env::var(ONLY).unwrap_or_default();
+    let mut paths = Vec::new();
+    collect(folder, "case", &mut paths);
+    paths.retain(|path| path.to_string_lossy().contains(&only));
+    paths.sort();
+    paths
 }
 
 fn collect(folder: &Path, extension: &str, paths: &mut Vec<PathBuf>) {

@@ -409,22 +409,6 @@ fn survey(folder: &Path) {
     println!("{good} load, {bad} do not");
 }
 
-#[test]
-fn replays_fuzz_corpus_openapi() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/openapi");
-    let mut inputs = 0;
-    for entry in std::fs::read_dir(&folder).unwrap() {
-        let input = std::fs::read(entry.unwrap().path()).unwrap();
-        crate::fuzz::openapi(&input);
-        // Starts of it are inputs as well, though not each: a document takes a while to compile.
-        for end in (0..input.len()).step_by(7) {
-            crate::fuzz::openapi(&input[..end]);
-        }
-        inputs += 1;
-    }
-    assert!(inputs > 0, "no corpus in {}", folder.display());
-}
-
 proptest! {
     #[test]
     fn bounds_agree_with_comparison(number: i64, least: i64, most: i64) {

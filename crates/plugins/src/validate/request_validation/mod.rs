@@ -40,6 +40,7 @@
 //! The body is parsed strictly and forwarded as it came, without defaults; nothing is fetched for
 //! `$ref`; patterns cannot look around or refer back; `rejected_code` is 400 to 599.
 
+pub(crate) mod law;
 #[cfg(test)]
 mod tests;
 

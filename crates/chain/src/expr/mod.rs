@@ -4,7 +4,10 @@
 //! `!` before the operator for its opposite, or `[variable, value]` for equality. An array may
 //! begin with `AND`, `OR`, `!AND` or `!OR`. Patterns run in linear time.
 
+pub(crate) mod law;
+
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::compile_pattern;
@@ -101,10 +104,13 @@ impl Node {
 
 impl Test {
     fn holds(&self, value: Option<&str>) -> bool {
-        let number = || value.and_then(|v| v.parse::<f64>().ok());
+        // `inf` and `nan` are words, not numbers: no operator could ask for them.
+        let number = || value.and_then(|v| v.parse::<f64>().ok()).filter(|n| n.is_finite());
         match self {
             Self::Equals(expected) => value == Some(expected),
-            Self::EqualsNumber(expected) => number().is_some_and(|n| n.total_cmp(expected).is_eq()),
+            Self::EqualsNumber(expected) => {
+                number().and_then(|n| n.partial_cmp(expected)).is_some_and(Ordering::is_eq)
+            }
             Self::Greater(bound) => number().is_some_and(|n| n > *bound),
             Self::AtLeast(bound) => number().is_some_and(|n| n >= *bound),
             Self::Less(bound) => number().is_some_and(|n| n < *bound),
@@ -255,6 +261,8 @@ mod tests {
             (json!([["arg_x", "a"]]), "b", false),
             (json!([["arg_x", "~=", "a"]]), "b", true),
             (json!([["arg_x", "==", 2]]), "2.0", true),
+            (json!([["arg_x", "==", 0]]), "-0", true),
+            (json!([["arg_x", ">", 2]]), "inf", false),
             (json!([["arg_x", ">", 2]]), "3", true),
             (json!([["arg_x", ">=", "3"]]), "3", true),
             (json!([["arg_x", "<", 2]]), "x", false),
