@@ -29,6 +29,7 @@ use crate::exchange::ResponseLimits;
 use crate::listener::{self, ListenerSpec};
 use crate::piece::Scratch;
 use crate::snapshot::{CompileFault, Compiler, Report, Snapshot};
+use crate::splice::Pipes;
 use crate::tally::Tally;
 use crate::upstream::{Dial, Pool};
 use crate::worker::{Shared, Worker};
@@ -310,6 +311,7 @@ impl Gateway {
             shared: self.shared.clone(),
             pool: Pool::default(),
             scratch: Scratch::default(),
+            pipes: Pipes::default(),
             dialer,
             http: Rc::new(Client::new(
                 self.shared.node.outside.reach.clone(),

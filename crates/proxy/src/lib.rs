@@ -30,6 +30,7 @@ mod record;
 mod router;
 mod shape;
 mod snapshot;
+mod splice;
 mod tally;
 mod timer;
 mod upstream;

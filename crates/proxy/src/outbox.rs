@@ -5,6 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::AsyncWrite;
+use tokio::net::TcpStream;
+
+use crate::splice::{Follows, poll_send};
 
 /// What is kept of an emptied outbox, so that idle connections hold no buffers.
 const KEPT_MAX: usize = 4_096;
@@ -84,6 +87,23 @@ impl Outbox {
     ) -> Poll<io::Result<()>> {
         while !self.is_empty() {
             let count = ready!(Pin::new(&mut *io).poll_write(cx, self.pending()))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.advance(count);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends what waits on a socket.
+    pub(crate) fn poll_drain_socket(
+        &mut self,
+        cx: &mut Context<'_>,
+        target: &TcpStream,
+        follows: Follows,
+    ) -> Poll<io::Result<()>> {
+        while !self.is_empty() {
+            let count = ready!(poll_send(cx, target, self.pending(), follows))?;
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }

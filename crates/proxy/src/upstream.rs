@@ -64,6 +64,8 @@ pub(crate) struct UpstreamConnection {
     pub(crate) scan: HeadScan,
     /// Exchanges that it has served.
     pub(crate) served: u32,
+    /// The body of its last answer passed inside the kernel, and that of the next may be like it.
+    pub(crate) passes: bool,
     _open: Open,
 }
 
@@ -90,6 +92,7 @@ impl UpstreamConnection {
             out: Outbox::default(),
             scan: HeadScan::default(),
             served: 0,
+            passes: false,
             _open: open,
         })
     }

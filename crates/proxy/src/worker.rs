@@ -21,6 +21,7 @@ use crate::admission::Admission;
 use crate::exchange::ResponseLimits;
 use crate::piece::Scratch;
 use crate::snapshot::Snapshot;
+use crate::splice::Pipes;
 use crate::tally::Tally;
 use crate::upstream::{Dial, Pool};
 
@@ -51,6 +52,7 @@ pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) pool: Pool,
     pub(crate) scratch: Scratch,
+    pub(crate) pipes: Pipes,
     pub(crate) dialer: Box<dyn Dial>,
     /// What plugins ask other servers with.
     pub(crate) http: Rc<Client>,

@@ -58,6 +58,26 @@ impl BodyReader {
         self.total
     }
 
+    /// What is missing of a body of stated length; `None` of any other, and of one that is done.
+    pub fn missing(&self) -> Option<u64> {
+        match self.state {
+            State::Fixed(left) => Some(left),
+            _ => None,
+        }
+    }
+
+    /// Counts data of a body of stated length that went its way without being looked at here: no
+    /// more than is missing.
+    pub fn pass(&mut self, count: u64) {
+        let State::Fixed(left) = &mut self.state else { return };
+        let count = count.min(*left);
+        *left -= count;
+        self.total = self.total.saturating_add(count);
+        if *left == 0 {
+            self.finish();
+        }
+    }
+
     /// Looks at the input up to the end of its first stretch of data. Called again with what it
     /// did not consume, until it is done or wants more than there is.
     pub fn take(&mut self, input: &[u8]) -> Result<Taken, ChunkFault> {
@@ -154,6 +174,22 @@ mod tests {
         assert_eq!(body.take(b"cdeGET"), Ok(Taken { consumed: 3, data: 0..3, done: true }));
         assert!(body.is_done());
         assert_eq!(body.total(), 5);
+    }
+
+    #[test]
+    fn what_passes_unseen_counts_as_if_it_had_been_looked_at() {
+        let mut body = reader(BodyLength::Fixed(9));
+        body.take(b"ab").unwrap();
+        body.pass(4);
+        assert_eq!((body.missing(), body.total(), body.is_done()), (Some(3), 6, false));
+        assert!(body.end().is_err());
+        body.pass(100);
+        assert_eq!((body.missing(), body.total(), body.is_done()), (None, 9, true));
+        for length in [BodyLength::Chunked, BodyLength::UntilClose, BodyLength::None] {
+            let mut body = reader(length);
+            body.pass(5);
+            assert_eq!((body.missing(), body.total()), (None, 0));
+        }
     }
 
     #[test]

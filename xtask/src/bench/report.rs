@@ -41,7 +41,7 @@ struct Target {
     goal: f64,
 }
 
-const TARGETS: [Target; 9] = [
+const TARGETS: [Target; 10] = [
     Target {
         what: "plain HTTP/1.1 keep-alive",
         of: |f| f.to_nginx(Case::Plain),
@@ -66,6 +66,13 @@ const TARGETS: [Target; 9] = [
     Target {
         what: "64 KiB POST",
         of: |f| f.to_nginx(Case::Post),
+        unit: "× nginx",
+        to_reach: 0.85,
+        goal: 0.75,
+    },
+    Target {
+        what: "100 KB response",
+        of: |f| f.to_nginx(Case::Large),
         unit: "× nginx",
         to_reach: 0.85,
         goal: 0.75,
@@ -143,6 +150,7 @@ impl Findings {
         }
         self.write_cases(&mut text);
         self.write_variants(&mut text);
+        self.write_workers(&mut text);
         self.write_footprints(&mut text);
         self.write_targets(&mut text);
         self.write_spread(&mut text);
@@ -198,6 +206,26 @@ impl Findings {
             "\nnginx has no tokens: it serves the secured route without authentication. Its log \
              and ours are buffered; HAProxy writes each line.\n",
         );
+    }
+
+    /// What a second worker costs a request: the part that all pay is the machine's.
+    fn write_workers(&self, text: &mut String) {
+        let row = |proxy: Proxy| {
+            let two = self.median(Case::Workers, proxy, Variant::TwoWorkers)?;
+            let one = self.median(Case::Plain, proxy, Variant::Open)?;
+            Some(format!("| {} | {one:.1} | {two:.1} | {:.2} |\n", proxy.name(), two / one))
+        };
+        let rows: String = Proxy::ALL.into_iter().filter_map(row).collect();
+        if rows.is_empty() {
+            return;
+        }
+        text.push_str(
+            "\n## Two workers against one\n\nMicroseconds per request of the plain case. With \
+             two workers, one shares its core with the load generator and the upstream; what \
+             all proxies pay for that is the machine's.\n\n\
+             | proxy | one | two | two × one |\n|---|---|---|---|\n",
+        );
+        text.push_str(&rows);
     }
 
     fn write_footprints(&self, text: &mut String) {
@@ -286,6 +314,29 @@ mod tests {
         let report = findings.report();
         assert!(report.contains("| 30.0 (1.50) | 20.0 (1.00) |"), "{report}");
         assert!(report.contains("| 1.50 × nginx | **missed** |"), "{report}");
+    }
+
+    #[test]
+    fn what_a_second_worker_costs_is_told_for_each_proxy() {
+        let two = |proxy, rounds: &[f64]| Measure {
+            case: Case::Workers,
+            variant: Variant::TwoWorkers,
+            ..measure(proxy, rounds)
+        };
+        let findings = Findings {
+            measures: vec![
+                measure(Proxy::Bartizan, &[16.0]),
+                measure(Proxy::Nginx, &[20.0]),
+                two(Proxy::Bartizan, &[20.0]),
+                two(Proxy::Nginx, &[24.0]),
+                two(Proxy::Haproxy, &[9.0]),
+            ],
+            ..Findings::default()
+        };
+        let report = findings.report();
+        assert!(report.contains("| Bartizan | 16.0 | 20.0 | 1.25 |"), "{report}");
+        assert!(report.contains("| nginx | 20.0 | 24.0 | 1.20 |"), "{report}");
+        assert!(!report.contains("| HAProxy | 9.0"), "one of the two was not measured");
     }
 
     #[test]

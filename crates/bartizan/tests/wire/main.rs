@@ -21,6 +21,7 @@ mod retries;
 mod sinks;
 mod smuggling_client;
 mod smuggling_upstream;
+mod splicing;
 mod streams;
 mod timeouts;
 mod uploads;

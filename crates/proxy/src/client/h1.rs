@@ -65,34 +65,43 @@ enum Arrived {
     TooSlow,
 }
 
-/// A connection that can be torn down, rather than closed.
-pub(crate) trait Sever {
-    /// Has the peer see that the connection broke, when it is dropped.
+/// What a client's connection goes over.
+pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin {
+    /// Has the peer see that the connection broke rather than closed, when it is dropped.
     fn sever(&self);
+
+    /// The socket, where bytes written to it reach the client as they are.
+    fn clear(&self) -> Option<&TcpStream> {
+        None
+    }
 }
 
-impl Sever for TcpStream {
+impl Transport for TcpStream {
+    fn clear(&self) -> Option<&TcpStream> {
+        Some(self)
+    }
+
     fn sever(&self) {
         // Where it cannot be set, the peer sees an end that came early.
         let _ = SockRef::from(self).set_linger(Some(std::time::Duration::ZERO));
     }
 }
 
-impl Sever for TlsStream<TcpStream> {
+impl Transport for TlsStream<TcpStream> {
     fn sever(&self) {
         // No `close_notify` is sent either (RFC 8446 §6.1).
         self.get_ref().0.sever();
     }
 }
 
-impl Sever for DuplexStream {
+impl Transport for DuplexStream {
     fn sever(&self) {}
 }
 
 /// Serves a connection until it ends.
 pub(crate) async fn serve<T>(io: T, connection: Rc<Connection>, worker: Rc<Worker>)
 where
-    T: AsyncRead + AsyncWrite + Sever + Unpin,
+    T: Transport,
 {
     let limits = &worker.shared.node.limits;
     let mut h1 = H1::new(io, worker.shared.response_limits.chunks);
@@ -142,7 +151,7 @@ where
     let _ = timer.bound(Instant::now() + LINGER_TIME, h1.io.shutdown()).await;
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> H1<T> {
+impl<T: Transport> H1<T> {
     fn new(io: T, chunk_limits: ChunkLimits) -> Self {
         Self {
             io,
@@ -342,7 +351,7 @@ fn bad_body(fault: bartizan_wire::ChunkFault) -> Denial {
     Denial::new(fault.reason, fault.detail)
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Downstream for H1<T> {
+impl<T: Transport> Downstream for H1<T> {
     fn poll_body(
         &mut self,
         cx: &mut Context<'_>,

@@ -1,32 +1,23 @@
 //! Writing an answer to an HTTP/1 client.
 
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::ready;
 
-use bartizan_chain::BodyChanges;
 use bartizan_core::{Denial, Reason};
 use bartizan_wire::{
-    BodyLength, CHUNK_END, ConnectionUse, Fields, OutgoingResponse, Version, chunk_head,
-    encode_response,
+    BodyLength, ConnectionUse, Fields, OutgoingResponse, Version, encode_response,
 };
 use bytes::Bytes;
 use http::Method;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
-use super::h1::H1;
+use super::h1::{H1, Transport};
+use super::h1_pump::Pump;
 use crate::decide::{Answer, AnswerBody, FromUpstream, refusal};
-use crate::exchange::{Downstream, Exchange, end_chunks};
-use crate::piece::{Piece, Scratch};
+use crate::exchange::Downstream;
 use crate::record::Record;
 use crate::shape::shape;
 use crate::timer::Timer;
-
-/// Stop taking from the upstream while this much waits for the client.
-const WAITING_MAX: usize = 128 * 1_024;
-
-/// Chunks up to this size leave with what follows them: a copy is cheaper than a system call.
-const COPIED_MAX: usize = 8 * 1_024;
 
 /// What becomes of a connection after an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +42,7 @@ pub(super) struct Asked {
 }
 
 /// Writes an answer and says what becomes of the connection.
-pub(super) async fn write<T: AsyncRead + AsyncWrite + Unpin>(
+pub(super) async fn write<T: Transport>(
     h1: &mut H1<T>,
     answer: Answer,
     asked: &Asked,
@@ -122,7 +113,7 @@ fn is_upstreams_fault(reason: Reason) -> bool {
 
 /// An upstream's answer broke before any of it had left: the client gets a refusal in its place,
 /// shaped like every other.
-async fn replace<T: AsyncRead + AsyncWrite + Unpin>(
+async fn replace<T: Transport>(
     h1: &mut H1<T>,
     asked: &Asked,
     record: &mut Record,
@@ -166,7 +157,7 @@ fn framing(answer: &Answer, asked: &Asked) -> (BodyLength, Option<u64>, bool) {
     }
 }
 
-async fn send_local<T: AsyncRead + AsyncWrite + Unpin>(
+async fn send_local<T: Transport>(
     h1: &mut H1<T>,
     body: &[u8],
     record: &mut Record,
@@ -176,7 +167,7 @@ async fn send_local<T: AsyncRead + AsyncWrite + Unpin>(
     record.bytes_out = body.len() as u64;
     let due = Instant::now() + record.worker().shared.node.limits.idle.0;
     let sending = std::future::poll_fn(|cx| {
-        std::task::ready!(h1.out.poll_drain(cx, &mut h1.io))?;
+        ready!(h1.out.poll_drain(cx, &mut h1.io))?;
         Pin::new(&mut h1.io).poll_flush(cx)
     });
     match timer.bound(due, sending).await {
@@ -193,7 +184,7 @@ async fn send_local<T: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Passes an upstream's body on, and what is left of the request's the other way.
-async fn send_upstream<T: AsyncRead + AsyncWrite + Unpin>(
+async fn send_upstream<T: Transport>(
     h1: &mut H1<T>,
     from: FromUpstream,
     is_chunked: bool,
@@ -203,22 +194,23 @@ async fn send_upstream<T: AsyncRead + AsyncWrite + Unpin>(
     let worker = record.worker().clone();
     let limits = &worker.shared.node.limits;
     let FromUpstream { mut exchange, changes, .. } = from;
-    let mut pump =
-        Pump { is_chunked, is_finished: false, sent: 0, upload_fault: None, changes, swallowed: 0 };
+    let is_clear = h1.io.clear().is_some();
+    let mut pump = Pump::new(&exchange, changes, is_chunked, is_clear);
     let mut quiet_since = None;
     let mut seen = (0, usize::MAX);
     let outcome = std::future::poll_fn(|cx| {
-        let poll = pump.poll(cx, h1, &mut exchange, &worker.scratch);
+        let poll = pump.poll(cx, h1, &mut exchange, &worker);
         if poll.is_ready() {
             return poll;
         }
-        let now = (pump.sent.wrapping_add(pump.swallowed), h1.out.len());
+        let waiting = h1.out.len() + pump.held();
+        let now = (pump.sent.wrapping_add(pump.swallowed), waiting);
         if now != seen || quiet_since.is_none() {
             seen = now;
             quiet_since = Some(Instant::now());
         }
         let since = quiet_since.unwrap_or_else(Instant::now);
-        let (wait, reason, detail) = if h1.out.is_empty() {
+        let (wait, reason, detail) = if waiting == 0 {
             (exchange.read, Reason::UpstreamTimeout, "the upstream stopped mid-answer")
         } else {
             (limits.idle.0, Reason::ClientTimeout, "the client read nothing for `limits.idle`")
@@ -243,167 +235,12 @@ async fn send_upstream<T: AsyncRead + AsyncWrite + Unpin>(
     outcome
 }
 
-struct Pump {
-    is_chunked: bool,
-    is_finished: bool,
-    sent: u64,
-    /// What ended the upload before its end.
-    upload_fault: Option<Denial>,
-    /// What is done to the body on its way.
-    changes: Option<BodyChanges>,
-    /// What went into that.
-    swallowed: u64,
-}
-
-impl Pump {
-    fn poll<T: AsyncRead + AsyncWrite + Unpin>(
-        &mut self,
-        cx: &mut std::task::Context<'_>,
-        h1: &mut H1<T>,
-        exchange: &mut Exchange,
-        scratch: &Scratch,
-    ) -> Poll<Result<(), Denial>> {
-        let is_uploading = !exchange.upload.is_done() && self.upload_fault.is_none();
-        if is_uploading && !self.is_finished {
-            // An upstream that has answered may stop listening: that ends the upload, not the
-            // answer.
-            if let Poll::Ready(Err(denial)) = exchange.poll_upload(cx, h1, scratch) {
-                self.upload_fault = Some(denial);
-            }
-        }
-        loop {
-            let mut is_waiting = false;
-            while !self.is_finished && h1.out.len() < WAITING_MAX {
-                let Poll::Ready(piece) = exchange.poll_piece(cx, scratch) else {
-                    is_waiting = true;
-                    self.flush(cx, h1)?;
-                    break;
-                };
-                if self.changes.is_some() {
-                    self.pass_changed(cx, h1, piece?, scratch)?;
-                    // What costs more than a copy gives way to others after each piece.
-                    is_waiting = true;
-                    cx.waker().wake_by_ref();
-                    break;
-                }
-                self.pass(cx, h1, piece?, scratch).map_err(|error| gone(&error))?;
-            }
-            std::task::ready!(h1.out.poll_drain(cx, &mut h1.io)).map_err(|error| gone(&error))?;
-            if self.is_finished {
-                return Pin::new(&mut h1.io).poll_flush(cx).map_err(|error| gone(&error));
-            }
-            if is_waiting {
-                return match Pin::new(&mut h1.io).poll_flush(cx) {
-                    Poll::Ready(Err(error)) => Poll::Ready(Err(gone(&error))),
-                    _ => Poll::Pending,
-                };
-            }
-        }
-    }
-
-    fn pass<T: AsyncRead + AsyncWrite + Unpin>(
-        &mut self,
-        cx: &mut std::task::Context<'_>,
-        h1: &mut H1<T>,
-        piece: Piece,
-        scratch: &Scratch,
-    ) -> std::io::Result<()> {
-        match piece {
-            Piece::Scratch(range) => {
-                let buffer = scratch.0.borrow();
-                self.put(cx, h1, buffer.get(range).unwrap_or_default())
-            }
-            Piece::Bytes(bytes) => self.put(cx, h1, &bytes),
-            Piece::End(trailers) => {
-                self.is_finished = true;
-                if self.is_chunked {
-                    end_chunks(h1.out.bytes(), &trailers);
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// Passes on what the transforms make of a piece.
-    fn pass_changed<T: AsyncRead + AsyncWrite + Unpin>(
-        &mut self,
-        cx: &mut std::task::Context<'_>,
-        h1: &mut H1<T>,
-        piece: Piece,
-        scratch: &Scratch,
-    ) -> Result<(), Denial> {
-        let Some(mut changes) = self.changes.take() else { return Ok(()) };
-        let (changed, trailers) = match piece {
-            Piece::Scratch(range) => {
-                self.swallowed = self.swallowed.wrapping_add(range.len() as u64);
-                let buffer = scratch.0.borrow();
-                (changes.chunk(buffer.get(range).unwrap_or_default())?, None)
-            }
-            Piece::Bytes(bytes) => {
-                self.swallowed = self.swallowed.wrapping_add(bytes.len() as u64);
-                (changes.chunk(&bytes)?, None)
-            }
-            Piece::End(trailers) => (changes.end()?, Some(trailers)),
-        };
-        let put = self.put_some(cx, h1, changed);
-        self.changes = Some(changes);
-        put.map_err(|error| gone(&error))?;
-        let Some(mut trailers) = trailers else { return Ok(()) };
-        forget_digests(&mut trailers);
-        self.pass(cx, h1, Piece::End(trailers), scratch).map_err(|error| gone(&error))
-    }
-
-    /// The upstream pauses: what waits inside the transforms goes out, where the client cannot
-    /// know that more will come.
-    fn flush<T: AsyncRead + AsyncWrite + Unpin>(
-        &mut self,
-        cx: &mut std::task::Context<'_>,
-        h1: &mut H1<T>,
-    ) -> Result<(), Denial> {
-        let Some(mut changes) = self.changes.take() else { return Ok(()) };
-        let flushed = changes.flush()?;
-        let put = self.put_some(cx, h1, flushed);
-        self.changes = Some(changes);
-        put.map_err(|error| gone(&error))
-    }
-
-    /// A chunk of no length would be the last one.
-    fn put_some<T: AsyncRead + AsyncWrite + Unpin>(
-        &mut self,
-        cx: &mut std::task::Context<'_>,
-        h1: &mut H1<T>,
-        data: &[u8],
-    ) -> std::io::Result<()> {
-        if data.is_empty() { Ok(()) } else { self.put(cx, h1, data) }
-    }
-
-    fn put<T: AsyncRead + AsyncWrite + Unpin>(
-        &mut self,
-        cx: &mut std::task::Context<'_>,
-        h1: &mut H1<T>,
-        data: &[u8],
-    ) -> std::io::Result<()> {
-        self.sent = self.sent.saturating_add(data.len() as u64);
-        if self.is_chunked {
-            chunk_head(data.len(), h1.out.bytes());
-            if data.len() <= COPIED_MAX {
-                h1.out.bytes().extend_from_slice(data);
-            } else {
-                h1.out.send(cx, &mut h1.io, data)?;
-            }
-            h1.out.bytes().extend_from_slice(CHUNK_END);
-            return Ok(());
-        }
-        h1.out.send(cx, &mut h1.io, data)
-    }
-}
-
 /// What trailers say of the exact bytes is not true of a body that was changed.
 pub(super) fn forget_digests(trailers: &mut Fields) {
     const DIGESTS: [&str; 5] = ["content-md5", "content-digest", "repr-digest", "digest", "etag"];
     trailers.retain(|field| !DIGESTS.iter().any(|name| name.as_bytes() == field.name));
 }
 
-fn gone(error: &std::io::Error) -> Denial {
+pub(super) fn gone(error: &std::io::Error) -> Denial {
     Denial::new(Reason::ClientGone, format!("writing the answer: {error}"))
 }

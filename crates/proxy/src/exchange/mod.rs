@@ -12,15 +12,18 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bartizan_core::{Denial, Reason};
+use bartizan_net::UpstreamIo;
 use bartizan_wire::{
-    BodyReader, ChunkLimits, ConnectionUse, Fields, HeadLimits, Progress, ResponseHead,
+    BodyReader, ChunkFault, ChunkLimits, ConnectionUse, Fields, HeadLimits, Progress, ResponseHead,
     parse_response,
 };
+use bytes::Bytes;
 use http::Method;
 use tokio::time::Instant;
 
 use crate::balance::Lease;
 use crate::piece::{Piece, Scratch};
+use crate::splice::Pipe;
 use crate::upstream::{KeepAlive, Node, UpstreamConnection};
 use crate::worker::Worker;
 pub(crate) use upload::{Upload, UploadSource, end_chunks};
@@ -67,6 +70,9 @@ pub(crate) struct Exchange {
     /// Counts the exchange on its node.
     lease: Option<Lease>,
 }
+
+/// Read for a head whose body is expected to pass inside the kernel.
+const HEAD_AHEAD: usize = 4_096;
 
 /// An upstream may announce its answer so often; more would keep a request for ever.
 const INFORMATIONAL_MAX: u32 = 32;
@@ -140,12 +146,16 @@ impl Exchange {
                     }
                     continue;
                 }
+                connection.passes = false;
                 self.body = Some(BodyReader::new(head.body, limits.chunks));
                 self.reusable = head.connection == ConnectionUse::KeepAlive;
                 self.head = Some(head);
                 return Poll::Ready(Ok(()));
             }
             let scratch = &mut *scratch.0.borrow_mut();
+            // What is read here is copied, and a body that passes inside the kernel need not be.
+            let ahead = if connection.passes { HEAD_AHEAD } else { scratch.len() };
+            let scratch = scratch.get_mut(..ahead).unwrap_or_default();
             match ready!(connection.poll_read(cx, scratch)) {
                 Ok(0) => {
                     let detail = "the upstream closed before its answer was complete";
@@ -169,8 +179,6 @@ impl Exchange {
         let (Some(connection), Some(body)) = (&mut self.connection, &mut self.body) else {
             return Poll::Ready(Ok(Piece::End(Fields::new())));
         };
-        let malformed =
-            |fault: bartizan_wire::ChunkFault| Denial::new(Reason::UpstreamMalformed, fault.detail);
         loop {
             if body.is_done() {
                 return Poll::Ready(Ok(Piece::End(body.take_trailers())));
@@ -205,6 +213,54 @@ impl Exchange {
         }
     }
 
+    /// Bytes of the answer's body that may pass inside the kernel: what is missing of one of
+    /// stated length that comes in clear.
+    pub(crate) fn passable(&self) -> u64 {
+        let (Some(connection), Some(body)) = (&self.connection, &self.body) else { return 0 };
+        match connection.io {
+            UpstreamIo::Plain(_) => body.missing().unwrap_or(0),
+            UpstreamIo::Tls(_) | UpstreamIo::Virtual(_) => 0,
+        }
+    }
+
+    /// What of the answer's body came with its head.
+    pub(crate) fn take_received(&mut self) -> Result<Bytes, Denial> {
+        let (Some(connection), Some(body)) = (&mut self.connection, &mut self.body) else {
+            return Ok(Bytes::new());
+        };
+        let taken = body.take(&connection.received).map_err(malformed)?;
+        Ok(connection.received.split_to(taken.consumed).freeze().slice(taken.data))
+    }
+
+    /// Moves what there is of the answer's body into an empty pipe.
+    pub(crate) fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+    ) -> Poll<Result<(), Denial>> {
+        let (Some(connection), Some(body)) = (&mut self.connection, &mut self.body) else {
+            return Poll::Ready(Ok(()));
+        };
+        let (UpstreamIo::Plain(socket), Some(missing)) = (&connection.io, body.missing()) else {
+            return Poll::Ready(Ok(()));
+        };
+        match ready!(pipe.poll_fill(cx, socket, missing)) {
+            Ok(0) => {
+                self.reusable = false;
+                let end = body.end();
+                Poll::Ready(end.map_err(|fault| Denial::new(Reason::UpstreamClosed, fault.detail)))
+            }
+            Ok(count) => {
+                connection.passes = true;
+                body.pass(count as u64);
+                Poll::Ready(Ok(()))
+            }
+            // What could not be moved is still there to be copied.
+            Err(_) if pipe.is_unfit() => Poll::Ready(Ok(())),
+            Err(error) => Poll::Ready(Err(broken(&error))),
+        }
+    }
+
     /// True if the upstream is what the upload waits for.
     pub(crate) fn is_blocked(&self) -> bool {
         self.connection.as_ref().is_some_and(|c| !c.out.is_empty())
@@ -219,6 +275,10 @@ impl Exchange {
             worker.pool.put(&self.node, connection, self.keep, now);
         }
     }
+}
+
+fn malformed(fault: ChunkFault) -> Denial {
+    Denial::new(Reason::UpstreamMalformed, fault.detail)
 }
 
 fn broken(error: &io::Error) -> Denial {
