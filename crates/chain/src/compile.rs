@@ -1,5 +1,6 @@
 //! What a plugin can reach while it compiles.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -85,6 +86,9 @@ pub struct CompileCx<'a> {
     pub has_consumer: &'a dyn Fn(&str) -> bool,
     /// Whether there is a consumer group of this id.
     pub has_group: &'a dyn Fn(&str) -> bool,
+    /// What the plugin tells others on the way: servers beyond this machine to which it speaks in
+    /// clear or unverified. Told as warnings, or as faults where the node requires TLS.
+    pub exposed: &'a RefCell<Vec<Invalid>>,
 }
 
 impl CompileCx<'_> {

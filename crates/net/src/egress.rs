@@ -118,6 +118,16 @@ fn is_of_this_machine(ip: IpAddr) -> bool {
     ip.is_loopback() || UdpSocket::bind((ip, 0)).is_ok()
 }
 
+/// True where what is sent to this host stays on the machine (RFC 6761 §6.3).
+pub fn is_loopback(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return address.to_canonical().is_loopback();
+    }
+    let name = bare.strip_suffix('.').unwrap_or(bare).to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
+}
+
 #[cfg(test)]
 mod tests {
     use EgressDenial::{LinkLocal, Metadata, Multicast, OwnListener, Unspecified};
@@ -201,5 +211,25 @@ mod tests {
     fn only_addresses_that_can_be_bound_are_of_this_machine() {
         assert!(is_of_this_machine("127.0.0.1".parse().unwrap()));
         assert!(!is_of_this_machine("192.0.2.77".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_stays_on_the_machine_is_known_by_address_or_reserved_name() {
+        for (host, expected) in [
+            ("127.0.0.1", true),
+            ("127.9.9.9", true),
+            ("::1", true),
+            ("[::1]", true),
+            ("::ffff:127.0.0.1", true),
+            ("localhost", true),
+            ("LOCALHOST.", true),
+            ("a.localhost", true),
+            ("10.0.0.1", false),
+            ("0.0.0.0", false),
+            ("localhost.example", false),
+            ("notlocalhost", false),
+        ] {
+            assert_eq!(is_loopback(host), expected, "{host}");
+        }
     }
 }

@@ -30,7 +30,7 @@ pub use client::{
     Answered, Call, CallError, CallLimits, Client, Endpoint, Keep, Url, UrlFault, is_host,
 };
 pub use connector::{ConnectError, ConnectPhase, Connector, Target, TargetTls};
-pub use egress::{EgressDenial, EgressPolicy};
+pub use egress::{EgressDenial, EgressPolicy, is_loopback};
 pub use reach::{Network, NoReach, Reach, Task};
 pub use resolver::{
     ADDRESSES_MAX, Addresses, LookUp, LookUpFuture, NAMES_MAX, ResolveError, Resolver, SystemLookUp,

@@ -1,5 +1,6 @@
 //! What tests compile plugins with: a node, a route, and who is there.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -94,6 +95,7 @@ impl Bench {
             metadata: self.metadata.as_ref(),
             has_consumer: &|name| ["alice", "bob", "guest"].contains(&name),
             has_group: &|id| id == "staff",
+            exposed: &RefCell::default(),
         })
     }
 }

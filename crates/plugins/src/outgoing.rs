@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bartizan_chain::CompileCx;
 use bartizan_config::Invalid;
-use bartizan_net::{Endpoint, Target, TargetTls, Url, is_host};
+use bartizan_net::{Endpoint, Target, TargetTls, Url, is_host, is_loopback};
 use bartizan_tls::UpstreamTlsSettings;
 use rustls::ClientConfig;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -72,6 +72,22 @@ impl Trust {
     }
 }
 
+/// Notes what leaves the machine in clear, or towards somebody who need not prove who they are.
+fn expose(key: &str, host: &str, port: u16, trust: Option<&Trust>, cx: &CompileCx<'_>) {
+    let exposure = match trust {
+        _ if is_loopback(host) => return,
+        None => Invalid::at(key, format!("speaks in clear to `{host}:{port}`"))
+            .with_help("use TLS: whoever is on the way can read and change all"),
+        Some(Trust { verifies: true, .. }) => return,
+        Some(_) => Invalid::at(
+            "danger_ssl_verify",
+            format!("does not verify the certificate of `{host}:{port}`"),
+        )
+        .with_help("name its authority in `ca_certs`: whoever is on the way can take its place"),
+    };
+    cx.exposed.borrow_mut().push(exposure);
+}
+
 /// The server and the target that the address under `key` names.
 pub(crate) fn endpoint(
     key: &str,
@@ -90,6 +106,7 @@ pub(crate) fn endpoint(
     let endpoint = Endpoint::new(&url, tls).ok_or_else(|| {
         Invalid::at(key, format!("no certificate can be for the host `{}`", url.host))
     })?;
+    expose(key, &url.host, url.port, url.is_tls.then_some(trust), cx);
     Ok((endpoint, url.target))
 }
 
@@ -109,6 +126,7 @@ pub(crate) fn target(
     if port == 0 {
         return Err(Invalid::at("port", "nobody listens on port 0"));
     }
+    expose("host", &host, port, tls.map(|(trust, _)| trust), cx);
     let tls = match tls {
         Some((trust, name)) => {
             let (key, name) = name.map_or(("host", &*host), |name| ("tls_options", name));

@@ -1,10 +1,12 @@
-//! Upstreams that others on the way can read, or take the place of.
+//! Upstreams, and servers that plugins speak to, that others on the way can read or take the place
+//! of.
 
-use bartizan_config::{Invalid, PathStep, Requirement, Scheme, Upstream};
+use bartizan_config::{Invalid, PathStep, PluginUse, Requirement, Scheme, Upstream};
+use bartizan_net::is_loopback;
 
 use super::compile::Compilation;
 use super::fault::Warning;
-use super::upstreams::{is_loopback, upstream_subject};
+use super::upstreams::upstream_subject;
 
 impl<'a> Compilation<'a> {
     /// Tells, once for each upstream that is used, where requests leave the machine in clear or
@@ -22,6 +24,25 @@ impl<'a> Compilation<'a> {
         }
         let Invalid { problem, help, .. } = exposure;
         self.warnings.push(Warning { subject, problem, help });
+    }
+
+    /// Tells what a plugin sends beyond the machine in clear or unverified: entries of logs, or
+    /// requests about which somebody else decides.
+    pub(super) fn expose_plugin(&mut self, used: &PluginUse, exposures: Vec<Invalid>) {
+        if used.meta.disable {
+            return;
+        }
+        for exposure in exposures {
+            let subject = format!("plugin `{}` of {}", used.name, used.origin);
+            let exposure =
+                Invalid { problem: format!("{subject} {}", exposure.problem), ..exposure };
+            if self.require.contains(&Requirement::UpstreamTls) {
+                self.fault(used.place, subject, exposure);
+                continue;
+            }
+            let Invalid { problem, help, .. } = exposure;
+            self.warnings.push(Warning { subject, problem, help });
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Compiling plugins: once for each place where one is written, however many routes share it.
 
+use std::cell::RefCell;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -93,8 +94,11 @@ impl<'a> Compilation<'a> {
         let scope = Scope::of(used.origin.kind);
         let mut problems = Vec::new();
         let mut stages = entry.stages;
-        let plugin = match self.within(used, entry, |cx| (entry.compile)(&used.config, cx)) {
+        let exposed = RefCell::default();
+        let made = self.within(used, entry, &exposed, |cx| (entry.compile)(&used.config, cx));
+        let plugin = match made {
             Ok(plugin) => {
+                self.expose_plugin(used, exposed.take());
                 stages = plugin.traits().stages;
                 problems.extend(misplaced(&plugin, scope));
                 Some(plugin)
@@ -130,7 +134,9 @@ impl<'a> Compilation<'a> {
                 problems.push(of_meta(Invalid::at(key, problem).with_help(help)));
             }
         }
-        let made = match self.within(used, entry, |cx| (entry.credential)(&used.config, cx)) {
+        let made = match self
+            .within(used, entry, &RefCell::default(), |cx| (entry.credential)(&used.config, cx))
+        {
             Ok(made) => Some(made),
             Err(invalid) => {
                 problems.push(invalid);
@@ -162,6 +168,7 @@ impl<'a> Compilation<'a> {
         &self,
         used: &PluginUse,
         entry: &'static Entry,
+        exposed: &RefCell<Vec<Invalid>>,
         work: impl FnOnce(&mut CompileCx<'_>) -> T,
     ) -> T {
         work(&mut CompileCx {
@@ -171,6 +178,7 @@ impl<'a> Compilation<'a> {
             metadata: self.metadata.get(entry.name).map(|metadata| &metadata.config),
             has_consumer: &|name| self.consumers.contains(name),
             has_group: &|id| self.groups.contains(id),
+            exposed,
         })
     }
 }

@@ -309,16 +309,6 @@ fn bracketed(host: &str) -> String {
     if is_bare { format!("[{host}]") } else { host.to_owned() }
 }
 
-/// True where what is sent to this host stays on the machine (RFC 6761 §6.3).
-pub(super) fn is_loopback(host: &str) -> bool {
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    if let Ok(address) = bare.parse::<IpAddr>() {
-        return address.to_canonical().is_loopback();
-    }
-    let name = bare.strip_suffix('.').unwrap_or(bare).to_ascii_lowercase();
-    name == "localhost" || name.ends_with(".localhost")
-}
-
 /// The name of an upstream in a sentence.
 pub(super) fn upstream_subject(origin: &ResourceRef) -> String {
     match origin.kind {
@@ -339,26 +329,6 @@ fn field(fault: &TlsFault) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_stays_on_the_machine_is_known_by_address_or_reserved_name() {
-        for (host, expected) in [
-            ("127.0.0.1", true),
-            ("127.9.9.9", true),
-            ("::1", true),
-            ("[::1]", true),
-            ("::ffff:127.0.0.1", true),
-            ("localhost", true),
-            ("LOCALHOST.", true),
-            ("a.localhost", true),
-            ("10.0.0.1", false),
-            ("0.0.0.0", false),
-            ("localhost.example", false),
-            ("notlocalhost", false),
-        ] {
-            assert_eq!(is_loopback(host), expected, "{host}");
-        }
-    }
 
     #[test]
     fn a_host_is_verified_without_its_port() {

@@ -61,7 +61,7 @@ fn only_named_fields_are_copied_as_often_as_they_occur() {
 proptest! {
     /// Agrees with names compared after replacing every underscore.
     #[test]
-    fn spellings_agree_with_a_naive_comparison(own in "[a-z_-]{1,6}", other in "[a-z_-]{1,6}") {
+    fn spellings_agree_with_a_naive_comparison(own in "x[a-z_-]{0,5}", other in "x[a-z_-]{0,5}") {
         let names = names(&[&own], Towards::Upstream).unwrap();
         let mut fields = Fields::new();
         fields.append(other.clone(), "x");

@@ -181,6 +181,7 @@ fn nested<P: Plugin>(config: &Value, place: &str, cx: &CompileCx<'_>) -> Result<
         metadata: None,
         has_consumer: cx.has_consumer,
         has_group: cx.has_group,
+        exposed: cx.exposed,
     };
     P::compile(read(config)?, &mut inner)
 }

@@ -202,6 +202,54 @@ fn an_unverified_upstream_is_told_and_refused_where_tls_is_required() {
 }
 
 #[test]
+fn plaintext_of_plugins_beyond_the_machine_is_told_and_refused_where_tls_is_required() {
+    let require = json!({ "require": ["authentication", "grant", "upstream_tls"] });
+    let (lax, strict) = (Bench::new(&node()), Bench::new(&node_with(&require)));
+    let opa = |host: &str, verify: bool| {
+        let mut config = json!({ "host": host, "policy": "p" });
+        if !verify {
+            config["danger_ssl_verify"] = json!(false);
+        }
+        config
+    };
+    let beyond = |to: &str| format!("speaks in clear to `{to}`");
+    for (name, config, told) in [
+        ("http-logger", json!({ "uri": "http://logs.example/in" }), beyond("logs.example:80")),
+        ("http-logger", json!({ "uri": "http://[::1]:9/in" }), String::new()),
+        ("http-logger", json!({ "uri": "https://logs.example/in" }), String::new()),
+        ("tcp-logger", json!({ "host": "10.0.0.5", "port": 9 }), beyond("10.0.0.5:9")),
+        ("tcp-logger", json!({ "host": "10.0.0.5", "port": 9, "tls": true }), String::new()),
+        ("udp-logger", json!({ "host": "10.0.0.5", "port": 9 }), beyond("10.0.0.5:9")),
+        ("udp-logger", json!({ "host": "localhost", "port": 9 }), String::new()),
+        ("syslog", json!({ "host": "logs.example", "port": 9 }), beyond("logs.example:9")),
+        ("forward-auth", json!({ "uri": "http://auth.example/" }), beyond("auth.example:80")),
+        ("opa", opa("http://opa.example:8181", true), beyond("opa.example:8181")),
+        (
+            "opa",
+            opa("https://opa.example", false),
+            "does not verify the certificate of `opa.example:443`".to_owned(),
+        ),
+    ] {
+        let mut plugins = json!({ "anonymous-access": { "reason": "x" } });
+        plugins[name] = config;
+        let written = json!({ "routes": [super::fixture::route("r", &plugins)] });
+        let snapshot = lax.compile(&written);
+        let warnings: Vec<&str> =
+            snapshot.report.warnings.iter().map(|warning| warning.problem.as_str()).collect();
+        let told = if told.is_empty() {
+            Vec::new()
+        } else {
+            vec![format!("plugin `{name}` of route `r` {told}")]
+        };
+        assert_eq!(warnings, told, "{name}");
+        assert_eq!(strict.problems(&written), told, "{name}");
+        plugins[name]["_meta"] = json!({ "disable": true });
+        let written = json!({ "routes": [super::fixture::route("r", &plugins)] });
+        assert!(strict.problems(&written).is_empty(), "{name} is disabled");
+    }
+}
+
+#[test]
 fn an_upstream_without_weight_is_told() {
     let told = ["upstream `u` has no node with a weight: it answers nothing"];
     assert_eq!(warnings(&json!({ "nodes": { "127.0.0.1:1": 0, "127.0.0.1:2": 0 } })), told);
