@@ -1,5 +1,7 @@
 //! Writes one JSON object after the other into a buffer.
 
+use std::fmt::Display;
+use std::io::Write;
 use std::time::Duration;
 
 use bartizan_audit::write_json_text;
@@ -64,8 +66,43 @@ impl<'o, 'e> ObjectWriter<'o, 'e> {
     pub(super) fn millis(&mut self, key: &str, time: Duration) {
         self.key(key);
         let micros = time.as_micros();
-        let text = format!("{}.{:03}", micros / 1_000, micros % 1_000);
-        self.out.extend_from_slice(text.trim_end_matches('0').trim_end_matches('.').as_bytes());
+        self.out.extend_from_slice(itoa::Buffer::new().format(micros / 1_000).as_bytes());
+        let mut rest = micros % 1_000;
+        let mut digit = 100;
+        if rest > 0 {
+            self.out.push(b'.');
+        }
+        while rest > 0 {
+            // One digit, so that nothing is cut off.
+            self.out.push(b'0' + u8::try_from(rest / digit).unwrap_or_default());
+            rest %= digit;
+            digit /= 10;
+        }
+    }
+
+    /// A text of ours that needs no escape and hides nothing, such as the request's id.
+    pub(super) fn word(&mut self, key: &str, word: &[u8]) {
+        self.key(key);
+        self.out.push(b'"');
+        self.out.extend_from_slice(word);
+        self.out.push(b'"');
+    }
+
+    /// An address, which needs no escape; unless a client has one as a secret.
+    pub(super) fn display(&mut self, key: &str, address: impl Display) {
+        self.key(key);
+        let start = self.out.len() + 1;
+        // Writing into a vector does not fail.
+        let _ = write!(self.out, "\"{address}\"");
+        let hidden = &self.exchange.hidden;
+        let written = self.out.get(start..self.out.len() - 1).unwrap_or_default();
+        let mut text = match std::str::from_utf8(written) {
+            Ok(text) if hidden.occurs_in(text) => text.to_owned(),
+            _ => return,
+        };
+        hidden.scrub(&mut text);
+        self.out.truncate(start - 1);
+        write_json_text(self.out, text.as_bytes(), TEXT_MAX);
     }
 
     /// A value that is JSON already, from the configuration.
