@@ -136,7 +136,12 @@ fn request(out: &mut ObjectWriter<'_, '_>) {
     let canonical = of.cx.canonical();
     let target = of.target();
     out.text("method", canonical.method().as_str());
-    out.text("url", &format!("{}://{}{target}", canonical.scheme(), canonical.authority()));
+    let (scheme, authority) = (canonical.scheme(), canonical.authority());
+    let mut url = String::with_capacity(scheme.len() + 3 + authority.len() + target.len());
+    for part in [scheme, "://", authority, &target] {
+        url.push_str(part);
+    }
+    out.text("url", &url);
     out.text("uri", &target);
     out.object("querystring", |out| {
         let query = canonical.query().unwrap_or_default();
@@ -145,7 +150,7 @@ fn request(out: &mut ObjectWriter<'_, '_>) {
         for (name, _) in names {
             if !seen.contains(&name) {
                 seen.push(name);
-                out.text(name, bartizan_audit::REDACTED);
+                out.named_text(name, bartizan_audit::REDACTED);
             }
         }
     });
@@ -169,7 +174,7 @@ fn headers(out: &mut ObjectWriter<'_, '_>, fields: &Fields) {
             shown.push_str(", ");
             shown.push_str(&out.exchange().redactor.shown(name, other.value));
         }
-        out.text(name, &shown);
+        out.named_text(name, &shown);
     }
 }
 

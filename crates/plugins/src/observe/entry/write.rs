@@ -32,12 +32,25 @@ impl<'o, 'e> ObjectWriter<'o, 'e> {
         self.exchange
     }
 
-    fn key(&mut self, key: &str) {
+    /// A name that may be the client's.
+    fn named(&mut self, name: &str) {
+        self.comma();
+        self.string(name);
+        self.out.push(b':');
+    }
+
+    /// A name of ours, which needs no escape and hides nothing.
+    fn key(&mut self, key: &'static str) {
+        self.comma();
+        self.out.push(b'"');
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(b"\":");
+    }
+
+    fn comma(&mut self) {
         if !std::mem::replace(&mut self.is_empty, false) {
             self.out.push(b',');
         }
-        self.string(key);
-        self.out.push(b':');
     }
 
     /// A text from which what must not be shown is taken out.
@@ -52,18 +65,23 @@ impl<'o, 'e> ObjectWriter<'o, 'e> {
         }
     }
 
-    pub(super) fn text(&mut self, key: &str, text: &str) {
+    pub(super) fn text(&mut self, key: &'static str, text: &str) {
         self.key(key);
         self.string(text);
     }
 
-    pub(super) fn number(&mut self, key: &str, number: u64) {
+    pub(super) fn named_text(&mut self, name: &str, text: &str) {
+        self.named(name);
+        self.string(text);
+    }
+
+    pub(super) fn number(&mut self, key: &'static str, number: u64) {
         self.key(key);
         self.out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
 
     /// Milliseconds with their thousandths.
-    pub(super) fn millis(&mut self, key: &str, time: Duration) {
+    pub(super) fn millis(&mut self, key: &'static str, time: Duration) {
         self.key(key);
         let micros = time.as_micros();
         self.out.extend_from_slice(itoa::Buffer::new().format(micros / 1_000).as_bytes());
@@ -81,7 +99,7 @@ impl<'o, 'e> ObjectWriter<'o, 'e> {
     }
 
     /// A text of ours that needs no escape and hides nothing, such as the request's id.
-    pub(super) fn word(&mut self, key: &str, word: &[u8]) {
+    pub(super) fn word(&mut self, key: &'static str, word: &[u8]) {
         self.key(key);
         self.out.push(b'"');
         self.out.extend_from_slice(word);
@@ -89,7 +107,7 @@ impl<'o, 'e> ObjectWriter<'o, 'e> {
     }
 
     /// An address, which needs no escape; unless a client has one as a secret.
-    pub(super) fn display(&mut self, key: &str, address: impl Display) {
+    pub(super) fn display(&mut self, key: &'static str, address: impl Display) {
         self.key(key);
         let start = self.out.len() + 1;
         // Writing into a vector does not fail.
@@ -106,13 +124,26 @@ impl<'o, 'e> ObjectWriter<'o, 'e> {
     }
 
     /// A value that is JSON already, from the configuration.
-    pub(super) fn json(&mut self, key: &str, json: &[u8]) {
-        self.key(key);
+    pub(super) fn named_json(&mut self, name: &str, json: &[u8]) {
+        self.named(name);
         self.out.extend_from_slice(json);
     }
 
-    pub(super) fn object(&mut self, key: &str, write: impl FnOnce(&mut ObjectWriter<'_, 'e>)) {
+    pub(super) fn object(
+        &mut self,
+        key: &'static str,
+        write: impl FnOnce(&mut ObjectWriter<'_, 'e>),
+    ) {
         self.key(key);
+        ObjectWriter::write(self.out, self.exchange, write);
+    }
+
+    pub(super) fn named_object(
+        &mut self,
+        name: &str,
+        write: impl FnOnce(&mut ObjectWriter<'_, 'e>),
+    ) {
+        self.named(name);
         ObjectWriter::write(self.out, self.exchange, write);
     }
 }
