@@ -100,8 +100,7 @@ const COMMON: [&str; 20] = [
 
 /// Whether a name contains one of [`SECRET_WORDS`], whatever its case.
 fn contains_secret_word(name: &[u8]) -> bool {
-    let is_common = |common: &&str| common.as_bytes() == name;
-    !COMMON.iter().any(|common| is_common(&common)) && search(name)
+    !COMMON.iter().any(|common| common.as_bytes() == name) && search(name)
 }
 
 fn search(name: &[u8]) -> bool {
