@@ -10,6 +10,7 @@ mod exchange;
 mod keys;
 pub(crate) mod load;
 mod parity;
+mod plugins;
 mod process;
 mod proxies;
 mod report;
@@ -48,7 +49,10 @@ const WARM_UP: usize = 2_000;
 
 /// Options of the task.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Options {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Cases to measure; all without it.
     #[arg(long, value_enum, value_delimiter = ',')]
     cases: Vec<Case>,
@@ -69,14 +73,35 @@ pub(crate) struct Options {
     out: Option<PathBuf>,
 }
 
+/// What is measured in place of the comparison.
+#[derive(clap::Subcommand)]
+enum Other {
+    /// What each plugin costs a request that it lets through.
+    Plugins(plugins::PluginOptions),
+}
+
 impl Options {
+    /// One case, with those who take part in it.
+    fn of(case: Case, rounds: usize) -> Self {
+        let (cases, only) = (vec![case], Vec::new());
+        Self { other: None, cases, only, rounds, requests: None, quick: false, out: None }
+    }
+
     fn cases(&self) -> Vec<Case> {
         let wanted = |case: &Case| self.cases.is_empty() || self.cases.contains(case);
         Case::ALL.into_iter().filter(wanted).collect()
     }
 
     fn proxies(&self) -> Vec<Proxy> {
-        let wanted = |proxy: &Proxy| self.only.is_empty() || self.only.contains(proxy);
+        let cases = self.cases();
+        let takes_part = |proxy: &Proxy| {
+            let mut variants = cases.iter().flat_map(|case| case.variants());
+            variants.any(|variant| proxy.template(*variant).is_some())
+        };
+        let wanted = |proxy: &Proxy| match self.only.as_slice() {
+            [] => takes_part(proxy),
+            only => only.contains(proxy),
+        };
         Proxy::ALL.into_iter().filter(wanted).collect()
     }
 
@@ -109,6 +134,9 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
 pub(crate) fn run(options: &Options) -> Result<()> {
     ensure!(available_parallelism()?.get() >= 2, "the comparison needs two cores");
     raise_descriptor_limit();
+    if let Some(Other::Plugins(options)) = &options.other {
+        return plugins::run(options);
+    }
     runtime()?.block_on(compare(options))
 }
 
@@ -121,19 +149,8 @@ fn raise_descriptor_limit() {
 }
 
 async fn compare(options: &Options) -> Result<()> {
-    let now = OffsetDateTime::now_utc();
-    let date = format!("{}-{:02}-{:02}", now.year(), u8::from(now.month()), now.day());
-    let arena = Arena::prepare(options)?;
-    let mut findings = Findings {
-        date: date.clone(),
-        conditions: arena.conditions(options)?,
-        ..Findings::default()
-    };
-    arena.measure_requests(options, &mut findings).await?;
-    if options.cases().contains(&Case::Memory) {
-        arena.measure_memory(options, &mut findings).await?;
-    }
-    let report = findings.report();
+    let date = today();
+    let report = find_out(options).await?.report();
     println!("\n{report}");
     match options.destination(&date) {
         Some(path) => {
@@ -144,6 +161,36 @@ async fn compare(options: &Options) -> Result<()> {
         None => println!("not kept: only a full run is, or one with --out"),
     }
     Ok(())
+}
+
+fn today() -> String {
+    let now = OffsetDateTime::now_utc();
+    format!("{}-{:02}-{:02}", now.year(), u8::from(now.month()), now.day())
+}
+
+/// The machine and how busy it is.
+fn machine() -> Result<Vec<String>> {
+    let cpu = fs::read_to_string("/proc/cpuinfo")?;
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name"));
+    let model = model.unwrap_or_default().trim_start_matches(['\t', ':', ' ']).to_owned();
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let busy = fs::read_to_string("/proc/loadavg")?;
+    Ok(vec![
+        format!("machine: {} × {model}, Linux {}", available_parallelism()?, kernel.trim()),
+        format!("load average before the run: {}", busy.split(' ').next().unwrap_or("?")),
+    ])
+}
+
+/// Measures the cases.
+async fn find_out(options: &Options) -> Result<Findings> {
+    let arena = Arena::prepare(options)?;
+    let mut findings =
+        Findings { date: today(), conditions: arena.conditions(options)?, ..Findings::default() };
+    arena.measure_requests(options, &mut findings).await?;
+    if options.cases().contains(&Case::Memory) {
+        arena.measure_memory(options, &mut findings).await?;
+    }
+    Ok(findings)
 }
 
 /// What all contenders share: upstream, keys, programs.
@@ -179,18 +226,12 @@ impl Arena {
 
     /// Machine, versions and settings, for the report.
     fn conditions(&self, options: &Options) -> Result<Vec<String>> {
-        let cpu = fs::read_to_string("/proc/cpuinfo")?;
-        let model = cpu.lines().find_map(|line| line.strip_prefix("model name"));
-        let model = model.unwrap_or_default().trim_start_matches(['\t', ':', ' ']).to_owned();
-        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
-        let busy = fs::read_to_string("/proc/loadavg")?;
-        let mut lines = vec![
-            format!("machine: {} × {model}, Linux {}", available_parallelism()?, kernel.trim()),
-            format!("load average before the run: {}", busy.split(' ').next().unwrap_or("?")),
+        let mut lines = machine()?;
+        lines.extend([
             format!("rounds: {}, interleaved; medians", options.rounds()),
             "one worker on core 0; load generator and upstream on core 1; all on 127.0.0.1".into(),
             "TLS 1.3, X25519, AES-128-GCM, the same P-256 certificate, no resumption".into(),
-        ];
+        ]);
         for (proxy, program) in &self.ground.programs {
             lines.push(format!("{}: {}", proxy.name(), proxy.version(program)?));
         }
@@ -257,7 +298,7 @@ impl Arena {
             connections: case.connections(),
             count,
             requests: case.requests(&self.issuer)?,
-            length: case.length(),
+            length: Some(case.length()),
         })
     }
 
@@ -267,7 +308,7 @@ impl Arena {
         for proxy in options.proxies() {
             for is_tls in [false, true] {
                 let started = self.ground.start(proxy, Variant::Open).await?;
-                let contender = started.context("it takes part in all open cases")?;
+                let Some(contender) = started else { continue };
                 let mut spec = self.spec(Case::Plain, WARM_UP)?;
                 spec.target = contender.address(is_tls);
                 spec.authority = is_tls.then(|| self.authority.clone());

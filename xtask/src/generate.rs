@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::costs;
 use crate::site::summary;
 
 /// Where the generated documents are kept.
@@ -60,7 +61,10 @@ fn write_all(folder: &Path) -> Result<()> {
     let mut command = Command::new("cargo");
     command.args(["run", "--quiet", "--package", "bartizan", "--", "reference", "--out"]);
     let status = command.arg(folder).status().context("cannot start cargo")?;
-    if status.success() { Ok(()) } else { bail!("`bartizan reference` ended with {status}") }
+    if !status.success() {
+        bail!("`bartizan reference` ended with {status}");
+    }
+    costs::write_page(folder)
 }
 
 type Documents = BTreeMap<PathBuf, Vec<u8>>;

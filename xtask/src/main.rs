@@ -7,6 +7,7 @@
 #[cfg(feature = "bench")]
 mod bench;
 mod check;
+mod costs;
 mod fuzz_smoke;
 mod generate;
 mod site;
@@ -40,7 +41,8 @@ enum Task {
     Site,
     /// Replay the fuzz corpora on the stable toolchain.
     FuzzSmoke,
-    /// Compare the processor time of a request with nginx, HAProxy and Envoy.
+    /// Compare the processor time of a request with nginx, HAProxy and Envoy; `plugins`: what each
+    /// plugin costs.
     #[cfg(feature = "bench")]
     Bench(bench::Options),
     /// Generate load, as told on standard input.

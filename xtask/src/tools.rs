@@ -59,6 +59,27 @@ pub(crate) fn require(programs: &[Program]) -> Result<()> {
     if still.is_empty() { Ok(()) } else { bail!("installed, but still not found: {still:?}") }
 }
 
+/// Makes sure that files of packages are there: installs the packages, or names them.
+#[cfg(feature = "bench")]
+pub(crate) fn require_files(files: &[(&'static str, &'static str)]) -> Result<()> {
+    let missing = || -> BTreeSet<&'static str> {
+        let absent = files.iter().filter(|(file, _)| !Path::new(file).is_file());
+        absent.map(|(_, package)| *package).collect()
+    };
+    let packages = missing();
+    let can_install = is_root() && locate("apt-get").is_some();
+    if !packages.is_empty() && can_install && !install_packages(&packages)? {
+        run_quietly(Command::new("apt-get").arg("update"))?;
+        install_packages(&packages)?;
+    }
+    let packages = missing().into_iter().collect::<Vec<_>>().join(" ");
+    if packages.is_empty() {
+        Ok(())
+    } else {
+        bail!("packages are missing: apt-get install {packages}")
+    }
+}
+
 fn absent(programs: &[Program]) -> BTreeSet<&'static str> {
     programs
         .iter()

@@ -11,6 +11,8 @@ use anyhow::Result;
 pub(crate) const ROUTES: usize = 1000;
 /// Consumers, each on a route of its own.
 pub(crate) const CONSUMERS: usize = 64;
+/// The body of the secured route with a schema: 1 KiB.
+const ORDER: &str = include_str!("../../../bench/order.json");
 /// Connections of the ordinary cases.
 const CONNECTIONS: usize = 32;
 /// Connections of HTTP/2, eight streams each.
@@ -33,6 +35,8 @@ pub(crate) enum Case {
     Large,
     /// TLS, RS256 token, limit, addresses, CORS, headers, log
     Secured,
+    /// The secured route with a POST of 1 KiB of JSON that is held against a schema
+    Schema,
     /// The first case with two workers
     Workers,
     /// Memory of an idle connection, plain and TLS
@@ -41,7 +45,7 @@ pub(crate) enum Case {
 
 impl Case {
     /// All of them, in the order of the report.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Plain,
         Self::Tls,
         Self::Handshake,
@@ -49,6 +53,7 @@ impl Case {
         Self::Post,
         Self::Large,
         Self::Secured,
+        Self::Schema,
         Self::Workers,
         Self::Memory,
     ];
@@ -63,6 +68,7 @@ impl Case {
             Self::Post => "64 KiB POST",
             Self::Large => "100 KB response",
             Self::Secured => "secured route under TLS",
+            Self::Schema => "secured route with a schema under TLS, 1 KiB POST",
             Self::Workers => "plain HTTP/1.1 keep-alive, two workers",
             Self::Memory => "memory per idle connection",
         }
@@ -72,7 +78,7 @@ impl Case {
     pub(crate) fn count(self) -> usize {
         match self {
             Self::Plain | Self::Tls | Self::Http2 | Self::Workers => 30_000,
-            Self::Secured => 12_000,
+            Self::Secured | Self::Schema => 12_000,
             Self::Post | Self::Large => 8_000,
             Self::Handshake => 3_000,
             Self::Memory => 2_000,
@@ -83,6 +89,7 @@ impl Case {
     pub(crate) fn variants(self) -> &'static [Variant] {
         match self {
             Self::Secured => &[Variant::Token, Variant::CachedToken, Variant::NoToken],
+            Self::Schema => &[Variant::Schema, Variant::CachedSchema],
             Self::Workers => &[Variant::TwoWorkers],
             _ => &[Variant::Open],
         }
@@ -90,7 +97,7 @@ impl Case {
 
     /// Whether its requests travel under TLS.
     pub(crate) fn is_tls(self) -> bool {
-        matches!(self, Self::Tls | Self::Handshake | Self::Http2 | Self::Secured)
+        matches!(self, Self::Tls | Self::Handshake | Self::Http2 | Self::Secured | Self::Schema)
     }
 
     /// How its requests travel.
@@ -115,7 +122,7 @@ impl Case {
     /// Bytes of the body of each answer.
     pub(crate) fn length(self) -> usize {
         match self {
-            Self::Post => ACCEPTED,
+            Self::Post | Self::Schema => ACCEPTED,
             Self::Large => LARGE,
             _ => SMALL,
         }
@@ -128,20 +135,30 @@ impl Case {
                 vec![Request { method: "POST".into(), body: 64 * 1024, ..Request::get("/orders") }]
             }
             Self::Large => vec![Request::get("/orders/large")],
-            Self::Secured => {
+            Self::Secured | Self::Schema => {
                 let each = (0..CONSUMERS).map(|number| {
                     let token = issuer.token(Claims::good(&consumer(number)))?;
-                    Ok(secured_request(number, &token))
+                    Ok(self.secured(number, &token))
                 });
                 each.collect::<Result<_>>()?
             }
             _ => vec![Request::get("/orders/1")],
         })
     }
+
+    /// The request of one consumer to its own route.
+    pub(crate) fn secured(self, number: usize, token: &str) -> Request {
+        let mut request = secured_request(number, token);
+        if self == Self::Schema {
+            request.method = "POST".into();
+            request.content = Some(ORDER.into());
+            request.headers.push(("Content-Type".into(), "application/json".into()));
+        }
+        request
+    }
 }
 
-/// The request of one consumer to its own route.
-pub(crate) fn secured_request(number: usize, token: &str) -> Request {
+fn secured_request(number: usize, token: &str) -> Request {
     // Routes are spread, so that no proxy finds them all at the start of a list.
     let route = route(number * (ROUTES / CONSUMERS));
     let mut request = Request::get(&format!("/{route}/items/1"));
@@ -173,6 +190,10 @@ pub(crate) enum Variant {
     CachedToken,
     /// The secured route without authentication.
     NoToken,
+    /// The secured route with a schema.
+    Schema,
+    /// The same with a cache of verified tokens.
+    CachedSchema,
 }
 
 impl Variant {
@@ -184,12 +205,24 @@ impl Variant {
             Self::Token => ", token",
             Self::CachedToken => ", token cache",
             Self::NoToken => ", no token",
+            Self::Schema => ", token, schema",
+            Self::CachedSchema => ", token cache, schema",
         }
     }
 
     /// Whether requests without a good token are refused.
     pub(crate) fn needs_token(self) -> bool {
-        matches!(self, Self::Token | Self::CachedToken)
+        matches!(self, Self::Token | Self::CachedToken) || self.has_schema()
+    }
+
+    /// Whether bodies are held against a schema.
+    pub(crate) fn has_schema(self) -> bool {
+        matches!(self, Self::Schema | Self::CachedSchema)
+    }
+
+    /// Whether verified tokens are remembered.
+    pub(crate) fn remembers(self) -> bool {
+        matches!(self, Self::CachedToken | Self::CachedSchema)
     }
 
     /// Whether it is configured as the secured route.

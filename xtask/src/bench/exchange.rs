@@ -24,23 +24,36 @@ pub(crate) struct Request {
     pub(crate) headers: Vec<(String, String)>,
     /// Bytes of the body.
     pub(crate) body: usize,
+    /// The body itself, in place of so many bytes.
+    #[serde(default)]
+    pub(crate) content: Option<String>,
 }
 
 impl Request {
     /// A `GET` without further headers.
     pub(crate) fn get(path: &str) -> Self {
-        Self { method: "GET".into(), path: path.into(), headers: Vec::new(), body: 0 }
+        Self {
+            method: "GET".into(),
+            path: path.into(),
+            headers: Vec::new(),
+            body: 0,
+            content: None,
+        }
     }
 
     /// The request as HTTP/1.1 writes it.
     pub(crate) fn to_bytes(&self, closes: bool) -> Bytes {
-        let Self { method, path, headers, body } = self;
-        let mut text =
-            format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\n");
+        let Self { method, path, headers, body, content } = self;
+        let mut text = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("user-agent")) {
+            text.push_str("User-Agent: bench\r\n");
+        }
         for (name, value) in headers {
             text.extend([name, ": ", value, "\r\n"]);
         }
-        if *body > 0 {
+        if let Some(content) = content {
+            text.extend(["Content-Length: ", &content.len().to_string(), "\r\n"]);
+        } else if *body > 0 {
             let length = body.to_string();
             text.push_str("Content-Type: application/octet-stream\r\n");
             text.extend(["Content-Length: ", &length, "\r\n"]);
@@ -49,6 +62,10 @@ impl Request {
             text.push_str("Connection: close\r\n");
         }
         text.push_str("\r\n");
+        if let Some(content) = content {
+            text.push_str(content);
+            return text.into_bytes().into();
+        }
         let mut bytes = text.into_bytes();
         bytes.resize(bytes.len() + body, b'x');
         bytes.into()
@@ -126,8 +143,9 @@ pub(crate) async fn exchange(
         ensure!(stream.read_buf(buffer).await? > 0, "the connection ended before an answer");
     };
     buffer.advance(head);
-    answer.length = length;
     answer.is_intact = true;
+    let Some(length) = length else { return chunked(stream, buffer, answer).await };
+    answer.length = length;
     let mut missing = length;
     loop {
         let here = missing.min(buffer.len());
@@ -141,24 +159,54 @@ pub(crate) async fn exchange(
     }
 }
 
-/// The answer at the start of a buffer, the length of its head and that of its body.
-fn parse(buffer: &[u8]) -> Result<Option<(Answer, usize, usize)>> {
+/// Reads a body in chunks up to its last one; the answer's length is that of the chunks.
+async fn chunked(
+    stream: &mut (impl Stream + ?Sized),
+    buffer: &mut BytesMut,
+    mut answer: Answer,
+) -> Result<Answer> {
+    loop {
+        while let Some(line) = buffer.windows(2).position(|pair| pair == b"\r\n") {
+            let size = std::str::from_utf8(&buffer[..line])?;
+            let size = usize::from_str_radix(size, 16).context("a size of a chunk")?;
+            let end = line + 2 + size + 2;
+            if buffer.len() < end {
+                break;
+            }
+            buffer.advance(end);
+            answer.length += size;
+            if size == 0 {
+                return Ok(answer);
+            }
+        }
+        ensure!(stream.read_buf(buffer).await? > 0, "the connection ended inside an answer");
+    }
+}
+
+type Parsed = (Answer, usize, Option<usize>);
+
+/// The answer at the start of a buffer, the length of its head and that of its body; none where
+/// that comes in chunks.
+fn parse(buffer: &[u8]) -> Result<Option<Parsed>> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut response = httparse::Response::new(&mut headers);
     let httparse::Status::Complete(head) = response.parse(buffer)? else { return Ok(None) };
     let mut answer = Answer { status: response.code.unwrap_or_default(), ..Answer::default() };
-    let mut length = None;
+    let (mut length, mut is_chunked) = (None, false);
     for header in response.headers.iter() {
         let value = String::from_utf8_lossy(header.value);
         if header.name.eq_ignore_ascii_case("content-length") {
             length = Some(value.parse()?);
+        } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
+            is_chunked = value.eq_ignore_ascii_case("chunked");
         } else if header.name.eq_ignore_ascii_case("connection") {
             answer.closes = value.eq_ignore_ascii_case("close");
         }
         answer.headers.push((header.name.to_ascii_lowercase(), value.into_owned()));
     }
     match length {
-        Some(length) => Ok(Some((answer, head, length))),
+        Some(length) => Ok(Some((answer, head, Some(length)))),
+        None if is_chunked => Ok(Some((answer, head, None))),
         None => bail!("an answer with status {} that states no length", answer.status),
     }
 }
@@ -195,6 +243,7 @@ pub(crate) async fn exchange_http2(
     }
     let mut sender = sender.clone().ready().await?;
     let (response, mut body) = sender.send_request(head.body(())?, request.body == 0)?;
+    ensure!(request.content.is_none(), "over HTTP/2, bodies have no content of their own");
     if request.body > 0 {
         body.send_data(Bytes::from(vec![b'x'; request.body]), true)?;
     }
@@ -234,6 +283,6 @@ mod tests {
             parse(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody")
                 .unwrap()
                 .unwrap();
-        assert_eq!((answer.status, answer.closes, head, length), (200, true, 57, 4));
+        assert_eq!((answer.status, answer.closes, head, length), (200, true, 57, Some(4)));
     }
 }

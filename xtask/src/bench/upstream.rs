@@ -1,6 +1,7 @@
 //! The upstream of all cases: as little as answers correctly. Its time is not measured.
 //!
-//! `POST` reads a body of stated length and answers `ok`; a path that ends in `/large` answers
+//! Paths below `/p/` and `/q/`, which `bench plugins` uses, are answered with 1 KiB of JSON, and those
+//! below `/v1/data/` like a policy engine that allows. Otherwise `POST` reads a body of stated length and answers `ok`; a path that ends in `/large` answers
 //! 100 KB, any other 1 KiB.
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -8,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use anyhow::{Context, Result, bail};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 /// Bytes of the ordinary answer.
 pub(crate) const SMALL: usize = 1024;
@@ -25,13 +26,24 @@ pub(crate) struct Options {
     /// Where to listen, on 127.0.0.1.
     #[arg(long)]
     port: u16,
+    /// Where to take whatever comes, as streams and as datagrams.
+    #[arg(long)]
+    sink: Option<u16>,
 }
+
+/// The body of answers in JSON: 1 KiB.
+const JSON: &[u8] = include_bytes!("../../../bench/answer.json");
+/// What a policy engine answers.
+const ALLOWED: &[u8] = br#"{"result":{"allow":true}}"#;
 
 /// Serves until it is killed.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
     super::runtime()?.block_on(async {
         let listener = TcpListener::bind(address).await.context("cannot listen")?;
+        if let Some(port) = options.sink {
+            take_everything(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+        }
         loop {
             let (stream, _) = listener.accept().await?;
             // A connection that breaks shows as an error of the load generator.
@@ -40,11 +52,31 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     })
 }
 
-/// The three answers, heads included.
+/// Takes streams and datagrams, and looks at none.
+async fn take_everything(address: SocketAddr) -> Result<()> {
+    let streams = TcpListener::bind(address).await.context("cannot listen")?;
+    let datagrams = UdpSocket::bind(address).await.context("cannot listen")?;
+    drop(tokio::spawn(async move {
+        let mut buffer = vec![0; 64 * 1024];
+        while datagrams.recv(&mut buffer).await.is_ok() {}
+    }));
+    drop(tokio::spawn(async move {
+        while let Ok((mut stream, _)) = streams.accept().await {
+            drop(tokio::spawn(async move {
+                tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+            }));
+        }
+    }));
+    Ok(())
+}
+
+/// The answers, heads included.
 struct Answers {
     small: Bytes,
     large: Bytes,
     accepted: Bytes,
+    json: Bytes,
+    allowed: Bytes,
 }
 
 impl Answers {
@@ -58,7 +90,16 @@ impl Answers {
             answer.resize(answer.len() + length, b'x');
             Bytes::from(answer)
         };
-        Self { small: of(SMALL), large: of(LARGE), accepted: of(ACCEPTED) }
+        let of_json = |body: &[u8]| {
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-User: alice\r\n\
+                 Content-Length: {}\r\n\r\n",
+                body.len()
+            );
+            Bytes::from([head.as_bytes(), body].concat())
+        };
+        let (json, allowed) = (of_json(JSON), of_json(ALLOWED));
+        Self { small: of(SMALL), large: of(LARGE), accepted: of(ACCEPTED), json, allowed }
     }
 }
 
@@ -69,6 +110,8 @@ async fn serve(mut stream: TcpStream) -> Result<()> {
     loop {
         let Some(request) = next_request(&mut stream, &mut buffer).await? else { return Ok(()) };
         let mut answer = match request {
+            Request::Json => answers.json.clone(),
+            Request::Question => answers.allowed.clone(),
             Request::Post => answers.accepted.clone(),
             Request::Large => answers.large.clone(),
             Request::Other => answers.small.clone(),
@@ -78,6 +121,8 @@ async fn serve(mut stream: TcpStream) -> Result<()> {
 }
 
 enum Request {
+    Json,
+    Question,
     Post,
     Large,
     Other,
@@ -124,6 +169,8 @@ fn parse(buffer: &[u8]) -> Result<Option<(Request, usize, usize)>> {
         }
     }
     let kind = match (request.method, request.path) {
+        (_, Some(path)) if path.starts_with("/p/") || path.starts_with("/q/") => Request::Json,
+        (_, Some(path)) if path.starts_with("/v1/data/") => Request::Question,
         (Some("POST"), _) => Request::Post,
         (_, Some(path)) if path.ends_with("/large") => Request::Large,
         _ => Request::Other,

@@ -145,11 +145,11 @@ fn write(members: &[(Box<str>, Member)], out: &mut ObjectWriter<'_, '_>) {
         match member {
             Member::Text(text) => {
                 if let Some(text) = text.render(out.exchange()) {
-                    out.text(name, &text);
+                    out.named_text(name, &text);
                 }
             }
-            Member::Literal(json) => out.json(name, json),
-            Member::Object(members) => out.object(name, |out| write(members, out)),
+            Member::Literal(json) => out.named_json(name, json),
+            Member::Object(members) => out.named_object(name, |out| write(members, out)),
         }
     }
 }

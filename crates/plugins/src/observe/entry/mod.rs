@@ -25,9 +25,12 @@ mod format;
 mod part;
 mod write;
 
+use std::borrow::Cow;
+
 use bartizan_audit::{Hidden, Redactor};
 use bartizan_chain::{Outcome, RequestCx};
-use bartizan_wire::Fields;
+use bartizan_wire::{Field, Fields};
+use smallvec::SmallVec;
 
 pub(crate) use format::{FormatConfig, Formats, LogFormat};
 use write::ObjectWriter;
@@ -70,19 +73,15 @@ impl<'a> Exchange<'a> {
     }
 
     /// All values of a header field as they may be written.
-    fn field(&self, fields: &Fields, name: &str) -> Option<String> {
-        let mut joined: Option<String> = None;
-        for value in fields.all(name) {
-            let value = self.redactor.field(name, value);
-            match &mut joined {
-                Some(joined) => {
-                    joined.push_str(", ");
-                    joined.push_str(value.as_str());
-                }
-                None => joined = Some(value.as_str().to_owned()),
-            }
+    fn field<'f>(&self, fields: &'f Fields, name: &str) -> Option<Cow<'f, str>> {
+        let mut values = fields.all(name);
+        let mut joined = self.redactor.shown(name, values.next()?);
+        for value in values {
+            let joined = joined.to_mut();
+            joined.push_str(", ");
+            joined.push_str(&self.redactor.shown(name, value));
         }
-        joined
+        Some(joined)
     }
 }
 
@@ -90,8 +89,8 @@ impl<'a> Exchange<'a> {
 fn usual(out: &mut ObjectWriter<'_, '_>) {
     let of = out.exchange();
     let (cx, outcome) = (of.cx, of.outcome);
-    out.text("request_id", &cx.id.to_string());
-    out.text("client_ip", &cx.client().to_string());
+    out.word("request_id", &cx.id.encode());
+    out.display("client_ip", cx.client());
     let route = cx.matched().map(|matched| &*matched.route);
     out.text("route_id", route.map_or("", |route| &route.id));
     out.text("service_id", route.and_then(|route| route.service_id.as_deref()).unwrap_or(""));
@@ -121,7 +120,7 @@ fn usual(out: &mut ObjectWriter<'_, '_>) {
         out.text("version", env!("CARGO_PKG_VERSION"));
     });
     if let Some(address) = cx.upstream.address {
-        out.text("upstream", &address.to_string());
+        out.display("upstream", address);
     }
     out.number("start_time", cx.received.as_millis());
     out.millis("latency", outcome.duration);
@@ -137,16 +136,21 @@ fn request(out: &mut ObjectWriter<'_, '_>) {
     let canonical = of.cx.canonical();
     let target = of.target();
     out.text("method", canonical.method().as_str());
-    out.text("url", &format!("{}://{}{target}", canonical.scheme(), canonical.authority()));
+    let (scheme, authority) = (canonical.scheme(), canonical.authority());
+    let mut url = String::with_capacity(scheme.len() + 3 + authority.len() + target.len());
+    for part in [scheme, "://", authority, &target] {
+        url.push_str(part);
+    }
+    out.text("url", &url);
     out.text("uri", &target);
     out.object("querystring", |out| {
         let query = canonical.query().unwrap_or_default();
         let names = query.split('&').filter_map(|pair| pair.split_once('='));
-        let mut seen: Vec<&str> = Vec::new();
+        let mut seen: SmallVec<[&str; 8]> = SmallVec::new();
         for (name, _) in names {
             if !seen.contains(&name) {
                 seen.push(name);
-                out.text(name, bartizan_audit::REDACTED);
+                out.named_text(name, bartizan_audit::REDACTED);
             }
         }
     });
@@ -156,16 +160,21 @@ fn request(out: &mut ObjectWriter<'_, '_>) {
 
 /// Each name once, the values of a repeated field joined.
 fn headers(out: &mut ObjectWriter<'_, '_>, fields: &Fields) {
-    let mut seen: Vec<&[u8]> = Vec::new();
-    for field in fields.iter() {
-        if seen.contains(&field.name) {
+    let all: SmallVec<[Field<'_>; 32]> = fields.iter().collect();
+    for (at, field) in all.iter().enumerate() {
+        let (before, from) = all.split_at(at);
+        let has_name = |other: &&Field<'_>| other.name == field.name;
+        if before.iter().any(|other| has_name(&other)) {
             continue;
         }
-        seen.push(field.name);
         let Ok(name) = std::str::from_utf8(field.name) else { continue };
-        if let Some(value) = out.exchange().field(fields, name) {
-            out.text(name, &value);
+        let mut shown = out.exchange().redactor.shown(name, field.value);
+        for other in from.iter().skip(1).filter(has_name) {
+            let shown = shown.to_mut();
+            shown.push_str(", ");
+            shown.push_str(&out.exchange().redactor.shown(name, other.value));
         }
+        out.named_text(name, &shown);
     }
 }
 

@@ -88,7 +88,7 @@ impl LogVar {
             Self::Protocol => cx.version.name().into(),
             Self::BytesSent => outcome.bytes_out.to_string().into(),
             Self::RequestLength => outcome.bytes_in.to_string().into(),
-            Self::SentHttp(name) => of.field(of.answer?, name)?.into(),
+            Self::SentHttp(name) => of.field(of.answer?, name)?,
             Self::Hostname => of.hostname.into(),
             Self::Reason => outcome.denial?.reason.code().into(),
         })
@@ -107,7 +107,7 @@ fn value<'e>(var: &Var, of: &'e Exchange<'_>) -> Option<Cow<'e, str>> {
             Some(shown.as_str().trim_start_matches('?').to_owned().into())
         }
         Var::RequestUri => Some(of.target().into()),
-        Var::Http(name) => of.field(&of.cx.fields, name).map(Cow::Owned),
+        Var::Http(name) => of.field(&of.cx.fields, name),
         _ => var.value(of.cx).ok().flatten(),
     }
 }

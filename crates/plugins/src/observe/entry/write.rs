@@ -1,5 +1,7 @@
 //! Writes one JSON object after the other into a buffer.
 
+use std::fmt::Display;
+use std::io::Write;
 use std::time::Duration;
 
 use bartizan_audit::write_json_text;
@@ -30,12 +32,25 @@ impl<'o, 'e> ObjectWriter<'o, 'e> {
         self.exchange
     }
 
-    fn key(&mut self, key: &str) {
+    /// A name that may be the client's.
+    fn named(&mut self, name: &str) {
+        self.comma();
+        self.string(name);
+        self.out.push(b':');
+    }
+
+    /// A name of ours, which needs no escape and hides nothing.
+    fn key(&mut self, key: &'static str) {
+        self.comma();
+        self.out.push(b'"');
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(b"\":");
+    }
+
+    fn comma(&mut self) {
         if !std::mem::replace(&mut self.is_empty, false) {
             self.out.push(b',');
         }
-        self.string(key);
-        self.out.push(b':');
     }
 
     /// A text from which what must not be shown is taken out.
@@ -50,32 +65,85 @@ impl<'o, 'e> ObjectWriter<'o, 'e> {
         }
     }
 
-    pub(super) fn text(&mut self, key: &str, text: &str) {
+    pub(super) fn text(&mut self, key: &'static str, text: &str) {
         self.key(key);
         self.string(text);
     }
 
-    pub(super) fn number(&mut self, key: &str, number: u64) {
+    pub(super) fn named_text(&mut self, name: &str, text: &str) {
+        self.named(name);
+        self.string(text);
+    }
+
+    pub(super) fn number(&mut self, key: &'static str, number: u64) {
         self.key(key);
         self.out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
 
     /// Milliseconds with their thousandths.
-    pub(super) fn millis(&mut self, key: &str, time: Duration) {
+    pub(super) fn millis(&mut self, key: &'static str, time: Duration) {
         self.key(key);
         let micros = time.as_micros();
-        let text = format!("{}.{:03}", micros / 1_000, micros % 1_000);
-        self.out.extend_from_slice(text.trim_end_matches('0').trim_end_matches('.').as_bytes());
+        self.out.extend_from_slice(itoa::Buffer::new().format(micros / 1_000).as_bytes());
+        let mut rest = micros % 1_000;
+        let mut digit = 100;
+        if rest > 0 {
+            self.out.push(b'.');
+        }
+        while rest > 0 {
+            // One digit, so that nothing is cut off.
+            self.out.push(b'0' + u8::try_from(rest / digit).unwrap_or_default());
+            rest %= digit;
+            digit /= 10;
+        }
+    }
+
+    /// A text of ours that needs no escape and hides nothing, such as the request's id.
+    pub(super) fn word(&mut self, key: &'static str, word: &[u8]) {
+        self.key(key);
+        self.out.push(b'"');
+        self.out.extend_from_slice(word);
+        self.out.push(b'"');
+    }
+
+    /// An address, which needs no escape; unless a client has one as a secret.
+    pub(super) fn display(&mut self, key: &'static str, address: impl Display) {
+        self.key(key);
+        let start = self.out.len() + 1;
+        // Writing into a vector does not fail.
+        let _ = write!(self.out, "\"{address}\"");
+        let hidden = &self.exchange.hidden;
+        let written = self.out.get(start..self.out.len() - 1).unwrap_or_default();
+        let mut text = match std::str::from_utf8(written) {
+            Ok(text) if hidden.occurs_in(text) => text.to_owned(),
+            _ => return,
+        };
+        hidden.scrub(&mut text);
+        self.out.truncate(start - 1);
+        write_json_text(self.out, text.as_bytes(), TEXT_MAX);
     }
 
     /// A value that is JSON already, from the configuration.
-    pub(super) fn json(&mut self, key: &str, json: &[u8]) {
-        self.key(key);
+    pub(super) fn named_json(&mut self, name: &str, json: &[u8]) {
+        self.named(name);
         self.out.extend_from_slice(json);
     }
 
-    pub(super) fn object(&mut self, key: &str, write: impl FnOnce(&mut ObjectWriter<'_, 'e>)) {
+    pub(super) fn object(
+        &mut self,
+        key: &'static str,
+        write: impl FnOnce(&mut ObjectWriter<'_, 'e>),
+    ) {
         self.key(key);
+        ObjectWriter::write(self.out, self.exchange, write);
+    }
+
+    pub(super) fn named_object(
+        &mut self,
+        name: &str,
+        write: impl FnOnce(&mut ObjectWriter<'_, 'e>),
+    ) {
+        self.named(name);
         ObjectWriter::write(self.out, self.exchange, write);
     }
 }
