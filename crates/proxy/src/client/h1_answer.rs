@@ -115,7 +115,7 @@ pub(super) async fn write<T: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-fn is_upstreams_fault(reason: Reason) -> bool {
+pub(super) fn is_upstreams_fault(reason: Reason) -> bool {
     use Reason::{AnswerUnreadable, UpstreamClosed, UpstreamMalformed, UpstreamTimeout};
     matches!(reason, UpstreamClosed | UpstreamMalformed | UpstreamTimeout | AnswerUnreadable)
 }

@@ -3,4 +3,3 @@
 pub(crate) mod h1;
 mod h1_answer;
 pub(crate) mod h2;
-mod h2_answer;
