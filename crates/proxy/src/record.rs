@@ -14,6 +14,7 @@ use bytes::Bytes;
 use http::Method;
 use tokio::time::Instant;
 
+use crate::client::h2::Cause;
 use crate::worker::Worker;
 
 /// The record of one request. Dropping it writes the access line, the event of a denial, and tells
@@ -36,6 +37,8 @@ pub(crate) struct Record {
     pub(crate) bytes_out: u64,
     /// Whether the answer reached its end.
     pub(crate) is_complete: bool,
+    /// Why the exchange is dropped, where its connection knows.
+    pub(crate) cause: Option<Cause>,
 }
 
 #[derive(Default)]
@@ -66,6 +69,7 @@ impl Record {
             bytes_in: 0,
             bytes_out: 0,
             is_complete: false,
+            cause: None,
         }
     }
 
@@ -135,7 +139,10 @@ impl Record {
             let (reason, detail) = if is_panicking {
                 (Reason::Panicked, "a panic while the request was served")
             } else {
-                (Reason::ClientGone, "the exchange ended before the answer was complete")
+                let cause = self.cause.as_ref().and_then(|cause| cause.get());
+                let gone =
+                    (Reason::ClientGone, "the exchange ended before the answer was complete");
+                cause.unwrap_or(gone)
             };
             self.denial = Some(Denial::new(reason, detail));
         }

@@ -61,6 +61,11 @@ impl Fields {
         self.entries.push(Entry::Block { name: place(name), value: place(value) });
     }
 
+    /// Puts the block under fields that were pushed before it was complete.
+    pub(crate) fn lay_under(&mut self, block: Bytes) {
+        self.block = block;
+    }
+
     /// Number of fields.
     pub fn len(&self) -> usize {
         self.entries.len()

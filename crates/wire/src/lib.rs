@@ -1,4 +1,5 @@
-//! HTTP on the wire: the HTTP/1 codec for both sides, the canonical request, HTTP/2's frame meter.
+//! HTTP on the wire: the HTTP/1 codec for both sides, a server's side of HTTP/2, the canonical
+//! request.
 //!
 //! Everything here either has exactly one meaning or is refused. Architecture invariants: this
 //! crate opens no connection, knows no plugin and no route; its parsers do no I/O.
@@ -36,8 +37,10 @@ pub use h1::request::parse_request;
 pub use h1::response::parse_response;
 pub use h1::scan::HeadScan;
 pub use h1::{HeadLimits, HeadRefusal, Progress};
-pub use h2::convert::{header_map, request_from_h2, response_to_h2};
-pub use h2::meter::{ClientMeter, Flood, MeterLimits, ServerMeter};
-pub use h2::metered::{FloodWatch, MeteredIo};
+pub use h2::connection::{
+    ConnectionLimits, H2Connection, H2Event, StreamEnd, TakenBody, Violation,
+};
+pub use h2::frame::ErrorCode;
+pub use h2::meter::{Flood, MeterLimits};
 pub use head::{BodyLength, ConnectionUse, RequestHead, ResponseHead, Version};
 pub use identity_fields::is_identity_field;

@@ -8,13 +8,13 @@ use frames::{ACK, END_HEADERS, END_STREAM, kind};
 
 const INITIAL_WINDOW_SIZE: u16 = 4;
 
-struct Scene {
-    pki: Pki,
-    gateway: Gateway,
-    upstream: Upstream,
+pub(super) struct Scene {
+    pub(super) pki: Pki,
+    pub(super) gateway: Gateway,
+    pub(super) upstream: Upstream,
 }
 
-fn scene(limits: &str, upstream: Upstream) -> Scene {
+pub(super) fn scene(limits: &str, upstream: Upstream) -> Scene {
     let pki = Pki::new("clients");
     let gateway = Setup::default()
         .listeners(&tls_listener(&pki.server(&["api.test"]), ""))
@@ -24,11 +24,11 @@ fn scene(limits: &str, upstream: Upstream) -> Scene {
 }
 
 impl Scene {
-    fn connect(&self) -> H2 {
+    pub(super) fn connect(&self) -> H2 {
         self.connect_with(&[])
     }
 
-    fn connect_with(&self, settings: &[(u16, u32)]) -> H2 {
+    pub(super) fn connect_with(&self, settings: &[(u16, u32)]) -> H2 {
         H2::connect(&self.pki, self.gateway.address(), "api.test", settings)
     }
 

@@ -11,6 +11,7 @@ mod calls;
 mod curl;
 mod drain;
 mod endings;
+mod h2_streams;
 mod http2;
 mod limits;
 mod listeners;

@@ -106,7 +106,7 @@ pub(super) async fn write<T: Transport>(
     }
 }
 
-fn is_upstreams_fault(reason: Reason) -> bool {
+pub(super) fn is_upstreams_fault(reason: Reason) -> bool {
     use Reason::{AnswerUnreadable, UpstreamClosed, UpstreamMalformed, UpstreamTimeout};
     matches!(reason, UpstreamClosed | UpstreamMalformed | UpstreamTimeout | AnswerUnreadable)
 }

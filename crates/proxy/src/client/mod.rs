@@ -4,4 +4,3 @@ pub(crate) mod h1;
 mod h1_answer;
 mod h1_pump;
 pub(crate) mod h2;
-mod h2_answer;

@@ -261,6 +261,11 @@ impl Exchange {
         }
     }
 
+    /// True once the answer's body was read to its end.
+    pub(crate) fn is_received(&self) -> bool {
+        self.body.as_ref().is_none_or(BodyReader::is_done)
+    }
+
     /// True if the upstream is what the upload waits for.
     pub(crate) fn is_blocked(&self) -> bool {
         self.connection.as_ref().is_some_and(|c| !c.out.is_empty())

@@ -1,15 +1,13 @@
 //! Counting the frames with which a client makes a server work for nothing.
 //!
-//! The HTTP/2 library bounds streams, header lists and windows; it does not bound how many PING,
-//! SETTINGS, PRIORITY or empty DATA frames come (CVE-2019-9512 to -9518), how many streams are
-//! opened and reset at once (CVE-2023-44487), how many resets the client provokes from us
-//! (CVE-2025-8671), nor how many CONTINUATION frames a block has (CVE-2024-27316).
+//! The protocol itself bounds streams and windows; it does not bound how many PING, SETTINGS,
+//! PRIORITY or empty DATA frames come (CVE-2019-9512 to -9518), how many streams are opened and
+//! reset at once (CVE-2023-44487), how many resets the client provokes from us (CVE-2025-8671), nor
+//! how many CONTINUATION frames a block has (CVE-2024-27316).
 
 use std::time::Duration;
 
 use bartizan_core::Limits;
-
-use super::frames::{Frame, FrameWalk, kind};
 
 /// A limit that a client's frames went over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -98,7 +96,7 @@ const BUCKETS: usize = 11;
 /// Events of the last ten seconds, counted by the second. The oldest second counts whole, so that
 /// no window of ten seconds has more than the limit.
 #[derive(Clone, Debug, Default)]
-struct Recent {
+pub(crate) struct Recent {
     buckets: [u32; BUCKETS],
     second: u64,
     sum: u32,
@@ -106,7 +104,7 @@ struct Recent {
 
 impl Recent {
     /// Counts one; true while there are not more than `most`.
-    fn admits(&mut self, now: Duration, most: u32) -> bool {
+    pub(crate) fn admits(&mut self, now: Duration, most: u32) -> bool {
         let second = now.as_secs().max(self.second);
         if second - self.second > WINDOW_SECONDS {
             *self = Self { second, ..Self::default() };
@@ -122,6 +120,10 @@ impl Recent {
         self.sum <= most
     }
 
+    fn count(&mut self, now: &impl Fn() -> Duration, most: u32, flood: Flood) -> Counted {
+        if self.admits(now(), most) { Ok(()) } else { Err(flood) }
+    }
+
     fn bucket(&mut self) -> &mut u32 {
         let [first, rest @ ..] = &mut self.buckets;
         match self.second % BUCKETS as u64 {
@@ -131,129 +133,86 @@ impl Recent {
     }
 }
 
-/// Counts what a client sends.
+type Counted = Result<(), Flood>;
+
+/// Counts the frames of a client, each where it is read.
 #[derive(Debug)]
-pub struct ClientMeter {
-    walk: FrameWalk,
+pub(crate) struct Meter {
     limits: MeterLimits,
     pings: Recent,
     settings: Recent,
     priorities: Recent,
     resets: Recent,
+    provoked: Recent,
     empty_data: Recent,
     continuations: u32,
+    /// Bytes of the present header block.
     block: u64,
 }
 
-impl ClientMeter {
-    /// A meter at the start of a connection, before the preface.
-    pub fn new(limits: MeterLimits) -> Self {
+impl Meter {
+    pub(crate) fn new(limits: MeterLimits) -> Self {
         Self {
-            walk: FrameWalk::from_client(),
             limits,
             pings: Recent::default(),
             settings: Recent::default(),
             priorities: Recent::default(),
             resets: Recent::default(),
+            provoked: Recent::default(),
             empty_data: Recent::default(),
             continuations: 0,
             block: 0,
         }
     }
 
-    /// Looks at bytes that came from the client. `now` is asked for only where frames are counted;
-    /// it is the time since any fixed moment.
-    pub fn feed(&mut self, mut bytes: &[u8], now: impl Fn() -> Duration) -> Result<(), Flood> {
-        while let Some(frame) = self.walk.next(&mut bytes) {
-            self.count(&frame, &now)?;
-        }
-        Ok(())
+    pub(crate) fn ping(&mut self, now: &impl Fn() -> Duration) -> Counted {
+        self.pings.count(now, self.limits.pings, Flood::Ping)
     }
 
-    fn count(&mut self, frame: &Frame, now: &impl Fn() -> Duration) -> Result<(), Flood> {
-        let limits = self.limits;
-        let (recent, most, flood) = match frame.kind {
-            kind::PING if !frame.is_ack() => (&mut self.pings, limits.pings, Flood::Ping),
-            kind::SETTINGS if !frame.is_ack() => {
-                (&mut self.settings, limits.settings, Flood::Settings)
-            }
-            kind::PRIORITY | kind::PRIORITY_UPDATE => {
-                (&mut self.priorities, limits.priorities, Flood::Priority)
-            }
-            kind::RST_STREAM => (&mut self.resets, limits.resets, Flood::Resets),
-            kind::DATA if frame.is_empty_data() => {
-                (&mut self.empty_data, limits.empty_data, Flood::EmptyData)
-            }
-            kind::HEADERS => {
-                self.continuations = 0;
-                self.block = 0;
-                return self.count_block(frame);
-            }
-            kind::CONTINUATION => {
-                self.continuations = self.continuations.saturating_add(1);
-                if self.continuations > limits.continuations {
-                    return Err(Flood::Continuations);
-                }
-                return self.count_block(frame);
-            }
-            _ => return Ok(()),
-        };
-        if recent.admits(now(), most) { Ok(()) } else { Err(flood) }
+    pub(crate) fn settings(&mut self, now: &impl Fn() -> Duration) -> Counted {
+        self.settings.count(now, self.limits.settings, Flood::Settings)
     }
 
-    fn count_block(&mut self, frame: &Frame) -> Result<(), Flood> {
-        self.block = self.block.saturating_add(u64::from(frame.length));
-        if self.block > self.limits.header_block {
-            return Err(Flood::HeaderBlock);
-        }
-        if frame.ends_headers() {
-            self.continuations = 0;
-            self.block = 0;
-        }
-        Ok(())
-    }
-}
-
-/// Counts the resets that a client provokes, in what the server sends.
-#[derive(Debug)]
-pub struct ServerMeter {
-    walk: FrameWalk,
-    most: u32,
-    provoked: Recent,
-}
-
-impl ServerMeter {
-    /// A meter at the start of a connection.
-    pub fn new(limits: MeterLimits) -> Self {
-        Self {
-            walk: FrameWalk::from_server(),
-            most: limits.provoked_resets,
-            provoked: Recent::default(),
-        }
+    pub(crate) fn priority(&mut self, now: &impl Fn() -> Duration) -> Counted {
+        self.priorities.count(now, self.limits.priorities, Flood::Priority)
     }
 
-    /// Looks at bytes that went to the client.
-    pub fn feed(&mut self, mut bytes: &[u8], now: impl Fn() -> Duration) -> Result<(), Flood> {
-        while let Some(frame) = self.walk.next(&mut bytes) {
-            let is_provoked = frame.kind == kind::RST_STREAM && blames_client(frame.error_code());
-            if is_provoked && !self.provoked.admits(now(), self.most) {
-                return Err(Flood::ProvokedResets);
-            }
-        }
-        Ok(())
+    /// The client reset a stream.
+    pub(crate) fn reset(&mut self, now: &impl Fn() -> Duration) -> Counted {
+        self.resets.count(now, self.limits.resets, Flood::Resets)
     }
-}
 
-/// `PROTOCOL_ERROR`, `FLOW_CONTROL_ERROR`, `STREAM_CLOSED`, `FRAME_SIZE_ERROR`,
-/// `COMPRESSION_ERROR`, `ENHANCE_YOUR_CALM`. Not what we decide ourselves: an answer before the end
-/// of the body, a cancelled exchange, a stream refused before our SETTINGS arrived.
-fn blames_client(code: u32) -> bool {
-    matches!(code, 0x1 | 0x3 | 0x5 | 0x6 | 0x9 | 0xb)
+    /// The client did what a stream is reset for.
+    pub(crate) fn provoked(&mut self, now: &impl Fn() -> Duration) -> Counted {
+        self.provoked.count(now, self.limits.provoked_resets, Flood::ProvokedResets)
+    }
+
+    pub(crate) fn empty_data(&mut self, now: &impl Fn() -> Duration) -> Counted {
+        self.empty_data.count(now, self.limits.empty_data, Flood::EmptyData)
+    }
+
+    /// A part of a header block.
+    pub(crate) fn block(&mut self, length: usize) -> Counted {
+        self.block = self.block.saturating_add(length as u64);
+        if self.block > self.limits.header_block { Err(Flood::HeaderBlock) } else { Ok(()) }
+    }
+
+    pub(crate) fn continuation(&mut self, length: usize) -> Counted {
+        self.continuations = self.continuations.saturating_add(1);
+        if self.continuations > self.limits.continuations {
+            return Err(Flood::Continuations);
+        }
+        self.block(length)
+    }
+
+    pub(crate) fn end_block(&mut self) {
+        self.continuations = 0;
+        self.block = 0;
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::frames::frame;
     use super::*;
 
     const LIMITS: MeterLimits = MeterLimits {
@@ -267,95 +226,55 @@ mod tests {
         header_block: 100,
     };
 
-    fn client() -> ClientMeter {
-        let mut meter = ClientMeter::new(LIMITS);
-        meter.feed(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", || Duration::ZERO).unwrap();
-        meter
-    }
-
-    /// How many of these frames pass within one second, and what the next is.
-    fn passing(bytes: &[u8]) -> (u32, Flood) {
-        let mut meter = client();
-        for n in 0..100 {
-            if let Err(flood) = meter.feed(bytes, || Duration::from_secs(1)) {
-                return (n, flood);
-            }
-        }
-        panic!("no limit");
-    }
-
     #[test]
     fn each_kind_of_frame_has_its_limit() {
-        for (bytes, most, flood) in [
-            (frame(kind::PING, 0, &[0; 8]), 3, Flood::Ping),
-            (frame(kind::SETTINGS, 0, &[]), 4, Flood::Settings),
-            (frame(kind::PRIORITY, 0, &[0; 5]), 5, Flood::Priority),
-            (frame(kind::PRIORITY_UPDATE, 0, b"u=1"), 5, Flood::Priority),
-            (frame(kind::RST_STREAM, 0, &[0, 0, 0, 8]), 6, Flood::Resets),
-            (frame(kind::DATA, 0, &[]), 7, Flood::EmptyData),
-            (frame(kind::HEADERS, 4, &[0; 101]), 0, Flood::HeaderBlock),
-        ] {
-            assert_eq!(passing(&bytes), (most, flood));
-        }
-    }
-
-    #[test]
-    fn ordinary_frames_are_not_counted() {
-        let mut meter = client();
-        for bytes in [
-            frame(kind::PING, 1, &[0; 8]),
-            frame(kind::SETTINGS, 1, &[]),
-            frame(kind::DATA, 1, &[]),
-            frame(kind::DATA, 0, b"x"),
-            frame(kind::HEADERS, 4, &[0; 100]),
-            frame(8, 0, &[0, 0, 0, 9]),
-        ] {
-            for _ in 0..1_000 {
-                assert_eq!(meter.feed(&bytes, || Duration::ZERO), Ok(()));
+        type Count = fn(&mut Meter) -> Counted;
+        let second = || Duration::from_secs(1);
+        let counts: [(Count, u32, Flood); 6] = [
+            (|m| m.ping(&|| Duration::from_secs(1)), 3, Flood::Ping),
+            (|m| m.settings(&|| Duration::from_secs(1)), 4, Flood::Settings),
+            (|m| m.priority(&|| Duration::from_secs(1)), 5, Flood::Priority),
+            (|m| m.reset(&|| Duration::from_secs(1)), 6, Flood::Resets),
+            (|m| m.provoked(&|| Duration::from_secs(1)), 3, Flood::ProvokedResets),
+            (|m| m.empty_data(&|| Duration::from_secs(1)), 7, Flood::EmptyData),
+        ];
+        for (count, most, flood) in counts {
+            let mut meter = Meter::new(LIMITS);
+            for _ in 0..most {
+                assert_eq!(count(&mut meter), Ok(()));
             }
+            assert_eq!(count(&mut meter), Err(flood));
+            // The others are not concerned.
+            assert_eq!(meter.block(1).and(meter.continuation(1)), Ok(()));
+            assert!(flood == Flood::Ping || meter.ping(&second).is_ok());
         }
     }
 
     #[test]
     fn a_header_block_has_a_bounded_number_of_frames_and_bytes() {
-        let open = frame(kind::HEADERS, 0, &[0; 10]);
-        let more = frame(kind::CONTINUATION, 0, &[0; 10]);
-        let last = frame(kind::CONTINUATION, 4, &[0; 10]);
-        let feed = |list: &[&Vec<u8>]| {
-            let bytes: Vec<u8> = list.iter().flat_map(|b| b.iter().copied()).collect();
-            client().feed(&bytes, || Duration::ZERO)
-        };
-        assert_eq!(feed(&[&open, &more, &last, &open, &more, &last]), Ok(()));
-        assert_eq!(feed(&[&open, &more, &more, &last]), Err(Flood::Continuations));
-        let big = frame(kind::CONTINUATION, 0, &[0; 91]);
-        assert_eq!(feed(&[&open, &big]), Err(Flood::HeaderBlock));
+        let mut meter = Meter::new(LIMITS);
+        for _ in 0..3 {
+            assert_eq!(meter.block(50), Ok(()));
+            assert_eq!(meter.continuation(25), Ok(()));
+            assert_eq!(meter.continuation(25), Ok(()));
+            meter.end_block();
+        }
+        assert_eq!(meter.block(101), Err(Flood::HeaderBlock));
+        meter.end_block();
+        assert_eq!(meter.continuation(0), Ok(()));
+        assert_eq!(meter.continuation(0), Ok(()));
+        assert_eq!(meter.continuation(0), Err(Flood::Continuations));
     }
 
     #[test]
     fn no_window_of_ten_seconds_has_more_than_the_limit_and_the_next_starts_anew() {
-        let ping = frame(kind::PING, 0, &[0; 8]);
-        let mut meter = client();
-        let mut at = |seconds| meter.feed(&ping, || Duration::from_secs_f64(seconds));
+        let mut meter = Meter::new(LIMITS);
+        let mut at = |seconds| meter.ping(&|| Duration::from_secs_f64(seconds));
         assert_eq!([at(0.9), at(0.9), at(5.0)], [Ok(()), Ok(()), Ok(())]);
         assert_eq!(at(11.0), Ok(()));
         assert_eq!(at(11.0), Ok(()));
         assert_eq!(at(12.0), Err(Flood::Ping));
         assert_eq!(at(500.0), Ok(()));
-    }
-
-    #[test]
-    fn only_resets_that_blame_the_client_are_provoked() {
-        let reset = |code: u8| frame(kind::RST_STREAM, 0, &[0, 0, 0, code]);
-        let mut meter = ServerMeter::new(LIMITS);
-        for code in [0, 2, 7, 8] {
-            for _ in 0..100 {
-                assert_eq!(meter.feed(&reset(code), || Duration::ZERO), Ok(()));
-            }
-        }
-        for code in [1, 3, 5] {
-            assert_eq!(meter.feed(&reset(code), || Duration::ZERO), Ok(()));
-        }
-        assert_eq!(meter.feed(&reset(6), || Duration::ZERO), Err(Flood::ProvokedResets));
     }
 
     #[test]

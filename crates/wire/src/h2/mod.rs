@@ -1,10 +1,12 @@
-//! HTTP/2: what the library that speaks it does not bound or check.
+//! HTTP/2 (RFC 9113), a server's side: frames, header compression (RFC 7541), streams and windows.
 //!
-//! The frame meter runs on the decrypted stream beneath the library and ends connections that
-//! flood; the conversion judges each request as strictly as one that came over HTTP/1, since that
+//! Each frame is judged once, where it is read: by the protocol, by what a client may make a server
+//! do for nothing, and, where it is a request, as strictly as one that came over HTTP/1, since that
 //! is what it may become upstream.
 
-pub(crate) mod convert;
-pub(crate) mod frames;
+mod answer;
+pub(crate) mod connection;
+pub(crate) mod frame;
+pub(crate) mod hpack;
 pub(crate) mod meter;
-pub(crate) mod metered;
+mod request;

@@ -42,6 +42,11 @@ fn replays_fuzz_corpus_canonical() {
 }
 
 #[test]
-fn replays_fuzz_corpus_h2_meter() {
-    replay("h2_meter", fuzz::h2_meter);
+fn replays_fuzz_corpus_h2_connection() {
+    replay("h2_connection", fuzz::h2_connection);
+}
+
+#[test]
+fn replays_fuzz_corpus_hpack() {
+    replay("hpack", fuzz::hpack);
 }

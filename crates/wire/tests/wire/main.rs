@@ -1,7 +1,7 @@
 //! The codec as a whole, from outside.
 
 mod corpus;
-mod metered;
+mod h2_oracle;
 mod oracle;
 mod requests;
 mod responses;

@@ -71,6 +71,9 @@ fn response() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(v, s, e, f, rest)| format!("{v} {s}{e}{}\r\n{rest}", f.concat()).into_bytes())
 }
 
+/// A client's preface and its empty SETTINGS.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
 proptest! {
     #[test]
     fn requests_do_not_depend_on_cuts_and_can_be_forwarded(bytes in request()) {
@@ -88,6 +91,7 @@ proptest! {
         fuzz::response_head(&bytes);
         fuzz::chunked(&bytes);
         fuzz::canonical(&bytes);
-        fuzz::h2_meter(&bytes);
+        fuzz::h2_connection(&[PREFACE, &bytes].concat());
+        fuzz::hpack(&bytes);
     }
 }
