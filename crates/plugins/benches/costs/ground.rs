@@ -98,6 +98,7 @@ impl Ground {
             resource: &resource,
             plugin,
             metadata: None,
+            exposed: &std::cell::RefCell::default(),
             has_consumer: &|_| true,
             has_group: &|_| true,
         })

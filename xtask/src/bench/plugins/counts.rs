@@ -12,8 +12,9 @@ use super::{FOLDER, PluginOptions, find, words};
 use crate::costs::Cost;
 use crate::tools::{self, Program};
 
-/// What the measured function is called.
-const MEASURED: &str = "*Stage*measured*";
+/// What the measured function is called. In full: a pattern turns collecting on and off, but is not
+/// known to `--dump-after`.
+const MEASURED: &str = "costs::Stage::measured";
 /// Functions that allocate, of the gateway's allocator and of the C library.
 const ALLOCATORS: [&str; 7] = [
     "mi_malloc_aligned",
