@@ -64,7 +64,12 @@ impl Stream {
         timer: &mut Timer,
         since: &mut Option<Instant>,
     ) -> Poll<Denial> {
-        self.shared.blocked.borrow_mut().push(self.tag);
+        let mut blocked = self.shared.blocked.borrow_mut();
+        // However often a client has it woken, a stream waits once.
+        if !blocked.contains(&self.tag) {
+            blocked.push(self.tag);
+        }
+        drop(blocked);
         let since = *since.get_or_insert_with(Instant::now);
         let due = since + self.shared.worker.shared.node.limits.idle.0;
         timer.poll(cx, due).map(|()| {
