@@ -117,6 +117,10 @@ reasons! {
     TargetBlocked = "admit.target_blocked", 403, "This path or query is not allowed.", Page;
     /// The client's address is in a place that is denied, in none that is allowed, or unknown.
     PlaceDenied = "admit.place_denied", 403, "Your address is in a place that is not allowed.", Message("Your address is in a place that is not allowed");
+    /// A rule of the web application firewall refuses the request; the event says which.
+    Inspected = "inspect.refused", 403, "The request is not allowed.", Page;
+    /// A rule of the web application firewall finds that the answer would tell too much.
+    AnswerInspected = "inspect.answer_refused", 502, "The answer cannot be shown.", Page;
     /// `real-ip` trusts the peer but the header does not hold an address.
     BadClientAddress = "prepare.bad_client_address", 400, "The forwarded client address is not valid.", Page;
 

@@ -1,0 +1,152 @@
+//! A rule set: rules resolved, ordered by phase, and ready to run.
+
+mod actions;
+mod assemble;
+mod compile;
+mod link;
+mod outcome;
+mod overrides;
+mod settings;
+mod slots;
+mod updates;
+
+pub(crate) use actions::{Allowance, Assign, CtlPlan, Disruption, Effect};
+pub(crate) use link::{Link, Pick, TargetPlan};
+pub use overrides::{OverrideFault, Overrides};
+pub use settings::Settings;
+pub(crate) use slots::{SlotId, Slots};
+
+use std::sync::Arc;
+
+use crate::fault::RuleFault;
+use crate::files::Files;
+use crate::seclang::script::Phase;
+use crate::sieve::Sieve;
+use crate::text::Text;
+use crate::transformations::UnicodeMap;
+
+/// The position of a rule in [`RuleSet::rules`].
+pub(crate) type RuleIndex = u32;
+
+/// The most rules that a set may hold.
+pub const RULES_MAX: usize = 100_000;
+
+/// Rules that were read, checked and compiled. Immutable; one serves every worker.
+#[derive(Debug)]
+pub struct RuleSet {
+    pub(crate) rules: Box<[Rule]>,
+    pub(crate) steps: [Box<[Step]>; 5],
+    pub(crate) slots: Slots,
+    pub(crate) sieve: Sieve,
+    pub(crate) settings: Settings,
+    pub(crate) unicode_map: Option<UnicodeMap>,
+}
+
+/// What a phase goes through, in order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Step {
+    /// Judge this rule.
+    Rule(RuleIndex),
+    /// A place to skip to.
+    Marker,
+}
+
+/// A rule, with the rules that are chained to it.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) about: About,
+    /// The rule itself and what is chained to it; all must match.
+    pub(crate) links: Box<[Link]>,
+    /// What becomes of the transaction.
+    pub(crate) disruption: Option<Disruption>,
+    /// How many rules to leave out after it.
+    pub(crate) skip: u32,
+    /// The step to go on with, where it skips to a marker.
+    pub(crate) skip_to: Option<u32>,
+    /// Whether a match is told.
+    pub(crate) is_logged: bool,
+    /// Whether a match belongs into the audit log.
+    pub(crate) is_audited: bool,
+    /// True where logs do not show the values that matched.
+    pub(crate) hides_matched: bool,
+}
+
+/// What a rule says of itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct About {
+    pub(crate) id: u32,
+    pub(crate) phase: Option<Phase>,
+    pub(crate) file: Arc<str>,
+    pub(crate) line: u32,
+    pub(crate) msg: Option<Text>,
+    pub(crate) log_data: Option<Text>,
+    pub(crate) tags: Box<[Text]>,
+    pub(crate) ver: Option<Box<str>>,
+    pub(crate) rev: Option<Box<str>>,
+    pub(crate) severity: Option<u8>,
+    pub(crate) maturity: u8,
+    pub(crate) accuracy: u8,
+}
+
+impl RuleSet {
+    /// Reads the rule files `names`, in order, and everything that they include.
+    pub fn load(names: &[&str], files: &dyn Files) -> Result<Self, Vec<RuleFault>> {
+        let mut script = crate::seclang::script::Script::default();
+        let mut faults = Vec::new();
+        for name in names {
+            match crate::seclang::read(name, files) {
+                Ok(more) => script.items.extend(more.items),
+                Err(more) => faults.extend(more),
+            }
+        }
+        if faults.is_empty() { assemble::assemble(script, files) } else { Err(faults) }
+    }
+
+    /// Reads rules from a text; what it includes comes from `files`.
+    pub fn parse(name: &str, text: &str, files: &dyn Files) -> Result<Self, Vec<RuleFault>> {
+        assemble::assemble(crate::seclang::read_text(name, text, files)?, files)
+    }
+
+    /// How many rules there are; what is chained counts with its head.
+    pub fn len(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// True if there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// What the rule files set beside rules.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The ids of the rules, in the order of the files.
+    pub fn ids(&self) -> impl Iterator<Item = u32> + '_ {
+        self.rules.iter().map(|rule| rule.about.id)
+    }
+
+    pub(crate) fn rule(&self, index: RuleIndex) -> Option<&Rule> {
+        self.rules.get(index as usize)
+    }
+
+    /// The rules that `is_meant` picks.
+    pub(crate) fn pick(&self, is_meant: impl Fn(&About) -> bool) -> Box<[RuleIndex]> {
+        indices(&self.rules, is_meant)
+    }
+}
+
+fn indices(rules: &[Rule], is_meant: impl Fn(&About) -> bool) -> Box<[RuleIndex]> {
+    (0..).zip(rules).filter(|(_, rule)| is_meant(&rule.about)).map(|(index, _)| index).collect()
+}
+
+/// The text of the rules that the crate carries.
+const BUILTIN: &str = include_str!("../../rules/builtin.conf");
+
+impl RuleSet {
+    /// The rules that the crate carries: few and sure, with ids from 7,000,000. They refuse.
+    pub fn builtin() -> Result<Self, Vec<RuleFault>> {
+        Self::parse("builtin.conf", BUILTIN, &crate::files::Memory::default())
+    }
+}

@@ -1,0 +1,53 @@
+//! Texts with macros in them, such as `%{TX.0} found in %{MATCHED_VAR_NAME}`.
+
+use crate::variable::{Selector, Variable};
+
+/// A text that may hold macros.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Text {
+    /// Its pieces, in order.
+    pub(crate) pieces: Box<[Piece]>,
+}
+
+/// A piece of a [`Text`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// As it stands.
+    Literal(Box<[u8]>),
+    /// The value of a variable; of a collection, of the first member that the selector fits.
+    Macro(Variable, Selector),
+}
+
+/// Gives macros their values.
+pub(crate) trait Expand {
+    /// Appends the value of a macro to `out`; nothing where there is none.
+    fn expand(&self, variable: Variable, selector: &Selector, out: &mut Vec<u8>);
+}
+
+impl Text {
+    /// A text without macros.
+    pub(crate) fn literal(text: impl Into<Box<[u8]>>) -> Self {
+        let text = text.into();
+        let pieces = if text.is_empty() { [].into() } else { [Piece::Literal(text)].into() };
+        Self { pieces }
+    }
+
+    /// The text itself, where there are no macros in it.
+    pub(crate) fn as_literal(&self) -> Option<&[u8]> {
+        match &*self.pieces {
+            [] => Some(&[]),
+            [Piece::Literal(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Appends the text to `out`, with every macro replaced.
+    pub(crate) fn write(&self, source: &dyn Expand, out: &mut Vec<u8>) {
+        for piece in &self.pieces {
+            match piece {
+                Piece::Literal(text) => out.extend_from_slice(text),
+                Piece::Macro(variable, selector) => source.expand(*variable, selector, out),
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Macros get their values.
+
+use super::Transaction;
+use super::facts::Facts;
+use crate::text::{Expand, Text};
+use crate::variable::{Selector, Variable};
+
+impl Transaction {
+    /// A text with its macros replaced.
+    pub(super) fn expanded(&self, text: &Text) -> Vec<u8> {
+        let mut out = Vec::new();
+        text.write(self, &mut out);
+        out
+    }
+}
+
+impl Expand for Transaction {
+    fn expand(&self, variable: Variable, selector: &Selector, out: &mut Vec<u8>) {
+        match (variable, selector) {
+            (Variable::Tx, Selector::Name(name)) => {
+                if let [digit @ b'0'..=b'9'] = &**name {
+                    let group = self.captures.groups().get(usize::from(digit - b'0'));
+                    out.extend_from_slice(group.map_or(&[], |group| group));
+                } else if let Some(slot) = self.rules.slots.find(name) {
+                    self.tx.write(slot, out);
+                } else if let Some(value) = self.tx.named(name) {
+                    out.extend_from_slice(value);
+                }
+            }
+            (Variable::MatchedVar, _) => out.extend_from_slice(&self.matched.value),
+            (Variable::MatchedVarName, _) => out.extend_from_slice(&self.matched.name),
+            (variable, selector) if variable.is_live() => {
+                let members = self.living(variable);
+                let mut fitting = members.iter().filter(|(name, _)| fits(selector, name));
+                if let Some((_, value)) = fitting.next() {
+                    out.extend_from_slice(value);
+                }
+            }
+            (variable, selector) => {
+                for part in Facts::parts(&variable) {
+                    let mut members = self.facts.own(*part).iter();
+                    let found = members.find(|m| fits(selector, self.values.piece(m.name)));
+                    if let Some(member) = found {
+                        out.extend_from_slice(self.values.bytes(member.value));
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn fits(selector: &Selector, name: &[u8]) -> bool {
+    match selector {
+        Selector::Name(wanted) => wanted.eq_ignore_ascii_case(name),
+        // Macros have no patterns: the reader refuses them.
+        Selector::All | Selector::Pattern(_) => true,
+    }
+}

@@ -1,0 +1,130 @@
+//! Variables whose values change while rules run.
+
+use super::Transaction;
+use super::tx::write_number;
+use crate::variable::Variable;
+
+/// The most values of one chain that are kept for `MATCHED_VARS`.
+const MATCHED_MAX: usize = 256;
+
+/// A member of a live variable: its name and value.
+pub(super) type Living = (Vec<u8>, Vec<u8>);
+
+/// What matched last, and what matched in this chain.
+#[derive(Debug, Default)]
+pub(super) struct Matched {
+    /// `MATCHED_VAR_NAME`.
+    pub(super) name: Vec<u8>,
+    /// `MATCHED_VAR`.
+    pub(super) value: Vec<u8>,
+    all: Vec<Living>,
+}
+
+impl Matched {
+    pub(super) fn clear(&mut self) {
+        self.name.clear();
+        self.value.clear();
+        self.all.clear();
+    }
+
+    pub(super) fn push(&mut self, variable: Variable, name: &[u8], value: &[u8]) {
+        self.name.clear();
+        self.name.extend_from_slice(variable.name().as_bytes());
+        if !name.is_empty() {
+            self.name.push(b':');
+            self.name.extend_from_slice(name);
+        }
+        self.value.clear();
+        self.value.extend_from_slice(value);
+        if self.all.len() < MATCHED_MAX {
+            self.all.push((self.name.clone(), value.to_vec()));
+        }
+    }
+
+    /// Begins another chain.
+    pub(super) fn begin(&mut self) {
+        self.all.clear();
+    }
+}
+
+impl Transaction {
+    /// The members of a live variable.
+    pub(super) fn living(&self, variable: Variable) -> Vec<Living> {
+        let single = |value: Vec<u8>| vec![(Vec::new(), value)];
+        match variable {
+            Variable::Tx => self.living_tx(),
+            Variable::MatchedVar => single(self.matched.value.clone()),
+            Variable::MatchedVarName => single(self.matched.name.clone()),
+            Variable::MatchedVars => self.matched.all.clone(),
+            Variable::MatchedVarsNames => {
+                let names = self.matched.all.iter();
+                names.map(|(name, _)| (name.clone(), name.clone())).collect()
+            }
+            Variable::HighestSeverity => {
+                let mut out = Vec::new();
+                write_number(self.state.highest_severity.map_or(255, i64::from), &mut out);
+                single(out)
+            }
+            Variable::ReqbodyProcessor => single(self.processor_name().into()),
+            Variable::Duration => single(b"0".to_vec()),
+            Variable::Ip
+            | Variable::Global
+            | Variable::Session
+            | Variable::User
+            | Variable::Resource => self.persistent(variable),
+            Variable::SessionId => {
+                self.opened_key(Variable::Session).map(single).unwrap_or_default()
+            }
+            Variable::UserId => self.opened_key(Variable::User).map(single).unwrap_or_default(),
+            Variable::Rule => self.living_rule(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn living_tx(&self) -> Vec<Living> {
+        let mut members = Vec::new();
+        for (number, group) in self.captures.groups().iter().enumerate() {
+            members.push((number.to_string().into_bytes(), group.to_vec()));
+        }
+        for slot in self.tx.present() {
+            let mut value = Vec::new();
+            self.tx.write(slot, &mut value);
+            members.push((self.rules.slots.name(slot).to_vec(), value));
+        }
+        members.extend_from_slice(self.tx.all_named());
+        members
+    }
+
+    fn living_rule(&self) -> Vec<Living> {
+        let Some(rule) = self.rules.rule(self.state.current) else { return Vec::new() };
+        let about = &rule.about;
+        let mut members = vec![(b"id".to_vec(), about.id.to_string().into_bytes())];
+        if let Some(severity) = about.severity {
+            members.push((b"severity".to_vec(), severity.to_string().into_bytes()));
+        }
+        let texts = [("msg", &about.msg), ("logdata", &about.log_data)];
+        for (name, text) in texts {
+            if let Some(text) = text.as_ref().and_then(|text| text.as_literal()) {
+                members.push((name.into(), text.to_vec()));
+            }
+        }
+        members
+    }
+
+    fn processor_name(&self) -> &'static [u8] {
+        use crate::seclang::script::BodyProcessor;
+        match self.state.processor {
+            None => b"",
+            Some(BodyProcessor::UrlEncoded) => b"URLENCODED",
+            Some(BodyProcessor::Multipart) => b"MULTIPART",
+            Some(BodyProcessor::Json) => b"JSON",
+            Some(BodyProcessor::Xml) => b"XML",
+        }
+    }
+
+    fn opened_key(&self, variable: Variable) -> Option<Vec<u8>> {
+        let opened = self.opened.iter().find(|(opened, _)| *opened == variable);
+        let application = self.rules.settings.web_app_id.len() + 1;
+        opened.map(|(_, key)| key.get(application..).unwrap_or_default().to_vec())
+    }
+}

@@ -1,0 +1,256 @@
+//! One exchange, judged by a rule set.
+
+mod actions;
+mod expand;
+mod facts;
+mod judge;
+mod live;
+mod outcome;
+mod persistent;
+mod phases;
+mod request;
+mod response;
+mod tx;
+mod values;
+mod work;
+
+pub use outcome::{Cause, Interruption, Kind, MatchedValue, RuleMatch, Verdict};
+pub use persistent::Collections;
+pub use request::{Peer, RequestHead};
+pub use response::ResponseHead;
+pub use work::Budget;
+
+use std::sync::Arc;
+
+use crate::operators::Captures;
+use crate::rules::{Overrides, Pick, RuleSet};
+use crate::seclang::script::{AuditMode, BodyProcessor, EngineMode};
+use crate::variable::Variable;
+use facts::Facts;
+use judge::Final;
+use live::Matched;
+use tx::Tx;
+use values::Values;
+use work::Work;
+
+/// An exchange that is judged, phase by phase.
+///
+/// A transaction can be used again for another exchange ([`reset`](Self::reset)), which keeps what
+/// it has allocated.
+#[derive(Debug)]
+pub struct Transaction {
+    rules: Arc<RuleSet>,
+    overrides: Option<Arc<Overrides>>,
+    collections: Option<Arc<Collections>>,
+    values: Values,
+    facts: Facts,
+    tx: Tx,
+    matched: Matched,
+    captures: Captures,
+    /// Where operators write what they find, until it is known that they hold.
+    spare: Captures,
+    work: Work,
+    state: State,
+    /// For each group of the sieve, whether its bits are known in this phase, and the bits.
+    sieved: Vec<bool>,
+    group_bits: Vec<u64>,
+    /// For each group whose bits are known, its members as its rules look at them.
+    group_values: Vec<Vec<Final>>,
+    /// One bit a rule: it does not run.
+    removed: Vec<u64>,
+    /// What rules do not look at: rule, variable, which.
+    hidden: Vec<(u32, Variable, Pick)>,
+    /// Persistent collections that were opened: which, and for what key.
+    opened: Vec<(Variable, Box<[u8]>)>,
+    /// The names of values that logs do not show.
+    unshown: Vec<Box<[u8]>>,
+    /// The values that matched in the chain that is being judged.
+    found: Vec<MatchedValue>,
+    matches: Vec<RuleMatch>,
+    scratch: Vec<u8>,
+}
+
+/// What `ctl` changes, and how far things are.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches, each with its own `ctl`")]
+struct State {
+    engine: EngineMode,
+    audit: AuditMode,
+    reads_request_body: bool,
+    reads_response_body: bool,
+    request_body_max: u64,
+    response_body_max: u64,
+    processor: Option<BodyProcessor>,
+    forces_request_body: bool,
+    interruption: Option<Interruption>,
+    /// `allow` was said: for which phases from here on.
+    allows_request: bool,
+    allows_response: bool,
+    highest_severity: Option<u8>,
+    /// Seconds since 1970.
+    now: u64,
+    /// The rule that is being judged.
+    current: u32,
+}
+
+impl Transaction {
+    /// A transaction that `rules` judge. Rules that count across exchanges do so in `collections`;
+    /// without them, what they count ends with the exchange.
+    pub fn new(rules: Arc<RuleSet>, collections: Option<Arc<Collections>>) -> Self {
+        let state = State::of(&rules);
+        let mut transaction = Self {
+            rules,
+            overrides: None,
+            collections,
+            values: Values::default(),
+            facts: Facts::default(),
+            tx: Tx::default(),
+            matched: Matched::default(),
+            captures: Captures::default(),
+            spare: Captures::default(),
+            work: Work::new(Budget::default()),
+            state,
+            sieved: Vec::new(),
+            group_bits: Vec::new(),
+            group_values: Vec::new(),
+            removed: Vec::new(),
+            hidden: Vec::new(),
+            opened: Vec::new(),
+            unshown: Vec::new(),
+            found: Vec::new(),
+            matches: Vec::new(),
+            scratch: Vec::new(),
+        };
+        transaction.clear();
+        transaction
+    }
+
+    /// Makes it ready for another exchange, under the same rules or others. `overrides` must have
+    /// been made for `rules`.
+    pub fn reset(
+        &mut self,
+        rules: Arc<RuleSet>,
+        collections: Option<Arc<Collections>>,
+        overrides: Option<Arc<Overrides>>,
+    ) {
+        self.rules = rules;
+        self.collections = collections;
+        self.overrides = overrides;
+        self.state = State::of(&self.rules);
+        self.clear();
+        let Some(overrides) = self.overrides.clone() else { return };
+        if let Some(engine) = overrides.engine {
+            self.state.engine = engine;
+        }
+        for (slot, number) in &overrides.pinned {
+            self.tx.pin(*slot, *number);
+        }
+        for rule in &overrides.removed {
+            self.remove_rule(*rule);
+        }
+    }
+
+    /// Bounds the work that it may take.
+    #[must_use]
+    pub fn within(mut self, budget: Budget) -> Self {
+        self.work = Work::new(budget);
+        self
+    }
+
+    fn clear(&mut self) {
+        self.values.clear(self.rules.sieve.words());
+        self.facts.clear();
+        self.tx.clear(self.rules.slots.len());
+        self.matched.clear();
+        self.captures.clear();
+        self.work.renew();
+        self.removed.clear();
+        self.removed.resize(self.rules.len().div_ceil(64), 0);
+        self.hidden.clear();
+        self.opened.clear();
+        self.unshown.clear();
+        self.found.clear();
+        self.matches.clear();
+        self.forget_groups();
+    }
+
+    /// What groups hold is known anew in each phase.
+    fn forget_groups(&mut self) {
+        let groups = self.rules.sieve.groups.len();
+        self.sieved.clear();
+        self.sieved.resize(groups, false);
+        // What is in the bits and the values counts only once a group is known.
+        self.group_bits.resize(groups * self.rules.sieve.words(), 0);
+        self.group_values.resize_with(groups, Vec::new);
+    }
+
+    /// True if rules may look at the body of the request.
+    pub fn wants_request_body(&self) -> bool {
+        self.state.reads_request_body && self.is_running()
+    }
+
+    /// True if rules may look at the body of the response.
+    pub fn wants_response_body(&self) -> bool {
+        self.state.reads_response_body && self.is_running()
+    }
+
+    /// The largest body of the request that is looked at, in bytes.
+    pub fn request_body_max(&self) -> u64 {
+        self.state.request_body_max
+    }
+
+    /// The largest body of the response that is looked at, in bytes.
+    pub fn response_body_max(&self) -> u64 {
+        self.state.response_body_max
+    }
+
+    /// The rules that matched so far, but for those that are not logged.
+    pub fn matches(&self) -> &[RuleMatch] {
+        &self.matches
+    }
+
+    /// The value of a member of `TX`, such as `inbound_anomaly_score`; empty if there is none.
+    pub fn tx(&self, name: &str) -> Vec<u8> {
+        let mut out = Vec::new();
+        if let Some(slot) = self.rules.slots.find(name.to_ascii_lowercase().as_bytes()) {
+            self.tx.write(slot, &mut out);
+        }
+        out
+    }
+
+    /// The rules that judge it.
+    pub fn rules(&self) -> &RuleSet {
+        &self.rules
+    }
+
+    /// What has been spent of the budget, in bytes that a step looked at.
+    pub fn work(&self) -> u64 {
+        self.work.spent()
+    }
+
+    fn is_running(&self) -> bool {
+        self.state.engine != EngineMode::Off
+    }
+}
+
+impl State {
+    fn of(rules: &RuleSet) -> Self {
+        let settings = &rules.settings;
+        Self {
+            engine: settings.engine,
+            audit: settings.audit,
+            reads_request_body: settings.reads_request_body,
+            reads_response_body: settings.reads_response_body,
+            request_body_max: settings.request_body_max,
+            response_body_max: settings.response_body_max,
+            processor: None,
+            forces_request_body: false,
+            interruption: None,
+            allows_request: false,
+            allows_response: false,
+            highest_severity: None,
+            now: 0,
+            current: 0,
+        }
+    }
+}

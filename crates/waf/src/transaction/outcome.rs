@@ -1,0 +1,110 @@
+//! What came of judging, and why.
+
+use std::sync::Arc;
+
+/// The most matched values that are kept of one rule.
+pub(super) const MATCHED_VALUES_MAX: usize = 8;
+/// The most rules whose matches are kept.
+pub(super) const MATCHES_MAX: usize = 256;
+/// The longest value that is kept of a match, in bytes.
+pub(super) const VALUE_KEPT_MAX: usize = 512;
+
+/// Whether an exchange goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Verdict {
+    /// Nothing stands against it.
+    Pass,
+    /// It must not go on.
+    Interrupt(Interruption),
+}
+
+/// Why an exchange must not go on, and what its client gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interruption {
+    /// What caused it.
+    pub cause: Cause,
+    /// What becomes of the exchange.
+    pub kind: Kind,
+}
+
+/// What caused an interruption.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The rule with this id.
+    Rule(u32),
+    /// Judging took more work than it may.
+    Budget,
+    /// The body of the request is larger than rules may look at.
+    RequestBodyTooLarge,
+    /// The body of the response is larger than rules may look at.
+    ResponseBodyTooLarge,
+}
+
+/// What becomes of an interrupted exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The client gets this status.
+    Deny(u16),
+    /// The connection ends without an answer.
+    Drop,
+    /// The client is sent to a place, with a status.
+    Redirect(Box<[u8]>, u16),
+}
+
+/// A rule that matched.
+#[derive(Clone, Debug)]
+pub struct RuleMatch {
+    /// Its id.
+    pub id: u32,
+    /// The file that it stands in.
+    pub file: Arc<str>,
+    /// The line that it begins in.
+    pub line: u32,
+    /// The phase, 1 to 5.
+    pub phase: u8,
+    /// Its message, with the values of this exchange.
+    pub msg: Box<[u8]>,
+    /// What it has to say of this exchange.
+    pub data: Box<[u8]>,
+    /// 0 (emergency) to 7 (debug).
+    pub severity: Option<u8>,
+    /// Its tags.
+    pub tags: Box<[Box<[u8]>]>,
+    /// Its version.
+    pub ver: Option<Box<str>>,
+    /// The values that matched, the first of them.
+    pub values: Vec<MatchedValue>,
+    /// Whether it would have ended the exchange.
+    pub disrupts: bool,
+    /// Whether it belongs into the audit log.
+    pub is_audited: bool,
+}
+
+impl RuleMatch {
+    /// Takes the values of a name out.
+    pub(super) fn hide(&mut self, name: &[u8]) {
+        for value in self.values.iter_mut().filter(|value| value.name.eq_ignore_ascii_case(name)) {
+            value.value = [].into();
+            self.data = [].into();
+        }
+    }
+}
+
+/// A value that matched.
+#[derive(Clone, Debug)]
+pub struct MatchedValue {
+    /// What it was, such as `ARGS:id`.
+    pub name: Box<[u8]>,
+    /// The value as the operator saw it, cut to 512 bytes; empty where the rule hides it.
+    pub value: Box<[u8]>,
+    /// What had been done to it.
+    pub transformations: Box<[&'static str]>,
+    /// The operator that held.
+    pub operator: &'static str,
+}
+
+/// Cuts a value to what is kept of it.
+pub(super) fn kept(value: &[u8]) -> Box<[u8]> {
+    value.get(..VALUE_KEPT_MAX).unwrap_or(value).into()
+}

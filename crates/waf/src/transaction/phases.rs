@@ -1,0 +1,135 @@
+//! A phase: its rules, one after another.
+
+use super::Transaction;
+use super::outcome::{Cause, Interruption, Kind, MATCHES_MAX, RuleMatch, Verdict};
+use crate::rules::{Allowance, Disruption, Rule, Step};
+use crate::seclang::script::{AuditMode, EngineMode, Phase};
+
+impl Transaction {
+    /// Runs the rules of a phase.
+    pub(super) fn run(&mut self, phase: Phase) -> Verdict {
+        let rules = self.rules.clone();
+        if phase != Phase::Logging && self.is_settled(phase) {
+            return self.verdict();
+        }
+        self.forget_groups();
+        let Some(steps) = rules.steps.get(phase as usize) else { return self.verdict() };
+        let mut at = 0;
+        let mut skip = 0_u32;
+        while let Some(step) = steps.get(at) {
+            at += 1;
+            let Step::Rule(index) = *step else { continue };
+            if skip > 0 {
+                skip -= 1;
+                continue;
+            }
+            let Some(rule) = rules.rule(index) else { continue };
+            if self.is_removed(index) || !self.is_running() {
+                continue;
+            }
+            if !self.judge(&rules, rule, index) {
+                if self.work.is_exhausted() || self.values.is_full() {
+                    self.exhausted();
+                    break;
+                }
+                continue;
+            }
+            skip = rule.skip;
+            if let Some(to) = rule.skip_to {
+                at = to as usize;
+            }
+            if self.disrupt(rule, phase) {
+                break;
+            }
+        }
+        self.verdict()
+    }
+
+    fn is_settled(&self, phase: Phase) -> bool {
+        let is_request = matches!(phase, Phase::RequestHead | Phase::RequestBody);
+        let is_allowed =
+            if is_request { self.state.allows_request } else { self.state.allows_response };
+        !self.is_running() || self.state.interruption.is_some() || is_allowed
+    }
+
+    fn verdict(&self) -> Verdict {
+        self.state.interruption.clone().map_or(Verdict::Pass, Verdict::Interrupt)
+    }
+
+    fn exhausted(&mut self) {
+        if self.state.engine == EngineMode::On {
+            self.interrupt(Interruption { cause: Cause::Budget, kind: Kind::Deny(403) });
+        }
+    }
+
+    /// Keeps a match, and does what the rule does with the exchange. True if the phase ends.
+    fn disrupt(&mut self, rule: &Rule, phase: Phase) -> bool {
+        self.keep_match(rule, phase);
+        let Some(disruption) = &rule.disruption else { return false };
+        if self.state.engine != EngineMode::On {
+            return false;
+        }
+        let kind = match disruption {
+            Disruption::Allow(scope) => {
+                match scope {
+                    Allowance::Phase => {}
+                    Allowance::Request => self.state.allows_request = true,
+                    Allowance::Transaction => {
+                        (self.state.allows_request, self.state.allows_response) = (true, true);
+                    }
+                }
+                return true;
+            }
+            Disruption::Deny(status) => Kind::Deny(*status),
+            Disruption::Drop => Kind::Drop,
+            Disruption::Redirect(to, status) => Kind::Redirect(self.expanded(to).into(), *status),
+        };
+        if phase != Phase::Logging {
+            self.interrupt(Interruption { cause: Cause::Rule(rule.about.id), kind });
+        }
+        true
+    }
+
+    fn keep_match(&mut self, rule: &Rule, phase: Phase) {
+        let about = &rule.about;
+        if let Some(severity) = about.severity {
+            let highest = self.state.highest_severity.map_or(severity, |old| old.min(severity));
+            self.state.highest_severity = Some(highest);
+        }
+        let values = std::mem::take(&mut self.found);
+        if !rule.is_logged && !rule.is_audited || self.matches.len() >= MATCHES_MAX {
+            return;
+        }
+        let text = |text: &Option<crate::text::Text>| -> Box<[u8]> {
+            text.as_ref().map(|text| self.expanded(text)).unwrap_or_default().into()
+        };
+        let mut found = RuleMatch {
+            id: about.id,
+            file: about.file.clone(),
+            line: about.line,
+            phase: phase as u8 + 1,
+            msg: text(&about.msg),
+            data: if rule.hides_matched { [].into() } else { text(&about.log_data) },
+            severity: about.severity,
+            tags: about.tags.iter().map(|tag| self.expanded(tag).into()).collect(),
+            ver: about.ver.clone(),
+            values,
+            disrupts: rule.disruption.is_some(),
+            is_audited: rule.is_audited && self.state.audit != AuditMode::Off,
+        };
+        for name in &self.unshown {
+            found.hide(name);
+        }
+        self.matches.push(found);
+    }
+
+    /// Takes the values of a name out of what is kept of matches, and of what will be.
+    pub(super) fn hide_from_logs(&mut self, name: &[u8]) {
+        for found in &mut self.matches {
+            found.hide(name);
+        }
+        if !self.unshown.iter().any(|known| **known == *name) {
+            self.unshown.push(name.into());
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Replays the fuzzers' corpora on the stable toolchain.
+
+use std::fs;
+use std::path::Path;
+
+use bartizan_waf::fuzz;
+
+fn replay(target: &str, law: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
+    let mut inputs = 0;
+    for entry in fs::read_dir(&folder).unwrap() {
+        let input = fs::read(entry.unwrap().path()).unwrap();
+        // Every start of it is an input as well.
+        for end in 0..=input.len() {
+            law(&input[..end]);
+        }
+        inputs += 1;
+    }
+    assert!(inputs > 0, "no corpus in {}", folder.display());
+}
+
+#[test]
+fn replays_fuzz_corpus_waf_transformations() {
+    replay("waf_transformations", fuzz::waf_transformations);
+}
+
+#[test]
+fn replays_fuzz_corpus_waf_bodies() {
+    replay("waf_bodies", fuzz::waf_bodies);
+}

@@ -1,0 +1,6 @@
+//! Values: what transformations and body processors make of them, by libmodsecurity's word too.
+
+mod bodies;
+mod corpus;
+mod oracle;
+mod transformations;
