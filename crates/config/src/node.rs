@@ -149,8 +149,8 @@ pub enum Store {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Security {
-    /// The protections without which no route is accepted. Absent: `authentication` and `grant`. No
-    /// plugin of this version gives `waf`.
+    /// The protections without which no route is accepted. Absent: `authentication` and `grant`.
+    /// `waf` asks for the plugin of that name, which must block.
     #[schemars(extend("uniqueItems" = true))]
     pub require: Vec<Requirement>,
     /// Must be given where `require` leaves out `authentication`: routes without a plugin that

@@ -27,6 +27,7 @@ mod field_change;
 mod fixture;
 pub mod fuzz;
 mod graphql;
+pub mod inspect;
 pub mod jose;
 pub mod meter;
 mod monotonic;
@@ -96,6 +97,7 @@ catalogue! {
     FaultInjection => transform::fault_injection::FaultInjection,
     Mocking => transform::mocking::Mocking,
     OasValidator => validate::oas_validator::OasValidator,
+    Waf => inspect::waf::Waf,
     ProxyRewrite => transform::proxy_rewrite::ProxyRewrite,
     Brotli => reply::brotli::Brotli,
     Gzip => reply::gzip::Gzip,

@@ -205,7 +205,8 @@ mod tests {
             assert!(seen.insert(name), "{name} twice");
         }
         // Plugins of ours that Apache APISIX does not have.
-        let ours = ["any-authenticated", "anonymous-access", "geo-restriction", "object-guard"];
+        let ours =
+            ["any-authenticated", "anonymous-access", "geo-restriction", "object-guard", "waf"];
         let theirs = seen.iter().filter(|name| !ours.contains(name)).count();
         assert_eq!(theirs, 119);
         for name in elsewhere() {

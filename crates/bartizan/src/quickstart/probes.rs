@@ -259,7 +259,10 @@ fn permission(tokens: &Tokens) -> Vec<Probe> {
 fn content(tokens: &Tokens) -> Vec<Probe> {
     let new = "/orders/alice/new";
     let post = |name, body| Draft::post(name, new, &tokens.alice, body);
+    let injection = "/orders/alice/1?note=1%27%20OR%20%271%27%3D%271";
     vec![
+        Draft::get("injection in the query", injection, Some(&tokens.alice))
+            .refuse(403, "inspect.refused"),
         post("new order", r#"{"item": "tea", "quantity": 2}"#).expect(201, Mark::None),
         post("wrong schema", r#"{"item": "tea"}"#).refuse(400, "validate.schema"),
         post("injection in a number", r#"{"item": "tea", "quantity": "1; DROP TABLE orders"}"#)

@@ -138,7 +138,7 @@ impl Greeting<'_> {
   who            a token for every order; only the price list is open, and says why
   what           each customer sees their own orders; a scope permits it
   how much       limits for each customer, and on the size of a request
-  which content  new orders fit a schema
+  which content  new orders fit a schema; nothing that looks like an attack, by the built-in rules
   from where     reports are for one network; browsers may call from {OWN_ORIGIN} only
 
 Try it in another terminal:
@@ -155,6 +155,8 @@ Try it in another terminal:
     --json '{{\"item\": \"tea\", \"quantity\": 2}}'
   curl --cacert $CA -H \"$ALICE\" {url}/orders/alice/new \\
     --json '{{\"item\": \"tea\", \"quantity\": \"1; DROP TABLE\"}}'  # 400: no number
+  curl --cacert $CA -H \"$ALICE\" \
+    \"{url}/orders/alice/1?note=1%27%20OR%20%271%27%3D%271\"     # 403: an injection
 
 Each refusal is a line in {audit}. Ctrl-C ends it.
 ",

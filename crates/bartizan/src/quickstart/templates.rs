@@ -101,6 +101,9 @@ plugin_configs:
         allow_origins: "{OWN_ORIGIN}"
         allow_methods: "GET,POST"
         allow_headers: "authorization,content-type"
+      # What no request should hold, whatever the API is: injection into SQL, commands, templates,
+      # and pages. These are the gateway's own rules; `rule_set` names others.
+      waf: { rule_set: builtin }
 
 routes:
   # GET /orders/{customer}/{order}: customers see their own orders.

@@ -53,6 +53,7 @@ fn pages() -> Vec<(String, String)> {
         ("events.md".to_owned(), events::page()),
         ("metrics.md".to_owned(), metrics()),
         ("cli.md".to_owned(), command_line()),
+        ("seclang.md".to_owned(), seclang()),
         ("plugins/README.md".to_owned(), plugin_index()),
         ("apisix-plugins.md".to_owned(), apisix::page()),
         ("schema/bartizan.schema.json".to_owned(), json(&node_schema())),
@@ -69,6 +70,14 @@ fn json(value: &Value) -> String {
 /// A page with a title and what comes before its table.
 fn page(title: &str, text: &str) -> String {
     format!("{ORIGIN}# {title}\n\n{text}\n\n")
+}
+
+fn seclang() -> String {
+    let text = "\
+What rule files of the plugin [`waf`](plugins/waf.md) may say: SecLang, the language of ModSecurity \
+and of the OWASP Core Rule Set. Rule files are read as they are; whatever is not known is a fault \
+with its place, never passed over. Patterns are those of PCRE that can be matched in linear time.";
+    page("SecLang", text) + bartizan_waf::reference().trim_end() + "\n"
 }
 
 fn node_file() -> String {

@@ -1,6 +1,6 @@
 //! Record what happened.
 
-mod batch;
+pub(crate) mod batch;
 pub mod data_mask;
 mod entry;
 pub mod file_logger;

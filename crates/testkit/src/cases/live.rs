@@ -55,6 +55,7 @@ pub(super) const COST_ONLY: &[(&str, &str)] = &[
     ("data-mask.request[].value", "whatever_a_log_reads_is_masked"),
     ("data-mask.request[].body_format", "bodies_are_masked_by_their_kind_or_left_out"),
     ("data-mask.response[].action", "each_action_does_its_own"),
+    ("waf.sample", "a_sample_is_as_large_as_said"),
     ("data-mask.max_req_post_args", "bodies_are_masked_by_their_kind_or_left_out"),
 ];
 

@@ -176,7 +176,7 @@ impl Plugin for FileLogger {
 }
 
 /// The sink of a file; there is one for the node, whoever writes to it.
-fn sink(name: &str, cx: &CompileCx<'_>) -> Arc<Batch> {
+pub(crate) fn sink(name: &str, cx: &CompileCx<'_>) -> Arc<Batch> {
     let settings = BatchSettings {
         entries: 1_000,
         bytes: 1 << 20,

@@ -1,0 +1,248 @@
+//! Inspects requests and answers with rules: a web application firewall.
+//!
+//! ```yaml
+//! waf:
+//!   rule_set: builtin
+//! ```
+//!
+//! Rules are written in SecLang, the language of ModSecurity and of the OWASP Core Rule Set. The
+//! gateway carries a few of its own (`builtin`), which look for injection into SQL, commands,
+//! templates and document databases, script in pages, paths that climb, and URLs that lead inside.
+//! Other rule sets are files, named once for the node:
+//!
+//! ```yaml
+//! plugin_metadata:
+//!   - id: waf
+//!     rule_sets:
+//!       crs:
+//!         files: [modsecurity.conf, crs/crs-setup.conf, crs/rules/*.conf]
+//!     log: /var/log/bartizan/waf.log
+//! ```
+//!
+//! Stock files are read as they are, with what they include, and watched: a new version is taken
+//! without a restart; one with a fault is refused with its place, and the old one stays in force.
+//!
+//! `mode: block` refuses whatever the rules refuse, whatever `SecRuleEngine` says; `mode: detect`
+//! lets it pass and only tells, for `sample` of a hundred requests. Paranoia levels and thresholds
+//! are those of the Core Rule Set, and hold against what its set-up file says. `exclude` takes rules
+//! out, by id or by a pattern for their tags, for everything or for one value only (`ARGS:note`).
+//!
+//! The head and the body of a request are judged together, once it is known who calls and whether
+//! they may: the body is held up to `limits.inspected_body`. Answers are judged if the rule set says
+//! so (`SecResponseBodyAccess`) and `response` does not turn it off: bodies of the types that it
+//! lists are held up to `limits.inspected_response`, and asked for uncompressed.
+//!
+//! Answers: what the rule says (mostly 403) `inspect.refused`, or `status`; an answer that leaks is
+//! 502 `inspect.answer_refused`. The event names the rule that decided, and what else matched; not
+//! the value. What takes more work than the budget is refused as well: it never passes unseen. With
+//! `log`, each exchange in which a rule matched is a line of JSON in the form of ModSecurity's audit
+//! log, values cut and cookies and credentials left out.
+//!
+//! # Headers
+//!
+//! None are set. All that the client sent are judged, but for credentials that a plugin before took
+//! out (`hide_credentials`). `Accept-Encoding` is not sent upstream where bodies of answers are
+//! judged.
+//!
+//! # What it costs
+//!
+//! A few microseconds for a small request under `builtin`, more under larger rule sets, and for
+//! larger bodies; bodies over 64 KiB are judged on the CPU pool. A rule set is held once, whoever
+//! uses it, and let go when nothing does.
+//!
+//! # What it cannot do
+//!
+//! It knows patterns, not your application: say what requests look like (`request-validation`,
+//! `oas-validator`) and who may reach what (`object-guard`) first. `redirect` and `drop` of rules
+//! are refusals here. What rules count across exchanges (`initcol`) is counted by each node for
+//! itself, and forgotten with the process. Where no route matches nothing is judged. Apache APISIX
+//! has `chaitin-waf` and `coraza`, which ask something outside.
+
+mod config;
+mod judge;
+mod record;
+mod rule_sets;
+#[cfg(test)]
+mod tests;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bartizan_chain::{
+    AnswerHead, BodyNeed, CompileCx, CpuPool, Flow, HeldBody, Kinship, Nothing, Outcome, Plugin,
+    Proofs, RequestCx, Traits,
+};
+use bartizan_config::Invalid;
+use bartizan_core::{Denial, Stage, StageSet};
+use bartizan_waf::{Overrides, RuleSet, Transaction};
+use bytes::Bytes;
+
+use crate::chance::Chance;
+use crate::coding::decode;
+use crate::observe::batch::Batch;
+use config::{Config, Metadata, Mode};
+
+/// Compiled `waf`.
+pub struct Waf {
+    rules: Arc<RuleSet>,
+    collections: Arc<bartizan_waf::Collections>,
+    overrides: Arc<Overrides>,
+    mode: Mode,
+    sample: u8,
+    status: Option<u16>,
+    judges_answers: bool,
+    body_max: usize,
+    answer_max: usize,
+    chance: Arc<Chance>,
+    cpu: CpuPool,
+    log: Option<Arc<Batch>>,
+    /// Held so that the next configuration finds the rule sets that are in use.
+    _loaded: Arc<rule_sets::Loaded>,
+}
+
+/// The judging of one exchange.
+#[derive(Default)]
+pub struct Call(Option<Rc<RefCell<Judging>>>);
+
+struct Judging {
+    /// Away while the CPU pool has it.
+    transaction: Option<Box<Transaction>>,
+    log: Option<Arc<Batch>>,
+    is_over: bool,
+}
+
+impl Plugin for Waf {
+    const NAME: &'static str = "waf";
+    const PRIORITY: i32 = 2700;
+    const KINSHIP: Kinship = Kinship::Ours;
+    const STAGES: StageSet = StageSet::of(&[Stage::Inspect, Stage::Transform, Stage::Reply]);
+
+    type Config = Config;
+    type ConsumerConfig = Nothing;
+    type Metadata = Metadata;
+    type Call = Call;
+
+    fn compile(config: Config, cx: &mut CompileCx<'_>) -> Result<Self, Invalid> {
+        config.check()?;
+        let metadata: Metadata = cx.metadata()?.unwrap_or_default();
+        let loaded = rule_sets::loaded(cx);
+        let rules = rule_sets::find(&config.rule_set, &metadata, &loaded, cx)?;
+        let overrides = Arc::new(config.overrides(&rules)?);
+        let settings = rules.settings();
+        let judges_answers = config.response && settings.reads_response_body;
+        let body_max = cx.node.limits.inspected_body.as_usize();
+        Ok(Self {
+            collections: rule_sets::collections(cx),
+            overrides,
+            mode: config.mode,
+            sample: config.sample,
+            status: config.status,
+            judges_answers,
+            body_max: if settings.reads_request_body { body_max } else { 0 },
+            answer_max: cx.node.limits.inspected_response.as_usize(),
+            chance: Chance::of(cx),
+            cpu: cx.node.cpu.clone(),
+            log: metadata.log.map(|path| crate::observe::file_logger::sink(&path, cx)),
+            rules,
+            _loaded: loaded,
+        })
+    }
+
+    fn traits(&self) -> Traits {
+        let mut traits = if self.judges_answers {
+            Traits::in_stages(&[Stage::Inspect, Stage::Transform, Stage::Reply])
+        } else {
+            Traits::in_stages(&[Stage::Inspect, Stage::Reply])
+        };
+        if self.body_max > 0 {
+            traits.body = BodyNeed::Bytes { max: self.body_max };
+        }
+        traits.proves = Proofs { waf: self.mode == Mode::Block, ..Proofs::default() };
+        traits.on_response = true;
+        traits.on_finish = true;
+        traits
+    }
+
+    async fn on_request(
+        &self,
+        stage: Stage,
+        cx: &mut RequestCx,
+        call: &mut Call,
+    ) -> Result<Flow, Denial> {
+        if stage == Stage::Transform {
+            if call.0.is_some() {
+                cx.ask_for_plain();
+            }
+            return Ok(Flow::Continue);
+        }
+        if self.mode == Mode::Detect && !self.chance.hits(self.sample) {
+            return Ok(Flow::Continue);
+        }
+        let transaction = self.begin();
+        let judging = Judging { transaction: None, log: self.log.clone(), is_over: false };
+        let judging = Rc::new(RefCell::new(judging));
+        call.0 = Some(judging.clone());
+        let (transaction, outcome) = self.judge_request(transaction, cx).await?;
+        judging.borrow_mut().transaction = Some(transaction);
+        outcome.map(|()| Flow::Continue)
+    }
+
+    fn on_response_head(
+        &self,
+        cx: &RequestCx,
+        answer: &mut AnswerHead,
+        call: &mut Call,
+    ) -> Result<(), Denial> {
+        let Some(judging) = &call.0 else { return Ok(()) };
+        if answer.is_local {
+            return Ok(());
+        }
+        let mut held = judging.borrow_mut();
+        let is_over = held.is_over;
+        let Some(transaction) = held.transaction.as_mut().filter(|_| !is_over) else {
+            return Ok(());
+        };
+        self.judge_answer_head(transaction, cx, answer)?;
+        if self.judges_answers && transaction.looks_at_response_body() && answer.may_have_body() {
+            decode::make_plain(answer)?;
+            let held = HeldAnswer { judging: judging.clone(), status: self.status };
+            answer.hold(self.answer_max, Box::new(held));
+        }
+        Ok(())
+    }
+
+    fn on_finish(&self, cx: &RequestCx, outcome: &Outcome<'_>, call: &mut Call) {
+        let Some(judging) = call.0.take() else { return };
+        let mut judging = judging.borrow_mut();
+        if let Some(mut transaction) = judging.transaction.take() {
+            transaction.finish();
+            if let Some(log) = &judging.log
+                && let Some(line) = record::line(&transaction, cx, outcome)
+            {
+                log.push(line);
+            }
+            judge::give_back(transaction);
+        }
+    }
+}
+
+/// An answer whose body is judged before any of it goes out.
+struct HeldAnswer {
+    judging: Rc<RefCell<Judging>>,
+    status: Option<u16>,
+}
+
+impl HeldBody for HeldAnswer {
+    fn decide(
+        self: Box<Self>,
+        _cx: &RequestCx,
+        _answer: &mut AnswerHead,
+        body: Bytes,
+    ) -> Result<Bytes, Denial> {
+        let mut judging = self.judging.borrow_mut();
+        judging.is_over = true;
+        let Some(transaction) = judging.transaction.as_mut() else { return Ok(body) };
+        judge::answer_body(transaction, &body, self.status).map(|()| body)
+    }
+}
