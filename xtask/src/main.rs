@@ -8,13 +8,18 @@
 mod bench;
 mod check;
 mod costs;
+#[cfg(feature = "crs")]
+mod crs;
 mod fuzz_smoke;
 mod generate;
 mod site;
 mod steps;
 mod test;
 mod tools;
+#[cfg(feature = "crs")]
+mod waf_bench;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -41,6 +46,28 @@ enum Task {
     Site,
     /// Replay the fuzz corpora on the stable toolchain.
     FuzzSmoke,
+    /// Run the regression tests of a rule set for the web application firewall.
+    #[cfg(feature = "crs")]
+    Crs(crs::Options),
+    /// Run the regression tests of a rule set for the web application firewall.
+    #[cfg(not(feature = "crs"))]
+    #[command(disable_help_flag = true)]
+    Crs {
+        /// Passed on to the optimised build.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+    /// Compare the cost of the web application firewall with libmodsecurity (`bench waf`).
+    #[cfg(feature = "crs")]
+    BenchWaf(waf_bench::Options),
+    /// Compare the cost of the web application firewall with libmodsecurity (`bench waf`).
+    #[cfg(not(feature = "crs"))]
+    #[command(disable_help_flag = true)]
+    BenchWaf {
+        /// Passed on to the optimised build.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Compare the processor time of a request with nginx, HAProxy and Envoy; `plugins`: what each
     /// plugin costs.
     #[cfg(feature = "bench")]
@@ -64,12 +91,20 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    let outcome = enter_workspace().and_then(|()| match Cli::parse().task {
+    let outcome = enter_workspace().and_then(|()| match Cli::parse_from(words()).task {
         Task::Test(options) => test::run(&options),
         Task::Check(options) => check::run(&options),
         Task::Generate(options) => generate::run(&options),
         Task::Site => site::run(),
         Task::FuzzSmoke => fuzz_smoke::run(),
+        #[cfg(feature = "crs")]
+        Task::Crs(options) => crs::run(&options),
+        #[cfg(not(feature = "crs"))]
+        Task::Crs { words } => in_optimised_build("crs", "crs", &words),
+        #[cfg(feature = "crs")]
+        Task::BenchWaf(options) => waf_bench::run(&options),
+        #[cfg(not(feature = "crs"))]
+        Task::BenchWaf { words } => in_optimised_build("crs", "bench-waf", &words),
         #[cfg(feature = "bench")]
         Task::Bench(options) => bench::run(&options),
         #[cfg(feature = "bench")]
@@ -77,7 +112,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "bench")]
         Task::Upstream(options) => bench::upstream::run(&options),
         #[cfg(not(feature = "bench"))]
-        Task::Bench { words } => bench_in_optimised_build(&words),
+        Task::Bench { words } => in_optimised_build("bench", "bench", &words),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -88,6 +123,18 @@ fn main() -> ExitCode {
     }
 }
 
+/// The words of the command line; `bench waf` is a task of its own, with options of its own.
+fn words() -> Vec<OsString> {
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    if let [_, task, of, ..] = &*words
+        && task == "bench"
+        && of == "waf"
+    {
+        words.splice(1..3, ["bench-waf".into()]);
+    }
+    words
+}
+
 /// Makes the root of the workspace the current folder, wherever the task was started.
 fn enter_workspace() -> Result<()> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
@@ -95,11 +142,11 @@ fn enter_workspace() -> Result<()> {
     std::env::set_current_dir(root).context("cannot enter the workspace")
 }
 
-/// Runs the benchmark in a build of its own: optimised, with the load generator.
-#[cfg(not(feature = "bench"))]
-fn bench_in_optimised_build(words: &[String]) -> Result<()> {
+/// Runs a task in an optimised build of its own, with what only that task needs.
+#[cfg(not(all(feature = "bench", feature = "crs")))]
+fn in_optimised_build(feature: &str, task: &str, words: &[String]) -> Result<()> {
     let mut command = std::process::Command::new("cargo");
-    command.args(["run", "--release", "--package", "xtask", "--features", "bench", "--", "bench"]);
+    command.args(["run", "--release", "--package", "xtask", "--features", feature, "--", task]);
     let status = command.args(words).status().context("cannot start cargo")?;
-    if status.success() { Ok(()) } else { anyhow::bail!("the benchmark ended with {status}") }
+    if status.success() { Ok(()) } else { anyhow::bail!("`{task}` ended with {status}") }
 }

@@ -1,0 +1,245 @@
+//! `cargo xtask bench waf`: what judging a request costs, here and in libmodsecurity.
+//!
+//! Both run the Core Rule Set with the same set-up in this run, on one thread: the head, the body
+//! and the logging phase; reading the request counts. Transactions are used again, as the
+//! gateway does. A figure is the median of many measurements.
+
+mod requests;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use bartizan_waf::{Folder, Peer, RequestHead, RuleSet, Transaction};
+use base64::Engine as _;
+use serde_json::{Value, json};
+
+use requests::Request;
+
+/// The wheel that the figures are compared with.
+const WHEEL: &str = "libmodsecurity==3.0.15.post2";
+/// Where reports are kept.
+const RESULTS: &str = "bench/results";
+/// The first lines of what both engines load.
+const FRAME: &str = "\
+SecRuleEngine On
+SecRequestBodyAccess On
+SecResponseBodyAccess Off
+SecRequestBodyLimit 13107200
+SecRequestBodyNoFilesLimit 13107200
+SecRequestBodyJsonDepthLimit 512
+SecArgumentsLimit 1000
+SecRule REQUEST_HEADERS:Content-Type \"^application/json\" \
+    \"id:200001,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=JSON\"
+";
+
+/// What is measured.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// The folder of the rule set, with `rules` and `crs-setup.conf.example` in it.
+    #[arg(long, default_value = "../shared/crs")]
+    rules: PathBuf,
+    /// Seconds for each figure.
+    #[arg(long, default_value_t = 0.4)]
+    seconds: f64,
+    /// Only requests whose name contains this.
+    #[arg(long)]
+    only: Option<String>,
+    /// Only this engine: nothing is compared, and no report is kept.
+    #[arg(long)]
+    alone: bool,
+    /// The name of the report, such as a date.
+    #[arg(long, default_value = "latest")]
+    name: String,
+}
+
+/// Nanoseconds a request, and of loading.
+struct Costs {
+    loaded: f64,
+    requests: Vec<f64>,
+}
+
+/// Measures.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    if !options.rules.is_dir() {
+        println!("skipped: there is no rule set in {}", options.rules.display());
+        return Ok(());
+    }
+    let wheel = if options.alone { None } else { wheel() };
+    let mut report = String::from("# The web application firewall: cost of a request\n\n");
+    for (title, requests, levels) in [
+        ("Everyday requests, µs", requests::usual(), 1..=2),
+        ("Hostile requests, µs", requests::hostile(), 1..=4),
+    ] {
+        let wanted = |request: &Request| {
+            options.only.as_ref().is_none_or(|only| request.name.contains(only.as_str()))
+        };
+        let requests: Vec<Request> = requests.into_iter().filter(wanted).collect();
+        for level in levels {
+            let text = rules_text(&options.rules, level)?;
+            let ours = measure(&text, &options.rules, &requests, options.seconds)?;
+            let theirs = match &wheel {
+                Some(wheel) => Some(compare(wheel, &text, &requests, options.seconds)?),
+                None => None,
+            };
+            let table = table(&requests, &ours, theirs.as_ref());
+            print!("## {title}, paranoia {level}\n\n{table}\n");
+            let _ = write!(report, "## {title}, paranoia {level}\n\n{table}\n");
+        }
+    }
+    if !options.alone {
+        let path = Path::new(RESULTS).join(format!("waf-{}.md", options.name));
+        fs::write(&path, report)?;
+        println!("kept in {}", path.display());
+    }
+    Ok(())
+}
+
+/// The wheel's folder; where it cannot be had, the comparison is left out.
+fn wheel() -> Option<PathBuf> {
+    crate::tools::install_wheel("libmodsecurity", WHEEL)
+        .inspect_err(|problem| println!("libmodsecurity is left out: {problem:#}"))
+        .ok()
+}
+
+fn rules_text(rules: &Path, level: u8) -> Result<String> {
+    let root = rules.canonicalize().context("no rule set")?;
+    let root = root.display();
+    Ok(format!(
+        "{FRAME}Include {root}/crs-setup.conf.example\nSecAction \"id:900000,phase:1,pass,t:none,\
+         nolog,setvar:tx.blocking_paranoia_level={level}\"\nInclude {root}/rules/*.conf\n"
+    ))
+}
+
+fn measure(text: &str, root: &Path, requests: &[Request], seconds: f64) -> Result<Costs> {
+    let before = resident()?;
+    let began = Instant::now();
+    let loaded = RuleSet::parse("bench", text, &Folder::new(root.canonicalize()?));
+    let Ok(rules) = loaded else { bail!("the rule set does not load") };
+    let elapsed = began.elapsed();
+    let idle = resident()?.saturating_sub(before);
+    let rules = Arc::new(rules);
+    let mut transaction = Transaction::new(rules.clone(), None);
+    let costs =
+        requests.iter().map(|request| median(&mut transaction, &rules, request, seconds)).collect();
+    let used = resident()?.saturating_sub(before);
+    println!("loaded in {elapsed:.0?}; {idle} KiB at first, {used} KiB after the requests");
+    Ok(Costs { loaded: nanoseconds(elapsed), requests: costs })
+}
+
+/// The resident memory of this process, in KiB.
+fn resident() -> Result<u64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().next()).context("no VmRSS")?;
+    Ok(number.parse()?)
+}
+
+fn nanoseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e9
+}
+
+fn median(
+    transaction: &mut Transaction,
+    rules: &Arc<RuleSet>,
+    request: &Request,
+    seconds: f64,
+) -> f64 {
+    judge(transaction, rules, request);
+    let began = Instant::now();
+    judge(transaction, rules, request);
+    // So many at once that reading the clock costs nothing beside them.
+    let batch = (20_000 / began.elapsed().as_nanos().max(1)).clamp(1, 100) as u32;
+    let end = Instant::now() + Duration::from_secs_f64(seconds);
+    let mut times = Vec::new();
+    while times.len() < 3 || Instant::now() < end {
+        let began = Instant::now();
+        for _ in 0..batch {
+            judge(transaction, rules, request);
+        }
+        times.push(nanoseconds(began.elapsed()) / f64::from(batch));
+    }
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+fn judge(transaction: &mut Transaction, rules: &Arc<RuleSet>, request: &Request) {
+    transaction.reset(rules.clone(), None, None);
+    let fields: Vec<(&[u8], &[u8])> =
+        request.fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+    let peer =
+        Peer { client: ([127, 0, 0, 1], 40_000).into(), server: ([127, 0, 0, 1], 80).into() };
+    let head = RequestHead {
+        peer,
+        method: request.method.as_bytes(),
+        target: request.target.as_bytes(),
+        protocol: b"HTTP/1.1",
+        fields: &fields,
+        id: b"0b2f6a8c4d1e4f39",
+        now: 1_764_000_000,
+    };
+    let _ = transaction.request_head(&head);
+    let _ = transaction.request_body(&request.body, false);
+    transaction.finish();
+    std::hint::black_box(transaction.matches());
+}
+
+/// Measures libmodsecurity, driven by a script.
+fn compare(wheel: &Path, text: &str, requests: &[Request], seconds: f64) -> Result<Costs> {
+    let requests: Vec<Value> = requests
+        .iter()
+        .map(|request| {
+            json!({
+                "method": request.method, "target": request.target, "fields": request.fields,
+                "body": base64::engine::general_purpose::STANDARD.encode(&request.body),
+            })
+        })
+        .collect();
+    let task = json!({ "wheel": wheel, "rules": text, "requests": requests, "seconds": seconds });
+    let mut child = Command::new("python3")
+        .args(["-c", include_str!("modsecurity.py")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start python3")?;
+    child.stdin.take().context("no pipe")?.write_all(task.to_string().as_bytes())?;
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        bail!("libmodsecurity ended with {}", output.status);
+    }
+    let answer: Value = serde_json::from_slice(&output.stdout)?;
+    let costs = answer["costs"].as_array().context("no costs")?;
+    Ok(Costs {
+        loaded: answer["loaded"].as_f64().context("no time of loading")?,
+        requests: costs.iter().filter_map(Value::as_f64).collect(),
+    })
+}
+
+fn table(requests: &[Request], ours: &Costs, theirs: Option<&Costs>) -> String {
+    let mut text = String::from("| request | here | libmodsecurity | ratio |\n|---|--:|--:|--:|\n");
+    let names = requests.iter().map(|request| request.name).chain(["loading the rules"]);
+    let ours = ours.requests.iter().chain([&ours.loaded]);
+    let theirs: Vec<f64> = theirs
+        .into_iter()
+        .flat_map(|costs| costs.requests.iter().chain([&costs.loaded]))
+        .copied()
+        .collect();
+    for (position, (name, ours)) in names.zip(ours).enumerate() {
+        let _ = match theirs.get(position) {
+            Some(theirs) => writeln!(
+                text,
+                "| {name} | {:.1} | {:.1} | {:.1} |",
+                ours / 1e3,
+                theirs / 1e3,
+                theirs / ours
+            ),
+            None => writeln!(text, "| {name} | {:.1} | – | – |", ours / 1e3),
+        };
+    }
+    text
+}
