@@ -218,7 +218,10 @@ impl Exchange {
     pub(crate) fn passable(&self) -> u64 {
         let (Some(connection), Some(body)) = (&self.connection, &self.body) else { return 0 };
         match connection.io {
-            UpstreamIo::Plain(_) => body.missing().unwrap_or(0),
+            // What came with the head is here already.
+            UpstreamIo::Plain(_) => {
+                body.missing().unwrap_or(0).saturating_sub(connection.received.len() as u64)
+            }
             UpstreamIo::Tls(_) | UpstreamIo::Virtual(_) => 0,
         }
     }
