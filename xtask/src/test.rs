@@ -42,8 +42,8 @@ impl Options {
     }
 }
 
-/// Everything, the benchmark included.
-pub(crate) const WORKSPACE: [&str; 3] = ["--workspace", "--features", "xtask/bench"];
+/// Everything, the benchmark and the runner of rule sets' tests included.
+pub(crate) const WORKSPACE: [&str; 3] = ["--workspace", "--features", "xtask/bench,xtask/crs"];
 
 /// Runs the task.
 pub(crate) fn run(options: &Options) -> Result<()> {

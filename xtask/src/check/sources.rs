@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 const ROOTS: [&str; 9] =
     [".cargo", ".ci", ".config", "bench", "crates", "docs", "examples", "fuzz", "xtask"];
 
-/// Folders below them that do not: build output, corpora and rules of others.
-const SKIPPED: [&str; 4] = ["target", "corpus", "crs", "node_modules"];
+/// Folders below them that do not: build output and corpora.
+const SKIPPED: [&str; 3] = ["target", "corpus", "node_modules"];
 
 /// Text files, by their endings.
 const TEXTS: [&str; 9] = ["rs", "toml", "yaml", "yml", "json", "md", "sh", "case", "cfg"];

@@ -1,5 +1,6 @@
 //! The backend of the tests behind a gateway: reads a request, answers as it says.
 
+use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
@@ -48,10 +49,10 @@ fn serve(mut stream: TcpStream) -> std::io::Result<()> {
             .iter()
             .any(|framing| name.eq_ignore_ascii_case(framing));
         if !is_framing {
-            out.push_str(&format!("{name}: {value}\r\n"));
+            let _ = write!(out, "{name}: {value}\r\n");
         }
     }
-    out.push_str(&format!("Content-Length: {}\r\nConnection: close\r\n\r\n", answer.body.len()));
+    let _ = write!(out, "Content-Length: {}\r\nConnection: close\r\n\r\n", answer.body.len());
     stream.write_all(out.as_bytes())?;
     if !head.starts_with("HEAD ") {
         stream.write_all(&answer.body)?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bartizan_waf::{Peer, RequestHead, ResponseHead, RuleMatch, RuleSet, Transaction, Verdict};
 
 use super::cases::Stage;
+use super::log_line;
 use super::reflect;
 
 /// What came of a request.
@@ -74,12 +75,7 @@ pub(super) fn run(rules: &Arc<RuleSet>, stage: &Stage) -> Outcome {
 /// A match as ModSecurity's error log would show it.
 pub(super) fn line_of(found: &RuleMatch) -> String {
     let text = String::from_utf8_lossy;
-    format!(
-        "[id \"{}\"] [msg \"{}\"] [data \"{}\"]\n",
-        found.id,
-        text(&found.msg),
-        text(&found.data)
-    )
+    log_line(&found.id.to_string(), &text(&found.msg), &text(&found.data))
 }
 
 fn split(request: &[u8]) -> (&[u8], &[u8]) {

@@ -47,7 +47,7 @@ setvar:tx.max_file_size=64100,setvar:tx.combined_file_sizes=65535\"
 #[derive(Args)]
 pub(crate) struct Options {
     /// The folder of the rule set, with `rules` and `crs-setup.conf.example` in it.
-    #[arg(long, default_value = "../shared/crs")]
+    #[arg(long)]
     rules: PathBuf,
     /// The folder of the tests; `tests` beside the rules unless told otherwise.
     #[arg(long)]
@@ -73,8 +73,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let tests = options.tests.clone().unwrap_or_else(|| options.rules.join("tests"));
     if !options.rules.is_dir() || !tests.is_dir() {
-        println!("skipped: there is no rule set in {}", options.rules.display());
-        return Ok(());
+        bail!("there are no rules with tests in {}", options.rules.display());
     }
     let cases = cases::read_all(&tests)?;
     let wanted =
@@ -186,6 +185,11 @@ fn load(options: &Options) -> Result<RuleSet> {
     })
 }
 
+/// A match as ModSecurity's error log shows it.
+fn log_line(id: &str, msg: &str, data: &str) -> String {
+    format!("[id \"{id}\"] [msg \"{msg}\"] [data \"{data}\"]\n")
+}
+
 /// What is wrong with an outcome, if anything is.
 fn difference(expected: &Expected, outcome: &Outcome) -> Option<String> {
     for id in &expected.ids {
@@ -198,20 +202,15 @@ fn difference(expected: &Expected, outcome: &Outcome) -> Option<String> {
             return Some(format!("{id} matched"));
         }
     }
-    let finds = |pattern: &str| {
-        regex_automata::meta::Builder::new()
-            .build(pattern)
-            .is_ok_and(|pattern| pattern.is_match(&outcome.log))
-    };
-    if let Some(pattern) = &expected.log
-        && !finds(pattern)
-    {
-        return Some(format!("the log has no `{pattern}`"));
-    }
-    if let Some(pattern) = &expected.no_log
-        && finds(pattern)
-    {
-        return Some(format!("the log has `{pattern}`"));
+    for (pattern, is_wanted) in [(&expected.log, true), (&expected.no_log, false)] {
+        let Some(pattern) = pattern else { continue };
+        let Ok(regex) = regex_automata::meta::Builder::new().build(pattern) else {
+            return Some(format!("the pattern `{pattern}` cannot be used"));
+        };
+        if regex.is_match(&outcome.log) != is_wanted {
+            let has = if is_wanted { "has no" } else { "has" };
+            return Some(format!("the log {has} `{pattern}`"));
+        }
     }
     match (expected.status, outcome.status) {
         (Some(wanted), Some(status)) if wanted != status => {

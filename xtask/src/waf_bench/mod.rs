@@ -42,7 +42,7 @@ SecRule REQUEST_HEADERS:Content-Type \"^application/json\" \
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// The folder of the rule set, with `rules` and `crs-setup.conf.example` in it.
-    #[arg(long, default_value = "../shared/crs")]
+    #[arg(long)]
     rules: PathBuf,
     /// Seconds for each figure.
     #[arg(long, default_value_t = 0.4)]
@@ -53,7 +53,7 @@ pub(crate) struct Options {
     /// Only this engine: nothing is compared, and no report is kept.
     #[arg(long)]
     alone: bool,
-    /// The name of the report, such as a date.
+    /// The name of the report, such as a date; only a full run with both engines is kept.
     #[arg(long, default_value = "latest")]
     name: String,
 }
@@ -67,8 +67,7 @@ struct Costs {
 /// Measures.
 pub(crate) fn run(options: &Options) -> Result<()> {
     if !options.rules.is_dir() {
-        println!("skipped: there is no rule set in {}", options.rules.display());
-        return Ok(());
+        bail!("there is no rule set in {}", options.rules.display());
     }
     let wheel = if options.alone { None } else { wheel() };
     let mut report = String::from("# The web application firewall: cost of a request\n\n");
@@ -92,7 +91,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             let _ = write!(report, "## {title}, paranoia {level}\n\n{table}\n");
         }
     }
-    if !options.alone {
+    if options.only.is_none() && wheel.is_some() {
         let path = Path::new(RESULTS).join(format!("waf-{}.md", options.name));
         fs::write(&path, report)?;
         println!("kept in {}", path.display());
