@@ -16,9 +16,6 @@ pub enum FileFault {
     /// It is larger than a file of rules may be.
     #[error("`{0}` is larger than 16 MiB")]
     TooLarge(String),
-    /// It leaves the folder that it was to come from.
-    #[error("`{0}` is outside the folder of the rules")]
-    Outside(String),
 }
 
 /// A place that files are read from while a rule set is loaded.

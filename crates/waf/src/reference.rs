@@ -42,10 +42,13 @@ pub fn reference() -> String {
     list(
         &mut page,
         "Variables",
-        "What rules look at; those with `:` have members that a name or a pattern picks.",
-        Variable::ALL.iter().map(|variable| match variable.shape() {
-            Shape::Single => variable.name().to_owned(),
-            Shape::Collection => format!("{}:", variable.name()),
+        "What rules look at; those with `:` have members that a name or a pattern picks. `DURATION` is \
+         always 0: rules are given no clock.",
+        Variable::ALL.iter().filter(|variable| variable.refused().is_none()).map(|variable| {
+            match variable.shape() {
+                Shape::Single => variable.name().to_owned(),
+                Shape::Collection => format!("{}:", variable.name()),
+            }
         }),
     );
     page

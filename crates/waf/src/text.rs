@@ -22,6 +22,9 @@ pub(crate) enum Piece {
 pub(crate) trait Expand {
     /// Appends the value of a macro to `out`; nothing where there is none.
     fn expand(&self, variable: Variable, selector: &Selector, out: &mut Vec<u8>);
+
+    /// Something cannot be judged: whatever the rules say, the exchange must not pass for judged.
+    fn give_up(&self);
 }
 
 impl Text {

@@ -220,4 +220,20 @@ impl Variable {
                 | Self::ReqbodyProcessor
         )
     }
+
+    /// Why rules cannot look at it, where nothing ever fills it: a rule that never matches would
+    /// protect nobody.
+    pub(crate) fn refused(self) -> Option<&'static str> {
+        Some(match self {
+            Self::FullRequest | Self::FullRequestLength => {
+                "use `REQUEST_LINE`, `REQUEST_HEADERS` and `REQUEST_BODY`"
+            }
+            Self::FilesTmpNames => "no file is written; use `FILES_TMP_CONTENT`",
+            Self::Geo => "use `geo-restriction` of the gateway",
+            Self::RemoteUser => "who calls is the gateway's to prove; use its plugins",
+            Self::Env => "nothing here has an environment; use `TX`",
+            Self::WebServerErrorLog => "there is no web server behind the rules",
+            _ => return None,
+        })
+    }
 }

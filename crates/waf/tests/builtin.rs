@@ -63,6 +63,10 @@ fn attacks_are_refused_by_the_rule_that_is_meant_for_them() {
         ("/a?next=/%0d%0aset-cookie:%20a=b", &[], "", 7_008_001),
         ("/a", JSON, r#"{"a": "#, 7_000_010),
         ("/a", JSON, r#"{"q": "1' or '1'='1"}"#, 7_001_001),
+        ("/a", &[("content-type", "text/json")], r#"{"q": "1' or '1'='1"}"#, 7_001_001),
+        ("/a", &[("content-type", "text/plain")], r#" {"q": "1' or '1'='1"}"#, 7_000_013),
+        ("/a", &[("content-type", "text/plain")], "<?xml version='1.0'?><a/>", 7_000_013),
+        ("/a", &[], r#"[1]"#, 7_000_012),
     ] {
         let tried = try_out(target, fields, body);
         let refused =
@@ -95,6 +99,9 @@ fn what_only_looks_like_an_attack_passes() {
             r#"{"name": "Anne-Marie", "note": "He said: \"no\"; then left.", "n": [1, 2.5]}"#,
         ),
         ("/a", JSON, r#"{"email": "a.b+c@example.com", "html": "a < b and c > d"}"#),
+        ("/a", &[("content-type", "text/plain")], "Dear {name}, 1 < 2"),
+        ("/a", &[("content-type", "application/graphql")], "{ user { id } }"),
+        ("/a", &[("content-type", "application/octet-stream")], "{\u{1}\u{2}"),
         ("/a", JSON, r#"{"template": "Dear {{name}}, you owe ${amount}"}"#),
     ] {
         let tried = try_out(target, fields, body);

@@ -32,6 +32,11 @@ impl Ask for DetectSqli {
         Needs { masks: vec![OUTSIDE_WORDS], length_min: 2, ..Needs::default() }
     }
 
+    fn cost(&self, length: usize) -> usize {
+        // It reads a value in several ways.
+        length.saturating_mul(16)
+    }
+
     fn holds(&self, input: &[u8], _text: &dyn Expand, captures: Option<&mut Captures>) -> bool {
         // PERF: the crate's shortcut computes the fingerprint of what it found a second time.
         let mut state = SqliState::new(input, SqliFlags::FLAG_NONE);

@@ -24,6 +24,11 @@ impl Ask for DetectXss {
         Needs { masks: vec![ByteMask::of_bytes(b"<=")], length_min: 2, ..Needs::default() }
     }
 
+    fn cost(&self, length: usize) -> usize {
+        // It reads a value in several ways.
+        length.saturating_mul(16)
+    }
+
     fn holds(&self, input: &[u8], _text: &dyn Expand, captures: Option<&mut Captures>) -> bool {
         let holds = libinjectionrs::detect_xss(input).is_injection();
         if let Some(captures) = captures.filter(|_| holds) {

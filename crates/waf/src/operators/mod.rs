@@ -211,6 +211,11 @@ macro_rules! operators {
                 match self { $(Self::$variant(operator) => operator.holds(input, text, captures)),* }
             }
 
+            /// What asking it about so many bytes costs, in the unit of the budget.
+            pub(crate) fn cost(&self, length: usize) -> usize {
+                match self { $(Self::$variant(operator) => operator.cost(length)),* }
+            }
+
             /// Its name.
             pub(crate) fn name(&self) -> &'static str {
                 match self { $(Self::$variant(operator) => operator.name()),* }
@@ -228,6 +233,10 @@ trait Ask: Sized {
     /// What must stand in a value for it to hold.
     fn needs(&self) -> Needs {
         Needs::default()
+    }
+    /// What asking it about so many bytes costs, where one is a byte that is looked up in a table.
+    fn cost(&self, length: usize) -> usize {
+        length
     }
     /// Whether it holds.
     fn holds(&self, input: &[u8], text: &dyn Expand, captures: Option<&mut Captures>) -> bool;

@@ -32,6 +32,8 @@ enum Kind {
 
 impl Ask for Verify {
     fn compile(name: &str, source: &Source<'_>) -> Result<Self, OperatorFault> {
+        // A pattern of macros would be compiled for each value.
+        source.literal()?;
         let kind = match name {
             "verifycpf" => Kind::Cpf,
             "verifyssn" => Kind::Ssn,

@@ -1,9 +1,9 @@
 //! What rules do.
 
 use super::RuleIndex;
-use super::link::Pick;
+use super::link::Hidden;
 use super::slots::SlotId;
-use crate::seclang::script::{AuditMode, BodyProcessor, EngineMode};
+use crate::seclang::script::{BodyProcessor, EngineMode};
 use crate::text::Text;
 use crate::variable::Variable;
 
@@ -67,11 +67,9 @@ pub(crate) enum CtlPlan {
     /// These rules do not run.
     RemoveRules(Box<[RuleIndex]>),
     /// These rules do not look at something.
-    RemoveTarget(Box<[RuleIndex]>, Variable, Pick),
+    RemoveTarget(Hidden),
     /// Whether rules run, and disrupt.
     Engine(EngineMode),
-    /// What is audited.
-    Audit(AuditMode),
     /// Whether the body of the request is looked at.
     RequestBodyAccess(bool),
     /// How the body of the request is read.

@@ -2,7 +2,7 @@
 
 use super::actions::{Assign, CtlPlan, Effect};
 use super::assemble::{ChainDraft, Draft};
-use super::link::{Exception, Link, NamePattern, Pick, TargetPlan};
+use super::link::{Exception, Hidden, Link, NamePattern, Pick, TargetPlan};
 use super::outcome::Outcome;
 use super::slots::Slots;
 use super::{About, Rule, indices};
@@ -83,6 +83,10 @@ impl<'f> Compiler<'f> {
         let mut targets = Vec::new();
         let mut exceptions = Vec::new();
         for target in &draft.targets {
+            if let Some(why) = target.variable.refused() {
+                let problem = format!("`{}` is not supported", target.variable.name());
+                self.fault(&draft.place, problem, Some(why.to_owned()));
+            }
             let pick = self.pick(&target.selector, &draft.place);
             match (target.mode, target.variable, &target.selector) {
                 (Mode::Except, variable, _) => exceptions.push(Exception { variable, pick }),
@@ -213,19 +217,18 @@ impl<'f> Compiler<'f> {
             Ctl::RuleRemoveById(ids) => CtlPlan::RemoveRules(by_id(ids)),
             Ctl::RuleRemoveByTag(tag) => CtlPlan::RemoveRules(self.by_tag(rules, tag, place)),
             Ctl::RuleRemoveByMsg(msg) => CtlPlan::RemoveRules(self.by_msg(rules, msg, place)),
-            Ctl::RuleRemoveTargetById(ids, variable, selector) => {
-                CtlPlan::RemoveTarget(by_id(ids), *variable, self.pick(selector, place))
-            }
+            Ctl::RuleRemoveTargetById(ids, variable, selector) => CtlPlan::RemoveTarget(
+                Hidden::new(&by_id(ids), *variable, self.pick(selector, place)),
+            ),
             Ctl::RuleRemoveTargetByTag(tag, variable, selector) => {
                 let rules = self.by_tag(rules, tag, place);
-                CtlPlan::RemoveTarget(rules, *variable, self.pick(selector, place))
+                CtlPlan::RemoveTarget(Hidden::new(&rules, *variable, self.pick(selector, place)))
             }
             Ctl::RuleRemoveTargetByMsg(msg, variable, selector) => {
                 let rules = self.by_msg(rules, msg, place);
-                CtlPlan::RemoveTarget(rules, *variable, self.pick(selector, place))
+                CtlPlan::RemoveTarget(Hidden::new(&rules, *variable, self.pick(selector, place)))
             }
             Ctl::RuleEngine(mode) => CtlPlan::Engine(*mode),
-            Ctl::AuditEngine(mode) => CtlPlan::Audit(*mode),
             Ctl::RequestBodyAccess(is_on) => CtlPlan::RequestBodyAccess(*is_on),
             Ctl::RequestBodyProcessor(processor) => CtlPlan::RequestBodyProcessor(*processor),
             Ctl::ForceRequestBodyVariable(is_on) => CtlPlan::ForceRequestBody(*is_on),
@@ -233,7 +236,7 @@ impl<'f> Compiler<'f> {
             Ctl::ResponseBodyAccess(is_on) => CtlPlan::ResponseBodyAccess(*is_on),
             Ctl::ResponseBodyLimit(max) => CtlPlan::ResponseBodyMax(*max),
             // What an audit entry holds is the host's to say: see the directive's documentation.
-            Ctl::AuditLogParts => CtlPlan::RemoveRules([].into()),
+            Ctl::AuditEngine | Ctl::AuditLogParts => CtlPlan::RemoveRules([].into()),
         }
     }
 

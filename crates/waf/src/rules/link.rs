@@ -1,7 +1,10 @@
 //! One rule of a chain: what it looks at, what it asks, what it does at once.
 
+use std::sync::Arc;
+
 use regex_automata::meta::Regex;
 
+use super::RuleIndex;
 use super::actions::Effect;
 use super::slots::SlotId;
 use crate::operators::Operator;
@@ -91,6 +94,36 @@ impl Exception {
     /// True if it takes out the member `name` of `variable`.
     pub(crate) fn covers(&self, variable: Variable, name: &[u8]) -> bool {
         (self.variable == variable || self.variable.parts().contains(&variable))
+            && self.pick.fits(name)
+    }
+}
+
+/// A value that some rules do not look at, as `ctl` or an override says.
+#[derive(Clone, Debug)]
+pub(crate) struct Hidden {
+    /// One bit a rule.
+    rules: Arc<[u64]>,
+    variable: Variable,
+    pick: Pick,
+}
+
+impl Hidden {
+    pub(crate) fn new(rules: &[RuleIndex], variable: Variable, pick: Pick) -> Self {
+        let words = rules.iter().max().map_or(0, |last| *last as usize / 64 + 1);
+        let mut bits = vec![0_u64; words];
+        for rule in rules {
+            if let Some(word) = bits.get_mut(*rule as usize / 64) {
+                *word |= 1 << (rule % 64);
+            }
+        }
+        Self { rules: bits.into(), variable, pick }
+    }
+
+    /// True if `rule` does not look at the member `name` of `variable`.
+    pub(crate) fn covers(&self, rule: RuleIndex, variable: Variable, name: &[u8]) -> bool {
+        let word = self.rules.get(rule as usize / 64).copied().unwrap_or(0);
+        word & (1 << (rule % 64)) != 0
+            && (self.variable == variable || self.variable.parts().contains(&variable))
             && self.pick.fits(name)
     }
 }

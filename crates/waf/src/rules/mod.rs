@@ -11,7 +11,7 @@ mod slots;
 mod updates;
 
 pub(crate) use actions::{Allowance, Assign, CtlPlan, Disruption, Effect};
-pub(crate) use link::{Link, Pick, TargetPlan};
+pub(crate) use link::{Hidden, Link, Pick, TargetPlan};
 pub use overrides::{OverrideFault, Overrides};
 pub use settings::Settings;
 pub(crate) use slots::{SlotId, Slots};
@@ -105,6 +105,36 @@ impl RuleSet {
     /// Reads rules from a text; what it includes comes from `files`.
     pub fn parse(name: &str, text: &str, files: &dyn Files) -> Result<Self, Vec<RuleFault>> {
         assemble::assemble(crate::seclang::read_text(name, text, files)?, files)
+    }
+
+    /// A set without rules.
+    pub(crate) fn empty() -> Self {
+        Self {
+            rules: [].into(),
+            steps: std::array::from_fn(|_| [].into()),
+            slots: Slots::default(),
+            sieve: Sieve::default(),
+            settings: Settings::default(),
+            unicode_map: None,
+        }
+    }
+
+    /// True if rules may look at bodies of requests: by setting, or where a rule says so.
+    pub fn may_read_request_body(&self) -> bool {
+        self.settings.reads_request_body
+            || self.has_ctl(|ctl| matches!(ctl, CtlPlan::RequestBodyAccess(true)))
+    }
+
+    /// True if rules may look at bodies of answers: by setting, or where a rule says so.
+    pub fn may_read_response_body(&self) -> bool {
+        self.settings.reads_response_body
+            || self.has_ctl(|ctl| matches!(ctl, CtlPlan::ResponseBodyAccess(true)))
+    }
+
+    fn has_ctl(&self, is_meant: impl Fn(&CtlPlan) -> bool) -> bool {
+        let links = self.rules.iter().flat_map(|rule| &rule.links);
+        let mut effects = links.flat_map(|link| &link.effects);
+        effects.any(|effect| matches!(effect, Effect::Ctl(ctl) if is_meant(ctl)))
     }
 
     /// How many rules there are; what is chained counts with its head.

@@ -1,7 +1,7 @@
 //! What one place changes of a rule set that many share.
 
 use super::compile::{has_tag, selector_pattern};
-use super::link::{NamePattern, Pick};
+use super::link::{Hidden, NamePattern, Pick};
 use super::{RuleIndex, RuleSet, SlotId};
 use crate::seclang::script::EngineMode;
 use crate::variable::{Shape, Variable};
@@ -13,7 +13,7 @@ pub struct Overrides {
     pub(crate) engine: Option<EngineMode>,
     pub(crate) pinned: Vec<(SlotId, i64)>,
     pub(crate) removed: Vec<RuleIndex>,
-    pub(crate) hidden: Vec<(RuleIndex, Variable, Pick)>,
+    pub(crate) hidden: Vec<Hidden>,
 }
 
 /// Why a change cannot be made.
@@ -75,7 +75,7 @@ impl Overrides {
         id: u32,
         target: &str,
     ) -> Result<(), OverrideFault> {
-        self.hide(Self::by_id(rules, id)?, target)
+        self.hide(&Self::by_id(rules, id)?, target)
     }
 
     /// Keeps the rules that have a tag from looking at a target.
@@ -85,15 +85,15 @@ impl Overrides {
         tag: &str,
         target: &str,
     ) -> Result<(), OverrideFault> {
-        self.hide(Self::by_tag(rules, tag)?, target)
+        self.hide(&Self::by_tag(rules, tag)?, target)
     }
 
     /// Keeps every rule from looking at a target.
     pub fn hide_from_all(&mut self, rules: &RuleSet, target: &str) -> Result<(), OverrideFault> {
-        self.hide(rules.pick(|_| true), target)
+        self.hide(&rules.pick(|_| true), target)
     }
 
-    fn hide(&mut self, rules: Box<[RuleIndex]>, target: &str) -> Result<(), OverrideFault> {
+    fn hide(&mut self, rules: &[RuleIndex], target: &str) -> Result<(), OverrideFault> {
         let unknown = || OverrideFault::Variable(target.to_owned());
         let (name, selector) = target.split_once(':').unwrap_or((target, ""));
         let variable = Variable::named(name).ok_or_else(unknown)?;
@@ -109,7 +109,7 @@ impl Overrides {
         } else {
             Pick::Name(selector.to_ascii_lowercase().into_bytes().into())
         };
-        self.hidden.extend(rules.into_iter().map(|rule| (rule, variable, pick.clone())));
+        self.hidden.push(Hidden::new(rules, variable, pick));
         Ok(())
     }
 

@@ -1,16 +1,19 @@
 //! What rule files set beside rules.
 
-use crate::seclang::script::{AuditMode, EngineMode, LimitAction, Setting};
+use crate::seclang::script::{EngineMode, LimitAction, Setting};
 
 /// The settings of a rule set: bounds in bytes unless said otherwise.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub(crate) engine: EngineMode,
-    pub(crate) audit: AuditMode,
     /// Whether bodies of requests are looked at.
     pub reads_request_body: bool,
+    /// Whether the rule files say so, or that they are not.
+    pub states_request_body: bool,
     /// The largest body of a request that is looked at.
     pub request_body_max: u64,
+    /// The same for bodies that are no upload.
+    pub(crate) no_files_max: u64,
     pub(crate) request_body_over: LimitAction,
     /// How deep JSON may be nested.
     pub json_depth_max: u32,
@@ -37,9 +40,10 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             engine: EngineMode::Off,
-            audit: AuditMode::Off,
             reads_request_body: false,
+            states_request_body: false,
             request_body_max: 1 << 20,
+            no_files_max: u64::MAX,
             request_body_over: LimitAction::Reject,
             json_depth_max: 64,
             reads_response_body: false,
@@ -65,8 +69,9 @@ impl Settings {
     pub(super) fn take(&mut self, setting: Setting) {
         match setting {
             Setting::RuleEngine(mode) => self.engine = mode,
-            Setting::AuditEngine(mode) => self.audit = mode,
-            Setting::RequestBodyAccess(is_on) => self.reads_request_body = is_on,
+            Setting::RequestBodyAccess(is_on) => {
+                (self.reads_request_body, self.states_request_body) = (is_on, true);
+            }
             Setting::RequestBodyLimit(max) => self.request_body_max = max,
             Setting::RequestBodyLimitAction(over) => self.request_body_over = over,
             Setting::RequestBodyJsonDepthLimit(max) => self.json_depth_max = max,
@@ -84,10 +89,7 @@ impl Settings {
             Setting::CollectionTimeout(seconds) => self.collection_seconds = seconds,
             Setting::WebAppId(id) => self.web_app_id = id,
             Setting::ComponentSignature(text) => self.components.push(text),
-            // A body without files has the same bound as any other: both are held whole.
-            Setting::RequestBodyNoFilesLimit(max) => {
-                self.request_body_max = self.request_body_max.min(max.max(1));
-            }
+            Setting::RequestBodyNoFilesLimit(max) => self.no_files_max = max,
             // The map is read by whoever can read files.
             Setting::UnicodeMap(..) | Setting::Inert => {}
         }

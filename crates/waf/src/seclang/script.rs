@@ -203,7 +203,8 @@ pub(crate) enum Ctl {
     RuleRemoveTargetByTag(Box<str>, Variable, Selector),
     RuleRemoveTargetByMsg(Box<str>, Variable, Selector),
     RuleEngine(EngineMode),
-    AuditEngine(AuditMode),
+    /// Without effect: see the directive.
+    AuditEngine,
     RequestBodyAccess(bool),
     RequestBodyProcessor(BodyProcessor),
     ForceRequestBodyVariable(bool),
@@ -224,15 +225,6 @@ pub(crate) enum EngineMode {
     /// No rule runs.
     #[default]
     Off,
-}
-
-/// `SecAuditEngine`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum AuditMode {
-    On,
-    #[default]
-    Off,
-    RelevantOnly,
 }
 
 /// How a request's body is read.
@@ -273,7 +265,6 @@ pub(crate) enum Setting {
     CollectionTimeout(u32),
     WebAppId(Box<str>),
     ComponentSignature(Box<str>),
-    AuditEngine(AuditMode),
     /// Code points to bytes: the file and the code page in it.
     UnicodeMap(Box<str>, u32),
     /// Accepted for stock files' sake, without effect here; the documentation says why of each.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::faults::{choices, did_you_mean, quoted};
 use super::lines::{Cx, Word};
-use super::script::{AuditMode, EngineMode, IdRanges, LimitAction};
+use super::script::{EngineMode, IdRanges, LimitAction};
 
 /// The parts of an audit record.
 const AUDIT_PARTS: &str = "ABCDEFGHIJKZ";
@@ -62,9 +62,8 @@ pub(super) fn engine_mode(cx: &mut Cx<'_>, value: &Word) -> Option<EngineMode> {
 }
 
 /// `On`, `Off` or `RelevantOnly`.
-pub(super) fn audit_mode(cx: &mut Cx<'_>, value: &Word) -> Option<AuditMode> {
-    let known =
-        [("On", AuditMode::On), ("Off", AuditMode::Off), ("RelevantOnly", AuditMode::RelevantOnly)];
+pub(super) fn audit_mode(cx: &mut Cx<'_>, value: &Word) -> Option<()> {
+    let known = [("On", ()), ("Off", ()), ("RelevantOnly", ())];
     choice(cx, value, &known)
 }
 

@@ -5,10 +5,11 @@ use super::outcome::Interruption;
 use crate::operators::leading_number;
 use crate::rules::{Assign, CtlPlan, Effect, SlotId};
 use crate::seclang::script::EngineMode;
+use crate::text::Expand as _;
 use crate::variable::Variable;
 
-/// The most `ctl:ruleRemoveTarget…` of one transaction, counted by rule.
-const HIDDEN_MAX: usize = 16_384;
+/// The most `ctl:ruleRemoveTarget…` of one transaction; after them rules look at more, not at less.
+const HIDDEN_MAX: usize = 1_024;
 
 impl Transaction {
     pub(super) fn apply(&mut self, effects: &[Effect]) {
@@ -71,8 +72,9 @@ impl Transaction {
             }
             let old = self.tx.named(name).map_or(0, leading_number);
             if let Some(value) = self.assigned(change, old) {
-                // A rule set that makes up names without end runs into the bound of names.
-                let _ = self.tx.set_named(name, &value);
+                if !self.tx.set_named(name, &value) {
+                    self.give_up();
+                }
             } else {
                 self.tx.unset_named(name);
             }
@@ -121,10 +123,9 @@ impl Transaction {
                     self.remove_rule(*rule);
                 }
             }
-            CtlPlan::RemoveTarget(rules, variable, pick) => {
-                if self.hidden.len() + rules.len() <= HIDDEN_MAX {
-                    let hidden = rules.iter().map(|rule| (*rule, *variable, pick.clone()));
-                    self.hidden.extend(hidden);
+            CtlPlan::RemoveTarget(hidden) => {
+                if self.hidden.len() < HIDDEN_MAX {
+                    self.hidden.push(hidden.clone());
                 }
             }
             // What an override says of refusing is not for rules to change.
@@ -134,7 +135,6 @@ impl Transaction {
                     self.state.engine = *mode;
                 }
             }
-            CtlPlan::Audit(mode) => self.state.audit = *mode,
             CtlPlan::RequestBodyAccess(is_on) => self.state.reads_request_body = *is_on,
             CtlPlan::RequestBodyProcessor(processor) => self.state.processor = Some(*processor),
             CtlPlan::ForceRequestBody(is_on) => self.state.forces_request_body = *is_on,
@@ -157,10 +157,7 @@ impl Transaction {
     /// True if a `ctl` or an override hid the member `name` of `variable` from a rule.
     pub(super) fn is_hidden(&self, rule: u32, variable: Variable, name: &[u8]) -> bool {
         let overridden = self.overrides.iter().flat_map(|overrides| &overrides.hidden);
-        self.hidden.iter().chain(overridden).any(|(of, hidden, pick)| {
-            let is_meant = *hidden == variable || hidden.parts().contains(&variable);
-            *of == rule && is_meant && pick.fits(name)
-        })
+        self.hidden.iter().chain(overridden).any(|hidden| hidden.covers(rule, variable, name))
     }
 
     pub(super) fn interrupt(&mut self, interruption: Interruption) {

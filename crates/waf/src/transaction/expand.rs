@@ -15,6 +15,10 @@ impl Transaction {
 }
 
 impl Expand for Transaction {
+    fn give_up(&self) {
+        self.is_partial.set(true);
+    }
+
     fn expand(&self, variable: Variable, selector: &Selector, out: &mut Vec<u8>) {
         match (variable, selector) {
             (Variable::Tx, Selector::Name(name)) => {

@@ -8,6 +8,7 @@ use super::values::ValueId;
 use crate::operators::{Captures, Operator};
 use crate::rules::{Link, Pick, Rule, RuleSet, TargetPlan};
 use crate::sieve::{Group, Sieved, has};
+use crate::text::Expand as _;
 use crate::variable::Variable;
 
 /// What is being judged.
@@ -149,6 +150,7 @@ impl Transaction {
                 }
                 TargetPlan::Values(variable, pick) if variable.is_live() => {
                     for (name, value) in self.living(*variable) {
+                        self.work.spend(name.len() + value.len());
                         if pick.fits(&name) && !self.is_out(at, *variable, &name) {
                             any |= self.ask_loose(at, operator, *variable, &name, &value);
                         }
@@ -332,7 +334,7 @@ impl Transaction {
         let mut captures = std::mem::take(&mut self.spare);
         let holds = holds(self, at.link, operator, self.values.bytes(value), &mut captures);
         self.keep_captures(at.link, holds, captures);
-        self.work.spend(self.values.bytes(value).len());
+        self.work.spend(operator.cost(self.values.bytes(value).len()));
         if holds {
             // A match is rare: what is told of it may be copied.
             let name = self.values.piece(member.name).to_vec();
@@ -346,7 +348,7 @@ impl Transaction {
         let mut captures = std::mem::take(&mut self.spare);
         let holds = holds(self, at.link, operator, seen.value, &mut captures);
         self.keep_captures(at.link, holds, captures);
-        self.work.spend(seen.value.len());
+        self.work.spend(operator.cost(seen.value.len()));
         if holds {
             self.matched_value(at, operator, seen);
         }
@@ -362,7 +364,9 @@ impl Transaction {
     }
 
     fn matched_value(&mut self, at: At<'_>, operator: &Operator, seen: &Seen<'_>) {
-        self.matched.push(seen.variable, seen.name, seen.value);
+        if !self.matched.push(seen.variable, seen.name, seen.value) {
+            self.give_up();
+        }
         if (at.rule.is_logged || at.rule.is_audited) && self.found.len() < MATCHED_VALUES_MAX {
             let value = if at.rule.hides_matched { [].into() } else { kept(seen.value) };
             self.found.push(MatchedValue {

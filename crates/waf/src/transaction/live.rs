@@ -4,8 +4,8 @@ use super::Transaction;
 use super::tx::write_number;
 use crate::variable::Variable;
 
-/// The most values of one chain that are kept for `MATCHED_VARS`.
-const MATCHED_MAX: usize = 256;
+/// The most values of one chain that are kept for `MATCHED_VARS`: more than a request has arguments.
+const MATCHED_MAX: usize = 8_192;
 
 /// A member of a live variable: its name and value.
 pub(super) type Living = (Vec<u8>, Vec<u8>);
@@ -27,7 +27,9 @@ impl Matched {
         self.all.clear();
     }
 
-    pub(super) fn push(&mut self, variable: Variable, name: &[u8], value: &[u8]) {
+    /// Keeps a match. False if there are too many for a chained rule to see all of them.
+    #[must_use]
+    pub(super) fn push(&mut self, variable: Variable, name: &[u8], value: &[u8]) -> bool {
         self.name.clear();
         self.name.extend_from_slice(variable.name().as_bytes());
         if !name.is_empty() {
@@ -36,9 +38,11 @@ impl Matched {
         }
         self.value.clear();
         self.value.extend_from_slice(value);
-        if self.all.len() < MATCHED_MAX {
+        let has_room = self.all.len() < MATCHED_MAX;
+        if has_room {
             self.all.push((self.name.clone(), value.to_vec()));
         }
+        has_room
     }
 
     /// Begins another chain.

@@ -20,11 +20,12 @@ pub use request::{Peer, RequestHead};
 pub use response::ResponseHead;
 pub use work::Budget;
 
-use std::sync::Arc;
+use std::cell::Cell;
+use std::sync::{Arc, LazyLock};
 
 use crate::operators::Captures;
-use crate::rules::{Overrides, Pick, RuleSet};
-use crate::seclang::script::{AuditMode, BodyProcessor, EngineMode};
+use crate::rules::{Hidden, Overrides, RuleSet};
+use crate::seclang::script::{BodyProcessor, EngineMode};
 use crate::variable::Variable;
 use facts::Facts;
 use judge::Final;
@@ -32,6 +33,9 @@ use live::Matched;
 use tx::Tx;
 use values::Values;
 use work::Work;
+
+/// What judges nothing: what a transaction holds that is between two exchanges.
+static NOTHING: LazyLock<Arc<RuleSet>> = LazyLock::new(|| Arc::new(RuleSet::empty()));
 
 /// An exchange that is judged, phase by phase.
 ///
@@ -50,6 +54,8 @@ pub struct Transaction {
     /// Where operators write what they find, until it is known that they hold.
     spare: Captures,
     work: Work,
+    /// Something was left out, or could not be judged.
+    is_partial: Cell<bool>,
     state: State,
     /// For each group of the sieve, whether its bits are known in this phase, and the bits.
     sieved: Vec<bool>,
@@ -58,8 +64,8 @@ pub struct Transaction {
     group_values: Vec<Vec<Final>>,
     /// One bit a rule: it does not run.
     removed: Vec<u64>,
-    /// What rules do not look at: rule, variable, which.
-    hidden: Vec<(u32, Variable, Pick)>,
+    /// What rules do not look at.
+    hidden: Vec<Hidden>,
     /// Persistent collections that were opened: which, and for what key.
     opened: Vec<(Variable, Box<[u8]>)>,
     /// The names of values that logs do not show.
@@ -75,7 +81,6 @@ pub struct Transaction {
 #[expect(clippy::struct_excessive_bools, reason = "independent switches, each with its own `ctl`")]
 struct State {
     engine: EngineMode,
-    audit: AuditMode,
     reads_request_body: bool,
     reads_response_body: bool,
     request_body_max: u64,
@@ -109,6 +114,7 @@ impl Transaction {
             captures: Captures::default(),
             spare: Captures::default(),
             work: Work::new(Budget::default()),
+            is_partial: Cell::new(false),
             state,
             sieved: Vec::new(),
             group_bits: Vec::new(),
@@ -150,6 +156,22 @@ impl Transaction {
         }
     }
 
+    /// Lets go of its rules and tells how many bytes it keeps for the next exchange; until then it
+    /// judges nothing. What it has allocated is for [`reset`](Self::reset) to use again.
+    pub fn release(&mut self) -> usize {
+        self.rules = NOTHING.clone();
+        self.state = State::of(&self.rules);
+        (self.overrides, self.collections) = (None, None);
+        self.values.kept() + self.scratch.capacity()
+    }
+
+    /// True if not everything was judged: the work took more than its budget, there were more
+    /// values than there may be, or a rule could not be applied. Where rules may refuse, the
+    /// exchange was refused for it.
+    pub fn is_partial(&self) -> bool {
+        self.is_partial.get() || self.work.is_exhausted() || self.values.is_full()
+    }
+
     /// Bounds the work that it may take.
     #[must_use]
     pub fn within(mut self, budget: Budget) -> Self {
@@ -164,6 +186,7 @@ impl Transaction {
         self.matched.clear();
         self.captures.clear();
         self.work.renew();
+        self.is_partial.set(false);
         self.removed.clear();
         self.removed.resize(self.rules.len().div_ceil(64), 0);
         self.hidden.clear();
@@ -238,7 +261,6 @@ impl State {
         let settings = &rules.settings;
         Self {
             engine: settings.engine,
-            audit: settings.audit,
             reads_request_body: settings.reads_request_body,
             reads_response_body: settings.reads_response_body,
             request_body_max: settings.request_body_max,

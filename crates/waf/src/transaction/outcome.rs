@@ -35,6 +35,8 @@ pub enum Cause {
     Rule(u32),
     /// Judging took more work than it may.
     Budget,
+    /// There was more than rules may look at, or a rule could not be applied.
+    Partial,
     /// The body of the request is larger than rules may look at.
     RequestBodyTooLarge,
     /// The body of the response is larger than rules may look at.
@@ -63,6 +65,8 @@ pub struct RuleMatch {
     pub line: u32,
     /// The phase, 1 to 5.
     pub phase: u8,
+    /// Its message without values of this exchange but for numbers that rules count.
+    pub title: Box<[u8]>,
     /// Its message, with the values of this exchange.
     pub msg: Box<[u8]>,
     /// What it has to say of this exchange.
@@ -73,6 +77,12 @@ pub struct RuleMatch {
     pub tags: Box<[Box<[u8]>]>,
     /// Its version.
     pub ver: Option<Box<str>>,
+    /// Its revision.
+    pub rev: Option<Box<str>>,
+    /// How much it has been tried, 0 to 9.
+    pub maturity: u8,
+    /// How few false alarms it has, 0 to 9.
+    pub accuracy: u8,
     /// The values that matched, the first of them.
     pub values: Vec<MatchedValue>,
     /// Whether it would have ended the exchange.

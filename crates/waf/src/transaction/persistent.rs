@@ -21,6 +21,8 @@ type Key = (Variable, Box<[u8]>);
 struct Record {
     /// When it ends, in seconds since 1970.
     until: u64,
+    /// How many seconds it lives after a change.
+    seconds: u64,
     members: Vec<Member>,
 }
 
@@ -72,7 +74,8 @@ impl Collections {
                 shard.remove(&key);
             }
         }
-        let record = Record { until: now + u64::from(seconds), members: Vec::new() };
+        let seconds = u64::from(seconds);
+        let record = Record { until: now + seconds, seconds, members: Vec::new() };
         shard.insert(key.clone(), record);
     }
 
@@ -94,6 +97,7 @@ impl Collections {
     ) {
         let mut shard = self.shard(key);
         let Some(record) = shard.get_mut(key) else { return };
+        record.until = now.saturating_add(record.seconds);
         let name = cut(name);
         record.members.retain(|member| member.until.is_none_or(|until| until > now));
         let found = record.members.iter().position(|member| *member.name == *name);

@@ -2,8 +2,11 @@
 
 use super::Transaction;
 use super::outcome::{Cause, Interruption, Kind, MATCHES_MAX, RuleMatch, Verdict};
+use super::tx::write_number;
 use crate::rules::{Allowance, Disruption, Rule, Step};
-use crate::seclang::script::{AuditMode, EngineMode, Phase};
+use crate::seclang::script::{EngineMode, Phase};
+use crate::text::{Piece, Text};
+use crate::variable::{Selector, Variable};
 
 impl Transaction {
     /// Runs the rules of a phase.
@@ -27,11 +30,11 @@ impl Transaction {
             if self.is_removed(index) || !self.is_running() {
                 continue;
             }
-            if !self.judge(&rules, rule, index) {
-                if self.work.is_exhausted() || self.values.is_full() {
-                    self.exhausted();
-                    break;
-                }
+            let matches = self.judge(&rules, rule, index);
+            if self.is_partial() {
+                break;
+            }
+            if !matches {
                 continue;
             }
             skip = rule.skip;
@@ -41,6 +44,9 @@ impl Transaction {
             if self.disrupt(rule, phase) {
                 break;
             }
+        }
+        if self.is_partial() && phase != Phase::Logging {
+            self.refuse_partial();
         }
         self.verdict()
     }
@@ -56,9 +62,12 @@ impl Transaction {
         self.state.interruption.clone().map_or(Verdict::Pass, Verdict::Interrupt)
     }
 
-    fn exhausted(&mut self) {
+    /// What was not judged as a whole is refused, where rules may refuse.
+    fn refuse_partial(&mut self) {
         if self.state.engine == EngineMode::On {
-            self.interrupt(Interruption { cause: Cause::Budget, kind: Kind::Deny(403) });
+            let is_spent = self.work.is_exhausted() || self.values.is_full();
+            let cause = if is_spent { Cause::Budget } else { Cause::Partial };
+            self.interrupt(Interruption { cause, kind: Kind::Deny(403) });
         }
     }
 
@@ -100,7 +109,7 @@ impl Transaction {
         if !rule.is_logged && !rule.is_audited || self.matches.len() >= MATCHES_MAX {
             return;
         }
-        let text = |text: &Option<crate::text::Text>| -> Box<[u8]> {
+        let text = |text: &Option<Text>| -> Box<[u8]> {
             text.as_ref().map(|text| self.expanded(text)).unwrap_or_default().into()
         };
         let mut found = RuleMatch {
@@ -108,19 +117,45 @@ impl Transaction {
             file: about.file.clone(),
             line: about.line,
             phase: phase as u8 + 1,
+            title: about.msg.as_ref().map(|msg| self.title(msg)).unwrap_or_default(),
             msg: text(&about.msg),
             data: if rule.hides_matched { [].into() } else { text(&about.log_data) },
             severity: about.severity,
             tags: about.tags.iter().map(|tag| self.expanded(tag).into()).collect(),
             ver: about.ver.clone(),
+            rev: about.rev.clone(),
+            maturity: about.maturity,
+            accuracy: about.accuracy,
             values,
             disrupts: rule.disruption.is_some(),
-            is_audited: rule.is_audited && self.state.audit != AuditMode::Off,
+            is_audited: rule.is_audited,
         };
         for name in &self.unshown {
             found.hide(name);
         }
         self.matches.push(found);
+    }
+
+    /// A message without what the client sent: of its macros only numbers that rules count.
+    fn title(&self, msg: &Text) -> Box<[u8]> {
+        let mut out = Vec::new();
+        for piece in &msg.pieces {
+            let number = match piece {
+                Piece::Literal(text) => {
+                    out.extend_from_slice(text);
+                    continue;
+                }
+                Piece::Macro(Variable::Tx, Selector::Name(name)) => {
+                    self.rules.slots.find(name).and_then(|slot| self.tx.exact_number(slot))
+                }
+                Piece::Macro(..) => None,
+            };
+            match number {
+                Some(number) => write_number(number, &mut out),
+                None => out.extend_from_slice("…".as_bytes()),
+            }
+        }
+        out.into()
     }
 
     /// Takes the values of a name out of what is kept of matches, and of what will be.

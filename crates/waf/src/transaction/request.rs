@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use super::Transaction;
 use super::outcome::{Cause, Interruption, Kind, Verdict};
 use super::values::Piece;
-use crate::bodies::{self, BodyLimits, Parsed};
+use crate::bodies::{self, BodyLimits, Fault, Parsed};
 use crate::seclang::script::{BodyProcessor, EngineMode, LimitAction, Phase};
+use crate::text::Expand as _;
+use crate::transformations::hex;
 use crate::variable::Variable;
 
 /// Who is at the two ends of a connection.
@@ -60,7 +62,9 @@ impl Transaction {
         if !self.is_running() {
             return Verdict::Pass;
         }
-        if is_cut && self.state.reads_request_body {
+        let is_upload = self.state.processor == Some(BodyProcessor::Multipart);
+        let is_over = !is_upload && body.len() as u64 > self.rules.settings.no_files_max;
+        if (is_cut || is_over) && self.state.reads_request_body {
             self.single(Variable::InboundDataError, b"1");
             let rejects = self.rules.settings.request_body_over == LimitAction::Reject;
             if rejects && self.state.engine == EngineMode::On {
@@ -71,7 +75,7 @@ impl Transaction {
         if self.state.reads_request_body {
             self.take_body(body);
         }
-        self.sum_up();
+        self.sum_up_arguments();
         self.run(Phase::RequestBody)
     }
 
@@ -129,7 +133,9 @@ impl Transaction {
             self.named(fields, name, value);
             if name.eq_ignore_ascii_case(b"cookie") {
                 let limits = self.body_limits();
-                for cookie in bodies::cookies(value, &limits).args {
+                let parsed = bodies::cookies(value, &limits);
+                self.note_limit(&parsed);
+                for cookie in parsed.args {
                     let cookies = (Variable::RequestCookies, Variable::RequestCookiesNames);
                     self.named(cookies, &cookie.name, &cookie.value);
                 }
@@ -183,7 +189,15 @@ impl Transaction {
         self.take_arguments((Variable::ArgsGet, Variable::ArgsGetNames), &parsed);
     }
 
+    /// More than may be looked at must not pass for looked at.
+    fn note_limit(&self, parsed: &Parsed<'_>) {
+        if matches!(parsed.fault, Some(Fault::TooMany(..))) {
+            self.give_up();
+        }
+    }
+
     fn take_arguments(&mut self, variables: (Variable, Variable), parsed: &Parsed<'_>) {
+        self.note_limit(parsed);
         for argument in &parsed.args {
             self.named(variables, &argument.name, &argument.value);
         }
@@ -323,10 +337,6 @@ impl Transaction {
         self.single(Variable::MultipartUnmatchedBoundary, unmatched.as_bytes());
     }
 
-    fn sum_up(&mut self) {
-        self.sum_up_arguments();
-    }
-
     /// The sizes of names and values of all arguments.
     fn sum_up_arguments(&mut self) {
         let sets = [Variable::ArgsGet, Variable::ArgsPost];
@@ -363,18 +373,10 @@ fn split_query(target: &[u8]) -> (&[u8], &[u8]) {
 
 /// Undoes percent-encoding; what is none stays.
 fn percent_decode(path: &[u8], out: &mut Vec<u8>) {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut rest = path;
-    while let [first, tail @ ..] = rest {
+    while let Some((byte, tail)) = hex::percent(rest) {
+        out.push(byte);
         rest = tail;
-        if let (b'%', [high, low, after @ ..]) = (first, tail)
-            && let (Some(high), Some(low)) = (digit(*high), digit(*low))
-        {
-            out.push(high * 16 + low);
-            rest = after;
-        } else {
-            out.push(*first);
-        }
     }
 }
 

@@ -57,6 +57,12 @@ impl Tx {
         }
     }
 
+    /// The number of a member, where it is one.
+    pub(super) fn exact_number(&self, slot: SlotId) -> Option<i64> {
+        let slot = self.slots.get(slot.0 as usize)?;
+        (slot.kind == Kind::Number).then_some(slot.number)
+    }
+
     /// Appends the value of a member.
     pub(super) fn write(&self, slot: SlotId, out: &mut Vec<u8>) {
         let Some(slot) = self.slots.get(slot.0 as usize) else { return };

@@ -61,6 +61,14 @@ impl Values {
         self.is_full = false;
     }
 
+    /// How many bytes are kept for the next exchange.
+    pub(super) fn kept(&self) -> usize {
+        let bits = self.bits.capacity() * size_of::<u64>();
+        let list = self.list.capacity() * size_of::<Value>();
+        let made = self.made.capacity() * size_of::<Made>();
+        self.bytes.capacity() + self.scratch.capacity() + bits + list + made
+    }
+
     /// True if a value was dropped because there is no more room.
     pub(super) fn is_full(&self) -> bool {
         self.is_full
@@ -119,7 +127,8 @@ impl Values {
         work: &mut Work,
     ) -> ValueId {
         let Some(value) = self.list.get(id.0 as usize).copied() else { return id };
-        if !value.mask.meets(transformation.triggers()) {
+        let triggers = transformation.triggers();
+        if triggers != ByteMask::ANY && !value.mask.meets(triggers) {
             return id;
         }
         let mut at = value.made;

@@ -2,13 +2,14 @@
 
 /// A bound of the work on one exchange.
 ///
-/// The unit is one byte that one step looks at: a transformation, an operator or the sieve. A
-/// usual request of 1 KiB under the whole Core Rule Set takes some ten thousand.
+/// The unit is one byte that one step looks at: a transformation or the sieve; operators say what
+/// theirs cost.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget(pub u64);
 
 impl Default for Budget {
-    /// 256 million: about a tenth of a second of one core at worst.
+    /// 256 million: some tenths of a second of one core for most values, a few seconds for values
+    /// that are made to be slow.
     fn default() -> Self {
         Self(256 << 20)
     }

@@ -15,6 +15,15 @@ pub(crate) fn pair(high: u8, low: u8) -> Option<u8> {
     Some(digit(high)? << 4 | digit(low)?)
 }
 
+/// The first byte of `input`, percent-encoding undone, and what stands behind it.
+pub(crate) fn percent(input: &[u8]) -> Option<(u8, &[u8])> {
+    match input {
+        [b'%', high, low, rest @ ..] if let Some(byte) = pair(*high, *low) => Some((byte, rest)),
+        [first, rest @ ..] => Some((*first, rest)),
+        [] => None,
+    }
+}
+
 /// The number that four digits stand for.
 pub(crate) fn four(digits: [u8; 4]) -> Option<u32> {
     let mut code = 0;

@@ -21,12 +21,11 @@ pub(super) fn apply(input: &[u8], output: &mut Vec<u8>) {
 
 /// Decodes what `rest` starts with; returns how much of it that was.
 pub(super) fn decode(rest: &[u8], output: &mut Vec<u8>) -> usize {
-    if let [b'%', high, low, ..] = rest
-        && let Some(byte) = hex::pair(*high, *low)
-    {
-        output.push(byte);
-        return 3;
+    if let [b'+', ..] = rest {
+        output.push(b' ');
+        return 1;
     }
-    output.extend(rest.first().map(|byte| if *byte == b'+' { b' ' } else { *byte }));
-    1
+    let Some((byte, tail)) = hex::percent(rest) else { return 0 };
+    output.push(byte);
+    rest.len() - tail.len()
 }

@@ -22,6 +22,10 @@ const PATTERN_SIZE_MAX: usize = 10 << 20;
 /// The memory that a search keeps its states in: when it is full, it begins anew, and after a few
 /// times goes on without.
 const SEARCH_MEMORY: usize = 256 << 10;
+/// What a search costs for each byte, in the unit of the budget.
+const SEARCH_COST: usize = 4;
+/// What it costs to compile a pattern for one value.
+const COMPILING_COST: usize = 1 << 20;
 
 /// `@rx`.
 #[derive(Debug)]
@@ -56,6 +60,11 @@ impl Ask for Rx {
 
     fn needs(&self) -> Needs {
         self.needs.clone()
+    }
+
+    fn cost(&self, length: usize) -> usize {
+        let search = length.saturating_mul(SEARCH_COST);
+        if self.text.is_some() { search.saturating_add(COMPILING_COST) } else { search }
     }
 
     fn holds(&self, input: &[u8], text: &dyn Expand, captures: Option<&mut Captures>) -> bool {
@@ -96,7 +105,12 @@ impl Rx {
         let mut pattern = Vec::new();
         macros.write(text, &mut pattern);
         let regex = translate::translate(&pattern).and_then(|pattern| build(&pattern));
-        regex.is_ok_and(|regex| self.search(&regex, input, captures))
+        let Ok(regex) = regex else {
+            // What the values made of the pattern is none: nobody knows what the rule would say.
+            text.give_up();
+            return false;
+        };
+        self.search(&regex, input, captures)
     }
 }
 

@@ -12,6 +12,8 @@ use crate::variable::{Selector, Variable};
 struct Nothing;
 
 impl Expand for Nothing {
+    fn give_up(&self) {}
+
     fn expand(&self, _variable: Variable, _selector: &Selector, _out: &mut Vec<u8>) {}
 }
 

@@ -10,7 +10,7 @@ type Read = fn(&mut Cx<'_>, &Word) -> Option<Ctl>;
 
 /// What `ctl` can change.
 const OPTIONS: &[(&str, Read)] = &[
-    ("auditEngine", |cx, value| values::audit_mode(cx, value).map(Ctl::AuditEngine)),
+    ("auditEngine", |cx, value| values::audit_mode(cx, value).map(|()| Ctl::AuditEngine)),
     ("auditLogParts", |cx, value| values::audit_changes(cx, value).map(|()| Ctl::AuditLogParts)),
     ("forceRequestBodyVariable", |cx, value| {
         values::on_off(cx, value).map(Ctl::ForceRequestBodyVariable)
@@ -43,7 +43,7 @@ const OPTIONS: &[(&str, Read)] = &[
 
 /// Options of other engines that are known and refused, and why.
 const REFUSED: &[(&str, &str)] = &[
-    ("debugLogLevel", "there is no debug log: `waf explain` shows what each rule did"),
+    ("debugLogLevel", "there is no debug log; `log` of the plugin tells what matched"),
     ("hashEnforcement", "pages are not signed"),
     ("hashEngine", "pages are not signed"),
     ("parseXmlIntoArgs", "texts of XML are in `XML:/*`"),

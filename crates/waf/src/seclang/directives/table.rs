@@ -126,7 +126,7 @@ pub(in crate::seclang) static DIRECTIVES: &[Entry] = &[
         "SecRequestBodyNoFilesLimit",
         "BYTES",
         Kind::Set(|cx, value| values::size(cx, value).map(Setting::RequestBodyNoFilesLimit)),
-        "the same, files that are uploaded not counted",
+        "the largest body that is no upload (`multipart/form-data`)",
     ),
     entry(
         "SecRequestBodyLimitAction",
@@ -206,7 +206,7 @@ pub(in crate::seclang) static DIRECTIVES: &[Entry] = &[
         Kind::Set(|cx, value| {
             values::number(cx, value, 1, 31_536_000).map(Setting::CollectionTimeout)
         }),
-        "how long a collection lives after its last use",
+        "how long a collection lives after its last change",
     ),
     entry(
         "SecWebAppId",
@@ -221,13 +221,8 @@ pub(in crate::seclang) static DIRECTIVES: &[Entry] = &[
         "the name of the rule set in the log",
     ),
     // The audit log.
-    entry(
-        "SecAuditEngine",
-        "On|Off|RelevantOnly",
-        Kind::Set(|cx, value| values::audit_mode(cx, value).map(Setting::AuditEngine)),
-        "which transactions are audited",
-    ),
     // Without effect.
+    inert("SecAuditEngine", "`log` of the plugin says whether matches are written"),
     inert("SecCookieFormat", "cookies are read as browsers write them"),
     inert("SecServerSignature", "answers name no server"),
     inert("SecAuditLogParts", "a record holds what tells why, never bodies or credentials"),
@@ -242,8 +237,8 @@ pub(in crate::seclang) static DIRECTIVES: &[Entry] = &[
     inert("SecCacheTransformations", "transformed values are always kept while they are of use"),
     inert("SecConnEngine", "connections are limited by the listener"),
     inert("SecDataDir", "collections are held in memory"),
-    inert("SecDebugLog", "there is no debug log: `waf explain` shows what each rule did"),
-    inert("SecDebugLogLevel", "there is no debug log: `waf explain` shows what each rule did"),
+    inert("SecDebugLog", "there is no debug log; `log` of the plugin tells what matched"),
+    inert("SecDebugLogLevel", "there is no debug log; `log` of the plugin tells what matched"),
     inert("SecPcreMatchLimit", "patterns take linear time"),
     inert("SecPcreMatchLimitRecursion", "patterns take linear time"),
     inert("SecRequestBodyInMemoryLimit", "bodies are never written to files"),
@@ -279,7 +274,7 @@ pub(in crate::seclang) static DIRECTIVES: &[Entry] = &[
     refused("SecRemoteRules", "fetch the rules when they are deployed, and `Include` the file"),
     refused("SecRemoteRulesFailAction", "fetch the rules when they are deployed"),
     refused("SecRuleInheritance", "name the rule sets of a route in its `waf` plugin"),
-    refused("SecRulePerfTime", "take it out: metrics and `waf explain` say what rules cost"),
+    refused("SecRulePerfTime", "take it out; `cargo xtask bench waf` measures what rules cost"),
     refused("SecRuleScript", "write the condition as a chain of rules: no code is run"),
     refused("SecStreamInBodyInspection", "use `REQUEST_BODY`"),
     refused("SecStreamOutBodyInspection", "use `RESPONSE_BODY`"),
