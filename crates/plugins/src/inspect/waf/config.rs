@@ -135,6 +135,17 @@ impl Config {
         Ok(())
     }
 
+    /// What only tells may look at heads alone; what refuses must say whether it looks at bodies.
+    pub(super) fn check_bodies(&self, rules: &RuleSet) -> Result<(), Invalid> {
+        let is_stated = rules.settings().states_request_body || rules.may_read_request_body();
+        if self.mode == Mode::Detect || is_stated {
+            return Ok(());
+        }
+        let problem = format!("`{}` does not say whether bodies are looked at", self.rule_set);
+        let help = "write `SecRequestBodyAccess On` (or `Off`) into one of its files";
+        Err(Invalid::at("rule_set", problem).with_help(help))
+    }
+
     /// What this place changes of the rule set.
     pub(super) fn overrides(&self, rules: &RuleSet) -> Result<Overrides, Invalid> {
         let mut overrides = Overrides::new();

@@ -18,6 +18,8 @@ const INLINE_MAX: usize = 64 << 10;
 const TOLD_MAX: usize = 32;
 /// The most transactions that an event loop keeps for later use.
 const SPARE_MAX: usize = 64;
+/// The most bytes that one of them keeps.
+const SPARE_SIZE_MAX: usize = 256 << 10;
 
 type Spare = Vec<Box<Transaction>>;
 
@@ -26,10 +28,12 @@ thread_local! {
     static SPARE: RefCell<Spare> = const { RefCell::new(Vec::new()) };
 }
 
-/// Keeps a transaction for later use.
-pub(super) fn give_back(transaction: Box<Transaction>) {
+/// Keeps a transaction for later use, unless it has grown: it must hold neither what a large
+/// exchange needed, nor rules that nothing else uses.
+pub(super) fn give_back(mut transaction: Box<Transaction>) {
+    let is_small = transaction.release() <= SPARE_SIZE_MAX;
     SPARE.with_borrow_mut(|spare| {
-        if spare.len() < SPARE_MAX {
+        if is_small && spare.len() < SPARE_MAX {
             spare.push(transaction);
         }
     });
@@ -136,6 +140,7 @@ fn rule_of(interruption: &Interruption) -> String {
     match interruption.cause {
         Cause::Rule(id) => id.to_string(),
         Cause::Budget => "budget".to_owned(),
+        Cause::Partial => "bounds".to_owned(),
         Cause::RequestBodyTooLarge | Cause::ResponseBodyTooLarge => "body limit".to_owned(),
     }
 }
@@ -145,12 +150,15 @@ fn told(transaction: &Transaction, interruption: &Interruption) -> String {
     let mut told = match interruption.cause {
         Cause::Rule(id) => format!("rule {id} refused"),
         Cause::Budget => "judging took more work than it may".to_owned(),
+        Cause::Partial => {
+            "there is more than rules may look at, or one cannot be applied".to_owned()
+        }
         Cause::RequestBodyTooLarge => "the body is over `SecRequestBodyLimit`".to_owned(),
         Cause::ResponseBodyTooLarge => "the answer is over `SecResponseBodyLimit`".to_owned(),
     };
     for found in transaction.matches().iter().take(TOLD_MAX) {
         // Writing to a string cannot fail.
-        let _ = write!(told, "; {} {}", found.id, String::from_utf8_lossy(&found.msg));
+        let _ = write!(told, "; {} {}", found.id, String::from_utf8_lossy(&found.title));
         if let Some(value) = found.values.first() {
             let _ = write!(told, " in {}", String::from_utf8_lossy(&value.name));
         }

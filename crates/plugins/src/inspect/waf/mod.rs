@@ -30,13 +30,16 @@
 //! The head and the body of a request are judged together, once it is known who calls and whether
 //! they may: the body is held up to `limits.inspected_body`. Answers are judged if the rule set says
 //! so (`SecResponseBodyAccess`) and `response` does not turn it off: bodies of the types that it
-//! lists are held up to `limits.inspected_response`, and asked for uncompressed.
+//! lists are held up to `limits.inspected_response`, and asked for uncompressed. A rule set that
+//! blocks must say whether it looks at bodies of requests (`SecRequestBodyAccess`): one that forgot
+//! to would let every body pass.
 //!
 //! Answers: what the rule says (mostly 403) `inspect.refused`, or `status`; an answer that leaks is
 //! 502 `inspect.answer_refused`. The event names the rule that decided, and what else matched; not
-//! the value. What takes more work than the budget is refused as well: it never passes unseen. With
-//! `log`, each exchange in which a rule matched is a line of JSON in the form of ModSecurity's audit
-//! log, values cut and cookies and credentials left out.
+//! the value. What takes more work than the budget, or has more arguments than `SecArgumentsLimit`,
+//! is refused as well: it never passes unseen. With `log`, each exchange in which a rule matched
+//! (those with `noauditlog` aside) is a line of JSON in the form of ModSecurity's audit log, values
+//! cut and cookies and credentials left out; `partial` says that not everything was judged.
 //!
 //! # Headers
 //!
@@ -47,15 +50,16 @@
 //! # What it costs
 //!
 //! About fifty microseconds for a small GET under the whole Core Rule Set at level 1, a hundred
-//! with cookies and arguments, far less under `builtin` (`cargo xtask bench-waf` measures it); more
-//! for larger bodies, and those over 64 KiB are judged on the CPU pool. A rule set is held once,
-//! whoever uses it, and let go when nothing does.
+//! with cookies and arguments, less under `builtin` (`cargo xtask bench waf` measures it); more
+//! for larger bodies; those of requests over 64 KiB are judged on the CPU pool, those of answers
+//! on the event loop. A rule set is held once, whoever uses it, and let go when nothing does.
 //!
 //! # What it cannot do
 //!
 //! It knows patterns, not your application: say what requests look like (`request-validation`,
 //! `oas-validator`) and who may reach what (`object-guard`) first. `redirect` and `drop` of rules
-//! are refusals here. What rules count across exchanges (`initcol`) is counted by each node for
+//! are refusals here. `builtin` looks at bodies that are forms, JSON, XML or uploads, and refuses JSON
+//! and XML that come without a type or as text (415); bodies of other types it does not look at. What rules count across exchanges (`initcol`) is counted by each node for
 //! itself, and forgotten with the process. Where no route matches nothing is judged. Apache APISIX
 //! has `chaitin-waf` and `coraza`, which ask something outside.
 
@@ -72,10 +76,10 @@ use std::sync::Arc;
 
 use bartizan_chain::{
     AnswerHead, BodyNeed, CompileCx, CpuPool, Flow, HeldBody, Kinship, Nothing, Outcome, Plugin,
-    Proofs, RequestCx, Traits,
+    Proofs, RequestCx, SharedRedactor, Traits,
 };
 use bartizan_config::Invalid;
-use bartizan_core::{Denial, Stage, StageSet};
+use bartizan_core::{Denial, Reason, Stage, StageSet};
 use bartizan_waf::{Overrides, RuleSet, Transaction};
 use bytes::Bytes;
 
@@ -98,6 +102,7 @@ pub struct Waf {
     chance: Arc<Chance>,
     cpu: CpuPool,
     log: Option<Arc<Batch>>,
+    redactor: SharedRedactor,
     /// Held so that the next configuration finds the rule sets that are in use.
     _loaded: Arc<rule_sets::Loaded>,
 }
@@ -129,9 +134,9 @@ impl Plugin for Waf {
         let metadata: Metadata = cx.metadata()?.unwrap_or_default();
         let loaded = rule_sets::loaded(cx);
         let rules = rule_sets::find(&config.rule_set, &metadata, &loaded, cx)?;
+        config.check_bodies(&rules)?;
         let overrides = Arc::new(config.overrides(&rules)?);
-        let settings = rules.settings();
-        let judges_answers = config.response && settings.reads_response_body;
+        let judges_answers = config.response && rules.may_read_response_body();
         let body_max = cx.node.limits.inspected_body.as_usize();
         Ok(Self {
             collections: rule_sets::collections(cx),
@@ -140,11 +145,12 @@ impl Plugin for Waf {
             sample: config.sample,
             status: config.status,
             judges_answers,
-            body_max: if settings.reads_request_body { body_max } else { 0 },
+            body_max: if rules.may_read_request_body() { body_max } else { 0 },
             answer_max: cx.node.limits.inspected_response.as_usize(),
             chance: Chance::of(cx),
             cpu: cx.node.cpu.clone(),
             log: metadata.log.map(|path| crate::observe::file_logger::sink(&path, cx)),
+            redactor: cx.node.redactor.clone(),
             rules,
             _loaded: loaded,
         })
@@ -159,7 +165,8 @@ impl Plugin for Waf {
         if self.body_max > 0 {
             traits.body = BodyNeed::Bytes { max: self.body_max };
         }
-        traits.proves = Proofs { waf: self.mode == Mode::Block, ..Proofs::default() };
+        let inspects = self.mode == Mode::Block && self.body_max > 0;
+        traits.proves = Proofs { waf: inspects, ..Proofs::default() };
         traits.on_response = true;
         traits.on_finish = true;
         traits
@@ -200,16 +207,21 @@ impl Plugin for Waf {
             return Ok(());
         }
         let mut held = judging.borrow_mut();
-        let is_over = held.is_over;
-        let Some(transaction) = held.transaction.as_mut().filter(|_| !is_over) else {
+        if held.is_over {
             return Ok(());
-        };
+        }
+        let transaction = held.transaction.as_mut().ok_or_else(lost)?;
         self.judge_answer_head(transaction, cx, answer)?;
-        if self.judges_answers && transaction.looks_at_response_body() && answer.may_have_body() {
+        let reads_body = self.judges_answers && transaction.looks_at_response_body();
+        if reads_body && answer.may_have_body() {
             decode::make_plain(answer)?;
             let held = HeldAnswer { judging: judging.clone(), status: self.status };
             answer.hold(self.answer_max, Box::new(held));
+            return Ok(());
         }
+        // Rules of that phase also judge what they have counted so far.
+        judge::answer_body(transaction, b"", self.status)?;
+        held.is_over = true;
         Ok(())
     }
 
@@ -219,13 +231,18 @@ impl Plugin for Waf {
         if let Some(mut transaction) = judging.transaction.take() {
             transaction.finish();
             if let Some(log) = &judging.log
-                && let Some(line) = record::line(&transaction, cx, outcome)
+                && let Some(line) = record::line(&transaction, cx, outcome, &self.redactor)
             {
                 log.push(line);
             }
             judge::give_back(transaction);
         }
     }
+}
+
+/// An exchange is to be judged and nobody knows what is known of it: it does not go on.
+fn lost() -> Denial {
+    Denial::new(Reason::Internal, "the judging of the exchange is lost")
 }
 
 /// An answer whose body is judged before any of it goes out.
@@ -243,7 +260,7 @@ impl HeldBody for HeldAnswer {
     ) -> Result<Bytes, Denial> {
         let mut judging = self.judging.borrow_mut();
         judging.is_over = true;
-        let Some(transaction) = judging.transaction.as_mut() else { return Ok(body) };
+        let transaction = judging.transaction.as_mut().ok_or_else(lost)?;
         judge::answer_body(transaction, &body, self.status).map(|()| body)
     }
 }

@@ -1,35 +1,32 @@
 //! What is written of an exchange in which a rule matched: the members of ModSecurity's audit log in
 //! JSON that tell what happened, without bodies, cookies and credentials.
 
-use bartizan_chain::{Outcome, RequestCx};
+use bartizan_audit::Redactor;
+use bartizan_chain::{Outcome, RequestCx, SharedRedactor};
 use bartizan_waf::{RuleMatch, Transaction};
 use serde_json::{Value, json};
 
-/// Fields whose values are not written.
-const HIDDEN: [&str; 6] =
-    ["authorization", "proxy-authorization", "cookie", "apikey", "x-api-key", "x-csrf-token"];
-/// Members whose values are not written, by how their names begin.
-const HIDDEN_NAMES: [&str; 2] = ["REQUEST_COOKIES", "REQUEST_HEADERS:authorization"];
-
-/// The line of an exchange; nothing if no rule that belongs into it matched.
+/// The line of an exchange; nothing if no rule that belongs into it matched, and all was judged.
 pub(super) fn line(
     transaction: &Transaction,
     cx: &RequestCx,
     outcome: &Outcome<'_>,
+    redactor: &SharedRedactor,
 ) -> Option<Vec<u8>> {
-    if transaction.matches().is_empty() {
+    let redactor = redactor.load();
+    let mut audited = transaction.matches().iter().filter(|found| found.is_audited).peekable();
+    if audited.peek().is_none() && !transaction.is_partial() {
         return None;
     }
     let canonical = cx.canonical();
     let mut headers = serde_json::Map::new();
     for field in cx.fields.iter() {
         let name = text(field.name);
-        if !HIDDEN.iter().any(|hidden| hidden.eq_ignore_ascii_case(&name)) {
-            headers.insert(name, text(field.value).into());
-        }
+        let value = redactor.shown(&name, field.value).into_owned();
+        headers.insert(name, value.into());
     }
     let path = canonical.path();
-    let messages: Vec<Value> = transaction.matches().iter().map(message).collect();
+    let messages: Vec<Value> = audited.map(|found| message(found, &redactor)).collect();
     let entry = json!({
         "transaction": {
             "client_ip": cx.client().to_string(),
@@ -42,21 +39,25 @@ pub(super) fn line(
             },
             "response": { "http_code": outcome.status },
             "producer": { "components": transaction.rules().settings().components },
+            "partial": transaction.is_partial(),
             "messages": messages,
         }
     });
     serde_json::to_vec(&entry).ok()
 }
 
-fn message(found: &RuleMatch) -> Value {
+fn message(found: &RuleMatch, redactor: &Redactor) -> Value {
     let value = found.values.first();
     let name = value.map(|value| text(&value.name)).unwrap_or_default();
-    let is_hidden = HIDDEN_NAMES
-        .iter()
-        .any(|hidden| name.get(..hidden.len()).is_some_and(|n| n.eq_ignore_ascii_case(hidden)));
-    let data = if is_hidden { String::new() } else { text(&found.data) };
+    // What a rule says of a value may hold the value.
+    let is_hidden = found.values.iter().any(|value| is_secret(&text(&value.name), redactor));
+    let (msg, data) = if is_hidden {
+        (text(&found.title), String::new())
+    } else {
+        (text(&found.msg), text(&found.data))
+    };
     json!({
-        "message": text(&found.msg),
+        "message": msg,
         "details": {
             "ruleId": found.id.to_string(),
             "file": &*found.file,
@@ -64,11 +65,21 @@ fn message(found: &RuleMatch) -> Value {
             "data": data,
             "severity": found.severity.map(|level| level.to_string()),
             "ver": found.ver.as_deref(),
+            "rev": found.rev.as_deref(),
+            "maturity": found.maturity.to_string(),
+            "accuracy": found.accuracy.to_string(),
             "tags": found.tags.iter().map(|tag| text(tag)).collect::<Vec<_>>(),
             "match": name,
             "disruptive": found.disrupts,
         }
     })
+}
+
+/// Whether logs do not show the value of a member such as `REQUEST_HEADERS:Authorization`. The
+/// message of a chain may be about any of its values.
+fn is_secret(name: &str, redactor: &Redactor) -> bool {
+    let (variable, member) = name.split_once(':').unwrap_or((name, ""));
+    variable.starts_with("REQUEST_COOKIES") || redactor.is_secret(member)
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -15,7 +15,9 @@ routes:
 ";
 
 fn refusing(word: &str) -> String {
-    format!("SecRuleEngine On\nSecRule ARGS \"@streq {word}\" \"id:1,phase:1,deny,status:403\"\n")
+    format!(
+        "SecRequestBodyAccess Off\nSecRule ARGS \"@streq {word}\" \"id:1,phase:1,deny,status:403\"\n"
+    )
 }
 
 #[test]
@@ -32,7 +34,7 @@ fn a_changed_rule_file_is_taken_and_a_broken_one_leaves_the_old_rules_in_force()
         gateway.get("/?a=one").send().await.expect(200);
         gateway.get("/?a=three").send().await.expect(403);
 
-        std::fs::write(file("a.conf"), "SecRuleEngine On\nSecRule ARGS \"@rx (\" \"id:1\"")
+        std::fs::write(file("a.conf"), "SecRequestBodyAccess Off\nSecRule ARGS \"@rx (\" \"id:1\"")
             .unwrap();
         let refusal = gateway.reload(RESOURCES).unwrap_err().to_string();
         assert!(refusal.contains("rules/a.conf:2"), "{refusal}");
