@@ -66,7 +66,7 @@ fn attacks_are_refused_by_the_rule_that_is_meant_for_them() {
         ("/a", &[("content-type", "text/json")], r#"{"q": "1' or '1'='1"}"#, 7_001_001),
         ("/a", &[("content-type", "text/plain")], r#" {"q": "1' or '1'='1"}"#, 7_000_013),
         ("/a", &[("content-type", "text/plain")], "<?xml version='1.0'?><a/>", 7_000_013),
-        ("/a", &[], r#"[1]"#, 7_000_012),
+        ("/a", &[], "[1]", 7_000_012),
     ] {
         let tried = try_out(target, fields, body);
         let refused =
