@@ -36,6 +36,8 @@ const RESETS_KEPT: usize = 128;
 const OUT_MAX: usize = 128 * 1_024;
 /// What is kept of emptied buffers, so that idle connections hold none.
 const KEPT_MAX: usize = 4_096;
+/// The same for the events.
+const EVENTS_KEPT_MAX: usize = 256;
 
 /// What a client may do on one connection.
 #[derive(Clone, Copy, Debug)]
@@ -124,8 +126,15 @@ pub enum H2Event {
         /// Why.
         why: StreamEnd,
     },
-    /// The connection's window grew.
+    /// The connection's window opened, or became ample.
     WindowGrew,
+}
+
+/// What waits to be told. That a stream moved is told once, however often it did meanwhile.
+#[derive(Debug)]
+enum Waiting {
+    Event(H2Event),
+    Moved(u32),
 }
 
 /// How far a connection has come on its way to its end.
@@ -165,7 +174,9 @@ pub struct H2Connection {
     /// The highest stream that the client has opened.
     last: u32,
     resets: VecDeque<u32>,
-    events: VecDeque<H2Event>,
+    events: VecDeque<Waiting>,
+    /// Those who wait for the connection's window are to be told that it grew.
+    has_grown: bool,
     /// What may be sent on all streams together.
     send_window: u32,
     /// What may come on all streams together, and what of it was used up and not yet given back.
@@ -180,6 +191,10 @@ pub struct H2Connection {
 }
 
 impl H2Connection {
+    /// As much room as anybody waits for: who needs more than a little is told once there is so
+    /// much.
+    pub const AMPLE_ROOM: usize = 65_536;
+
     /// A connection of which nothing has come yet; our SETTINGS are ready to be sent.
     pub fn new(limits: ConnectionLimits) -> Self {
         let mut connection = Self {
@@ -196,6 +211,7 @@ impl H2Connection {
             last: 0,
             resets: VecDeque::new(),
             events: VecDeque::new(),
+            has_grown: false,
             send_window: WINDOW_DEFAULT,
             receive_window: limits.window.max(WINDOW_DEFAULT),
             owed: 0,
@@ -225,6 +241,7 @@ impl H2Connection {
             frame::write_goaway(&mut self.out, self.last, violation.code());
             self.streams.clear();
             self.events.clear();
+            self.has_grown = false;
             self.block = None;
             self.partial = Vec::new();
         }
@@ -295,7 +312,22 @@ impl H2Connection {
 
     /// The next event.
     pub fn next_event(&mut self) -> Option<H2Event> {
-        self.events.pop_front()
+        while let Some(waiting) = self.events.pop_front() {
+            let id = match waiting {
+                Waiting::Event(event) => return Some(event),
+                Waiting::Moved(id) => id,
+            };
+            // One that has ended meanwhile is not told of.
+            let Some(stream) = self.streams.find(id) else { continue };
+            stream.has_moved = false;
+            if let Some(tag) = stream.tag {
+                return Some(H2Event::Moved { tag });
+            }
+        }
+        if self.events.capacity() > EVENTS_KEPT_MAX {
+            self.events = VecDeque::new();
+        }
+        std::mem::take(&mut self.has_grown).then_some(H2Event::WindowGrew)
     }
 
     /// Names a stream in its later events; false if it is gone already.

@@ -10,7 +10,7 @@ use super::super::request::HeadBuilder;
 use super::streams::Stream;
 use super::{
     H2Connection, H2Event, LEAVING_PING, Leaving, OpenBlock, StreamEnd, Violation, WINDOW_MAX,
-    frame_size, protocol,
+    Waiting, frame_size, protocol,
 };
 use crate::fields::is_field_name;
 use crate::head::BodyLength;
@@ -173,6 +173,7 @@ impl H2Connection {
         self.streams.push(Stream {
             id,
             tag: None,
+            has_moved: false,
             is_received: is_last,
             has_head: false,
             send_window: i64::from(self.peer.window),
@@ -181,7 +182,7 @@ impl H2Connection {
             body: BytesMut::new(),
             expected,
         });
-        self.events.push_back(H2Event::Opened { stream: id, head });
+        self.events.push_back(Waiting::Event(H2Event::Opened { stream: id, head }));
         // It is answered, and costs as much as a reset.
         if is_broken {
             self.meter.provoked(now).map_err(Violation::Flood)?;
@@ -243,7 +244,8 @@ impl H2Connection {
         }
         self.meter.reset(now).map_err(Violation::Flood)?;
         if let Some(tag) = self.remove(head.stream).and_then(|stream| stream.tag) {
-            self.events.push_back(H2Event::Ended { tag, why: StreamEnd::Reset });
+            let why = StreamEnd::Reset;
+            self.events.push_back(Waiting::Event(H2Event::Ended { tag, why }));
         }
         Ok(())
     }
@@ -264,8 +266,9 @@ impl H2Connection {
                 return Err(protocol("a window that grows by nothing"));
             }
             let window = self.send_window.checked_add(increment).filter(|n| *n <= WINDOW_MAX);
-            self.send_window = window.ok_or(OVERFLOWN)?;
-            self.events.push_back(H2Event::WindowGrew);
+            let before = std::mem::replace(&mut self.send_window, window.ok_or(OVERFLOWN)?);
+            let is_ample = |window| usize::try_from(window).is_ok_and(|n| n >= Self::AMPLE_ROOM);
+            self.has_grown |= before == 0 || !is_ample(before) && is_ample(self.send_window);
             return Ok(());
         }
         if self.is_idle(id) {

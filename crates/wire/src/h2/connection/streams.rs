@@ -3,13 +3,15 @@
 use bytes::{Bytes, BytesMut};
 
 use super::super::frame::{self, ErrorCode};
-use super::{H2Connection, H2Event, RESETS_KEPT, StreamEnd, Violation};
+use super::{H2Connection, H2Event, RESETS_KEPT, StreamEnd, Violation, Waiting};
 
 /// A stream that is open, or of which one side is.
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) id: u32,
     pub(super) tag: Option<u32>,
+    /// That it moved waits to be told.
+    pub(super) has_moved: bool,
     /// The client has sent all it will.
     pub(super) is_received: bool,
     /// The head of the answer was sent.
@@ -23,6 +25,13 @@ pub(super) struct Stream {
     pub(super) body: BytesMut,
     /// What `content-length` says is still to come.
     pub(super) expected: Option<u64>,
+}
+
+impl Stream {
+    /// Notes that it moved; true if that does not wait to be told already.
+    fn begins_to_wait(&mut self) -> bool {
+        self.tag.is_some() && !std::mem::replace(&mut self.has_moved, true)
+    }
 }
 
 /// The streams by number. Numbers only grow, so that the list is sorted as it is.
@@ -149,21 +158,24 @@ impl H2Connection {
         let tag = self.remove(id).and_then(|stream| stream.tag);
         self.write_reset(id, code);
         if let Some(tag) = tag {
-            self.events.push_back(H2Event::Ended { tag, why: StreamEnd::Fault(detail) });
+            let why = StreamEnd::Fault(detail);
+            self.events.push_back(Waiting::Event(H2Event::Ended { tag, why }));
         }
         self.meter.provoked(now).map_err(Violation::Flood)
     }
 
     pub(super) fn moved(&mut self, id: u32) {
-        if let Some(tag) = self.streams.find(id).and_then(|stream| stream.tag) {
-            self.events.push_back(H2Event::Moved { tag });
+        if let Some(stream) = self.streams.find(id)
+            && stream.begins_to_wait()
+        {
+            self.events.push_back(Waiting::Moved(id));
         }
     }
 
     pub(super) fn move_all(&mut self) {
         for stream in self.streams.iter_mut() {
-            if let Some(tag) = stream.tag {
-                self.events.push_back(H2Event::Moved { tag });
+            if stream.begins_to_wait() {
+                self.events.push_back(Waiting::Moved(stream.id));
             }
         }
     }

@@ -552,6 +552,80 @@ fn a_client_with_a_small_table_is_told_that_there_is_none() {
     }
 }
 
+/// A connection with so many open streams, all tagged.
+fn crowd(streams: u32) -> Scene {
+    let mut scene = Scene::new();
+    scene.frame(kind::SETTINGS, flag::ACK, 0, &[]).unwrap();
+    for n in 0..streams {
+        scene.frame(kind::HEADERS, END, 2 * n + 1, &block("GET", &[])).unwrap();
+    }
+    assert_eq!(scene.opened.len(), usize::try_from(streams).unwrap());
+    scene
+}
+
+fn events(connection: &mut H2Connection) -> Vec<H2Event> {
+    std::iter::from_fn(|| connection.next_event()).collect()
+}
+
+#[test]
+fn windows_that_grow_over_and_over_are_told_once_for_each_stream() {
+    let mut scene = crowd(100);
+    let growing: Vec<u8> =
+        (0..1_365_u32).flat_map(|n| [&[0, 4, 0][..], &n.to_be_bytes()[1..]].concat()).collect();
+    let settings = frame(kind::SETTINGS, 0, 0, &growing);
+    let mut bytes = settings.repeat(8);
+    for id in 0..100 {
+        bytes.extend(frame(kind::WINDOW_UPDATE, 0, 2 * id + 1, &[0, 0, 0, 1]).repeat(50));
+    }
+    scene.connection.receive(&bytes, &|| Duration::from_secs(1)).unwrap();
+    let told = events(&mut scene.connection);
+    assert!(told.iter().all(|event| matches!(event, H2Event::Moved { .. })));
+    assert_eq!(told.len(), 100);
+    assert!(scene.connection.events.capacity() <= EVENTS_KEPT_MAX);
+    // What was told waits no more, and is told again.
+    scene.connection.receive(&settings, &|| Duration::from_secs(1)).unwrap();
+    assert_eq!(events(&mut scene.connection).len(), 100);
+}
+
+#[test]
+fn room_for_many_events_is_given_back() {
+    let mut scene = Scene::new();
+    for n in 0..=u32::try_from(EVENTS_KEPT_MAX).unwrap() {
+        scene.connection.events.push_back(Waiting::Moved(2 * n + 1));
+    }
+    assert!(scene.connection.events.capacity() > EVENTS_KEPT_MAX);
+    assert!(scene.connection.next_event().is_none());
+    assert_eq!(scene.connection.events.capacity(), 0);
+}
+
+#[test]
+fn a_stream_that_ended_is_not_told_of_as_moved() {
+    let mut scene = crowd(1);
+    let update = frame(kind::WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1]);
+    let bytes = [update, frame(kind::RST_STREAM, 0, 1, &[0; 4])].concat();
+    scene.connection.receive(&bytes, &|| Duration::from_secs(1)).unwrap();
+    assert!(matches!(events(&mut scene.connection)[..], [H2Event::Ended { tag: 1, .. }]));
+}
+
+#[test]
+fn that_the_window_of_the_connection_grew_is_told_to_who_may_wait_for_it() {
+    let mut scene = crowd(1);
+    let grow = |scene: &mut Scene, by: u32, times| {
+        let frames = frame(kind::WINDOW_UPDATE, 0, 0, &by.to_be_bytes()).repeat(times);
+        scene.connection.receive(&frames, &|| Duration::from_secs(1)).unwrap();
+        events(&mut scene.connection).len()
+    };
+    // From 65,535 to what is ample, and beyond.
+    assert_eq!([grow(&mut scene, 1, 1), grow(&mut scene, 1, 1_000)], [1, 0]);
+    scene.frame(kind::SETTINGS, 0, 0, &[0, 4, 0, 1, 0x86, 0xa0]).unwrap();
+    scene.answer(1, BodyLength::Chunked, false);
+    let spent = scene.connection.send_data(1, &[0; 100_000], false);
+    assert_eq!((spent, scene.connection.send_window), (66_536, 0));
+    assert_eq!(grow(&mut scene, 1, 1_000), 1, "it was exhausted");
+    assert_eq!(grow(&mut scene, 64_535, 1), 0, "nobody waits for a little more");
+    assert_eq!(grow(&mut scene, 1, 1), 1, "it is ample");
+}
+
 proptest! {
     #[test]
     fn cuts_change_nothing(
