@@ -238,7 +238,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         loop {
             let event = self.shared.state.borrow_mut().next_event();
             match event {
-                None => return,
+                None => break,
                 Some(H2Event::Moved { tag }) => self.slots.wake(tag),
                 Some(H2Event::WindowGrew) => self.wake_blocked(),
                 Some(H2Event::Ended { tag, why }) => {
@@ -263,6 +263,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                     self.count_request();
                 }
             }
+        }
+        self.count_refused();
+    }
+
+    /// Each stream that was refused counts, though whole reads of them are told at once.
+    fn count_refused(&self) {
+        let shared = &self.shared;
+        for _ in 0..shared.state.borrow_mut().take_refused() {
+            shared.worker.shared.metrics.limit_hit("h2_streams");
         }
     }
 

@@ -173,7 +173,12 @@ pub struct H2Connection {
     streams: Streams,
     /// The highest stream that the client has opened.
     last: u32,
+    /// Streams that were reset here before the client had ended them, the oldest first.
     resets: VecDeque<u32>,
+    /// Streams that may still be refused to a client that cannot know why.
+    grace: u32,
+    /// Streams over their number that were refused, and not told of yet.
+    refused: u32,
     events: VecDeque<Waiting>,
     /// Those who wait for the connection's window are to be told that it grew.
     has_grown: bool,
@@ -210,6 +215,8 @@ impl H2Connection {
             streams: Streams::default(),
             last: 0,
             resets: VecDeque::new(),
+            grace: limits.streams,
+            refused: 0,
             events: VecDeque::new(),
             has_grown: false,
             send_window: WINDOW_DEFAULT,
@@ -330,6 +337,11 @@ impl H2Connection {
         std::mem::take(&mut self.has_grown).then_some(H2Event::WindowGrew)
     }
 
+    /// How many streams over `limits.h2_streams` were refused since this was last asked.
+    pub fn take_refused(&mut self) -> u32 {
+        std::mem::take(&mut self.refused)
+    }
+
     /// Names a stream in its later events; false if it is gone already.
     pub fn tag(&mut self, stream: u32, tag: u32) -> bool {
         self.streams.find(stream).is_some_and(|stream| {
@@ -394,6 +406,7 @@ impl H2Connection {
     pub fn end(&mut self) {
         if !matches!(self.leaving, Leaving::After(_)) {
             self.leaving = Leaving::After(self.last);
+            self.grace = self.limits.streams;
             frame::write_goaway(&mut self.out, self.last, ErrorCode::NoError);
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bartizan_core::Reason;
 use bytes::BytesMut;
 
-use super::super::frame::{ErrorCode, FrameHead, flag, kind, write_ping};
+use super::super::frame::{ErrorCode, FrameHead, flag, kind, write_ping, write_reset};
 use super::super::request::HeadBuilder;
 use super::streams::Stream;
 use super::{
@@ -67,7 +67,7 @@ impl H2Connection {
         self.receive_window = left.ok_or(OVERFLOWN)?;
         let Some(stream) = self.streams.find(id) else {
             self.give_back_connection(counted);
-            if self.resets.contains(&id) {
+            if self.is_late(id, is_last) {
                 return Ok(());
             }
             let detail = "DATA for a stream that was closed";
@@ -156,12 +156,9 @@ impl H2Connection {
         let most = usize::try_from(self.limits.streams).unwrap_or(usize::MAX);
         if is_late || self.streams.len() >= most {
             self.decode(block, |_, _| ())?;
-            self.write_reset(id, ErrorCode::RefusedStream);
-            // Until then the client cannot know the number.
-            if self.is_acknowledged && !is_late {
-                self.meter.provoked(now).map_err(Violation::Flood)?;
-            }
-            return Ok(());
+            self.refused = self.refused.saturating_add(u32::from(!is_late));
+            let is_unaware = is_late || !self.is_acknowledged;
+            return self.refuse(id, is_last, is_unaware, now);
         }
         let mut builder = HeadBuilder::new(self.limits.head, self.limits.header_list);
         self.decode(block, |name, value| builder.take(name, value))?;
@@ -190,6 +187,27 @@ impl H2Connection {
         Ok(())
     }
 
+    /// Refuses a stream. A client that cannot know the number yet, or that it should go, is not
+    /// blamed for as many as it may have open.
+    fn refuse(
+        &mut self,
+        id: u32,
+        is_last: bool,
+        is_unaware: bool,
+        now: &impl Fn() -> Duration,
+    ) -> Outcome {
+        if is_last {
+            write_reset(&mut self.out, id, ErrorCode::RefusedStream);
+        } else {
+            self.write_reset(id, ErrorCode::RefusedStream);
+        }
+        match self.grace.checked_sub(1) {
+            Some(left) if is_unaware => self.grace = left,
+            _ => self.meter.provoked(now).map_err(Violation::Flood)?,
+        }
+        Ok(())
+    }
+
     fn decode(&mut self, block: &[u8], take: impl FnMut(&[u8], &[u8])) -> Outcome {
         self.decoder
             .decode(block, take)
@@ -208,8 +226,8 @@ impl H2Connection {
         let mut are_valid = is_last;
         self.decode(block, |name, _| are_valid &= is_field_name(name))?;
         let Some(stream) = self.streams.find(id) else {
-            if self.resets.contains(&id) {
-                return Ok(());
+            if self.is_late(id, true) {
+                return self.meter.provoked(now).map_err(Violation::Flood);
             }
             let detail = "HEADERS for a stream that was closed";
             return Err(Violation::Protocol(ErrorCode::StreamClosed, detail));

@@ -124,17 +124,30 @@ impl H2Connection {
 
     /// Ends a stream at once, whatever was sent of its answer.
     pub fn reset(&mut self, id: u32, code: ErrorCode) {
-        if self.remove(id).is_some() {
-            self.write_reset(id, code);
+        match self.remove(id) {
+            Some(stream) if stream.is_received => frame::write_reset(&mut self.out, id, code),
+            Some(_) => self.write_reset(id, code),
+            None => {}
         }
     }
 
+    /// Resets a stream that the client may not have ended: what is on its way is passed over.
     pub(super) fn write_reset(&mut self, id: u32, code: ErrorCode) {
         frame::write_reset(&mut self.out, id, code);
         if self.resets.len() >= RESETS_KEPT {
             self.resets.pop_front();
         }
         self.resets.push_back(id);
+    }
+
+    /// True for what was on its way when its stream was reset here. After what ends the stream
+    /// nothing can be.
+    pub(super) fn is_late(&mut self, id: u32, is_last: bool) -> bool {
+        let Some(place) = self.resets.iter().position(|reset| *reset == id) else { return false };
+        if is_last {
+            self.resets.remove(place);
+        }
+        true
     }
 
     /// Takes a stream off the list; what nobody read of its body opens the connection's window.

@@ -626,6 +626,129 @@ fn that_the_window_of_the_connection_grew_is_told_to_who_may_wait_for_it() {
     assert_eq!(grow(&mut scene, 1, 1), 1, "it is ample");
 }
 
+/// HEADERS of a request that goes on, `n` streams from `first`; how many were taken.
+fn open_more(scene: &mut Scene, first: u32, n: u32, flags: u8) -> (u32, Result<(), Violation>) {
+    for count in 0..n {
+        let id = first + 2 * count;
+        if let Err(violation) = scene.frame(kind::HEADERS, flags, id, &block("GET", &[])) {
+            return (count, Err(violation));
+        }
+    }
+    (n, Ok(()))
+}
+
+#[test]
+fn as_many_streams_are_open_as_the_settings_say() {
+    for acknowledged in [false, true] {
+        let mut scene = Scene::new();
+        if acknowledged {
+            scene.frame(kind::SETTINGS, flag::ACK, 0, &[]).unwrap();
+        }
+        for (id, refused) in [(197, 0), (199, 0), (201, 1)] {
+            if id == 197 {
+                open_more(&mut scene, 1, 98, END).1.unwrap();
+            }
+            scene.frame(kind::HEADERS, END, id, &block("GET", &[])).unwrap();
+            assert_eq!(scene.resets().len(), refused, "{id}");
+            assert_eq!(scene.connection.take_refused(), u32::try_from(refused).unwrap());
+        }
+        assert_eq!(scene.connection.open(), 100);
+        scene.answer(1, BodyLength::None, true);
+        scene.frame(kind::HEADERS, END, 203, &block("GET", &[])).unwrap();
+        assert_eq!((scene.resets(), scene.connection.open()), (vec![], 100));
+    }
+}
+
+#[test]
+fn streams_that_are_refused_count_but_for_those_that_a_client_could_not_know_of() {
+    let flood = Err(Violation::Flood(Flood::ProvokedResets));
+    // A hundred resets may be provoked. Before the acknowledgement a hundred more are free.
+    for (acknowledged, most) in [(true, 100), (false, 200)] {
+        let mut scene = crowd(100);
+        scene.connection.is_acknowledged = acknowledged;
+        for (n, first) in [(most - 1, 201), (1, 199 + 2 * most)] {
+            assert_eq!(open_more(&mut scene, first, n, END), (n, Ok(())), "{acknowledged}");
+        }
+        assert_eq!(scene.connection.take_refused(), most);
+        assert_eq!(open_more(&mut scene, 201 + 2 * most, 1, END), (0, flood), "{acknowledged}");
+    }
+}
+
+#[test]
+fn streams_behind_the_end_count_but_for_as_many_as_may_have_been_under_way() {
+    let mut scene = crowd(1);
+    scene.connection.end();
+    assert_eq!(open_more(&mut scene, 3, 200, END), (200, Ok(())));
+    assert_eq!(scene.connection.take_refused(), 0, "another limit's");
+    let flood = Err(Violation::Flood(Flood::ProvokedResets));
+    assert_eq!(open_more(&mut scene, 403, 1, END), (0, flood));
+}
+
+#[test]
+fn late_frames_of_a_stream_are_passed_over_up_to_its_end() {
+    let closed = Some(ErrorCode::StreamClosed);
+    for (name, kind, flags) in
+        [("trailers", kind::HEADERS, END), ("HEADERS", kind::HEADERS, 4), ("DATA", kind::DATA, 1)]
+    {
+        let mut scene = upload(&[]);
+        scene.connection.reset(1, ErrorCode::Cancel);
+        scene.sent();
+        scene.frame(kind::DATA, 0, 1, b"late").unwrap();
+        scene.frame(kind, flags, 1, b"").unwrap();
+        assert_eq!(scene.resets(), [], "{name}");
+        assert_eq!(code(scene.frame(kind::HEADERS, END, 1, b"")), closed, "{name}");
+    }
+    let mut scene = upload(&[]);
+    scene.connection.reset(1, ErrorCode::Cancel);
+    scene.frame(kind::DATA, 1, 1, b"late").unwrap();
+    scene.sent();
+    scene.frame(kind::DATA, 1, 1, b"later").unwrap();
+    assert_eq!(scene.resets(), [(1, 5)]);
+    // A request that was complete has nothing under way.
+    for end in [
+        |s: &mut Scene| s.connection.reset(1, ErrorCode::Cancel),
+        |s: &mut Scene| {
+            s.connection.end();
+            s.frame(kind::HEADERS, END, 3, &block("GET", &[])).unwrap();
+        },
+    ] {
+        let mut scene = crowd(1);
+        end(&mut scene);
+        let last = scene.connection.last;
+        assert_eq!(code(scene.frame(kind::HEADERS, END, last, b"")), closed);
+    }
+}
+
+#[test]
+fn headers_on_streams_that_were_reset_count() {
+    let mut scene = crowd(1);
+    scene.connection.end();
+    // The hundred that are free.
+    open_more(&mut scene, 3, 100, flag::END_HEADERS).1.unwrap();
+    for n in 0..100 {
+        assert_eq!(scene.frame(kind::HEADERS, END, 3 + 2 * n, b""), Ok(()), "{n}");
+    }
+    let flood = Err(Violation::Flood(Flood::ProvokedResets));
+    assert_eq!(open_more(&mut scene, 203, 1, flag::END_HEADERS), (0, flood));
+}
+
+#[test]
+fn a_bounded_number_of_resets_is_remembered() {
+    let kept = u32::try_from(RESETS_KEPT).unwrap();
+    for (resets, is_kept) in [(kept - 1, true), (kept, true), (kept + 1, false)] {
+        let mut scene = Scene::new();
+        for n in 0..resets {
+            let id = 2 * n + 1;
+            scene.frame(kind::HEADERS, 4, id, &block("POST", &[])).unwrap();
+            scene.connection.reset(id, ErrorCode::Cancel);
+        }
+        scene.sent();
+        assert!(scene.connection.resets.len() <= RESETS_KEPT);
+        scene.frame(kind::DATA, 0, 1, b"late").unwrap();
+        assert_eq!(scene.resets().is_empty(), is_kept, "{resets}");
+    }
+}
+
 proptest! {
     #[test]
     fn cuts_change_nothing(
