@@ -208,6 +208,8 @@ fn a_stream_over_the_number_that_is_allowed_is_refused_and_the_others_go_on() {
     }
     let refused = h2.until(|frame| frame.kind == kind::RST_STREAM);
     assert_eq!((refused.stream, refused.code()), (5, 7), "REFUSED_STREAM");
+    let metric = "bartizan_limit_hits_total{limit=\"h2_streams\"} 1";
+    assert!(scene.gateway.metrics().contains(metric));
     for _ in 0..2 {
         go.send(()).unwrap();
         h2.until(|frame| frame.is_status(200));

@@ -6,6 +6,8 @@ use bartizan_core::Reason;
 use bytes::BytesMut;
 
 use super::super::frame::{ErrorCode, FrameHead, flag, kind, write_ping, write_reset};
+use super::super::hpack::table::OVERHEAD;
+use super::super::meter::Flood;
 use super::super::request::HeadBuilder;
 use super::streams::Stream;
 use super::{
@@ -208,10 +210,19 @@ impl H2Connection {
         Ok(())
     }
 
-    fn decode(&mut self, block: &[u8], take: impl FnMut(&[u8], &[u8])) -> Outcome {
-        self.decoder
-            .decode(block, take)
-            .map_err(|fault| Violation::Protocol(ErrorCode::CompressionError, fault.0))
+    /// Reads a block to its end, and gives as many of its fields to `take` as may be work: a list
+    /// over its limit is still refused alone, one that is many times as large is no mistake.
+    fn decode(&mut self, block: &[u8], mut take: impl FnMut(&[u8], &[u8])) -> Outcome {
+        let most = self.limits.header_list.saturating_mul(LISTS_READ);
+        let mut size = 0_usize;
+        let read = self.decoder.decode(block, |name, value| {
+            size = size.saturating_add(name.len() + value.len() + OVERHEAD);
+            if size <= most {
+                take(name, value);
+            }
+        });
+        read.map_err(|fault| Violation::Protocol(ErrorCode::CompressionError, fault.0))?;
+        if size > most { Err(Violation::Flood(Flood::HeaderBlock)) } else { Ok(()) }
     }
 
     /// Trailers of a request carry nothing that a decision was made on: they are judged and not
@@ -379,6 +390,8 @@ impl H2Connection {
     }
 }
 
+/// So many times the largest header list may come out of one block before the connection ends.
+const LISTS_READ: usize = 4;
 const OVERFLOWN: Violation =
     Violation::Protocol(ErrorCode::FlowControlError, "a window that overflows");
 const WRONG_LENGTH: &str = "a body that is not as long as `content-length` says";

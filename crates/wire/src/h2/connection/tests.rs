@@ -428,17 +428,43 @@ fn streams_over_their_number_are_refused_and_their_heads_keep_the_table_in_step(
 
 #[test]
 fn a_bomb_of_indexed_fields_is_refused_and_read_to_its_end() {
+    // Four lists of 32 KiB, less the pseudo fields, the large ones, and what is beside the padding.
+    let most = 4 * 32_768 - (44 + 4 * 32) - 32 * 4_033 - 33;
+    for (length, is_read) in [(most - 1, true), (most, true), (most + 1, false)] {
+        let mut scene = Scene::new();
+        let read = scene.frame(kind::HEADERS, END, 1, &bomb(31, &"p".repeat(length)));
+        if !is_read {
+            assert_eq!(read, Err(Violation::Flood(Flood::HeaderBlock)));
+            continue;
+        }
+        assert_eq!(read, Ok(()), "{length}");
+        assert_eq!(scene.opened[0].1.as_ref().err(), Some(&Reason::HeadTooLarge));
+        scene.frame(kind::HEADERS, END, 3, &[&block("GET", &[])[..], &[0xbe]].concat()).unwrap();
+        assert!(scene.opened[1].1.is_ok());
+    }
+}
+
+#[test]
+fn a_bomb_of_many_lists_ends_the_connection_wherever_it_comes() {
+    let bomb = bomb(12_000, "");
     let mut scene = Scene::new();
+    let flood = Err(Violation::Flood(Flood::HeaderBlock));
+    assert_eq!(scene.frame(kind::HEADERS, END, 1, &bomb), flood);
+    assert!(scene.opened.is_empty());
+    assert_eq!(upload(&[]).frame(kind::HEADERS, END, 1, &bomb), flood, "trailers");
+    let mut scene = crowd(100);
+    assert_eq!(scene.frame(kind::HEADERS, END, 201, &bomb), flood, "refused");
+}
+
+/// A request with a field of 4,033 as a list counts, so many references to it, and a padding.
+fn bomb(references: usize, padding: &str) -> Vec<u8> {
     let large = "x".repeat(4_000);
-    let mut head = block("GET", &[]);
+    let mut head = block("GET", &[("p", padding)]);
     head.extend_from_slice(&[0x40, 1, b'a']);
     super::super::hpack::integer::write(&mut head, 0, 7, large.len());
     head.extend_from_slice(large.as_bytes());
-    head.extend(std::iter::repeat_n(0xbe, 12_000));
-    scene.frame(kind::HEADERS, END, 1, &head).unwrap();
-    assert_eq!(scene.opened[0].1.as_ref().err(), Some(&Reason::HeadTooLarge));
-    scene.frame(kind::HEADERS, END, 3, &[&block("GET", &[])[..], &[0xbe]].concat()).unwrap();
-    assert!(scene.opened[1].1.is_ok());
+    head.extend(std::iter::repeat_n(0xbe, references));
+    head
 }
 
 #[test]
