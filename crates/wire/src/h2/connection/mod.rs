@@ -5,6 +5,7 @@
 //! exchange told; what breaks the connection, or floods it, ends it with GOAWAY. Memory is bounded
 //! by the windows, the number of streams, one frame and one header block.
 
+mod events;
 mod receive;
 mod send;
 mod settings;
@@ -18,8 +19,9 @@ use bartizan_core::Limits;
 use super::frame::{self, ErrorCode, FrameHead, HEAD, PAYLOAD_MAX, PREFACE};
 use super::hpack::decode::Decoder;
 use super::meter::{Flood, Meter, MeterLimits};
-use crate::h1::{HeadLimits, HeadRefusal};
-use crate::head::RequestHead;
+use crate::h1::HeadLimits;
+use events::Events;
+pub use events::{H2Event, StreamEnd};
 use settings::Peer;
 use streams::Streams;
 pub use streams::TakenBody;
@@ -36,8 +38,6 @@ const RESETS_KEPT: usize = 128;
 const OUT_MAX: usize = 128 * 1_024;
 /// What is kept of emptied buffers, so that idle connections hold none.
 const KEPT_MAX: usize = 4_096;
-/// The same for the events.
-const EVENTS_KEPT_MAX: usize = 256;
 
 /// What a client may do on one connection.
 #[derive(Clone, Copy, Debug)]
@@ -95,48 +95,6 @@ fn frame_size(detail: &'static str) -> Violation {
     Violation::Protocol(ErrorCode::FrameSizeError, detail)
 }
 
-/// Why a stream ended before its answer was complete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StreamEnd {
-    /// The client reset it.
-    Reset,
-    /// The client broke a rule, and the stream was reset here.
-    Fault(&'static str),
-}
-
-/// What came of the bytes that were put in.
-#[derive(Debug)]
-pub enum H2Event {
-    /// A request. The stream may be gone again when this is looked at.
-    Opened {
-        /// The stream's number.
-        stream: u32,
-        /// Its head, or what is wrong with it.
-        head: Result<Box<RequestHead>, HeadRefusal>,
-    },
-    /// A stream that was tagged has more of its body, or more of a window.
-    Moved {
-        /// Its tag.
-        tag: u32,
-    },
-    /// A stream that was tagged is no more.
-    Ended {
-        /// Its tag.
-        tag: u32,
-        /// Why.
-        why: StreamEnd,
-    },
-    /// The connection's window opened, or became ample.
-    WindowGrew,
-}
-
-/// What waits to be told. That a stream moved is told once, however often it did meanwhile.
-#[derive(Debug)]
-enum Waiting {
-    Event(H2Event),
-    Moved(u32),
-}
-
 /// How far a connection has come on its way to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Leaving {
@@ -177,11 +135,7 @@ pub struct H2Connection {
     resets: VecDeque<u32>,
     /// Streams that may still be refused to a client that cannot know why.
     grace: u32,
-    /// Streams over their number that were refused, and not told of yet.
-    refused: u32,
-    events: VecDeque<Waiting>,
-    /// Those who wait for the connection's window are to be told that it grew.
-    has_grown: bool,
+    events: Events,
     /// What may be sent on all streams together.
     send_window: u32,
     /// What may come on all streams together, and what of it was used up and not yet given back.
@@ -216,9 +170,7 @@ impl H2Connection {
             last: 0,
             resets: VecDeque::new(),
             grace: limits.streams,
-            refused: 0,
-            events: VecDeque::new(),
-            has_grown: false,
+            events: Events::default(),
             send_window: WINDOW_DEFAULT,
             receive_window: limits.window.max(WINDOW_DEFAULT),
             owed: 0,
@@ -247,8 +199,7 @@ impl H2Connection {
             self.violation = Some(violation);
             frame::write_goaway(&mut self.out, self.last, violation.code());
             self.streams.clear();
-            self.events.clear();
-            self.has_grown = false;
+            self.events = Events::default();
             self.block = None;
             self.partial = Vec::new();
         }
@@ -315,31 +266,6 @@ impl H2Connection {
         self.preface += now.len();
         *bytes = rest;
         Ok(())
-    }
-
-    /// The next event.
-    pub fn next_event(&mut self) -> Option<H2Event> {
-        while let Some(waiting) = self.events.pop_front() {
-            let id = match waiting {
-                Waiting::Event(event) => return Some(event),
-                Waiting::Moved(id) => id,
-            };
-            // One that has ended meanwhile is not told of.
-            let Some(stream) = self.streams.find(id) else { continue };
-            stream.has_moved = false;
-            if let Some(tag) = stream.tag {
-                return Some(H2Event::Moved { tag });
-            }
-        }
-        if self.events.capacity() > EVENTS_KEPT_MAX {
-            self.events = VecDeque::new();
-        }
-        std::mem::take(&mut self.has_grown).then_some(H2Event::WindowGrew)
-    }
-
-    /// How many streams over `limits.h2_streams` were refused since this was last asked.
-    pub fn take_refused(&mut self) -> u32 {
-        std::mem::take(&mut self.refused)
     }
 
     /// Names a stream in its later events; false if it is gone already.

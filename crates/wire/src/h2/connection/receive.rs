@@ -12,7 +12,7 @@ use super::super::request::HeadBuilder;
 use super::streams::Stream;
 use super::{
     H2Connection, H2Event, LEAVING_PING, Leaving, OpenBlock, StreamEnd, Violation, WINDOW_MAX,
-    Waiting, frame_size, protocol,
+    frame_size, protocol,
 };
 use crate::fields::is_field_name;
 use crate::head::BodyLength;
@@ -158,7 +158,7 @@ impl H2Connection {
         let most = usize::try_from(self.limits.streams).unwrap_or(usize::MAX);
         if is_late || self.streams.len() >= most {
             self.decode(block, |_, _| ())?;
-            self.refused = self.refused.saturating_add(u32::from(!is_late));
+            self.events.refused = self.events.refused.saturating_add(u32::from(!is_late));
             let is_unaware = is_late || !self.is_acknowledged;
             return self.refuse(id, is_last, is_unaware, now);
         }
@@ -181,7 +181,7 @@ impl H2Connection {
             body: BytesMut::new(),
             expected,
         });
-        self.events.push_back(Waiting::Event(H2Event::Opened { stream: id, head }));
+        self.events.push(H2Event::Opened { stream: id, head });
         // It is answered, and costs as much as a reset.
         if is_broken {
             self.meter.provoked(now).map_err(Violation::Flood)?;
@@ -274,7 +274,7 @@ impl H2Connection {
         self.meter.reset(now).map_err(Violation::Flood)?;
         if let Some(tag) = self.remove(head.stream).and_then(|stream| stream.tag) {
             let why = StreamEnd::Reset;
-            self.events.push_back(Waiting::Event(H2Event::Ended { tag, why }));
+            self.events.push(H2Event::Ended { tag, why });
         }
         Ok(())
     }
@@ -297,7 +297,7 @@ impl H2Connection {
             let window = self.send_window.checked_add(increment).filter(|n| *n <= WINDOW_MAX);
             let before = std::mem::replace(&mut self.send_window, window.ok_or(OVERFLOWN)?);
             let is_ample = |window| usize::try_from(window).is_ok_and(|n| n >= Self::AMPLE_ROOM);
-            self.has_grown |= before == 0 || !is_ample(before) && is_ample(self.send_window);
+            self.events.has_grown |= before == 0 || !is_ample(before) && is_ample(self.send_window);
             return Ok(());
         }
         if self.is_idle(id) {

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::super::frame::{self, ErrorCode};
-use super::{H2Connection, H2Event, RESETS_KEPT, StreamEnd, Violation, Waiting};
+use super::{H2Connection, H2Event, RESETS_KEPT, StreamEnd, Violation};
 
 /// A stream that is open, or of which one side is.
 #[derive(Debug)]
@@ -172,7 +172,7 @@ impl H2Connection {
         self.write_reset(id, code);
         if let Some(tag) = tag {
             let why = StreamEnd::Fault(detail);
-            self.events.push_back(Waiting::Event(H2Event::Ended { tag, why }));
+            self.events.push(H2Event::Ended { tag, why });
         }
         self.meter.provoked(now).map_err(Violation::Flood)
     }
@@ -181,14 +181,14 @@ impl H2Connection {
         if let Some(stream) = self.streams.find(id)
             && stream.begins_to_wait()
         {
-            self.events.push_back(Waiting::Moved(id));
+            self.events.moved(id);
         }
     }
 
     pub(super) fn move_all(&mut self) {
         for stream in self.streams.iter_mut() {
             if stream.begins_to_wait() {
-                self.events.push_back(Waiting::Moved(stream.id));
+                self.events.moved(stream.id);
             }
         }
     }

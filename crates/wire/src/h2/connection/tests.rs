@@ -4,10 +4,11 @@ use proptest::prelude::*;
 
 use super::super::frame::{flag, frame, kind};
 use super::super::hpack::encode;
+use super::events::EVENTS_KEPT_MAX;
 use super::*;
 use crate::fields::Fields;
 use crate::h1::encode::OutgoingResponse;
-use crate::head::{BodyLength, ConnectionUse, Version};
+use crate::head::{BodyLength, ConnectionUse, RequestHead, Version};
 use bartizan_core::Reason;
 
 const END: u8 = flag::END_STREAM | flag::END_HEADERS;
@@ -607,7 +608,7 @@ fn windows_that_grow_over_and_over_are_told_once_for_each_stream() {
     let told = events(&mut scene.connection);
     assert!(told.iter().all(|event| matches!(event, H2Event::Moved { .. })));
     assert_eq!(told.len(), 100);
-    assert!(scene.connection.events.capacity() <= EVENTS_KEPT_MAX);
+    assert!(scene.connection.events.queue.capacity() <= EVENTS_KEPT_MAX);
     // What was told waits no more, and is told again.
     scene.connection.receive(&settings, &|| Duration::from_secs(1)).unwrap();
     assert_eq!(events(&mut scene.connection).len(), 100);
@@ -617,11 +618,11 @@ fn windows_that_grow_over_and_over_are_told_once_for_each_stream() {
 fn room_for_many_events_is_given_back() {
     let mut scene = Scene::new();
     for n in 0..=u32::try_from(EVENTS_KEPT_MAX).unwrap() {
-        scene.connection.events.push_back(Waiting::Moved(2 * n + 1));
+        scene.connection.events.moved(2 * n + 1);
     }
-    assert!(scene.connection.events.capacity() > EVENTS_KEPT_MAX);
+    assert!(scene.connection.events.queue.capacity() > EVENTS_KEPT_MAX);
     assert!(scene.connection.next_event().is_none());
-    assert_eq!(scene.connection.events.capacity(), 0);
+    assert_eq!(scene.connection.events.queue.capacity(), 0);
 }
 
 #[test]
@@ -645,7 +646,7 @@ fn that_the_window_of_the_connection_grew_is_told_to_who_may_wait_for_it() {
     assert_eq!([grow(&mut scene, 1, 1), grow(&mut scene, 1, 1_000)], [1, 0]);
     scene.frame(kind::SETTINGS, 0, 0, &[0, 4, 0, 1, 0x86, 0xa0]).unwrap();
     scene.answer(1, BodyLength::Chunked, false);
-    let spent = scene.connection.send_data(1, &[0; 100_000], false);
+    let spent = scene.connection.send_data(1, &vec![0; 100_000], false);
     assert_eq!((spent, scene.connection.send_window), (66_536, 0));
     assert_eq!(grow(&mut scene, 1, 1_000), 1, "it was exhausted");
     assert_eq!(grow(&mut scene, 64_535, 1), 0, "nobody waits for a little more");
