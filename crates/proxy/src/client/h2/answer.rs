@@ -376,11 +376,11 @@ impl<'a, 'b> Pump<'a, 'b> {
         if !self.begin(false)? {
             return Ok(Some(Waits::Client));
         }
-        if !self.is_ended {
-            let mut state = self.stream.shared.state.borrow_mut();
-            state.send_trailers(self.stream.id, &self.trailers.take().unwrap_or_default());
-        }
-        Ok(None)
+        let Some(trailers) = self.trailers.as_ref().filter(|_| !self.is_ended) else {
+            return Ok(None);
+        };
+        let is_sent = self.stream.shared.state.borrow_mut().send_trailers(self.stream.id, trailers);
+        Ok(if is_sent { None } else { Some(Waits::Client) })
     }
 
     /// Takes in a piece of the body: sends of it what there is room for, and holds the rest.
