@@ -337,8 +337,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         let is_idle = state.open() == 0;
         if is_idle && !self.is_idle {
             self.idle_since = Instant::now();
-            state.shrink();
         }
+        // What was full empties after the last stream has ended.
+        state.shrink();
         self.is_idle = is_idle;
         match (state.is_inside_block(), self.block_since) {
             (true, None) => self.block_since = Some(Instant::now()),

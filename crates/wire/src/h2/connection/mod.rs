@@ -34,7 +34,8 @@ const WINDOW_DEFAULT: u32 = 65_535;
 const WINDOW_MAX: u32 = (1 << 31) - 1;
 /// Streams that were reset here, whose late frames are passed over (§5.1).
 const RESETS_KEPT: usize = 128;
-/// Nothing more is put into the output than this and a piece, until some of it has left.
+/// While so much is to be sent, no answer adds to it and nothing is read. The output holds no more
+/// than this, a part of an answer, and what one read is answered with.
 const OUT_MAX: usize = 128 * 1_024;
 /// What is kept of emptied buffers, so that idle connections hold none.
 const KEPT_MAX: usize = 4_096;
@@ -197,7 +198,8 @@ impl H2Connection {
         let read = self.read(bytes, now);
         if let Err(violation) = read {
             self.violation = Some(violation);
-            frame::write_goaway(&mut self.out, self.last, violation.code());
+            let last = self.last_taken();
+            frame::write_goaway(&mut self.out, last, violation.code());
             self.streams.clear();
             self.events = Events::default();
             self.block = None;
@@ -296,11 +298,15 @@ impl H2Connection {
         }
     }
 
-    /// Gives buffers back, as long as nothing is going on.
+    /// Gives buffers back while no stream is open and nothing is to be sent.
     pub fn shrink(&mut self) {
-        if self.out.is_empty() && self.out.capacity() > KEPT_MAX {
+        if self.streams.len() > 0 || !self.out.is_empty() {
+            return;
+        }
+        if self.out.capacity() > KEPT_MAX {
             self.out = Vec::new();
         }
+        self.streams.shrink();
     }
 
     /// True while as much waits to be sent as may.
@@ -325,6 +331,15 @@ impl H2Connection {
             self.leaving = Leaving::Announced;
             frame::write_goaway(&mut self.out, WINDOW_MAX, ErrorCode::NoError);
             frame::write_ping(&mut self.out, 0, LEAVING_PING);
+        }
+    }
+
+    /// The last stream that may have been acted on. It was told already where no more are taken,
+    /// and never grows (RFC 9113 §6.8).
+    fn last_taken(&self) -> u32 {
+        match self.leaving {
+            Leaving::After(last) => last.min(self.last),
+            Leaving::No | Leaving::Announced => self.last,
         }
     }
 

@@ -34,6 +34,9 @@ impl Stream {
     }
 }
 
+/// Room for more streams than this is given back.
+const STREAMS_KEPT: usize = 8;
+
 /// The streams by number. Numbers only grow, so that the list is sorted as it is.
 #[derive(Debug, Default)]
 pub(super) struct Streams(Vec<Stream>);
@@ -55,6 +58,13 @@ impl Streams {
 
     pub(super) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// Gives back what many streams took.
+    pub(super) fn shrink(&mut self) {
+        if self.0.is_empty() && self.0.capacity() > STREAMS_KEPT {
+            self.0 = Vec::new();
+        }
     }
 
     pub(super) fn clear(&mut self) {

@@ -776,6 +776,96 @@ fn a_bounded_number_of_resets_is_remembered() {
     }
 }
 
+#[test]
+fn trailers_wait_for_room_in_the_output() {
+    let mut trailers = Fields::new();
+    trailers.append("x-sum", "5");
+    for (fields, last) in [(trailers, (kind::HEADERS, END)), (Fields::new(), (kind::DATA, 1))] {
+        for (waiting, has_room) in [(OUT_MAX - 1, true), (OUT_MAX, false), (OUT_MAX + 1, false)] {
+            let mut scene = crowd(1);
+            scene.answer(1, BodyLength::Chunked, false);
+            scene.sent();
+            scene.connection.out = vec![0; waiting];
+            assert_eq!(scene.connection.send_trailers(1, &fields), has_room, "{waiting}");
+            assert_eq!(scene.connection.open(), usize::from(!has_room));
+            scene.connection.advance(waiting);
+            assert_eq!(scene.connection.send_trailers(1, &fields), true);
+            let sent = scene.sent();
+            assert_eq!(sent.iter().map(|f| (f.0, f.1)).collect::<Vec<_>>(), [last]);
+        }
+    }
+}
+
+#[test]
+fn an_idle_connection_keeps_no_large_buffer() {
+    let mut scene = crowd(100);
+    for n in 0..100 {
+        scene.answer(2 * n + 1, BodyLength::None, n > 0);
+    }
+    scene.connection.out.reserve(OUT_MAX / 2);
+    let kept = |scene: &mut Scene| {
+        scene.connection.shrink();
+        scene.connection.out.capacity()
+    };
+    let waiting = scene.connection.pending().len();
+    scene.connection.advance(waiting);
+    assert!(kept(&mut scene) > KEPT_MAX, "a stream is open");
+    assert!(scene.connection.send_trailers(1, &Fields::new()));
+    assert!(kept(&mut scene) > KEPT_MAX, "its end is to be sent");
+    let waiting = scene.connection.pending().len();
+    scene.connection.advance(waiting);
+    assert_eq!(kept(&mut scene), 0);
+    // What an ordinary answer takes is kept.
+    scene.frame(kind::HEADERS, END, 201, &block("GET", &[])).unwrap();
+    scene.answer(201, BodyLength::None, true);
+    scene.sent();
+    assert!((1..=KEPT_MAX).contains(&kept(&mut scene)));
+}
+
+#[test]
+fn the_last_stream_that_a_goaway_names_never_grows() {
+    for refused in [0, 1, 2] {
+        let mut scene = crowd(1);
+        scene.connection.end();
+        assert_eq!(scene.sent()[0].3[..4], [0, 0, 0, 1]);
+        open_more(&mut scene, 3, refused, END).1.unwrap();
+        scene.frame(kind::PING, 0, 0, b"short").unwrap_err();
+        let last = scene.sent().pop().unwrap();
+        assert_eq!((last.0, &last.3[..4]), (kind::GOAWAY, &[0, 0, 0, 1][..]), "{refused}");
+    }
+}
+
+#[test]
+fn a_window_may_be_the_largest_there_is_and_no_larger() {
+    let add = |n: u32| n.to_be_bytes();
+    // 65,535 are there at the beginning.
+    let most = WINDOW_MAX - WINDOW_DEFAULT;
+    for (by, is_allowed) in [(most - 1, true), (most, true), (most + 1, false)] {
+        let mut scene = crowd(1);
+        let grown = scene.frame(kind::WINDOW_UPDATE, 0, 0, &add(by));
+        let expected = (!is_allowed).then_some(ErrorCode::FlowControlError);
+        assert_eq!(code(grown), expected, "the connection's, {by}");
+        let mut scene = crowd(1);
+        scene.frame(kind::WINDOW_UPDATE, 0, 1, &add(by)).unwrap();
+        let reset = if is_allowed { vec![] } else { vec![(1, 3)] };
+        assert_eq!(scene.resets(), reset, "a stream's, {by}");
+    }
+    // A stream that has one more than the initial window goes over it first.
+    for (initial, is_allowed) in
+        [(WINDOW_MAX - 2, true), (WINDOW_MAX - 1, true), (WINDOW_MAX, false)]
+    {
+        let mut scene = crowd(1);
+        scene.frame(kind::WINDOW_UPDATE, 0, 1, &add(1)).unwrap();
+        let payload = [&[0, 4][..], &add(initial)].concat();
+        let changed = scene.frame(kind::SETTINGS, 0, 0, &payload);
+        let expected = (!is_allowed).then_some(ErrorCode::FlowControlError);
+        assert_eq!(code(changed), expected, "by SETTINGS, {initial}");
+    }
+    let mut scene = crowd(1);
+    let payload = [&[0, 4][..], &add(WINDOW_MAX)].concat();
+    scene.frame(kind::SETTINGS, 0, 0, &payload).unwrap();
+}
+
 proptest! {
     #[test]
     fn cuts_change_nothing(
