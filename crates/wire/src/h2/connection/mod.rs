@@ -3,7 +3,8 @@
 //!
 //! Frames are judged once, where they are read. A stream that breaks a rule is reset and its
 //! exchange told; what breaks the connection, or floods it, ends it with GOAWAY. Memory is bounded
-//! by the windows, the number of streams, one frame and one header block.
+//! by the windows, the number of streams, one frame, one header block, the table of HPACK and what
+//! waits to be sent; what waits to be told, by the streams and by the resets that are counted.
 
 mod events;
 mod receive;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use bartizan_core::Limits;
 
-use super::frame::{self, ErrorCode, FrameHead, HEAD, PAYLOAD_MAX, PREFACE};
+use super::frame::{self, ErrorCode, FrameHead, HEAD, PAYLOAD_MAX, PREFACE, kind};
 use super::hpack::decode::Decoder;
 use super::meter::{Flood, Meter, MeterLimits};
 use crate::h1::HeadLimits;
@@ -126,6 +127,8 @@ pub struct H2Connection {
     /// The beginning of a frame whose rest has not come.
     partial: Vec<u8>,
     block: Option<OpenBlock>,
+    /// Header blocks that have ended, in a circle.
+    blocks: u32,
     decoder: Decoder,
     meter: Meter,
     peer: Peer,
@@ -164,6 +167,7 @@ impl H2Connection {
             is_acknowledged: false,
             partial: Vec::new(),
             block: None,
+            blocks: 0,
             decoder: Decoder::default(),
             meter: Meter::new(limits.meter),
             peer: Peer::default(),
@@ -319,9 +323,12 @@ impl H2Connection {
         self.streams.len()
     }
 
-    /// True while a header block has begun and not ended.
-    pub fn is_inside_block(&self) -> bool {
-        self.block.is_some()
+    /// The number of the header block that has begun, if only with a part of its first frame, and
+    /// not ended. The next block has another.
+    pub fn open_block(&self) -> Option<u32> {
+        // The type of a frame is its fourth byte (§4.1).
+        let is_begun = self.block.is_some() || self.partial.get(3) == Some(&kind::HEADERS);
+        is_begun.then_some(self.blocks)
     }
 
     /// Tells the client that the connection will end. Streams that it opens before it knows are

@@ -150,6 +150,7 @@ impl H2Connection {
         now: &impl Fn() -> Duration,
     ) -> Outcome {
         self.meter.end_block();
+        self.blocks = self.blocks.wrapping_add(1);
         if id <= self.last {
             return self.trailers(id, is_last, block, now);
         }

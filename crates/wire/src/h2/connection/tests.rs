@@ -269,14 +269,14 @@ fn nothing_comes_between_the_parts_of_a_header_block() {
     ] {
         let mut scene = Scene::new();
         scene.frame(kind::HEADERS, 1, 1, &get[..5]).unwrap();
-        assert!(scene.connection.is_inside_block());
+        assert_eq!(scene.connection.open_block(), Some(0));
         assert_eq!(code(scene.frame(kind, 0, id, payload)), Some(ErrorCode::ProtocolError));
     }
     let mut scene = Scene::new();
     scene.frame(kind::HEADERS, 1, 1, &get[..5]).unwrap();
     scene.frame(kind::CONTINUATION, 0, 1, &get[5..9]).unwrap();
     scene.frame(kind::CONTINUATION, 4, 1, &get[9..]).unwrap();
-    assert!(scene.opened[0].1.is_ok() && !scene.connection.is_inside_block());
+    assert!(scene.opened[0].1.is_ok() && scene.connection.open_block().is_none());
 }
 
 #[test]
@@ -864,6 +864,30 @@ fn a_window_may_be_the_largest_there_is_and_no_larger() {
     let mut scene = crowd(1);
     let payload = [&[0, 4][..], &add(WINDOW_MAX)].concat();
     scene.frame(kind::SETTINGS, 0, 0, &payload).unwrap();
+}
+
+#[test]
+fn a_header_block_is_open_from_its_first_part_to_its_last_and_told_from_the_next() {
+    let mut scene = Scene::new();
+    let get = block("GET", &[]);
+    let (head, more) = get.split_at(5);
+    let bytes = |id| {
+        let head = frame(kind::HEADERS, flag::END_STREAM, id, head);
+        [head, frame(kind::CONTINUATION, flag::END_HEADERS, id, more)].concat()
+    };
+    for (number, id) in [(0, 1), (1, 3)] {
+        let bytes = bytes(id);
+        let (last, first) = bytes.split_last().unwrap();
+        for (n, byte) in first.iter().enumerate() {
+            scene.feed(&[*byte]).unwrap();
+            // The type says what it is.
+            assert_eq!(scene.connection.open_block(), (n >= 3).then_some(number), "{n}");
+        }
+        scene.feed(&[*last]).unwrap();
+        assert_eq!(scene.connection.open_block(), None);
+    }
+    scene.feed(&frame(kind::PING, 0, 0, &[0; 8])[..12]).unwrap();
+    assert_eq!(scene.connection.open_block(), None, "another frame");
 }
 
 proptest! {
