@@ -5,7 +5,7 @@ use std::time::Duration;
 use bartizan_core::Reason;
 use bytes::BytesMut;
 
-use super::super::frame::{ErrorCode, FrameHead, flag, kind, write_ping, write_reset};
+use super::super::frame::{ErrorCode, FrameHead, flag, kind, write_ping};
 use super::super::hpack::table::OVERHEAD;
 use super::super::meter::Flood;
 use super::super::request::HeadBuilder;
@@ -186,27 +186,6 @@ impl H2Connection {
         // It is answered, and costs as much as a reset.
         if is_broken {
             self.meter.provoked(now).map_err(Violation::Flood)?;
-        }
-        Ok(())
-    }
-
-    /// Refuses a stream. A client that cannot know the number yet, or that it should go, is not
-    /// blamed for as many as it may have open.
-    fn refuse(
-        &mut self,
-        id: u32,
-        is_last: bool,
-        is_unaware: bool,
-        now: &impl Fn() -> Duration,
-    ) -> Outcome {
-        if is_last {
-            write_reset(&mut self.out, id, ErrorCode::RefusedStream);
-        } else {
-            self.write_reset(id, ErrorCode::RefusedStream);
-        }
-        match self.grace.checked_sub(1) {
-            Some(left) if is_unaware => self.grace = left,
-            _ => self.meter.provoked(now).map_err(Violation::Flood)?,
         }
         Ok(())
     }

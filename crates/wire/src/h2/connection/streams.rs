@@ -187,6 +187,27 @@ impl H2Connection {
         self.meter.provoked(now).map_err(Violation::Flood)
     }
 
+    /// Refuses a stream. A client that cannot know the number yet, or that it should go, is not
+    /// blamed for as many as it may have open.
+    pub(super) fn refuse(
+        &mut self,
+        id: u32,
+        is_last: bool,
+        is_unaware: bool,
+        now: &impl Fn() -> std::time::Duration,
+    ) -> Result<(), Violation> {
+        if is_last {
+            frame::write_reset(&mut self.out, id, ErrorCode::RefusedStream);
+        } else {
+            self.write_reset(id, ErrorCode::RefusedStream);
+        }
+        match self.grace.checked_sub(1) {
+            Some(left) if is_unaware => self.grace = left,
+            _ => self.meter.provoked(now).map_err(Violation::Flood)?,
+        }
+        Ok(())
+    }
+
     pub(super) fn moved(&mut self, id: u32) {
         if let Some(stream) = self.streams.find(id)
             && stream.begins_to_wait()
