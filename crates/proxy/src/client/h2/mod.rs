@@ -230,8 +230,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                     }
                 }
             };
-            received.map_err(End::Violated)?;
+            // After a violation what is left to be told is a count.
             self.take_events();
+            received.map_err(End::Violated)?;
         }
     }
 

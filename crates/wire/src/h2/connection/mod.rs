@@ -205,7 +205,8 @@ impl H2Connection {
             let last = self.last_taken();
             frame::write_goaway(&mut self.out, last, violation.code());
             self.streams.clear();
-            self.events = Events::default();
+            let refused = self.events.refused;
+            self.events = Events { refused, ..Events::default() };
             self.block = None;
             self.partial = Vec::new();
         }

@@ -155,13 +155,12 @@ impl H2Connection {
             return self.trailers(id, is_last, block, now);
         }
         self.last = id;
-        let is_late = matches!(self.leaving, Leaving::After(last) if id > last);
+        let is_behind_end = matches!(self.leaving, Leaving::After(last) if id > last);
         let most = usize::try_from(self.limits.streams).unwrap_or(usize::MAX);
-        if is_late || self.streams.len() >= most {
+        if is_behind_end || self.streams.len() >= most {
             self.decode(block, |_, _| ())?;
-            self.events.refused = self.events.refused.saturating_add(u32::from(!is_late));
-            let is_unaware = is_late || !self.is_acknowledged;
-            return self.refuse(id, is_last, is_unaware, now);
+            self.events.refused = self.events.refused.saturating_add(u32::from(!is_behind_end));
+            return self.refuse(id, is_last, now);
         }
         let mut builder = HeadBuilder::new(self.limits.head, self.limits.header_list);
         self.decode(block, |name, value| builder.take(name, value))?;

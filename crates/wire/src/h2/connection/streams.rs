@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::super::frame::{self, ErrorCode};
-use super::{H2Connection, H2Event, RESETS_KEPT, StreamEnd, Violation};
+use super::{H2Connection, H2Event, Leaving, RESETS_KEPT, StreamEnd, Violation};
 
 /// A stream that is open, or of which one side is.
 #[derive(Debug)]
@@ -193,7 +193,6 @@ impl H2Connection {
         &mut self,
         id: u32,
         is_last: bool,
-        is_unaware: bool,
         now: &impl Fn() -> std::time::Duration,
     ) -> Result<(), Violation> {
         if is_last {
@@ -201,6 +200,7 @@ impl H2Connection {
         } else {
             self.write_reset(id, ErrorCode::RefusedStream);
         }
+        let is_unaware = !self.is_acknowledged || matches!(self.leaving, Leaving::After(_));
         match self.grace.checked_sub(1) {
             Some(left) if is_unaware => self.grace = left,
             _ => self.meter.provoked(now).map_err(Violation::Flood)?,

@@ -123,6 +123,7 @@ fn streams_that_are_refused_count_but_for_those_that_a_client_could_not_know_of(
         }
         assert_eq!(scene.connection.take_refused(), most);
         assert_eq!(open_more(&mut scene, 201 + 2 * most, 1, END), (0, flood), "{acknowledged}");
+        assert_eq!((scene.connection.take_refused(), events(&mut scene.connection).len()), (1, 0));
     }
 }
 
