@@ -129,12 +129,20 @@ fn streams_that_are_refused_count_but_for_those_that_a_client_could_not_know_of(
 
 #[test]
 fn streams_behind_the_end_count_but_for_as_many_as_may_have_been_under_way() {
-    let mut scene = crowd(1);
-    scene.connection.end();
-    assert_eq!(open_more(&mut scene, 3, 200, END), (200, Ok(())));
-    assert_eq!(scene.connection.take_refused(), 0, "another limit's");
-    let flood = Err(Violation::Flood(Flood::ProvokedResets));
-    assert_eq!(open_more(&mut scene, 403, 1, END), (0, flood));
+    // What was refused before the acknowledgement takes nothing from it.
+    for early in [0, 100] {
+        let mut scene = crowd(100);
+        scene.connection.is_acknowledged = false;
+        open_more(&mut scene, 201, early, END).1.unwrap();
+        scene.connection.is_acknowledged = true;
+        scene.connection.end();
+        assert_eq!(scene.connection.take_refused(), early);
+        let first = scene.connection.last + 2;
+        assert_eq!(open_more(&mut scene, first, 200, END), (200, Ok(())));
+        assert_eq!(scene.connection.take_refused(), 0, "another limit's");
+        let flood = Err(Violation::Flood(Flood::ProvokedResets));
+        assert_eq!(open_more(&mut scene, first + 400, 1, END), (0, flood));
+    }
 }
 
 #[test]
