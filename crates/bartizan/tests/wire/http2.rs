@@ -105,6 +105,25 @@ fn a_header_block_without_an_end_ends_the_connection() {
 }
 
 #[test]
+fn a_header_block_that_does_not_end_in_time_ends_the_connection() {
+    let head = H2::block("GET", "/x", "api.test", &[]);
+    let whole = H2::frame(kind::HEADERS, END_HEADERS | END_STREAM, 1, &head);
+    let begun = H2::frame(kind::HEADERS, END_STREAM, 1, &head);
+    for (name, bytes) in [("a frame that is cut", &whole[..12]), ("no CONTINUATION", &begun[..])] {
+        let scene = scene("header_time: 200ms", Upstream::plain());
+        let mut h2 = scene.connect();
+        // Nothing may come between the parts of a block, an acknowledgement neither.
+        h2.until(|frame| frame.kind == kind::SETTINGS && frame.flags & ACK == 0);
+        h2.send_all(&[bytes.to_vec()]);
+        h2.rest();
+        drop(h2);
+        assert_eq!(scene.gateway.only_event()["reason"], "http.client_timeout", "{name}");
+        assert!(scene.gateway.metrics().contains("limit=\"header_time\"} 1"), "{name}");
+        assert!(scene.upstream.seen().is_empty(), "{name}");
+    }
+}
+
+#[test]
 fn a_header_block_that_is_too_large_ends_the_connection() {
     let scene = scene("h2_header_list: 2KiB", Upstream::plain());
     let told = scene.floods("header block", |h2| {
@@ -208,6 +227,8 @@ fn a_stream_over_the_number_that_is_allowed_is_refused_and_the_others_go_on() {
     }
     let refused = h2.until(|frame| frame.kind == kind::RST_STREAM);
     assert_eq!((refused.stream, refused.code()), (5, 7), "REFUSED_STREAM");
+    let metric = "bartizan_limit_hits_total{limit=\"h2_streams\"} 1";
+    assert!(scene.gateway.metrics().contains(metric));
     for _ in 0..2 {
         go.send(()).unwrap();
         h2.until(|frame| frame.is_status(200));

@@ -4,7 +4,9 @@ use std::task::{Context, Poll};
 
 use bartizan_chain::BodyChanges;
 use bartizan_core::{Denial, Reason};
-use bartizan_wire::{BodyLength, ConnectionUse, ErrorCode, Fields, OutgoingResponse, Version};
+use bartizan_wire::{
+    BodyLength, ConnectionUse, ErrorCode, Fields, H2Connection, OutgoingResponse, Version,
+};
 use bytes::{Buf, Bytes};
 use http::Method;
 use tokio::time::Instant;
@@ -20,6 +22,8 @@ use crate::timer::Timer;
 
 /// What a stream sends before others that are open have their turn: one frame.
 const TURN_MAX: usize = 16 * 1_024;
+// What is read in one piece finds room.
+const _: () = assert!(H2Connection::AMPLE_ROOM >= SCRATCH_SIZE);
 
 /// Writes an answer to its end, or resets the stream.
 pub(super) async fn write(
@@ -304,7 +308,7 @@ impl<'a, 'b> Pump<'a, 'b> {
         let room = shared.state.borrow_mut().room(self.stream.id);
         // What was read for streams whose windows are small is bounded for all of them together.
         let is_spent = shared.held.get() as u64 >= shared.worker.shared.node.limits.h2_window.0;
-        room > 0 && (!is_spent || room >= SCRATCH_SIZE)
+        room > 0 && (!is_spent || room >= H2Connection::AMPLE_ROOM)
     }
 
     fn is_one_of_several(&self) -> bool {
@@ -372,11 +376,11 @@ impl<'a, 'b> Pump<'a, 'b> {
         if !self.begin(false)? {
             return Ok(Some(Waits::Client));
         }
-        if !self.is_ended {
-            let mut state = self.stream.shared.state.borrow_mut();
-            state.send_trailers(self.stream.id, &self.trailers.take().unwrap_or_default());
-        }
-        Ok(None)
+        let Some(trailers) = self.trailers.as_ref().filter(|_| !self.is_ended) else {
+            return Ok(None);
+        };
+        let is_sent = self.stream.shared.state.borrow_mut().send_trailers(self.stream.id, trailers);
+        Ok(if is_sent { None } else { Some(Waits::Client) })
     }
 
     /// Takes in a piece of the body: sends of it what there is room for, and holds the rest.

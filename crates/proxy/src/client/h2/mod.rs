@@ -80,7 +80,8 @@ enum End {
     Finished,
     /// The client broke the protocol or floods.
     Violated(Violation),
-    /// The client began a header block and did not end it.
+    /// The client began a header block and did not end it in time. What is bounded is the block
+    /// alone: a client that sends nothing is idle.
     TooSlow,
     /// The client is gone, or takes nothing.
     Gone,
@@ -144,8 +145,8 @@ struct Driver<T> {
     owes_flush: bool,
     /// Since when the client takes nothing.
     stuck_since: Option<Instant>,
-    /// Since when a header block is incomplete.
-    block_since: Option<Instant>,
+    /// The header block that is incomplete, and since when it was seen to be.
+    block_since: Option<(u32, Instant)>,
     /// When a connection that is told to go must be gone.
     leave_by: Option<Instant>,
 }
@@ -229,8 +230,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                     }
                 }
             };
-            received.map_err(End::Violated)?;
+            // After a violation what is left to be told is a count.
             self.take_events();
+            received.map_err(End::Violated)?;
         }
     }
 
@@ -238,7 +240,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         loop {
             let event = self.shared.state.borrow_mut().next_event();
             match event {
-                None => return,
+                None => break,
                 Some(H2Event::Moved { tag }) => self.slots.wake(tag),
                 Some(H2Event::WindowGrew) => self.wake_blocked(),
                 Some(H2Event::Ended { tag, why }) => {
@@ -263,6 +265,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                     self.count_request();
                 }
             }
+        }
+        self.count_refused();
+    }
+
+    /// Each stream that was refused counts, though whole reads of them are told at once.
+    fn count_refused(&self) {
+        let shared = &self.shared;
+        for _ in 0..shared.state.borrow_mut().take_refused() {
+            shared.worker.shared.metrics.limit_hit("h2_streams");
         }
     }
 
@@ -328,14 +339,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         let is_idle = state.open() == 0;
         if is_idle && !self.is_idle {
             self.idle_since = Instant::now();
-            state.shrink();
         }
+        // What was full empties after the last stream has ended.
+        state.shrink();
         self.is_idle = is_idle;
-        match (state.is_inside_block(), self.block_since) {
-            (true, None) => self.block_since = Some(Instant::now()),
-            (false, Some(_)) => self.block_since = None,
-            _ => {}
-        }
+        // While the output is full it is we who do not read its rest.
+        let block = state.open_block().filter(|_| !state.is_full());
+        self.block_since = block.map(|number| match self.block_since {
+            Some(open @ (known, _)) if known == number => open,
+            _ => (number, Instant::now()),
+        });
         let is_stuck = !state.pending().is_empty() || self.owes_flush;
         match (is_stuck, self.stuck_since) {
             (true, None) => self.stuck_since = Some(Instant::now()),
@@ -358,7 +371,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 metrics.limit_hit("idle");
                 return Poll::Ready(End::Gone);
             }
-            if self.block_since.is_some_and(|since| now >= since + limits.header_time.0) {
+            if self.block_since.is_some_and(|(_, since)| now >= since + limits.header_time.0) {
                 metrics.limit_hit("header_time");
                 return Poll::Ready(End::TooSlow);
             }
@@ -385,7 +398,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
     fn due(&self) -> Option<Instant> {
         let limits = &self.shared.worker.shared.node.limits;
         let stuck = self.stuck_since.map(|since| since + limits.idle.0);
-        let block = self.block_since.map(|since| since + limits.header_time.0);
+        let block = self.block_since.map(|(_, since)| since + limits.header_time.0);
         let idle = self.is_idle.then(|| self.idle_due());
         [stuck, block, idle, self.leave_by].into_iter().flatten().min()
     }

@@ -3,8 +3,10 @@
 //!
 //! Frames are judged once, where they are read. A stream that breaks a rule is reset and its
 //! exchange told; what breaks the connection, or floods it, ends it with GOAWAY. Memory is bounded
-//! by the windows, the number of streams, one frame and one header block.
+//! by the windows, the number of streams, one frame, one header block, the table of HPACK and what
+//! waits to be sent; what waits to be told, by the streams and by the resets that are counted.
 
+mod events;
 mod receive;
 mod send;
 mod settings;
@@ -15,11 +17,12 @@ use std::time::Duration;
 
 use bartizan_core::Limits;
 
-use super::frame::{self, ErrorCode, FrameHead, HEAD, PAYLOAD_MAX, PREFACE};
+use super::frame::{self, ErrorCode, FrameHead, HEAD, PAYLOAD_MAX, PREFACE, kind};
 use super::hpack::decode::Decoder;
 use super::meter::{Flood, Meter, MeterLimits};
-use crate::h1::{HeadLimits, HeadRefusal};
-use crate::head::RequestHead;
+use crate::h1::HeadLimits;
+use events::Events;
+pub use events::{H2Event, StreamEnd};
 use settings::Peer;
 use streams::Streams;
 pub use streams::TakenBody;
@@ -32,7 +35,8 @@ const WINDOW_DEFAULT: u32 = 65_535;
 const WINDOW_MAX: u32 = (1 << 31) - 1;
 /// Streams that were reset here, whose late frames are passed over (§5.1).
 const RESETS_KEPT: usize = 128;
-/// Nothing more is put into the output than this and a piece, until some of it has left.
+/// While so much is to be sent, no answer adds to it and nothing is read. The output holds no more
+/// than this, a part of an answer, and what one read is answered with.
 const OUT_MAX: usize = 128 * 1_024;
 /// What is kept of emptied buffers, so that idle connections hold none.
 const KEPT_MAX: usize = 4_096;
@@ -93,41 +97,6 @@ fn frame_size(detail: &'static str) -> Violation {
     Violation::Protocol(ErrorCode::FrameSizeError, detail)
 }
 
-/// Why a stream ended before its answer was complete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StreamEnd {
-    /// The client reset it.
-    Reset,
-    /// The client broke a rule, and the stream was reset here.
-    Fault(&'static str),
-}
-
-/// What came of the bytes that were put in.
-#[derive(Debug)]
-pub enum H2Event {
-    /// A request. The stream may be gone again when this is looked at.
-    Opened {
-        /// The stream's number.
-        stream: u32,
-        /// Its head, or what is wrong with it.
-        head: Result<Box<RequestHead>, HeadRefusal>,
-    },
-    /// A stream that was tagged has more of its body, or more of a window.
-    Moved {
-        /// Its tag.
-        tag: u32,
-    },
-    /// A stream that was tagged is no more.
-    Ended {
-        /// Its tag.
-        tag: u32,
-        /// Why.
-        why: StreamEnd,
-    },
-    /// The connection's window grew.
-    WindowGrew,
-}
-
 /// How far a connection has come on its way to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Leaving {
@@ -158,14 +127,19 @@ pub struct H2Connection {
     /// The beginning of a frame whose rest has not come.
     partial: Vec<u8>,
     block: Option<OpenBlock>,
+    /// Header blocks that have ended, in a circle.
+    blocks: u32,
     decoder: Decoder,
     meter: Meter,
     peer: Peer,
     streams: Streams,
     /// The highest stream that the client has opened.
     last: u32,
+    /// Streams that were reset here before the client had ended them, the oldest first.
     resets: VecDeque<u32>,
-    events: VecDeque<H2Event>,
+    /// Streams that may still be refused to a client that cannot know why.
+    grace: u32,
+    events: Events,
     /// What may be sent on all streams together.
     send_window: u32,
     /// What may come on all streams together, and what of it was used up and not yet given back.
@@ -180,6 +154,10 @@ pub struct H2Connection {
 }
 
 impl H2Connection {
+    /// As much room as anybody waits for: who needs more than a little is told once there is so
+    /// much.
+    pub const AMPLE_ROOM: usize = 65_536;
+
     /// A connection of which nothing has come yet; our SETTINGS are ready to be sent.
     pub fn new(limits: ConnectionLimits) -> Self {
         let mut connection = Self {
@@ -189,13 +167,15 @@ impl H2Connection {
             is_acknowledged: false,
             partial: Vec::new(),
             block: None,
+            blocks: 0,
             decoder: Decoder::default(),
             meter: Meter::new(limits.meter),
             peer: Peer::default(),
             streams: Streams::default(),
             last: 0,
             resets: VecDeque::new(),
-            events: VecDeque::new(),
+            grace: limits.streams,
+            events: Events::default(),
             send_window: WINDOW_DEFAULT,
             receive_window: limits.window.max(WINDOW_DEFAULT),
             owed: 0,
@@ -222,9 +202,11 @@ impl H2Connection {
         let read = self.read(bytes, now);
         if let Err(violation) = read {
             self.violation = Some(violation);
-            frame::write_goaway(&mut self.out, self.last, violation.code());
+            let last = self.last_taken();
+            frame::write_goaway(&mut self.out, last, violation.code());
             self.streams.clear();
-            self.events.clear();
+            let refused = self.events.refused;
+            self.events = Events { refused, ..Events::default() };
             self.block = None;
             self.partial = Vec::new();
         }
@@ -293,11 +275,6 @@ impl H2Connection {
         Ok(())
     }
 
-    /// The next event.
-    pub fn next_event(&mut self) -> Option<H2Event> {
-        self.events.pop_front()
-    }
-
     /// Names a stream in its later events; false if it is gone already.
     pub fn tag(&mut self, stream: u32, tag: u32) -> bool {
         self.streams.find(stream).is_some_and(|stream| {
@@ -326,11 +303,15 @@ impl H2Connection {
         }
     }
 
-    /// Gives buffers back, as long as nothing is going on.
+    /// Gives buffers back while no stream is open and nothing is to be sent.
     pub fn shrink(&mut self) {
-        if self.out.is_empty() && self.out.capacity() > KEPT_MAX {
+        if self.streams.len() > 0 || !self.out.is_empty() {
+            return;
+        }
+        if self.out.capacity() > KEPT_MAX {
             self.out = Vec::new();
         }
+        self.streams.shrink();
     }
 
     /// True while as much waits to be sent as may.
@@ -343,9 +324,12 @@ impl H2Connection {
         self.streams.len()
     }
 
-    /// True while a header block has begun and not ended.
-    pub fn is_inside_block(&self) -> bool {
-        self.block.is_some()
+    /// The number of the header block that has begun, if only with a part of its first frame, and
+    /// not ended. The next block has another.
+    pub fn open_block(&self) -> Option<u32> {
+        // The type of a frame is its fourth byte (§4.1).
+        let is_begun = self.block.is_some() || self.partial.get(3) == Some(&kind::HEADERS);
+        is_begun.then_some(self.blocks)
     }
 
     /// Tells the client that the connection will end. Streams that it opens before it knows are
@@ -358,10 +342,20 @@ impl H2Connection {
         }
     }
 
+    /// The last stream that may have been acted on. It was told already where no more are taken,
+    /// and never grows (RFC 9113 §6.8).
+    fn last_taken(&self) -> u32 {
+        match self.leaving {
+            Leaving::After(last) => last.min(self.last),
+            Leaving::No | Leaving::Announced => self.last,
+        }
+    }
+
     /// Takes no more streams than have come.
     pub fn end(&mut self) {
         if !matches!(self.leaving, Leaving::After(_)) {
             self.leaving = Leaving::After(self.last);
+            self.grace = self.limits.streams;
             frame::write_goaway(&mut self.out, self.last, ErrorCode::NoError);
         }
     }

@@ -6,6 +6,8 @@ use bartizan_core::Reason;
 use bytes::BytesMut;
 
 use super::super::frame::{ErrorCode, FrameHead, flag, kind, write_ping};
+use super::super::hpack::table::OVERHEAD;
+use super::super::meter::Flood;
 use super::super::request::HeadBuilder;
 use super::streams::Stream;
 use super::{
@@ -67,7 +69,7 @@ impl H2Connection {
         self.receive_window = left.ok_or(OVERFLOWN)?;
         let Some(stream) = self.streams.find(id) else {
             self.give_back_connection(counted);
-            if self.resets.contains(&id) {
+            if self.is_late(id, is_last) {
                 return Ok(());
             }
             let detail = "DATA for a stream that was closed";
@@ -148,20 +150,17 @@ impl H2Connection {
         now: &impl Fn() -> Duration,
     ) -> Outcome {
         self.meter.end_block();
+        self.blocks = self.blocks.wrapping_add(1);
         if id <= self.last {
             return self.trailers(id, is_last, block, now);
         }
         self.last = id;
-        let is_late = matches!(self.leaving, Leaving::After(last) if id > last);
+        let is_behind_end = matches!(self.leaving, Leaving::After(last) if id > last);
         let most = usize::try_from(self.limits.streams).unwrap_or(usize::MAX);
-        if is_late || self.streams.len() >= most {
+        if is_behind_end || self.streams.len() >= most {
             self.decode(block, |_, _| ())?;
-            self.write_reset(id, ErrorCode::RefusedStream);
-            // Until then the client cannot know the number.
-            if self.is_acknowledged && !is_late {
-                self.meter.provoked(now).map_err(Violation::Flood)?;
-            }
-            return Ok(());
+            self.events.refused = self.events.refused.saturating_add(u32::from(!is_behind_end));
+            return self.refuse(id, is_last, now);
         }
         let mut builder = HeadBuilder::new(self.limits.head, self.limits.header_list);
         self.decode(block, |name, value| builder.take(name, value))?;
@@ -173,6 +172,7 @@ impl H2Connection {
         self.streams.push(Stream {
             id,
             tag: None,
+            has_moved: false,
             is_received: is_last,
             has_head: false,
             send_window: i64::from(self.peer.window),
@@ -181,7 +181,7 @@ impl H2Connection {
             body: BytesMut::new(),
             expected,
         });
-        self.events.push_back(H2Event::Opened { stream: id, head });
+        self.events.push(H2Event::Opened { stream: id, head });
         // It is answered, and costs as much as a reset.
         if is_broken {
             self.meter.provoked(now).map_err(Violation::Flood)?;
@@ -189,10 +189,19 @@ impl H2Connection {
         Ok(())
     }
 
-    fn decode(&mut self, block: &[u8], take: impl FnMut(&[u8], &[u8])) -> Outcome {
-        self.decoder
-            .decode(block, take)
-            .map_err(|fault| Violation::Protocol(ErrorCode::CompressionError, fault.0))
+    /// Reads a block to its end, and gives as many of its fields to `take` as may be work: a list
+    /// over its limit is still refused alone, one that is many times as large is no mistake.
+    fn decode(&mut self, block: &[u8], mut take: impl FnMut(&[u8], &[u8])) -> Outcome {
+        let most = self.limits.header_list.saturating_mul(LISTS_READ);
+        let mut size = 0_usize;
+        let read = self.decoder.decode(block, |name, value| {
+            size = size.saturating_add(name.len() + value.len() + OVERHEAD);
+            if size <= most {
+                take(name, value);
+            }
+        });
+        read.map_err(|fault| Violation::Protocol(ErrorCode::CompressionError, fault.0))?;
+        if size > most { Err(Violation::Flood(Flood::HeaderBlock)) } else { Ok(()) }
     }
 
     /// Trailers of a request carry nothing that a decision was made on: they are judged and not
@@ -207,8 +216,8 @@ impl H2Connection {
         let mut are_valid = is_last;
         self.decode(block, |name, _| are_valid &= is_field_name(name))?;
         let Some(stream) = self.streams.find(id) else {
-            if self.resets.contains(&id) {
-                return Ok(());
+            if self.is_late(id, true) {
+                return self.meter.provoked(now).map_err(Violation::Flood);
             }
             let detail = "HEADERS for a stream that was closed";
             return Err(Violation::Protocol(ErrorCode::StreamClosed, detail));
@@ -243,7 +252,8 @@ impl H2Connection {
         }
         self.meter.reset(now).map_err(Violation::Flood)?;
         if let Some(tag) = self.remove(head.stream).and_then(|stream| stream.tag) {
-            self.events.push_back(H2Event::Ended { tag, why: StreamEnd::Reset });
+            let why = StreamEnd::Reset;
+            self.events.push(H2Event::Ended { tag, why });
         }
         Ok(())
     }
@@ -264,8 +274,9 @@ impl H2Connection {
                 return Err(protocol("a window that grows by nothing"));
             }
             let window = self.send_window.checked_add(increment).filter(|n| *n <= WINDOW_MAX);
-            self.send_window = window.ok_or(OVERFLOWN)?;
-            self.events.push_back(H2Event::WindowGrew);
+            let before = std::mem::replace(&mut self.send_window, window.ok_or(OVERFLOWN)?);
+            let is_ample = |window| usize::try_from(window).is_ok_and(|n| n >= Self::AMPLE_ROOM);
+            self.events.has_grown |= before == 0 || !is_ample(before) && is_ample(self.send_window);
             return Ok(());
         }
         if self.is_idle(id) {
@@ -358,6 +369,8 @@ impl H2Connection {
     }
 }
 
+/// So many times the largest header list may come out of one block before the connection ends.
+const LISTS_READ: usize = 4;
 const OVERFLOWN: Violation =
     Violation::Protocol(ErrorCode::FlowControlError, "a window that overflows");
 const WRONG_LENGTH: &str = "a body that is not as long as `content-length` says";

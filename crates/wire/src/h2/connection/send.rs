@@ -35,8 +35,12 @@ impl H2Connection {
         debug_assert!(written.is_ok(), "an answer without fields");
     }
 
-    /// Ends a stream with trailers; without any if they cannot be sent.
-    pub fn send_trailers(&mut self, id: u32, trailers: &Fields) {
+    /// Ends a stream with trailers; without any if they cannot be sent. False while the output has
+    /// no room for them, and nothing is done.
+    pub fn send_trailers(&mut self, id: u32, trailers: &Fields) -> bool {
+        if self.is_full() {
+            return false;
+        }
         let is_sent = !trailers.is_empty()
             && self.send_block(id, true, |block| answer::write_fields(block, trailers)).is_ok();
         if is_sent {
@@ -44,6 +48,7 @@ impl H2Connection {
         } else {
             self.send_data(id, &[], true);
         }
+        true
     }
 
     fn send_block(

@@ -48,16 +48,22 @@ impl H2Connection {
 
     /// Takes in the client's SETTINGS and acknowledges them.
     pub(super) fn take_settings(&mut self, payload: &[u8]) -> Result<(), Violation> {
+        let mut has_grown = false;
         for setting in payload.chunks_exact(6) {
             let Some((id, value)) = setting.split_first_chunk::<2>() else { continue };
             let Some(value) = value.first_chunk::<4>() else { continue };
-            self.take_setting(u16::from_be_bytes(*id), u32::from_be_bytes(*value))?;
+            has_grown |= self.take_setting(u16::from_be_bytes(*id), u32::from_be_bytes(*value))?;
+        }
+        // Once for all of them: there may be as many as a frame holds.
+        if has_grown {
+            self.move_all();
         }
         write_head(&mut self.out, 0, kind::SETTINGS, flag::ACK, 0);
         Ok(())
     }
 
-    fn take_setting(&mut self, id: u16, value: u32) -> Result<(), Violation> {
+    /// True if the windows of the streams grew.
+    fn take_setting(&mut self, id: u16, value: u32) -> Result<bool, Violation> {
         match id {
             HEADER_TABLE_SIZE => {
                 let is_small = usize::try_from(value).is_ok_and(|size| size < TABLE_SIZE);
@@ -69,7 +75,7 @@ impl H2Connection {
                     return Err(OVER_WINDOW);
                 }
                 let old = std::mem::replace(&mut self.peer.window, value);
-                self.change_windows(old, value)?;
+                return self.change_windows(old, value);
             }
             MAX_FRAME_SIZE => {
                 // No frame of ours is larger than the least that is allowed here.
@@ -80,11 +86,11 @@ impl H2Connection {
             }
             _ => {}
         }
-        Ok(())
+        Ok(false)
     }
 
     /// A new size moves the windows of the streams there are (§6.9.2), below zero if need be.
-    fn change_windows(&mut self, old: u32, new: u32) -> Result<(), Violation> {
+    fn change_windows(&mut self, old: u32, new: u32) -> Result<bool, Violation> {
         let change = i64::from(new) - i64::from(old);
         for stream in self.streams.iter_mut() {
             stream.send_window += change;
@@ -92,10 +98,7 @@ impl H2Connection {
                 return Err(OVER_WINDOW);
             }
         }
-        if change > 0 {
-            self.move_all();
-        }
-        Ok(())
+        Ok(change > 0)
     }
 }
 

@@ -3,13 +3,15 @@
 use bytes::{Bytes, BytesMut};
 
 use super::super::frame::{self, ErrorCode};
-use super::{H2Connection, H2Event, RESETS_KEPT, StreamEnd, Violation};
+use super::{H2Connection, H2Event, Leaving, RESETS_KEPT, StreamEnd, Violation};
 
 /// A stream that is open, or of which one side is.
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) id: u32,
     pub(super) tag: Option<u32>,
+    /// That it moved waits to be told.
+    pub(super) has_moved: bool,
     /// The client has sent all it will.
     pub(super) is_received: bool,
     /// The head of the answer was sent.
@@ -24,6 +26,16 @@ pub(super) struct Stream {
     /// What `content-length` says is still to come.
     pub(super) expected: Option<u64>,
 }
+
+impl Stream {
+    /// Notes that it moved; true if that does not wait to be told already.
+    fn begins_to_wait(&mut self) -> bool {
+        self.tag.is_some() && !std::mem::replace(&mut self.has_moved, true)
+    }
+}
+
+/// Room for more streams than this is given back.
+const STREAMS_KEPT: usize = 8;
 
 /// The streams by number. Numbers only grow, so that the list is sorted as it is.
 #[derive(Debug, Default)]
@@ -46,6 +58,13 @@ impl Streams {
 
     pub(super) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// Gives back what many streams took.
+    pub(super) fn shrink(&mut self) {
+        if self.0.is_empty() && self.0.capacity() > STREAMS_KEPT {
+            self.0 = Vec::new();
+        }
     }
 
     pub(super) fn clear(&mut self) {
@@ -115,17 +134,30 @@ impl H2Connection {
 
     /// Ends a stream at once, whatever was sent of its answer.
     pub fn reset(&mut self, id: u32, code: ErrorCode) {
-        if self.remove(id).is_some() {
-            self.write_reset(id, code);
+        match self.remove(id) {
+            Some(stream) if stream.is_received => frame::write_reset(&mut self.out, id, code),
+            Some(_) => self.write_reset(id, code),
+            None => {}
         }
     }
 
+    /// Resets a stream that the client may not have ended: what is on its way is passed over.
     pub(super) fn write_reset(&mut self, id: u32, code: ErrorCode) {
         frame::write_reset(&mut self.out, id, code);
         if self.resets.len() >= RESETS_KEPT {
             self.resets.pop_front();
         }
         self.resets.push_back(id);
+    }
+
+    /// True for what was on its way when its stream was reset here. After what ends the stream
+    /// nothing can be.
+    pub(super) fn is_late(&mut self, id: u32, is_last: bool) -> bool {
+        let Some(place) = self.resets.iter().position(|reset| *reset == id) else { return false };
+        if is_last {
+            self.resets.remove(place);
+        }
+        true
     }
 
     /// Takes a stream off the list; what nobody read of its body opens the connection's window.
@@ -149,21 +181,45 @@ impl H2Connection {
         let tag = self.remove(id).and_then(|stream| stream.tag);
         self.write_reset(id, code);
         if let Some(tag) = tag {
-            self.events.push_back(H2Event::Ended { tag, why: StreamEnd::Fault(detail) });
+            let why = StreamEnd::Fault(detail);
+            self.events.push(H2Event::Ended { tag, why });
         }
         self.meter.provoked(now).map_err(Violation::Flood)
     }
 
+    /// Refuses a stream. A client that cannot know the number yet, or that it should go, is not
+    /// blamed for as many as it may have open.
+    pub(super) fn refuse(
+        &mut self,
+        id: u32,
+        is_last: bool,
+        now: &impl Fn() -> std::time::Duration,
+    ) -> Result<(), Violation> {
+        if is_last {
+            frame::write_reset(&mut self.out, id, ErrorCode::RefusedStream);
+        } else {
+            self.write_reset(id, ErrorCode::RefusedStream);
+        }
+        let is_unaware = !self.is_acknowledged || matches!(self.leaving, Leaving::After(_));
+        match self.grace.checked_sub(1) {
+            Some(left) if is_unaware => self.grace = left,
+            _ => self.meter.provoked(now).map_err(Violation::Flood)?,
+        }
+        Ok(())
+    }
+
     pub(super) fn moved(&mut self, id: u32) {
-        if let Some(tag) = self.streams.find(id).and_then(|stream| stream.tag) {
-            self.events.push_back(H2Event::Moved { tag });
+        if let Some(stream) = self.streams.find(id)
+            && stream.begins_to_wait()
+        {
+            self.events.moved(id);
         }
     }
 
     pub(super) fn move_all(&mut self) {
         for stream in self.streams.iter_mut() {
-            if let Some(tag) = stream.tag {
-                self.events.push_back(H2Event::Moved { tag });
+            if stream.begins_to_wait() {
+                self.events.moved(stream.id);
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Reading header blocks.
 
+use bytes::Bytes;
+
 use super::table::{Entry, Table};
 use super::{HpackFault, huffman, integer};
 
@@ -32,7 +34,7 @@ impl Decoder {
                     take(name, value);
                 }
                 0x40..=0x7f => {
-                    let entry = self.literal(&mut block, 6, Entry::new)?;
+                    let entry = self.entry(&mut block)?;
                     let (name, value) = entry.pair();
                     take(name, value);
                     self.table.insert(entry);
@@ -44,7 +46,14 @@ impl Decoder {
                     }
                     continue;
                 }
-                _ => self.literal(&mut block, 4, &mut take)?,
+                _ => {
+                    let index = integer::read(&mut block, 4)?;
+                    let name = match index {
+                        0 => string(&mut block, &mut self.name)?,
+                        _ => self.table.field(index).ok_or(NO_ENTRY)?.0,
+                    };
+                    take(name, string(&mut block, &mut self.value)?);
+                }
             }
             has_fields = true;
         }
@@ -56,20 +65,13 @@ impl Decoder {
         Ok(())
     }
 
-    /// A field that is spelt out, or at least its value (§6.2).
-    fn literal<T>(
-        &mut self,
-        block: &mut &[u8],
-        prefix: u32,
-        make: impl FnOnce(&[u8], &[u8]) -> T,
-    ) -> Result<T, HpackFault> {
-        let index = integer::read(block, prefix)?;
-        let name = match index {
-            0 => string(block, &mut self.name)?,
-            _ => self.table.field(index).ok_or(NO_ENTRY)?.0,
+    /// A field that is to be remembered (§6.2.1).
+    fn entry(&mut self, block: &mut &[u8]) -> Result<Entry, HpackFault> {
+        let name = match integer::read(block, 6)? {
+            0 => Bytes::copy_from_slice(string(block, &mut self.name)?),
+            index => self.table.name(index).ok_or(NO_ENTRY)?,
         };
-        let value = string(block, &mut self.value)?;
-        Ok(make(name, value))
+        Ok(Entry::new(name, string(block, &mut self.value)?))
     }
 }
 
@@ -227,6 +229,34 @@ pub(crate) mod tests {
         ] {
             assert!(decoded(&mut Decoder::default(), &bytes(block)).is_err(), "{name}");
         }
+    }
+
+    /// Two bytes each, with a name of the largest that is remembered.
+    #[test]
+    fn a_name_that_is_used_again_is_not_copied() {
+        let mut decoder = Decoder::default();
+        let name = vec![b'n'; 4_064];
+        let mut block = vec![0x40];
+        integer::write(&mut block, 0, 7, name.len());
+        block.extend_from_slice(&name);
+        block.push(0);
+        block.extend([0x7e, 0].repeat(14_000));
+        let mut places = Vec::new();
+        let read = decoder.decode(&block, |name, value| {
+            assert_eq!((name.len(), value.len()), (4_064, 0));
+            places.push(name.as_ptr());
+        });
+        assert_eq!((read, places.len()), (Ok(()), 14_001));
+        places.dedup();
+        assert_eq!(places.len(), 1);
+        assert_eq!(decoder.table.shown().0, 4_096);
+        // What is a byte longer is not remembered, and nothing is left to refer to.
+        let mut decoder = Decoder::default();
+        let mut block = vec![0x40];
+        integer::write(&mut block, 0, 7, 4_065);
+        block.resize(block.len() + 4_065, b'n');
+        block.extend([0, 0x7e, 0]);
+        assert_eq!(decoder.decode(&block, |_, _| ()), Err(NO_ENTRY));
     }
 
     #[test]

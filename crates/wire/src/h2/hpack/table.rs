@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
+
 /// Size of the dynamic table that we offer: the protocol's default (RFC 9113 §6.5.2).
 pub(crate) const TABLE_SIZE: usize = 4_096;
 /// What an entry counts beyond its bytes (§4.1).
@@ -28,24 +30,25 @@ pub(crate) const STATIC: [(&str, &str); 61] = [
     ("via", ""), ("www-authenticate", ""),
 ];
 
-/// A field that the peer has had remembered: its name, and behind it its value.
+/// A field that the peer has had remembered. A name that it has from an index is not copied: two
+/// bytes of a block would have 4 KiB copied, over and over.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    bytes: Box<[u8]>,
-    name: usize,
+    name: Bytes,
+    value: Box<[u8]>,
 }
 
 impl Entry {
-    pub(crate) fn new(name: &[u8], value: &[u8]) -> Self {
-        Self { bytes: [name, value].concat().into_boxed_slice(), name: name.len() }
+    pub(crate) fn new(name: Bytes, value: &[u8]) -> Self {
+        Self { name, value: value.into() }
     }
 
     pub(crate) fn pair(&self) -> (&[u8], &[u8]) {
-        self.bytes.split_at_checked(self.name).unwrap_or_default()
+        (&self.name, &self.value)
     }
 
     fn size(&self) -> usize {
-        self.bytes.len() + OVERHEAD
+        self.name.len() + self.value.len() + OVERHEAD
     }
 }
 
@@ -70,6 +73,15 @@ impl Table {
         match STATIC.get(place) {
             Some((name, value)) => Some((name.as_bytes(), value.as_bytes())),
             None => self.entries.get(place - STATIC.len()).map(Entry::pair),
+        }
+    }
+
+    /// The name of the field with this index, to be used in another.
+    pub(crate) fn name(&self, index: usize) -> Option<Bytes> {
+        let place = index.checked_sub(1)?;
+        match STATIC.get(place) {
+            Some((name, _)) => Some(Bytes::from_static(name.as_bytes())),
+            None => self.entries.get(place - STATIC.len()).map(|entry| entry.name.clone()),
         }
     }
 
@@ -117,14 +129,14 @@ mod tests {
         let mut table = Table::default();
         assert!(table.resize(100));
         for value in ["one", "two", "six"] {
-            table.insert(Entry::new(b"name", value.as_bytes()));
+            table.insert(Entry::new(Bytes::from_static(b"name"), value.as_bytes()));
         }
         assert_eq!(table.shown().0, 78);
         assert_eq!(table.field(62), Some((&b"name"[..], &b"six"[..])));
         assert_eq!(table.field(63), Some((&b"name"[..], &b"two"[..])));
         assert_eq!(table.field(64), None);
         assert_eq!(table.field(0), None);
-        table.insert(Entry::new(b"name", &[b'x'; 65]));
+        table.insert(Entry::new(Bytes::from_static(b"name"), &[b'x'; 65]));
         assert_eq!(table.shown(), (0, Vec::new()));
     }
 
@@ -133,7 +145,7 @@ mod tests {
         let mut table = Table::default();
         assert!(table.resize(0) && table.resize(TABLE_SIZE) && !table.resize(TABLE_SIZE + 1));
         for n in 0..1_000 {
-            table.insert(Entry::new(b"a", n.to_string().as_bytes()));
+            table.insert(Entry::new(Bytes::from_static(b"a"), n.to_string().as_bytes()));
             assert!(table.shown().0 <= TABLE_SIZE);
         }
     }
