@@ -4,7 +4,7 @@
 use http::{Method, StatusCode};
 
 use super::swar::find_control;
-use crate::fields::{Fields, is_field_name};
+use crate::fields::{Field, Fields, is_field_name};
 use crate::head::{BodyLength, ConnectionUse, Version};
 use crate::roles::{Role, exact_role};
 
@@ -256,6 +256,20 @@ fn write_length(out: &mut Vec<u8>, length: u64) {
 }
 
 fn write_fields(out: &mut Vec<u8>, fields: &Fields) -> Result<(), Unsendable> {
+    for_each_sendable(fields, |field| {
+        out.extend_from_slice(field.name);
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(field.value);
+        out.extend_from_slice(b"\r\n");
+    })
+}
+
+/// Gives the fields that leave to `write`, in whichever version of HTTP, or says why none may: what
+/// the gateway put together is judged here, `Host` is written by whoever knows it.
+pub(crate) fn for_each_sendable(
+    fields: &Fields,
+    mut write: impl FnMut(Field<'_>),
+) -> Result<(), Unsendable> {
     for (field, is_received) in fields.iter_by_origin() {
         if is_received {
             // PERF: `benches/codec.rs`, encode request: the parser took connection and framing
@@ -270,10 +284,7 @@ fn write_fields(out: &mut Vec<u8>, fields: &Fields) -> Result<(), Unsendable> {
                 _ => return Err(unsendable("a connection or framing field among the fields")),
             }
         }
-        out.extend_from_slice(field.name);
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(field.value);
-        out.extend_from_slice(b"\r\n");
+        write(field);
     }
     Ok(())
 }
