@@ -72,8 +72,10 @@ impl PluginOptions {
         self.only.is_empty() || self.only.iter().any(|only| only == name)
     }
 
+    /// Whether the run has every figure of every entry; the comparison is a figure of none.
     fn is_full(&self) -> bool {
-        self.parts.is_empty() && self.only.is_empty()
+        let needed = [Part::Time, Part::Count, Part::Gateway];
+        self.only.is_empty() && needed.into_iter().all(|part| self.does(part))
     }
 }
 
