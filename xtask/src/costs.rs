@@ -32,9 +32,8 @@ pub(crate) struct Cost {
     pub(crate) ns: Option<f64>,
     pub(crate) low: Option<f64>,
     pub(crate) high: Option<f64>,
-    /// Instructions and allocations in process.
+    /// Instructions in process.
     pub(crate) instructions: Option<f64>,
-    pub(crate) allocations: Option<f64>,
     /// Microseconds of the gateway's processor time.
     pub(crate) gateway_us: Option<f64>,
 }
@@ -43,8 +42,8 @@ impl Costs {
     /// The table of all entries.
     pub(crate) fn table(&self) -> String {
         let mut text = String::from(
-            "| plugin | ns in process | quartiles | instructions | allocations | gateway, µs | works on |\n\
-             |---|---:|---:|---:|---:|---:|---|\n",
+            "| plugin | ns in process | quartiles | instructions | gateway, µs | works on |\n\
+             |---|---:|---:|---:|---:|---|\n",
         );
         for cost in &self.entries {
             let number = |value: Option<f64>, digits: usize| {
@@ -62,10 +61,9 @@ impl Costs {
             let quartiles = format!("{} … {}", number(cost.low, 0), number(cost.high, 0));
             let _ = writeln!(
                 text,
-                "| `{plugin}`{variant} | {} | {quartiles} | {} | {} | {} | {beyond}{answers} |",
+                "| `{plugin}`{variant} | {} | {quartiles} | {} | {} | {beyond}{answers} |",
                 number(cost.ns, 0),
                 number(cost.instructions, 0),
-                number(cost.allocations, 1),
                 number(cost.gateway_us, 1),
             );
         }
@@ -80,7 +78,7 @@ impl Costs {
              same route without it. Each has one ordinary configuration and one request, both in \
              `bench/plugins.yaml`; a configuration that does more costs more.\n\n\
              - **In process**: the chain alone, on one thread, without sockets: nanoseconds, and \
-             instructions and allocations as callgrind counts them. What a logger has queued is \
+             instructions as callgrind counts them. What a logger has queued is \
              handed over elsewhere; a server that is asked is in the same process.\n\
              - **Gateway**: processor time of the shipped program with all its threads, between \
              real connections. The machine's own noise is about ± 1 µs of it.\n\n",
@@ -118,7 +116,7 @@ mod tests {
             ..Cost::default()
         };
         let costs = Costs { date: String::new(), conditions: Vec::new(), entries: vec![cost] };
-        let row = "| `jwt-auth`, token cache | 0 | – … – | – | – | – | cryptography |";
+        let row = "| `jwt-auth`, token cache | 0 | – … – | – | – | cryptography |";
         assert!(costs.page().contains(row), "{}", costs.page());
     }
 }

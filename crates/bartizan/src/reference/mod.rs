@@ -206,7 +206,8 @@ fn plugin_index() -> String {
     let mut text = page(
         "Plugins",
         "In the order of the stages that they run in; inside a stage the higher priority runs \
-         first. Configuration chooses plugins, never their order.",
+         first. Configuration chooses plugins, never their order. What each costs a request is in \
+         [what plugins cost](../costs.md).",
     );
     text.push_str(
         "The cases are golden files under `crates/plugins/cases`; in brackets what is tried in \

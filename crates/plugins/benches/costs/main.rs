@@ -1,5 +1,5 @@
 //! What each plugin costs a request that it lets through, in this process and on this thread:
-//! nanoseconds, instructions and allocations of a chain with the plugin, less those of the same
+//! nanoseconds and instructions of a chain with the plugin, less those of the same
 //! chain without it. The entries are in `bench/plugins.yaml`; `cargo xtask bench plugins` starts
 //! this program, as it is and under callgrind, and makes the tables.
 //!

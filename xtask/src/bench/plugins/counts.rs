@@ -1,4 +1,4 @@
-//! Instructions and allocations, as callgrind counts them: these are the same in every run, but for
+//! Instructions, as callgrind counts them: these are the same in every run, but for
 //! what keys and hash tables leave to chance.
 
 use std::fs;
@@ -15,28 +15,10 @@ use crate::tools::{self, Program};
 /// What the measured function is called. In full: a pattern turns collecting on and off, but is not
 /// known to `--dump-after`.
 const MEASURED: &str = "costs::Stage::measured";
-/// Functions that allocate, of the gateway's allocator and of the C library.
-const ALLOCATORS: [&str; 7] = [
-    "mi_malloc_aligned",
-    "mi_zalloc_aligned",
-    "mi_realloc_aligned",
-    "malloc",
-    "calloc",
-    "realloc",
-    "posix_memalign",
-];
-
 #[derive(Deserialize)]
 struct Counted {
     name: String,
     requests: u32,
-}
-
-/// Instructions and allocations of one block of requests.
-#[derive(Debug, Default, PartialEq)]
-struct Counts {
-    instructions: u64,
-    allocations: u64,
 }
 
 /// Counts for each entry.
@@ -64,49 +46,37 @@ pub(super) fn count(program: &Path, options: &PluginOptions, costs: &mut [Cost])
     for (index, line) in String::from_utf8(output.stdout)?.lines().enumerate() {
         let Counted { name, requests } = serde_json::from_str(line)?;
         // Two blocks for each entry, the one without the plugin first; parts are counted from one.
-        let block = |number: usize| -> Result<Counts> {
+        let block = |number: usize| -> Result<u64> {
             let part = format!("{}.{}", out.display(), index * 2 + number);
             let text = fs::read_to_string(&part).with_context(|| format!("no {part}"))?;
-            let counts = parse(&text)?;
-            ensure!(counts.instructions > 0, "nothing was counted for `{name}`");
-            Ok(counts)
+            let instructions = parse(&text)?;
+            ensure!(instructions > 0, "nothing was counted for `{name}`");
+            Ok(instructions)
         };
         let (without, with) = (block(1)?, block(2)?);
-        let each = |with: u64, without: u64| {
-            (super::super::as_float(with) - super::super::as_float(without)) / f64::from(requests)
-        };
-        let cost = find(costs, &name)?;
-        cost.instructions = Some(each(with.instructions, without.instructions));
-        cost.allocations = Some(each(with.allocations, without.allocations));
+        let more = super::super::as_float(with) - super::super::as_float(without);
+        find(costs, &name)?.instructions = Some(more / f64::from(requests));
     }
     Ok(())
 }
 
-/// Reads one part of callgrind's output.
-fn parse(text: &str) -> Result<Counts> {
-    let mut counts = Counts::default();
-    let mut allocates = false;
-    for line in text.lines() {
-        if let Some(total) = line.strip_prefix("totals: ").or(line.strip_prefix("summary: ")) {
-            counts.instructions = total.trim().parse()?;
-        } else if let Some(name) = line.strip_prefix("cfn=") {
-            allocates = ALLOCATORS.contains(&name);
-        } else if let Some(calls) = line.strip_prefix("calls=").filter(|_| allocates) {
-            let calls = calls.split(' ').next().unwrap_or_default();
-            counts.allocations += calls.parse::<u64>().context("calls without a number")?;
-        }
-    }
-    Ok(counts)
+/// The instructions of one part of callgrind's output.
+fn parse(text: &str) -> Result<u64> {
+    let total = |line: &str| {
+        let total = line.strip_prefix("totals: ").or(line.strip_prefix("summary: "))?;
+        Some(total.trim().parse())
+    };
+    Ok(text.lines().rev().find_map(total).unwrap_or(Ok(0))?)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::parse;
 
     #[test]
-    fn calls_of_allocators_are_summed_up() {
-        let text = "fn=a\ncfn=mi_malloc_aligned\ncalls=3 0\n1 20\ncfn=memcpy\ncalls=5 0\n1 9\n\
-                    cfn=malloc\ncalls=2 0\n1 1\ntotals: 4711\n";
-        assert_eq!(parse(text).unwrap(), Counts { instructions: 4711, allocations: 5 });
+    fn the_last_total_counts() {
+        assert_eq!(parse("fn=a\n1 20\nsummary: 1\ntotals: 4711\n").unwrap(), 4711);
+        assert_eq!(parse("fn=a\n").unwrap(), 0);
+        assert!(parse("totals: many\n").is_err());
     }
 }
