@@ -141,6 +141,8 @@ fn configure(
         "workers": 1,
         "status": {"address": free_address()?.to_string()},
         "audit": {"sinks": [{"file": {"path": folder.join("audit.jsonl")}}]},
+        // A route with one plugin alone, whatever else a route must have.
+        "security": {"require": [], "danger_allow_unauthenticated_routes": true},
         "resources": {
             "upstreams": [{"id": "origin", "nodes": nodes}],
             "consumers": [list.consumer],
