@@ -38,7 +38,10 @@ pub use access::{AccessLog, AccessOptions, AccessWriter};
 pub use access_line::AccessLine;
 pub use event::{Caller, Event, EventKind};
 pub use fields::{ACCESS_FIELDS, EVENT_FIELDS, Field, FieldKind, access_example, event_examples};
-pub use json::text as write_json_text;
+pub use json::{
+    piece as write_json_piece, plain_address as write_address, plain_socket as write_socket,
+    text as write_json_text,
+};
 pub use log::{AuditLog, AuditOptions, OnFull, Slot};
 pub use redact::{Hidden, REDACTED, Redacted, Redactor};
 pub use sink::{CloseError, OpenError, Target};
