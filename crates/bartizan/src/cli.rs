@@ -1,7 +1,8 @@
 //! The command line: its types are its manual.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use bartizan_core::Span;
 use bartizan_plugins::jose::Algorithm;
@@ -99,6 +100,16 @@ Examples:
   bartizan token --consumer alice --key alice.pem --alg RS256
   curl -H \"Authorization: Bearer $(bartizan token --consumer alice)\" https://…")]
     Token(TokenArgs),
+
+    /// Try web application firewall rules on requests
+    ///
+    /// Judges requests that are files by the rules of a file, a folder or the gateway itself, as the
+    /// plugin `waf` would on a route, and sends nothing anywhere.
+    #[command(after_help = "\
+Examples:
+  bartizan waf test builtin attack.http clean.http
+  bartizan waf explain rules/main.conf attack.http")]
+    Waf(WafArgs),
 
     /// Protect an example API, ready to be tried and attacked
     ///
@@ -243,6 +254,135 @@ pub(crate) struct TokenArgs {
     /// The name of the key, for the token's header
     #[arg(long, value_name = "NAME")]
     pub(crate) kid: Option<String>,
+}
+
+/// `waf`.
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct WafArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: WafCommand,
+}
+
+/// The commands of `waf`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum WafCommand {
+    /// Say which requests would be refused
+    ///
+    /// One line a request: what becomes of it, its score where the rules score, and the rules that
+    /// matched. A request is a file as it goes over the wire in HTTP/1.1; lines may end with a line
+    /// feed alone, and `Host` and `Content-Length` are added where they are missing. The exit code
+    /// is 0 if all pass (or all are as `--expect` says), 1 if not, 2 if rules or a request cannot
+    /// be read.
+    #[command(after_help = "\
+Examples:
+  bartizan waf test builtin attack.http clean.http
+  bartizan waf test crs --paranoia 2 --threshold 7 requests/*.http
+  bartizan waf test rules/main.conf --expect deny attacks/*.http
+  bartizan waf test crs --expect 942100,949110 sqli.http
+  printf 'GET /?id=1%%27+or+1=1-- HTTP/1.1\\n\\n' | bartizan waf test builtin -")]
+    Test(WafTestArgs),
+
+    /// Say why a request scores
+    ///
+    /// Each rule that matched: what it looked at and after which transformations, what it asked,
+    /// what it found, what that added to the score and where the rule stands; and what would have
+    /// the request pass, for the plugin's `exclude`. Values of cookies and of fields with secrets
+    /// are hidden, as in the gateway's logs.
+    #[command(after_help = "\
+Examples:
+  bartizan waf explain builtin attack.http
+  bartizan waf explain crs --paranoia 3 --show-values attack.http
+  bartizan waf explain crs --format json attack.http")]
+    Explain(WafExplainArgs),
+}
+
+/// Rules, and how they judge.
+#[derive(Debug, Args)]
+pub(crate) struct WafRulesArgs {
+    /// `builtin`, a rule file, or a folder: its `*.conf` and those of its `rules`, in order of their
+    /// names
+    pub(crate) rules: String,
+
+    /// The level of rules that are run and count; for rules that know levels
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(1..=4))]
+    pub(crate) paranoia: Option<u8>,
+
+    /// The score at which a request is refused; for rules that score
+    #[arg(long, value_name = "SCORE", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(crate) threshold: Option<u16>,
+
+    /// The address that requests come from
+    #[arg(long, value_name = "ADDRESS", default_value = "192.0.2.1")]
+    pub(crate) client: IpAddr,
+
+    /// How the result is written
+    #[arg(long, value_enum, default_value_t = ResultFormat::Text)]
+    pub(crate) format: ResultFormat,
+}
+
+/// How a result is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ResultFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// `waf test`.
+#[derive(Debug, Args)]
+pub(crate) struct WafTestArgs {
+    #[command(flatten)]
+    pub(crate) rules: WafRulesArgs,
+
+    /// Files with a request each; `-` is standard input
+    #[arg(required = true, value_name = "REQUEST")]
+    pub(crate) requests: Vec<String>,
+
+    /// What must become of each request: `pass`, `deny`, or the ids of rules that must match
+    #[arg(long, value_name = "pass|deny|ID,ID…")]
+    pub(crate) expect: Option<Expectation>,
+}
+
+/// `waf explain`.
+#[derive(Debug, Args)]
+pub(crate) struct WafExplainArgs {
+    #[command(flatten)]
+    pub(crate) rules: WafRulesArgs,
+
+    /// A file with the request; `-` is standard input
+    pub(crate) request: String,
+
+    /// Show the values of cookies and of fields with secrets as well
+    #[arg(long)]
+    pub(crate) show_values: bool,
+}
+
+/// What must become of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Expectation {
+    /// It passes.
+    Pass,
+    /// It is refused.
+    Deny,
+    /// These rules match, whatever else does.
+    Rules(Vec<u32>),
+}
+
+impl FromStr for Expectation {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "pass" => return Ok(Self::Pass),
+            "deny" => return Ok(Self::Deny),
+            _ => {}
+        }
+        let ids: Result<Vec<u32>, _> = text.split(',').map(|id| id.trim().parse()).collect();
+        ids.map(Self::Rules).map_err(|_| "neither `pass`, `deny` nor ids of rules".to_owned())
+    }
 }
 
 /// `quickstart`.

@@ -19,6 +19,7 @@ mod signals;
 mod table;
 mod telemetry;
 mod token;
+mod waf;
 
 use std::process::ExitCode;
 
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Init(args) => init::init(&args),
         Command::Token(args) => token::token(&args),
+        Command::Waf(args) => waf::waf(&args.command),
         Command::Quickstart(args) => quickstart::quickstart(&args),
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),

@@ -23,7 +23,9 @@ pub(crate) fn man(args: &ManArgs) -> Result<(), Failure> {
         .map_err(|cause| Failure::file("create the folder", &args.out, &cause))?;
     let mut program = Cli::command();
     program.build();
-    for command in std::iter::once(&program).chain(program.get_subcommands()) {
+    let commands = program.get_subcommands();
+    let commands = commands.flat_map(|own| std::iter::once(own).chain(own.get_subcommands()));
+    for command in std::iter::once(&program).chain(commands) {
         if command.is_hide_set() || command.get_name() == "help" {
             continue;
         }

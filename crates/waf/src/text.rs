@@ -44,6 +44,34 @@ impl Text {
         }
     }
 
+    /// The text as it is written in rule files, for people.
+    pub(crate) fn written(&self) -> String {
+        let mut out = String::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Literal(text) => out.push_str(&String::from_utf8_lossy(text)),
+                Piece::Macro(variable, selector) => {
+                    out.push_str("%{");
+                    out.push_str(variable.name());
+                    match selector {
+                        Selector::All => {}
+                        Selector::Name(name) => {
+                            out.push('.');
+                            out.push_str(&String::from_utf8_lossy(name));
+                        }
+                        Selector::Pattern(pattern) => {
+                            out.push_str("./");
+                            out.push_str(pattern);
+                            out.push('/');
+                        }
+                    }
+                    out.push('}');
+                }
+            }
+        }
+        out
+    }
+
     /// Appends the text to `out`, with every macro replaced.
     pub(crate) fn write(&self, source: &dyn Expand, out: &mut Vec<u8>) {
         for piece in &self.pieces {

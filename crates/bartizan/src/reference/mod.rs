@@ -195,8 +195,13 @@ fn command_line() -> String {
     };
     section("bartizan".to_owned(), &mut root.clone());
     for command in root.get_subcommands_mut() {
-        if command.get_name() != "help" && !command.is_hide_set() {
-            section(format!("bartizan {}", command.get_name()), command);
+        if command.get_name() == "help" || command.is_hide_set() {
+            continue;
+        }
+        let title = format!("bartizan {}", command.get_name());
+        section(title.clone(), command);
+        for inner in command.get_subcommands_mut().filter(|inner| inner.get_name() != "help") {
+            section(format!("{title} {}", inner.get_name()), inner);
         }
     }
     text.trim_end().to_owned() + "\n"

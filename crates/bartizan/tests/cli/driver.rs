@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -55,7 +55,19 @@ impl Bench {
 
     /// Runs it to its end.
     pub(crate) fn bartizan(&self, arguments: &[&str]) -> Ended {
-        let output = self.command(arguments).output().unwrap();
+        Self::ended(self.command(arguments).output().unwrap())
+    }
+
+    /// Runs it to its end with a text on its standard input.
+    pub(crate) fn bartizan_reads(&self, arguments: &[&str], input: &str) -> Ended {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        Self::ended(child.wait_with_output().unwrap())
+    }
+
+    fn ended(output: Output) -> Ended {
         Ended {
             status: output.status,
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -91,6 +103,13 @@ impl Ended {
     #[track_caller]
     pub(crate) fn succeeds(self) -> String {
         assert!(self.status.success(), "{}\n{}\n{}", self.status, self.stdout, self.stderr);
+        self.stdout
+    }
+
+    /// Standard output of a check that found what it should not.
+    #[track_caller]
+    pub(crate) fn ends_unmet(self) -> String {
+        assert_eq!(self.status.code(), Some(1), "{}\n{}", self.stdout, self.stderr);
         self.stdout
     }
 

@@ -8,6 +8,7 @@ mod quickstart;
 mod run;
 mod shell;
 mod token;
+mod waf;
 
 use driver::Bench;
 
@@ -21,7 +22,7 @@ fn the_version_names_the_build() {
 fn the_help_shows_where_to_start() {
     let bench = Bench::new();
     let help = bench.bartizan(&["--help"]).succeeds();
-    for command in ["run", "check", "init", "token", "quickstart"] {
+    for command in ["run", "check", "init", "token", "waf", "quickstart"] {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
         let own = bench.bartizan(&[command, "--help"]).succeeds();
         assert!(own.contains("Examples:\n  bartizan "), "{own}");

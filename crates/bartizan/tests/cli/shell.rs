@@ -35,6 +35,8 @@ fn every_command_has_a_manual_page() {
         ("bartizan.1", "closed by default"),
         ("bartizan-run.1", "SIGUSR1"),
         ("bartizan-token.1", "consumer"),
+        ("bartizan-waf.1", "explain"),
+        ("bartizan-waf-test.1", "paranoia"),
     ] {
         let text = bench.read(&format!("man1/{page}"));
         assert!(text.contains(".TH ") && text.contains(says), "{page}: {text}");

@@ -137,6 +137,12 @@ impl<'f> Compiler<'f> {
             pipeline: pipeline.into(),
             is_multi: has(|action| matches!(action, Action::MultiMatch)),
             operator,
+            argument: draft
+                .operator
+                .as_ref()
+                .map(|text| text.argument.written())
+                .unwrap_or_default()
+                .into(),
             is_negated: draft.operator.as_ref().is_some_and(|text| text.is_negated),
             captures: has(|action| matches!(action, Action::Capture)),
             effects: effects.into(),

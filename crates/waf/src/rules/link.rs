@@ -25,6 +25,8 @@ pub(crate) struct Link {
     pub(crate) is_multi: bool,
     /// What it asks; `None` for `SecAction`.
     pub(crate) operator: Option<Operator>,
+    /// What stands behind the operator's name, as it is written.
+    pub(crate) argument: Arc<str>,
     /// Whether the operator must not hold.
     pub(crate) is_negated: bool,
     /// Whether what was found goes into `TX.0` to `TX.9`.

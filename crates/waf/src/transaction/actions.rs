@@ -48,20 +48,20 @@ impl Transaction {
                 self.tx.set_text(slot, &value);
                 self.scratch = value;
             }
-            Assign::AddNumber(number) => self.tx.add(slot, *number),
-            Assign::AddSlot(other) => {
-                let number = self.tx.number(*other).unwrap_or(0);
-                self.tx.add(slot, number);
-            }
-            Assign::Add(text) => {
-                let number = leading_number(&self.expanded(text));
-                self.tx.add(slot, number);
-            }
+            Assign::AddNumber(number) => self.add(slot, *number),
+            Assign::AddSlot(other) => self.add(slot, self.tx.number(*other).unwrap_or(0)),
+            Assign::Add(text) => self.add(slot, leading_number(&self.expanded(text))),
             Assign::Subtract(text) => {
-                let number = leading_number(&self.expanded(text));
-                self.tx.add(slot, number.saturating_neg());
+                self.add(slot, leading_number(&self.expanded(text)).saturating_neg());
             }
             Assign::Unset => self.tx.unset(slot),
+        }
+    }
+
+    fn add(&mut self, slot: SlotId, number: i64) {
+        self.tx.add(slot, number);
+        if self.state.explains {
+            self.added.push((slot, number));
         }
     }
 

@@ -45,6 +45,7 @@ impl Transaction {
         }
         self.state.current = index;
         self.found.clear();
+        self.added.clear();
         self.matched.begin();
         rule.links.iter().all(|link| self.matches_link(rules, At { rule, index, link }))
     }
@@ -367,13 +368,23 @@ impl Transaction {
         if !self.matched.push(seen.variable, seen.name, seen.value) {
             self.give_up();
         }
-        if (at.rule.is_logged || at.rule.is_audited) && self.found.len() < MATCHED_VALUES_MAX {
+        if self.is_told(at.rule) && self.found.len() < MATCHED_VALUES_MAX {
             let value = if at.rule.hides_matched { [].into() } else { kept(seen.value) };
+            let found = if self.state.explains && !at.rule.hides_matched && !at.link.is_negated {
+                let mut captures = Captures::default();
+                operator.holds(seen.value, self, Some(&mut captures));
+                captures.groups().first().map(|found| kept(found)).unwrap_or_default()
+            } else {
+                [].into()
+            };
             self.found.push(MatchedValue {
                 name: self.matched.name.as_slice().into(),
                 value,
                 transformations: at.link.pipeline.iter().map(|by| by.name()).collect(),
                 operator: operator.name(),
+                argument: at.link.argument.clone(),
+                is_negated: at.link.is_negated,
+                found,
             });
         }
         self.apply(&at.link.effects);

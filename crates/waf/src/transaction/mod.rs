@@ -24,7 +24,7 @@ use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
 
 use crate::operators::Captures;
-use crate::rules::{Hidden, Overrides, RuleSet};
+use crate::rules::{Hidden, Overrides, RuleSet, SlotId};
 use crate::seclang::script::{BodyProcessor, EngineMode};
 use crate::variable::Variable;
 use facts::Facts;
@@ -72,6 +72,8 @@ pub struct Transaction {
     unshown: Vec<Box<[u8]>>,
     /// The values that matched in the chain that is being judged.
     found: Vec<MatchedValue>,
+    /// What that chain added to members of `TX`, where it is to be told.
+    added: Vec<(SlotId, i64)>,
     matches: Vec<RuleMatch>,
     scratch: Vec<u8>,
 }
@@ -87,6 +89,8 @@ struct State {
     response_body_max: u64,
     processor: Option<BodyProcessor>,
     forces_request_body: bool,
+    /// Matches tell what they found and what they added.
+    explains: bool,
     interruption: Option<Interruption>,
     /// `allow` was said: for which phases from here on.
     allows_request: bool,
@@ -124,6 +128,7 @@ impl Transaction {
             opened: Vec::new(),
             unshown: Vec::new(),
             found: Vec::new(),
+            added: Vec::new(),
             matches: Vec::new(),
             scratch: Vec::new(),
         };
@@ -154,6 +159,12 @@ impl Transaction {
         for rule in &overrides.removed {
             self.remove_rule(*rule);
         }
+    }
+
+    /// Has matches tell more: what of a value was found, what was added to members of `TX`, and also
+    /// rules that refuse without a word. Until it is [reset](Self::reset); for people who ask why.
+    pub fn explain(&mut self) {
+        self.state.explains = true;
     }
 
     /// Lets go of its rules and tells how many bytes it keeps for the next exchange; until then it
@@ -193,6 +204,7 @@ impl Transaction {
         self.opened.clear();
         self.unshown.clear();
         self.found.clear();
+        self.added.clear();
         self.matches.clear();
         self.forget_groups();
     }
@@ -267,6 +279,7 @@ impl State {
             response_body_max: settings.response_body_max,
             processor: None,
             forces_request_body: false,
+            explains: false,
             interruption: None,
             allows_request: false,
             allows_response: false,

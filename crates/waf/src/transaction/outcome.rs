@@ -85,6 +85,9 @@ pub struct RuleMatch {
     pub accuracy: u8,
     /// The values that matched, the first of them.
     pub values: Vec<MatchedValue>,
+    /// What the match added to members of `TX`, such as scores; only where the transaction
+    /// [explains](super::Transaction::explain).
+    pub added: Box<[(Box<[u8]>, i64)]>,
     /// Whether it would have ended the exchange.
     pub disrupts: bool,
     /// Whether it belongs into the audit log.
@@ -96,6 +99,7 @@ impl RuleMatch {
     pub(super) fn hide(&mut self, name: &[u8]) {
         for value in self.values.iter_mut().filter(|value| value.name.eq_ignore_ascii_case(name)) {
             value.value = [].into();
+            value.found = [].into();
             self.data = [].into();
         }
     }
@@ -112,9 +116,66 @@ pub struct MatchedValue {
     pub transformations: Box<[&'static str]>,
     /// The operator that held.
     pub operator: &'static str,
+    /// What stands behind its name in the rule.
+    pub argument: Arc<str>,
+    /// True if the rule asks that the operator does not hold.
+    pub is_negated: bool,
+    /// The part of the value that the operator found, where it tells one and the transaction
+    /// [explains](super::Transaction::explain); cut to 512 bytes.
+    pub found: Box<[u8]>,
 }
 
 /// Cuts a value to what is kept of it.
 pub(super) fn kept(value: &[u8]) -> Box<[u8]> {
     value.get(..VALUE_KEPT_MAX).unwrap_or(value).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Memory, Peer, RequestHead, RuleSet, Transaction};
+
+    const RULES: &str = r#"
+SecRuleEngine On
+SecRule ARGS "@rx (?i)b+" "id:1,phase:1,pass,msg:'b',setvar:tx.score=+5,setvar:tx.score=+%{tx.more}"
+SecAction "id:2,phase:1,nolog,pass,setvar:tx.score=+1"
+SecRule TX:SCORE "@ge %{tx.least}" "id:3,phase:1,nolog,noauditlog,deny"
+"#;
+
+    fn matches(explains: bool) -> Vec<RuleMatch> {
+        let rules = RuleSet::parse("a.conf", RULES, &Memory::default()).unwrap();
+        let mut transaction = Transaction::new(Arc::new(rules), None);
+        if explains {
+            transaction.explain();
+        }
+        let verdict = transaction.request_head(&RequestHead {
+            peer: Peer { client: ([192, 0, 2, 1], 1).into(), server: ([192, 0, 2, 2], 2).into() },
+            method: b"GET",
+            target: b"/?x=aBBc&y=b",
+            protocol: b"HTTP/1.1",
+            fields: &[],
+            id: b"1",
+            now: 0,
+        });
+        assert!(matches!(verdict, Verdict::Interrupt(_)));
+        transaction.matches().to_vec()
+    }
+
+    #[test]
+    fn a_transaction_that_explains_tells_what_was_found_and_added() {
+        let [first, refusing] = &matches(true)[..] else { panic!("{:?}", matches(true)) };
+        assert_eq!((first.id, refusing.id), (1, 3));
+        assert_eq!(*first.added, [(b"score"[..].into(), 10)]);
+        let found: Vec<_> = first.values.iter().map(|value| &*value.found).collect();
+        assert_eq!(found, [&b"BB"[..], b"b"]);
+        assert_eq!(&*first.values[0].argument, "(?i)b+");
+        assert_eq!(&*refusing.values[0].argument, "%{TX.least}");
+    }
+
+    #[test]
+    fn others_tell_where_a_rule_matched_and_leave_silent_rules_out() {
+        let [first] = &matches(false)[..] else { panic!("{:?}", matches(false)) };
+        assert!(first.added.is_empty() && first.values[0].found.is_empty());
+        assert_eq!(&*first.values[0].value, b"aBBc");
+    }
 }

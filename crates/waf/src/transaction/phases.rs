@@ -3,7 +3,7 @@
 use super::Transaction;
 use super::outcome::{Cause, Interruption, Kind, MATCHES_MAX, RuleMatch, Verdict};
 use super::tx::write_number;
-use crate::rules::{Allowance, Disruption, Rule, Step};
+use crate::rules::{Allowance, Disruption, Rule, SlotId, Step};
 use crate::seclang::script::{EngineMode, Phase};
 use crate::text::{Piece, Text};
 use crate::variable::{Selector, Variable};
@@ -106,7 +106,7 @@ impl Transaction {
             self.state.highest_severity = Some(highest);
         }
         let values = std::mem::take(&mut self.found);
-        if !rule.is_logged && !rule.is_audited || self.matches.len() >= MATCHES_MAX {
+        if !self.is_told(rule) || self.matches.len() >= MATCHES_MAX {
             return;
         }
         let text = |text: &Option<Text>| -> Box<[u8]> {
@@ -127,6 +127,7 @@ impl Transaction {
             maturity: about.maturity,
             accuracy: about.accuracy,
             values,
+            added: self.sums(),
             disrupts: rule.disruption.is_some(),
             is_audited: rule.is_audited,
         };
@@ -134,6 +135,24 @@ impl Transaction {
             found.hide(name);
         }
         self.matches.push(found);
+    }
+
+    /// True if a match of a rule is kept.
+    pub(super) fn is_told(&self, rule: &Rule) -> bool {
+        let is_silent = !rule.is_logged && !rule.is_audited;
+        !is_silent || self.state.explains && rule.disruption.is_some()
+    }
+
+    /// What the rule that is being judged added, by member.
+    fn sums(&self) -> Box<[(Box<[u8]>, i64)]> {
+        let mut sums: Vec<(SlotId, i64)> = Vec::new();
+        for (slot, number) in &self.added {
+            match sums.iter_mut().find(|(known, _)| known == slot) {
+                Some((_, sum)) => *sum = sum.saturating_add(*number),
+                None => sums.push((*slot, *number)),
+            }
+        }
+        sums.into_iter().map(|(slot, sum)| (self.rules.slots.name(slot).into(), sum)).collect()
     }
 
     /// A message without what the client sent: of its macros only numbers that rules count.

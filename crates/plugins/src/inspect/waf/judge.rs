@@ -58,7 +58,7 @@ impl Waf {
         mut transaction: Box<Transaction>,
         cx: &RequestCx,
     ) -> Result<(Box<Transaction>, Result<(), Denial>), Denial> {
-        let verdict = head(&mut transaction, cx);
+        let verdict = request_head(&mut transaction, cx);
         if let Verdict::Interrupt(interruption) = verdict {
             let denial = self.refusal(&transaction, &interruption);
             return Ok((transaction, Err(denial)));
@@ -166,7 +166,8 @@ fn told(transaction: &Transaction, interruption: &Interruption) -> String {
     told
 }
 
-fn head(transaction: &mut Transaction, cx: &RequestCx) -> Verdict {
+/// Judges the head of a request, as the plugin does.
+pub fn request_head(transaction: &mut Transaction, cx: &RequestCx) -> Verdict {
     let canonical = cx.canonical();
     let authority = canonical.authority();
     let length = cx.declared_length.map(|length| length.to_string());

@@ -41,6 +41,19 @@
 //! (those with `noauditlog` aside) is a line of JSON in the form of ModSecurity's audit log, values
 //! cut and cookies and credentials left out; `partial` says that not everything was judged.
 //!
+//! # Trying rules
+//!
+//! `bartizan waf test RULES REQUEST…` tells what becomes of requests that are files, under the rules
+//! of a file, a folder or `builtin`, and serves nothing: for an exit code in a pipeline, or before
+//! rules go live. `bartizan waf explain RULES REQUEST` tells why: each rule that matched, what it
+//! looked at and found, what that adds to the score, and what to leave out (`exclude`) for the
+//! request to pass.
+//!
+//! ```console
+//! $ bartizan waf test crs attacks/*.http --expect deny
+//! $ bartizan waf explain crs --paranoia 2 order.http
+//! ```
+//!
 //! # Headers
 //!
 //! None are set. All that the client sent are judged, but for credentials that a plugin before took
@@ -87,6 +100,8 @@ use crate::chance::Chance;
 use crate::coding::decode;
 use crate::observe::batch::Batch;
 use config::{Config, Metadata, Mode};
+pub use judge::request_head;
+pub use record::is_secret;
 
 /// Compiled `waf`.
 pub struct Waf {

@@ -77,7 +77,7 @@ fn message(found: &RuleMatch, redactor: &Redactor) -> Value {
 
 /// Whether logs do not show the value of a member such as `REQUEST_HEADERS:Authorization`. The
 /// message of a chain may be about any of its values.
-fn is_secret(name: &str, redactor: &Redactor) -> bool {
+pub fn is_secret(name: &str, redactor: &Redactor) -> bool {
     let (variable, member) = name.split_once(':').unwrap_or((name, ""));
     variable.starts_with("REQUEST_COOKIES") || redactor.is_secret(member)
 }
