@@ -15,7 +15,7 @@ use bartizan_config::{NodeConfig, Store};
 use bartizan_core::NodeKey;
 use bartizan_core::metrics::{ReloadLabel, SharedMetrics};
 use bartizan_proxy::{Applied, BindError, Dialer, Gateway, GatewaySettings, Running};
-use bartizan_store::FileStore;
+use bartizan_store::FileWatch;
 use prometheus_client::registry::Registry;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
@@ -40,7 +40,7 @@ pub(crate) struct Node {
     overrides: Overrides,
     /// The files that are read at the start: the node file and its certificates.
     own_files: Vec<PathBuf>,
-    store: FileStore,
+    store: FileWatch,
     metrics: SharedMetrics,
     readiness: Readiness,
     logs: Logs,
@@ -93,7 +93,7 @@ impl Node {
         look_at_all(&record, &gateway, config.limits.document.0);
         let node = Self {
             own_files,
-            store: FileStore::new(record.files(), config.limits.document.0),
+            store: FileWatch::new(record.files(), config.limits.document.0),
             control,
             gateway,
             running,

@@ -1,9 +1,10 @@
 //! Where resources live, and how the node learns that they changed.
 //!
-//! So far: files ([`FileStore`]). It only says that something changed; reading and judging the
-//! new text is the configuration reader's.
+//! A [`Store`] holds JSON objects by collection and id. [`Embedded`] is a database in one file,
+//! [`FileStore`] reads documents that people write; [`FileWatch`] says that files changed.
 //!
-//! Architecture invariant: nothing here knows what the files mean.
+//! Architecture invariant: nothing here knows what an object means. Reading and judging is the
+//! configuration reader's.
 
 #![deny(
     clippy::unwrap_used,
@@ -13,9 +14,23 @@
     clippy::cast_possible_truncation
 )]
 
+mod diff;
 mod disk;
-mod file_store;
+mod embedded;
+mod fault;
+mod file_watch;
+mod key;
+mod object;
+mod store;
 mod watch;
 
+pub use diff::{Difference, differences, merge};
 pub use disk::Digest;
-pub use file_store::{Change, FileStore, INTERVAL, Loaded};
+pub use embedded::{Embedded, EmbeddedSettings};
+pub use fault::{OpenError, StoreError};
+pub use file_watch::{Change as FileChange, FileWatch, INTERVAL, Loaded};
+pub use key::{KEY_MAX, Key, KeyFault};
+pub use object::{
+    COMMIT_MAX, Change, Changes, Commit, Expect, OBJECT_MAX, Object, Revision, Snapshot, Write,
+};
+pub use store::Store;

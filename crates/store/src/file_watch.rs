@@ -35,13 +35,13 @@ pub struct Change {
 /// of replacing a file: written in place, renamed over, or reached through a symbolic link that is
 /// swapped, as Kubernetes does. A change is reported when the new content rests and differs.
 #[derive(Debug)]
-pub struct FileStore {
+pub struct FileWatch {
     watch: Arc<Mutex<Watch>>,
     disk: Disk,
     interval: Option<Interval>,
 }
 
-impl FileStore {
+impl FileWatch {
     /// Watches the files that were loaded. Content of more than `size_max` bytes
     /// (`limits.document`) counts as unreadable.
     ///
@@ -104,12 +104,12 @@ mod tests {
 
     const SIZE_MAX: u64 = 1_024;
 
-    fn store(paths: &[&Path]) -> FileStore {
+    fn store(paths: &[&Path]) -> FileWatch {
         let loaded = paths.iter().map(|path| Loaded {
             path: path.to_path_buf(),
             digest: fs::read(path).ok().map(|content| Digest::of(&content)),
         });
-        let mut store = FileStore::new(loaded, SIZE_MAX);
+        let mut store = FileWatch::new(loaded, SIZE_MAX);
         assert_eq!((store.poll_once(), store.poll_once()), (None, None));
         store
     }
@@ -119,7 +119,7 @@ mod tests {
     }
 
     /// What two looks report.
-    fn two_looks(store: &mut FileStore) -> Vec<PathBuf> {
+    fn two_looks(store: &mut FileWatch) -> Vec<PathBuf> {
         assert_eq!(store.poll_once(), None);
         files(store.poll_once())
     }
@@ -195,7 +195,7 @@ mod tests {
         fs::write(&exact, [0; 1_024]).unwrap();
         let paths = [folder.path().to_owned(), exact.clone(), long];
         let unread = paths.map(|path| Loaded { path, digest: None });
-        let mut store = FileStore::new(unread, SIZE_MAX);
+        let mut store = FileWatch::new(unread, SIZE_MAX);
         assert_eq!(two_looks(&mut store), [exact]);
     }
 

@@ -1,0 +1,200 @@
+//! Objects, their revisions, and what a store is asked to change.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bartizan_config::{Format, SourceId, read};
+use bartizan_core::Timestamp;
+use serde_json::Value;
+
+use crate::fault::StoreError;
+use crate::key::Key;
+
+/// Longest object that is written, in bytes: what etcd takes by default.
+pub const OBJECT_MAX: usize = 1_536 * 1_024;
+
+/// Most changes of one commit.
+pub const COMMIT_MAX: usize = 128;
+
+/// An object of a store at one revision.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Its name.
+    pub key: Key,
+    /// Its JSON, as it was written; from stores that others write to, whatever is there.
+    pub content: Arc<[u8]>,
+    /// The revision of the store that wrote it.
+    pub revision: u64,
+    /// Who wrote it, where the store knows.
+    pub author: Option<Arc<str>>,
+    /// When it was written, where the store knows.
+    pub at: Option<Timestamp>,
+}
+
+/// Objects hold secrets: only the name is shown.
+impl fmt::Debug for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Object({} at {})", self.key, self.revision)
+    }
+}
+
+impl Object {
+    /// The value, where the content is JSON.
+    pub fn value(&self) -> Option<Value> {
+        serde_json::from_slice(&self.content).ok()
+    }
+}
+
+/// Everything that a store holds at one revision, in the order of keys.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The revision.
+    pub revision: u64,
+    /// The objects.
+    pub objects: Vec<Object>,
+}
+
+impl Snapshot {
+    /// The object of that name.
+    pub fn get(&self, key: &Key) -> Option<&Object> {
+        self.objects.iter().find(|object| object.key == *key)
+    }
+}
+
+/// What happened since a revision.
+#[derive(Clone, Debug)]
+pub enum Changes {
+    /// These objects changed, each told once with what it is now.
+    Some {
+        /// The revision that this leads to.
+        revision: u64,
+        /// What changed.
+        objects: Vec<Change>,
+    },
+    /// The store does not know any more what changed: this is everything.
+    Anew(Snapshot),
+}
+
+impl Changes {
+    /// The revision that these changes lead to.
+    pub fn revision(&self) -> u64 {
+        match self {
+            Self::Some { revision, .. } => *revision,
+            Self::Anew(snapshot) => snapshot.revision,
+        }
+    }
+}
+
+/// An object that changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Which.
+    pub key: Key,
+    /// What it is now; `None` if it is gone.
+    pub object: Option<Object>,
+}
+
+/// One revision of an object.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Revision {
+    /// The revision of the store.
+    pub number: u64,
+    /// Who wrote it, where the store knows.
+    pub author: Option<Arc<str>>,
+    /// When, where the store knows.
+    pub at: Option<Timestamp>,
+    /// What was written; `None` if it was removed.
+    pub content: Option<Arc<[u8]>>,
+}
+
+impl fmt::Debug for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Revision({})", self.number)
+    }
+}
+
+/// What must hold of an object for it to be changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expect {
+    /// Nothing: the last writer wins.
+    #[default]
+    Anything,
+    /// There is no such object.
+    Absent,
+    /// The object is there, and of this revision.
+    Revision(u64),
+}
+
+impl Expect {
+    /// Whether an object at this revision, if any, is as expected.
+    pub(crate) fn holds(self, current: Option<u64>) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::Absent => current.is_none(),
+            Self::Revision(revision) => current == Some(revision),
+        }
+    }
+}
+
+/// A change of one object.
+#[derive(Clone)]
+pub struct Write {
+    /// Which.
+    pub key: Key,
+    /// Its JSON from now on; `None` removes it.
+    pub content: Option<Arc<[u8]>>,
+    /// What must hold, or nothing of the commit happens.
+    pub expect: Expect,
+}
+
+impl fmt::Debug for Write {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = if self.content.is_some() { "put" } else { "delete" };
+        write!(f, "{what} {} expecting {:?}", self.key, self.expect)
+    }
+}
+
+/// Changes that happen together or not at all.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    /// Who changes.
+    pub author: Arc<str>,
+    /// The changes, of different objects.
+    pub writes: Vec<Write>,
+}
+
+impl Commit {
+    /// Refuses what no store takes: contents that are no JSON object, too long, too deep or
+    /// ambiguous; the same object twice; nothing, or too much.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        if self.writes.is_empty() || self.writes.len() > COMMIT_MAX {
+            return Err(StoreError::CommitSize(self.writes.len()));
+        }
+        for (index, write) in self.writes.iter().enumerate() {
+            let earlier = self.writes.get(..index).unwrap_or_default();
+            if earlier.iter().any(|other| other.key == write.key) {
+                return Err(StoreError::Twice(write.key.clone()));
+            }
+            if let Some(content) = &write.content {
+                check_content(content)
+                    .map_err(|problem| StoreError::BadContent(write.key.clone(), problem))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with the content of an object, whatever its collection.
+fn check_content(content: &[u8]) -> Result<(), String> {
+    if content.len() > OBJECT_MAX {
+        return Err(format!("it is longer than {OBJECT_MAX} bytes"));
+    }
+    let text = std::str::from_utf8(content).map_err(|_| "it is not UTF-8".to_owned())?;
+    match read(SourceId(0), text, Format::Json) {
+        Ok(node) if matches!(node.content, bartizan_config::Content::Map(_)) => Ok(()),
+        Ok(_) => Err("it is no JSON object".to_owned()),
+        Err(problems) => {
+            Err(problems.first().map_or_else(String::new, |problem| problem.problem.clone()))
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What every store does.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::diff::{Difference, differences, merge};
+use crate::fault::StoreError;
+use crate::key::Key;
+use crate::object::{Changes, Commit, Expect, Object, Revision, Snapshot, Write};
+
+/// How often a change of a part of an object is tried again when others are faster.
+const TRIES_MAX: usize = 16;
+
+/// Where resources live, as JSON objects by collection and id.
+///
+/// Every change makes a new revision of the store; numbers only grow. What is written is JSON and
+/// nothing more: whether it makes a configuration is judged by whoever reads it.
+pub trait Store: Send + Sync {
+    /// The kind of store, as the node file names it.
+    fn kind(&self) -> &'static str;
+
+    /// Everything, at one revision.
+    fn snapshot(&self) -> impl Future<Output = Result<Snapshot, StoreError>> + Send;
+
+    /// Waits until the store is beyond revision `after`, and tells what changed. Dropping the future
+    /// loses nothing.
+    fn changes(&self, after: u64) -> impl Future<Output = Result<Changes, StoreError>> + Send;
+
+    /// Makes all changes of a commit, or none, and gives the revision that they made. What is
+    /// acknowledged is kept; whoever reads afterwards sees it.
+    fn commit(&self, commit: Commit) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// The object of that name.
+    fn get(&self, key: &Key) -> impl Future<Output = Result<Option<Object>, StoreError>> + Send;
+
+    /// The revisions of an object that are kept, the newest first; at most `max`.
+    fn revisions(
+        &self,
+        key: &Key,
+        max: usize,
+    ) -> impl Future<Output = Result<Vec<Revision>, StoreError>> + Send;
+
+    /// One revision of an object.
+    fn revision(
+        &self,
+        key: &Key,
+        number: u64,
+    ) -> impl Future<Output = Result<Revision, StoreError>> + Send;
+
+    /// Writes an object; `author` says who does.
+    fn put(
+        &self,
+        key: &Key,
+        value: &Value,
+        expect: Expect,
+        author: &str,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send {
+        let content: Arc<[u8]> = value.to_string().into_bytes().into();
+        self.commit(one(key, Some(content), expect, author))
+    }
+
+    /// Changes a part of an object by a merge patch (RFC 7396). Where others change it meanwhile,
+    /// it is tried again, unless a revision is expected.
+    fn patch(
+        &self,
+        key: &Key,
+        patch: &Value,
+        expect: Expect,
+        author: &str,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send {
+        async move {
+            let mut tries = 0;
+            loop {
+                let object =
+                    self.get(key).await?.ok_or_else(|| StoreError::Missing(key.clone()))?;
+                if !expect.holds(Some(object.revision)) {
+                    let current = Some(object.revision);
+                    return Err(StoreError::Conflict { key: key.clone(), current });
+                }
+                let mut value = object.value().ok_or_else(|| {
+                    StoreError::BadContent(key.clone(), "what is there is no JSON".to_owned())
+                })?;
+                merge(&mut value, patch);
+                let written =
+                    self.put(key, &value, Expect::Revision(object.revision), author).await;
+                tries += 1;
+                match written {
+                    Err(StoreError::Conflict { .. })
+                        if expect == Expect::Anything && tries < TRIES_MAX => {}
+                    outcome => return outcome,
+                }
+            }
+        }
+    }
+
+    /// Removes an object, which must be there.
+    fn delete(
+        &self,
+        key: &Key,
+        expect: Expect,
+        author: &str,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send {
+        async move {
+            let object = self.get(key).await?.ok_or_else(|| StoreError::Missing(key.clone()))?;
+            if !expect.holds(Some(object.revision)) {
+                let current = Some(object.revision);
+                return Err(StoreError::Conflict { key: key.clone(), current });
+            }
+            self.commit(one(key, None, Expect::Revision(object.revision), author)).await
+        }
+    }
+
+    /// What changed in an object from one revision to another.
+    fn diff(
+        &self,
+        key: &Key,
+        from: u64,
+        to: u64,
+    ) -> impl Future<Output = Result<Vec<Difference>, StoreError>> + Send {
+        async move {
+            let (from, to) = (self.revision(key, from).await?, self.revision(key, to).await?);
+            let value = |revision: &Revision| {
+                revision
+                    .content
+                    .as_ref()
+                    .and_then(|text| serde_json::from_slice::<Value>(text).ok())
+            };
+            Ok(differences(value(&from).as_ref(), value(&to).as_ref()))
+        }
+    }
+
+    /// Gives an object the content of an earlier revision, as a new one. Where it had been removed
+    /// then, it is removed.
+    fn rollback(
+        &self,
+        key: &Key,
+        to: u64,
+        expect: Expect,
+        author: &str,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send {
+        async move {
+            match self.revision(key, to).await?.content {
+                Some(content) => self.commit(one(key, Some(content), expect, author)).await,
+                None => self.delete(key, expect, author).await,
+            }
+        }
+    }
+}
+
+fn one(key: &Key, content: Option<Arc<[u8]>>, expect: Expect, author: &str) -> Commit {
+    let write = Write { key: key.clone(), content, expect };
+    Commit { author: author.into(), writes: vec![write] }
+}
