@@ -111,7 +111,7 @@ fn drop_limit() -> u32 {
 /// Compiled `syslog`.
 pub struct Syslog {
     logger: Logger,
-    /// Behind the time: hostname and application.
+    /// Between the time and the request's id: hostname, application and no process.
     origin: String,
 }
 
@@ -155,7 +155,7 @@ impl Plugin for Syslog {
             settings.pending_bytes = settings.pending_bytes.min(bytes(config.drop_limit));
         })?;
         let application = if cx.compatibility().is_apisix() { "apisix" } else { "bartizan" };
-        let origin = format!("{} {application}", hostname(&cx.node.outside.hostname));
+        let origin = format!(" {} {application} - ", hostname(&cx.node.outside.hostname));
         Ok(Self { logger, origin })
     }
 
@@ -175,8 +175,11 @@ impl Plugin for Syslog {
 
     fn on_finish(&self, cx: &RequestCx, outcome: &Outcome<'_>, call: &mut Kept) {
         self.logger.finish(cx, outcome, call, |out| {
-            let (time, origin) = (cx.received.to_rfc3339(), &self.origin);
-            out.extend_from_slice(format!("<46>1 {time} {origin} - {} - ", cx.id).as_bytes());
+            out.extend_from_slice(b"<46>1 ");
+            out.extend_from_slice(&cx.received.encode());
+            out.extend_from_slice(self.origin.as_bytes());
+            out.extend_from_slice(&cx.id.encode());
+            out.extend_from_slice(b" - ");
         });
     }
 }

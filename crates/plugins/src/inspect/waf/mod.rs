@@ -248,7 +248,7 @@ impl Plugin for Waf {
             if let Some(log) = &judging.log
                 && let Some(line) = record::line(&transaction, cx, outcome, &self.redactor)
             {
-                log.push(line);
+                log.push(&line);
             }
             judge::give_back(transaction);
         }

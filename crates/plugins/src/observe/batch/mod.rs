@@ -15,6 +15,7 @@
 
 mod metrics;
 mod queue;
+mod slab;
 mod task;
 
 use std::sync::Arc;
@@ -121,9 +122,9 @@ impl Batch {
         Self { shared, reach: reach.clone(), make: Box::new(make) }
     }
 
-    /// Lets an entry wait for its batch, or drops and counts it.
-    pub(crate) fn push(&self, entry: Vec<u8>) {
-        match self.shared.queue.push(entry.into()) {
+    /// Lets a copy of an entry wait for its batch, or drops and counts it.
+    pub(crate) fn push(&self, entry: &[u8]) {
+        match self.shared.queue.push(entry) {
             Push::Waits => {}
             Push::First => {
                 let run = task::run(self.shared.clone(), (self.make)());

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::BatchSettings;
+use super::slab::Slab;
 
 /// What became of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub(super) enum Push {
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<Bytes>,
+    /// Where what waits lies.
+    slab: Slab,
     /// Bytes of all that waits.
     bytes: usize,
     /// Entries and bytes of the batch that is on its way.
@@ -78,7 +81,7 @@ pub(super) struct Queue {
 impl Queue {
     pub(super) fn new(settings: &BatchSettings) -> Self {
         Self {
-            state: Mutex::default(),
+            state: Mutex::new(State { slab: Slab::new(settings), ..State::default() }),
             wake: Notify::new(),
             cut: Notify::new(),
             ended: Condvar::new(),
@@ -95,8 +98,8 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts an entry in.
-    pub(super) fn push(&self, entry: Bytes) -> Push {
+    /// Puts a copy of an entry in.
+    pub(super) fn push(&self, entry: &[u8]) -> Push {
         let now = Instant::now();
         let mut state = self.state();
         if state.intake != Intake::Open {
@@ -111,6 +114,7 @@ impl Queue {
         let was_full = self.is_full(&state);
         let is_first = state.waiting.is_empty();
         state.bytes += entry.len();
+        let entry = state.slab.keep(entry);
         state.waiting.push_back(entry);
         state.first.get_or_insert(now);
         state.last = Some(now);

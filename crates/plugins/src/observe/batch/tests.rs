@@ -174,7 +174,7 @@ async fn pass(seconds: u64) {
 
 fn push(sink: &Batch, texts: &[&str]) {
     for text in texts {
-        sink.push(text.as_bytes().to_vec());
+        sink.push(text.as_bytes());
     }
 }
 
@@ -331,7 +331,7 @@ proptest::proptest! {
             for (wait, count) in steps {
                 for _ in 0..count {
                     sent += 1;
-                    sink.push(sent.to_string().into_bytes());
+                    sink.push(sent.to_string().as_bytes());
                 }
                 pass(wait).await;
             }

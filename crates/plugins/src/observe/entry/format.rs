@@ -2,14 +2,16 @@
 
 use std::borrow::Cow;
 
+use bartizan_audit::write_json_text;
 use bartizan_config::{Invalid, PathStep};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::part::Text;
-use super::write::ObjectWriter;
-use super::{Exchange, usual};
+use super::usual::usual;
+use super::write::{Commas, Writer};
+use super::{Exchange, TEXT_MAX};
 
 /// Deepest nesting of a format.
 const DEPTH_MAX: usize = 8;
@@ -36,14 +38,29 @@ impl JsonSchema for FormatConfig {
 }
 
 #[derive(Debug)]
-enum Member {
+struct Member {
+    name: Box<str>,
+    /// The name and its colon, as JSON.
+    key: Box<[u8]>,
+    value: Shown,
+}
+
+#[derive(Debug)]
+enum Shown {
     Text(Text),
     /// JSON, as it is.
     Literal(Box<[u8]>),
-    Object(Members),
+    Object(Box<[Member]>),
 }
 
-type Members = Box<[(Box<str>, Member)]>;
+impl Member {
+    fn new(name: &str, value: Shown) -> Self {
+        let mut key = Vec::new();
+        write_json_text(&mut key, name.as_bytes(), TEXT_MAX);
+        key.push(b':');
+        Self { name: name.into(), key: key.into(), value }
+    }
+}
 
 /// The formats of one place.
 #[derive(Clone, Copy, Debug, Default)]
@@ -57,7 +74,7 @@ pub(crate) struct Formats<'c> {
 pub(crate) struct LogFormat {
     /// The usual entry is part of it.
     has_usual: bool,
-    members: Members,
+    members: Box<[Member]>,
 }
 
 impl LogFormat {
@@ -76,10 +93,10 @@ impl LogFormat {
                 Some(_) => fault.under(PathStep::Key(key.to_owned())),
                 None => Invalid::new(format!("`{key}` of the metadata: {}", fault.problem)),
             })?;
-            for (name, member) in members {
+            for member in members {
                 // What is said last counts, so that no name is there twice.
-                all.retain(|(own, _): &(Box<str>, Member)| *own != name);
-                all.push((name, member));
+                all.retain(|own: &Member| own.name != member.name);
+                all.push(member);
             }
         }
         Ok(Self { has_usual, members: all.into() })
@@ -92,20 +109,24 @@ impl LogFormat {
 
     /// Appends the entry.
     pub(crate) fn write(&self, exchange: &Exchange<'_>, out: &mut Vec<u8>) {
-        ObjectWriter::write(out, exchange, |out| {
+        Writer::write(out, exchange, |out| {
+            out.raw(b"{");
+            let mut commas = Commas::default();
             if self.has_usual {
+                commas.next(out.out);
                 usual(out);
             }
-            write(&self.members, out);
+            write(&self.members, commas, out);
+            out.raw(b"}");
         });
     }
 }
 
-fn reads_answer(members: &[(Box<str>, Member)]) -> bool {
-    members.iter().any(|(_, member)| match member {
-        Member::Text(text) => text.reads_answer(),
-        Member::Literal(_) => false,
-        Member::Object(members) => reads_answer(members),
+fn reads_answer(members: &[Member]) -> bool {
+    members.iter().any(|member| match &member.value {
+        Shown::Text(text) => text.reads_answer(),
+        Shown::Literal(_) => false,
+        Shown::Object(members) => reads_answer(members),
     })
 }
 
@@ -113,7 +134,7 @@ fn members(
     map: &Map<String, Value>,
     depth: usize,
     count: &mut usize,
-) -> Result<Vec<(Box<str>, Member)>, Invalid> {
+) -> Result<Vec<Member>, Invalid> {
     if depth > DEPTH_MAX {
         return Err(Invalid::new(format!("is nested more than {DEPTH_MAX} deep")));
     }
@@ -124,32 +145,46 @@ fn members(
         if *count > MEMBERS_MAX {
             return Err(at(Invalid::new(format!("there are more than {MEMBERS_MAX} members"))));
         }
-        let member = match value {
-            Value::String(text) => Member::Text(Text::parse(text).map_err(at)?),
+        let value = match value {
+            Value::String(text) => Shown::Text(Text::parse(text).map_err(at)?),
             Value::Object(inner) => {
-                Member::Object(members(inner, depth + 1, count).map_err(at)?.into())
+                Shown::Object(members(inner, depth + 1, count).map_err(at)?.into())
             }
             Value::Array(_) => {
                 return Err(at(Invalid::new("a list has no place in a format")
                     .with_help("a text with variables, a number, or a map of those")));
             }
-            other => Member::Literal(other.to_string().into_bytes().into()),
+            other => Shown::Literal(other.to_string().into_bytes().into()),
         };
-        all.push((name.as_str().into(), member));
+        all.push(Member::new(name, value));
     }
     Ok(all)
 }
 
-fn write(members: &[(Box<str>, Member)], out: &mut ObjectWriter<'_, '_>) {
-    for (name, member) in members {
-        match member {
-            Member::Text(text) => {
-                if let Some(text) = text.render(out.exchange()) {
-                    out.named_text(name, &text);
+/// Writes members behind those that are there.
+fn write(members: &[Member], mut commas: Commas, out: &mut Writer<'_, '_>) {
+    for Member { name, key, value } in members {
+        let before = (out.out.len(), commas);
+        commas.next(out.out);
+        if out.scrubs {
+            out.text(name.as_bytes());
+            out.raw(b":");
+        } else {
+            out.raw(key);
+        }
+        match value {
+            Shown::Text(text) => {
+                if !text.write(out) {
+                    out.out.truncate(before.0);
+                    commas = before.1;
                 }
             }
-            Member::Literal(json) => out.named_json(name, json),
-            Member::Object(members) => out.named_object(name, |out| write(members, out)),
+            Shown::Literal(json) => out.raw(json),
+            Shown::Object(members) => {
+                out.raw(b"{");
+                write(members, Commas::default(), out);
+                out.raw(b"}");
+            }
         }
     }
 }

@@ -23,32 +23,33 @@
 
 mod format;
 mod part;
+mod usual;
 mod write;
 
 use std::borrow::Cow;
 
 use bartizan_audit::{Hidden, Redactor};
 use bartizan_chain::{Outcome, RequestCx};
-use bartizan_wire::{Field, Fields};
-use smallvec::SmallVec;
+use bartizan_wire::Fields;
 
 pub(crate) use format::{FormatConfig, Formats, LogFormat};
-use write::ObjectWriter;
 
 /// Longest text in an entry, in bytes.
 const TEXT_MAX: usize = 4_096;
 
 /// What is known of an exchange that is over.
 pub(crate) struct Exchange<'a> {
-    pub(crate) cx: &'a RequestCx,
-    pub(crate) outcome: &'a Outcome<'a>,
+    cx: &'a RequestCx,
+    outcome: &'a Outcome<'a>,
     /// The fields of the answer, where they were kept.
-    pub(crate) answer: Option<&'a Fields>,
-    pub(crate) redactor: &'a Redactor,
+    answer: Option<&'a Fields>,
+    redactor: &'a Redactor,
     /// The name of this machine.
-    pub(crate) hostname: &'a str,
+    hostname: &'a str,
+    /// Which of the first 128 fields are secret: those of the request, then those of the answer.
+    secret: u128,
     /// Values that must occur nowhere.
-    pub(crate) hidden: Hidden,
+    hidden: Hidden,
 }
 
 impl<'a> Exchange<'a> {
@@ -59,12 +60,24 @@ impl<'a> Exchange<'a> {
         redactor: &'a Redactor,
         hostname: &'a str,
     ) -> Self {
-        let sent = cx.fields.iter().chain(answer.iter().flat_map(|fields| fields.iter()));
-        let named =
-            sent.filter_map(|field| Some((std::str::from_utf8(field.name).ok()?, field.value)));
+        let mut exchange =
+            Self { cx, outcome, answer, redactor, hostname, secret: 0, hidden: Hidden::default() };
+        let sent = || cx.fields.iter().chain(answer.iter().flat_map(|fields| fields.iter()));
+        for (at, field) in sent().enumerate() {
+            exchange.secret |= bit(at) * u128::from(redactor.hides(field.name));
+        }
         let target = cx.canonical().path_and_query().as_bytes();
-        let hidden = redactor.hidden(target, named);
-        Self { cx, outcome, answer, redactor, hostname, hidden }
+        let secret = sent().enumerate().filter(|(at, field)| exchange.is_secret(*at, field.name));
+        exchange.hidden = Hidden::of(target, secret.map(|(_, field)| (field.name, field.value)));
+        exchange
+    }
+
+    /// Whether the field with this number, and this name, is secret.
+    fn is_secret(&self, at: usize, name: &[u8]) -> bool {
+        match bit(at) {
+            0 => self.redactor.hides(name),
+            bit => self.secret & bit != 0,
+        }
     }
 
     /// The request's target as it may be written: path, and the names of the query.
@@ -85,97 +98,9 @@ impl<'a> Exchange<'a> {
     }
 }
 
-/// Writes the members of the usual entry.
-fn usual(out: &mut ObjectWriter<'_, '_>) {
-    let of = out.exchange();
-    let (cx, outcome) = (of.cx, of.outcome);
-    out.word("request_id", &cx.id.encode());
-    out.display("client_ip", cx.client());
-    let route = cx.matched().map(|matched| &*matched.route);
-    out.text("route_id", route.map_or("", |route| &route.id));
-    out.text("service_id", route.and_then(|route| route.service_id.as_deref()).unwrap_or(""));
-    if let Some(identity) = cx.identity() {
-        if let Some(consumer) = identity.consumer() {
-            out.object("consumer", |out| out.text("username", consumer.username()));
-        } else if let Some(subject) = identity.subject() {
-            out.text("subject", subject);
-        }
-    }
-    out.object("request", request);
-    out.object("response", |out| {
-        out.number("status", u64::from(outcome.status));
-        out.object("headers", |out| {
-            if let Some(fields) = out.exchange().answer {
-                headers(out, fields);
-            }
-        });
-        out.number("size", outcome.bytes_out);
-    });
-    if let Some(denial) = outcome.denial {
-        out.text("reason", denial.reason.code());
-    }
-    out.object("server", |out| {
-        let hostname = out.exchange().hostname;
-        out.text("hostname", hostname);
-        out.text("version", env!("CARGO_PKG_VERSION"));
-    });
-    if let Some(address) = cx.upstream.address {
-        out.display("upstream", address);
-    }
-    out.number("start_time", cx.received.as_millis());
-    out.millis("latency", outcome.duration);
-    if let Some(upstream) = outcome.upstream_duration {
-        out.millis("upstream_latency", upstream);
-    }
-    let own = outcome.duration.saturating_sub(outcome.upstream_duration.unwrap_or_default());
-    out.millis("apisix_latency", own);
-}
-
-fn request(out: &mut ObjectWriter<'_, '_>) {
-    let of = out.exchange();
-    let canonical = of.cx.canonical();
-    let target = of.target();
-    out.text("method", canonical.method().as_str());
-    let (scheme, authority) = (canonical.scheme(), canonical.authority());
-    let mut url = String::with_capacity(scheme.len() + 3 + authority.len() + target.len());
-    for part in [scheme, "://", authority, &target] {
-        url.push_str(part);
-    }
-    out.text("url", &url);
-    out.text("uri", &target);
-    out.object("querystring", |out| {
-        let query = canonical.query().unwrap_or_default();
-        let names = query.split('&').filter_map(|pair| pair.split_once('='));
-        let mut seen: SmallVec<[&str; 8]> = SmallVec::new();
-        for (name, _) in names {
-            if !seen.contains(&name) {
-                seen.push(name);
-                out.named_text(name, bartizan_audit::REDACTED);
-            }
-        }
-    });
-    out.object("headers", |out| headers(out, &out.exchange().cx.fields));
-    out.number("size", of.outcome.bytes_in);
-}
-
-/// Each name once, the values of a repeated field joined.
-fn headers(out: &mut ObjectWriter<'_, '_>, fields: &Fields) {
-    let all: SmallVec<[Field<'_>; 32]> = fields.iter().collect();
-    for (at, field) in all.iter().enumerate() {
-        let (before, from) = all.split_at(at);
-        let has_name = |other: &&Field<'_>| other.name == field.name;
-        if before.iter().any(|other| has_name(&other)) {
-            continue;
-        }
-        let Ok(name) = std::str::from_utf8(field.name) else { continue };
-        let mut shown = out.exchange().redactor.shown(name, field.value);
-        for other in from.iter().skip(1).filter(has_name) {
-            let shown = shown.to_mut();
-            shown.push_str(", ");
-            shown.push_str(&out.exchange().redactor.shown(name, other.value));
-        }
-        out.named_text(name, &shown);
-    }
+/// The bit of the field with this number; none from 128 on.
+fn bit(at: usize) -> u128 {
+    u32::try_from(at).ok().and_then(|at| 1_u128.checked_shl(at)).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::time::{Duration, UNIX_EPOCH};
 
-use bartizan_audit::{REDACTED, Redactor};
+use bartizan_audit::{REDACTED, Redactor, write_address, write_socket};
 use bartizan_chain::Var;
 use bartizan_config::Invalid;
 
 use super::Exchange;
+use super::write::{Parts, Writer};
 
 /// A compiled text. `\$` is a dollar.
 #[derive(Debug)]
@@ -95,6 +96,42 @@ impl LogVar {
     }
 }
 
+impl LogVar {
+    /// Writes the value, without a copy where it is often asked for.
+    fn write(&self, of: &Exchange<'_>, out: &mut Parts<'_>) -> Option<()> {
+        let (cx, outcome) = (of.cx, of.outcome);
+        match self {
+            Self::TimeIso => out.word(&cx.received.encode()),
+            Self::RequestLine => {
+                out.piece(cx.canonical().method().as_str().as_bytes());
+                out.word(b" ");
+                Redactor::write_target(out.0, cx.canonical().path_and_query().as_bytes());
+                out.word(b" ");
+                out.word(cx.version.name().as_bytes());
+            }
+            Self::BytesSent => out.number(outcome.bytes_out),
+            Self::RequestLength => out.number(outcome.bytes_in),
+            Self::Var(Var::RemoteAddr) => write_address(out.0, cx.client()),
+            Self::Var(Var::UpstreamAddr) => write_socket(out.0, cx.upstream.address?),
+            Self::Var(Var::RequestId) => out.word(&cx.id.encode()),
+            Self::Var(Var::Status) => out.number(cx.status?.into()),
+            _ => out.piece(self.value(of)?.as_bytes()),
+        }
+        Some(())
+    }
+}
+
+impl Part {
+    /// Writes it; `None` for a variable that has no value.
+    fn write(&self, of: &Exchange<'_>, out: &mut Parts<'_>) -> Option<()> {
+        match self {
+            Self::Text(text) => out.piece(text.as_bytes()),
+            Self::Var(var) => return var.write(of, out),
+        }
+        Some(())
+    }
+}
+
 /// The value of what rules can read, as it may be written: of a query only names are, of cookies
 /// nothing is, and fields go through the redactor.
 fn value<'e>(var: &Var, of: &'e Exchange<'_>) -> Option<Cow<'e, str>> {
@@ -160,8 +197,31 @@ impl Text {
         self.0.iter().any(|part| matches!(part, Part::Var(LogVar::SentHttp(_))))
     }
 
+    /// Writes the text of an exchange; false where it is one variable that has no value.
+    pub(super) fn write(&self, out: &mut Writer<'_, '_>) -> bool {
+        let of = out.of;
+        let is_one = self.0.len() == 1;
+        let is_written = out.parts(|out| {
+            for part in &self.0 {
+                let written = part.write(of, out);
+                if is_one {
+                    return written;
+                }
+            }
+            Some(())
+        });
+        if is_written {
+            return true;
+        }
+        let text = self.render(of);
+        if let Some(text) = &text {
+            out.text(text.as_bytes());
+        }
+        text.is_some()
+    }
+
     /// The text of an exchange; `None` where it is one variable that has no value.
-    pub(super) fn render<'e>(&'e self, of: &'e Exchange<'_>) -> Option<Cow<'e, str>> {
+    fn render<'e>(&'e self, of: &'e Exchange<'_>) -> Option<Cow<'e, str>> {
         if let [only] = &*self.0 {
             return match only {
                 Part::Text(text) => Some(Cow::Borrowed(text)),

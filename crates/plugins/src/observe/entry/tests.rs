@@ -182,6 +182,78 @@ fn fields_of_the_answer_are_kept_only_where_they_are_shown() {
     assert!(reads(json!({"a": 1}), json!({"b": "$sent_http_etag"})));
 }
 
+#[test]
+fn no_part_of_a_secret_is_left_where_a_text_is_cut() {
+    let agent: &'static str =
+        Box::leak(format!("{}opensesame", "x".repeat(TEXT_MAX - 4)).into_boxed_str());
+    let lines = [("x-door", "opensesame"), ("user-agent", agent)];
+    let own = json!({"agent": "$http_user_agent", "line": "a $http_user_agent"});
+    for own in [json!(null), own] {
+        let text = entry_of(&format(&own, &json!(null)), "/", &lines, None).to_string();
+        assert!(!text.contains("xo") && !text.contains("esame"), "{own}");
+        assert!(text.contains("x***"), "{own}");
+    }
+}
+
+#[test]
+fn a_secret_is_taken_out_wherever_it_occurs_also_escaped() {
+    let secret = "a\"b\\cdefgh";
+    let lines = [("x-door", secret), ("x-note", secret), ("a\"b\\cdefgh", "x")];
+    let entry = entry_of(&format(&json!(null), &json!(null)), "/", &lines, None);
+    let headers = json!({"host": "example.com", "x-door": "***", "x-note": "***", "***": "x"});
+    assert_eq!(entry["request"]["headers"], headers);
+    // Names and addresses of ours too, if somebody has them as a secret.
+    let lines = [("x-door", "192.0.2.1"), ("x-gate-token", "host.test"), ("x-a", "at 192.0.2.1")];
+    let own = json!({"somewhere": "$remote_addr", "host.test": "$hostname", "a": "$http_x_a"});
+    let entry = entry_of(&format(&own, &json!(null)), "/", &lines, None);
+    assert_eq!(entry, json!({"somewhere": "***", "***": "***", "a": "at ***"}));
+    let entry = entry_of(&format(&json!(null), &json!(null)), "/", &lines, None);
+    assert_eq!(entry["client_ip"], "***");
+    assert_eq!(entry["server"]["hostname"], "***");
+}
+
+#[test]
+fn long_targets_are_cut_and_keep_the_names_of_their_query() {
+    let usual = format(&json!(null), &json!(null));
+    for length in [100, 1_000, TEXT_MAX - 40, TEXT_MAX, 2 * TEXT_MAX] {
+        let path = format!("/{}", "p".repeat(length));
+        let entry = entry_of(&usual, &format!("{path}?a=1&b"), &[], None);
+        let shown = |text: String| match text.get(..TEXT_MAX) {
+            Some(cut) if text.len() > TEXT_MAX => format!("{cut}…"),
+            _ => text,
+        };
+        assert_eq!(entry["request"]["uri"], shown(format!("{path}?a=***&***")));
+        let url = format!("http://example.com{path}?a=***&***");
+        assert_eq!(entry["request"]["url"], shown(url));
+        assert_eq!(entry["request"]["querystring"], json!({"a": "***"}));
+    }
+}
+
+#[test]
+fn fields_are_joined_by_name_and_judged_however_many_there_are() {
+    let mut lines: Vec<(&'static str, &'static str)> = Vec::new();
+    let mut expected = serde_json::Map::new();
+    expected.insert("host".into(), json!("example.com"));
+    for number in 0..150 {
+        let name: &'static str = Box::leak(format!("x-{number:03}").into_boxed_str());
+        lines.push((name, "1"));
+        expected.insert(name.into(), json!("1"));
+    }
+    for (name, value, shown) in [
+        ("x-010", "", "1, "),
+        ("x-140", "2", "1, 2"),
+        ("x-door", "short", "***"),
+        ("x-door", "opensesame", "***, ***"),
+        ("x-note", "opensesame", "***"),
+    ] {
+        lines.push((name, value));
+        expected.insert(name.into(), json!(shown));
+    }
+    let entry = entry_of(&format(&json!(null), &json!(null)), "/", &lines, None);
+    assert_eq!(entry["request"]["headers"], Value::Object(expected));
+    assert_eq!(entry["response"]["headers"], json!({"set-cookie": "***", "x-a": "1, 2"}));
+}
+
 proptest! {
     /// Whatever a format asks for, no credential and no value of the query gets out.
     #[test]

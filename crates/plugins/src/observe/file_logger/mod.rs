@@ -168,9 +168,7 @@ impl Plugin for FileLogger {
         // What cannot be judged is written: a client must not be able to hide.
         let is_wanted = self.matching.as_ref().is_none_or(|expr| expr.holds(cx).unwrap_or(true));
         if is_wanted {
-            let mut entry = Vec::with_capacity(1_024);
-            self.scribe.write(cx, outcome, call, &mut entry);
-            self.batch.push(entry);
+            self.scribe.write(cx, outcome, call, |_| {}, |entry| self.batch.push(entry));
         }
     }
 }

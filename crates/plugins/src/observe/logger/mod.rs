@@ -3,6 +3,7 @@
 mod config;
 mod stream;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,14 @@ pub(crate) use stream::{Datagrams, Framing, Stream};
 
 /// The stage of every logger.
 pub(crate) const OBSERVE: StageSet = StageSet::of(&[Stage::Observe]);
+
+/// The most bytes that an event loop keeps for the next entry.
+const ENTRY_KEPT: usize = 64 * 1_024;
+
+thread_local! {
+    /// Where an event loop writes its entries.
+    static ENTRY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Writes entries; the fields of the answer are kept for it where the format shows some.
 pub(crate) struct Scribe {
@@ -57,17 +66,24 @@ impl Scribe {
         }
     }
 
-    /// Appends the entry of an exchange that is over.
+    /// Hands over the entry of an exchange that is over, behind what `prefix` writes.
     pub(crate) fn write(
         &self,
         cx: &RequestCx,
         outcome: &Outcome<'_>,
         kept: &Kept,
-        out: &mut Vec<u8>,
+        prefix: impl FnOnce(&mut Vec<u8>),
+        hand_over: impl FnOnce(&[u8]),
     ) {
         let redactor = self.redactor.load();
         let exchange = Exchange::new(cx, outcome, kept.0.as_ref(), &redactor, &self.hostname);
-        self.format.write(&exchange, out);
+        ENTRY.with_borrow_mut(|entry| {
+            entry.clear();
+            prefix(entry);
+            self.format.write(&exchange, entry);
+            hand_over(entry);
+            entry.shrink_to(ENTRY_KEPT);
+        });
     }
 }
 
@@ -126,10 +142,7 @@ impl Logger {
         kept: &Kept,
         prefix: impl FnOnce(&mut Vec<u8>),
     ) {
-        let mut entry = Vec::with_capacity(1_024);
-        prefix(&mut entry);
-        self.scribe.write(cx, outcome, kept, &mut entry);
-        self.batch.push(entry);
+        self.scribe.write(cx, outcome, kept, prefix, |entry| self.batch.push(entry));
     }
 }
 
