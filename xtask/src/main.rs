@@ -12,6 +12,7 @@ mod costs;
 mod crs;
 mod fuzz_smoke;
 mod generate;
+mod npm;
 mod site;
 mod steps;
 mod test;

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::npm;
 use crate::steps::Steps;
 use crate::tools::{self, Program};
 
@@ -61,6 +62,9 @@ fn take_steps(steps: &mut Steps, options: &Options) -> Vec<String> {
     if steps.attempt("outside programs", || tools::require(&NEEDED)).is_err() {
         return Vec::new();
     }
+    if !fetch_packages(steps) {
+        return Vec::new();
+    }
     // Another WAF, that ours is compared with; those tests say so and pass where it is not there.
     if let Err(problem) = tools::install_wheel("libmodsecurity", "libmodsecurity==3.0.15.post2") {
         println!("   not compared with libmodsecurity: {problem:#}");
@@ -77,6 +81,19 @@ fn take_steps(steps: &mut Steps, options: &Options) -> Vec<String> {
     match nextest() {
         Some(nextest) => run_nextest(steps, &nextest, options),
         None => run_cargo_test(steps, options),
+    }
+}
+
+/// Fetches what tests read from npm; says whether to go on. Without it those tests say that they
+/// are skipped, which is for machines without network and not for continuous integration.
+fn fetch_packages(steps: &mut Steps) -> bool {
+    const STEP: &str = "packages of npm";
+    match npm::fetch() {
+        Err(problem) if !tools::in_ci() => {
+            steps.skip(STEP, &format!("{problem:#}"));
+            true
+        }
+        outcome => steps.attempt(STEP, || outcome).is_ok(),
     }
 }
 

@@ -123,7 +123,7 @@ pub(crate) fn install_wheel(name: &str, distribution: &str) -> Result<PathBuf> {
 }
 
 /// Runs a command without its ordinary output; says whether it succeeded.
-fn run_quietly(command: &mut Command) -> Result<bool> {
+pub(crate) fn run_quietly(command: &mut Command) -> Result<bool> {
     let program = command.get_program().to_string_lossy().into_owned();
     let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status();
     Ok(status.with_context(|| format!("cannot start `{program}`"))?.success())

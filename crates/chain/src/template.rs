@@ -119,4 +119,34 @@ mod tests {
     fn an_unknown_variable_is_an_error() {
         assert!(matches!(Template::parse("$nope"), Err(VarError::Unknown(_))));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_read_is_what_was_written_between_the_variables(
+            pieces in proptest::collection::vec(
+                (0_u8..6, "[a-z{} ]{1,3}", "(uri|arg_a|http_x_y)"), 0..6),
+        ) {
+            let (mut written, mut literal, mut names) = (String::new(), String::new(), Vec::new());
+            for (kind, text, name) in &pieces {
+                let (as_written, as_read) = match kind {
+                    0 => (r"\$".to_owned(), "$".to_owned()),
+                    1 => (r"\a".to_owned(), r"\a".to_owned()),
+                    2 => ("$ ".to_owned(), "$ ".to_owned()),
+                    3 => (text.clone(), text.clone()),
+                    4 => (format!("${name} "), " ".to_owned()),
+                    _ => (format!("${{{name}}}"), String::new()),
+                };
+                written.push_str(&as_written);
+                literal.push_str(&as_read);
+                names.extend((*kind > 3).then(|| Var::parse(name).unwrap()));
+            }
+            let template = Template::parse(&written).unwrap();
+            proptest::prop_assert_eq!(template.vars().cloned().collect::<Vec<_>>(), names);
+            let texts = template.parts.iter().filter_map(|part| match part {
+                Part::Text(text) => Some(text.as_str()),
+                Part::Var(_) => None,
+            });
+            proptest::prop_assert_eq!(texts.collect::<String>(), literal);
+        }
+    }
 }

@@ -232,4 +232,41 @@ mod tests {
             assert_eq!(is_loopback(host), expected, "{host}");
         }
     }
+
+    /// The ways in which an IPv4 address can be written as an IPv6 one that leads to it.
+    fn disguised(v4: Ipv4Addr, form: usize) -> IpAddr {
+        let low = u128::from(v4.to_bits());
+        let bits = match form {
+            0 => return IpAddr::V4(v4),
+            1 => low | (0xffff << 32),
+            2 => low,
+            3 => low | (0x0064_ff9b << 96),
+            _ => (0x2002 << 112) | (low << 80) | 1,
+        };
+        IpAddr::V6(Ipv6Addr::from_bits(bits))
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn an_address_is_judged_the_same_in_every_disguise(
+            first in proptest::sample::select(vec![0_u8, 1, 10, 100, 127, 168, 169, 170, 223, 224, 239, 255]),
+            second in proptest::sample::select(vec![0_u8, 100, 253, 254, 255]),
+            third in proptest::sample::select(vec![100_u8, 169, 255]),
+            last in proptest::sample::select(vec![200_u8, 254, 255]),
+            form in 0_usize..5,
+            is_lax: bool,
+        ) {
+            let naive = match (first, second, third, last) {
+                (0, ..) => Err(Unspecified),
+                (224..=239, ..) | (255, 255, 255, 255) => Err(Multicast),
+                (169, 254, ..) if !is_lax => Err(LinkLocal),
+                (100, 100, 100, 200) if !is_lax => Err(Metadata),
+                _ => Ok(()),
+            };
+            let ip = disguised(Ipv4Addr::new(first, second, third, last), form);
+            let policy = EgressPolicy { own: Vec::new(), danger_allow_link_local: is_lax };
+            proptest::prop_assert_eq!(policy.judge(SocketAddr::new(ip, 80), |_| false), naive);
+            proptest::prop_assert_eq!(policy.check_datagram(ip), naive);
+        }
+    }
 }

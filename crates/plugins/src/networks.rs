@@ -74,4 +74,46 @@ mod tests {
             assert_eq!(fault.path.len(), 2);
         }
     }
+
+    /// An address as 128 bits, an IPv4 address where it is mapped into IPv6, and which it is.
+    fn bits(address: IpAddr) -> (u128, bool) {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => (v4.to_ipv6_mapped().to_bits(), true),
+            IpAddr::V6(v6) => (v6.to_bits(), false),
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn they_agree_with_comparing_bits(
+            list in proptest::collection::vec((proptest::bool::ANY, 0_u32..4, 0_u8..=32), 0..4),
+            base in 0_u32..4,
+            flipped in 0_u32..32,
+            form in 0_u8..4,
+        ) {
+            // Addresses differ from a network in one bit at most: those are the near misses.
+            let v4 = |base: u32| std::net::Ipv4Addr::from(0x0a00_0000 | base << 14);
+            let address = std::net::Ipv4Addr::from(u32::from(v4(base)) ^ 1 << flipped);
+            let asked: IpAddr = match form {
+                0 => address.to_ipv6_mapped().into(),
+                1 => address.to_ipv6_compatible().into(),
+                _ => address.into(),
+            };
+            let written: Vec<String> = list
+                .iter()
+                .map(|(is_mapped, base, length)| match (is_mapped, length) {
+                    (true, _) => format!("::ffff:{}/{}", v4(*base), 96 + length),
+                    (false, 32) => v4(*base).to_string(),
+                    (false, _) => format!("{}/{length}", v4(*base)),
+                })
+                .collect();
+            let (asked_bits, is_v4) = bits(asked);
+            let naive = list.iter().any(|(_, base, length)| {
+                let differs = (bits(v4(*base).into()).0 ^ asked_bits).leading_zeros();
+                is_v4 && differs >= 96 + u32::from(*length)
+            });
+            let networks = Networks::read("list", &written).unwrap();
+            proptest::prop_assert_eq!(networks.contain(asked), naive, "{:?} {}", written, asked);
+        }
+    }
 }

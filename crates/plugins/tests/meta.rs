@@ -6,6 +6,8 @@ mod bounds;
 mod breaches;
 #[path = "meta/configuration.rs"]
 mod configuration;
+#[path = "meta/matchers.rs"]
+mod matchers;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

@@ -158,4 +158,35 @@ mod tests {
         assert_eq!(address("10.0.0.1", &["198.51.100.7, nonsense"]), "10.0.0.1");
         assert_eq!(address("10.0.0.1", &[]), "10.0.0.1");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn the_client_agrees_with_a_naive_search(
+            peer in "(10\\.0\\.0\\.[1-3]|11\\.0\\.0\\.1|::1|::2|::ffff:10\\.0\\.0\\.9)",
+            lines in proptest::collection::vec(
+                proptest::collection::vec(
+                    "(10\\.1\\.1\\.[0-9]|::1|\\[::1\\]:80|9\\.9\\.9\\.[0-9]|8\\.8\\.8\\.8:1|x|)",
+                    1..4,
+                ),
+                0..3,
+            ),
+        ) {
+            let header: Vec<String> = lines.iter().map(|line| line.join(", ")).collect();
+            let header: Vec<&str> = header.iter().map(String::as_str).collect();
+            let is_proxy = |ip: &str| ip == "::1" || ip.starts_with("10.");
+            let plain = |entry: &String| match entry.as_str() {
+                "[::1]:80" => "::1".to_owned(),
+                "8.8.8.8:1" => "8.8.8.8".to_owned(),
+                other => other.to_owned(),
+            };
+            let peer_text = peer.trim_start_matches("::ffff:").to_owned();
+            // From the peer to the left: whoever is no proxy, or stands before what is unreadable.
+            let mut hops = vec![peer_text];
+            hops.extend(lines.iter().flatten().map(plain).collect::<Vec<_>>().into_iter().rev());
+            let readable = hops.iter().take_while(|hop| !hop.is_empty() && *hop != "x");
+            let readable: Vec<&String> = readable.collect();
+            let naive = readable.iter().find(|hop| !is_proxy(hop)).or(readable.last()).unwrap();
+            proptest::prop_assert_eq!(address(&peer, &header), naive.as_str());
+        }
+    }
 }

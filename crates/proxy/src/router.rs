@@ -382,31 +382,77 @@ mod tests {
         assert_eq!(find_where(&router, "x", "/a", |n| n != "urgent"), Some("first"));
     }
 
+    /// What one route of the property is: hosts, paths, priority, whether its conditions fit.
+    type Drawn = (Vec<&'static str>, Vec<String>, i64, bool);
+
+    /// Routes whose hosts and paths share beginnings and ends.
+    fn drawn() -> impl Strategy<Value = Drawn> {
+        let host = prop::sample::select(vec![
+            "a.com",
+            "b.a.com",
+            "*.a.com",
+            "*.b.a.com",
+            "*.com",
+            "*a.com",
+            "*",
+            "a.com:81",
+        ]);
+        let uri = ("[abc/]{0,4}", any::<bool>())
+            .prop_map(|(text, is_prefix)| format!("/{text}{}", if is_prefix { "*" } else { "" }));
+        (
+            prop::collection::vec(host, 0..3),
+            prop::collection::vec(uri, 1..4),
+            -1_i64..2,
+            prop::bool::weighted(0.7),
+        )
+    }
+
+    /// How well a host fits: as asked with the port, without it, by a suffix, or without hosts.
+    fn host_rank(pattern: Option<&str>, host: &str, authority: &str) -> Option<(u8, usize)> {
+        match pattern {
+            None | Some("*") => Some((0, 0)),
+            Some(exact) if exact == authority => Some((3, 0)),
+            Some(exact) if exact == host => Some((2, 0)),
+            Some(wild) => {
+                let suffix = wild.strip_prefix('*')?;
+                host.ends_with(suffix).then_some((1, suffix.len()))
+            }
+        }
+    }
+
+    fn path_rank(pattern: &str, path: &str) -> Option<(bool, usize)> {
+        match pattern.strip_suffix('*') {
+            Some(prefix) => path.starts_with(prefix).then_some((false, prefix.len())),
+            None => (pattern == path).then_some((true, 0)),
+        }
+    }
+
     proptest! {
         #[test]
         fn agrees_with_a_naive_search(
-            patterns in proptest::collection::vec(("[abc/]{0,5}", any::<bool>()), 1..20),
-            path in "[abc/]{0,7}",
+            routes in prop::collection::vec(drawn(), 1..12),
+            host in "(x\\.|b\\.|b\\.a\\.|a\\.|)(a\\.com|com|a\\.comb)",
+            port in "(:81|:80|)",
+            path in "/[abc/]{0,5}",
         ) {
+            let authority = format!("{host}{port}");
             let mut builder = RouterBuilder::default();
-            for (index, (text, is_prefix)) in patterns.iter().enumerate() {
-                let uri = format!("/{text}{}", if *is_prefix { "*" } else { "" });
-                builder.add(&Arc::new(index), &[], &[uri], 0);
+            let mut best = None;
+            for (index, (hosts, uris, priority, fits)) in routes.iter().enumerate() {
+                let names: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+                builder.add(&Arc::new(index), &names, uris, *priority);
+                let hosts = hosts.iter().copied().map(Some).chain(hosts.is_empty().then_some(None));
+                for host_rank in hosts.filter_map(|own| host_rank(own, &host, &authority)) {
+                    let paths = uris.iter().filter_map(|uri| path_rank(uri, &path));
+                    let earlier = std::cmp::Reverse(index);
+                    let ranks = paths.map(|rank| (host_rank, rank, *priority, earlier));
+                    best = best.max(ranks.filter(|_| *fits).max());
+                }
             }
-            let path = format!("/{path}");
-            let naive = patterns
-                .iter()
-                .enumerate()
-                .filter_map(|(index, (text, is_prefix))| {
-                    let text = format!("/{text}");
-                    let fits = if *is_prefix { path.starts_with(&text) } else { path == text };
-                    fits.then_some((!is_prefix, text.len(), std::cmp::Reverse(index)))
-                })
-                .max()
-                .map(|(_, _, index)| index.0);
+            let fits = |index: &usize| Ok::<_, Infallible>(routes[*index].3);
             let router = builder.build();
-            let found = router.find("h", "h", &path, |_| Ok::<_, Infallible>(true)).unwrap();
-            prop_assert_eq!(found.map(|leaf| *leaf.route), naive);
+            let found = router.find(&host, &authority, &path, fits).unwrap();
+            prop_assert_eq!(found.map(|leaf| *leaf.route), best.map(|(.., index)| index.0));
         }
     }
 }

@@ -144,4 +144,36 @@ mod tests {
             assert!(NamePattern::parse(name).is_err(), "{name}");
         }
     }
+
+    /// What a pattern is worth for a name, if it is for it: exact, one label in front, any.
+    fn worth(pattern: &str, name: &str) -> Option<u8> {
+        let plain = |text: &str| text.trim_end_matches('.').to_ascii_lowercase();
+        let (pattern, name) = (plain(pattern), plain(name));
+        if pattern == "*" {
+            return Some(0);
+        }
+        let labels = |text: &str| text.split('.').map(str::to_owned).collect::<Vec<_>>();
+        let (own, asked) = (labels(&pattern), labels(&name));
+        let fits = own.len() == asked.len()
+            && own.iter().zip(&asked).all(|(own, asked)| own == "*" || own == asked);
+        fits.then_some(if own[0] == "*" { 1 } else { 2 })
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn it_agrees_with_comparing_label_by_label(
+            patterns in proptest::collection::vec(
+                "(\\*|(\\*\\.|)([aA]\\.|)(b\\.|)(example|EXAMPLE|xample)\\.com\\.?)", 1..8),
+            name in "([abx]\\.){0,3}([eE]xample|xample)\\.com\\.?",
+        ) {
+            let mut index = NameIndex::default();
+            for (number, pattern) in patterns.iter().enumerate() {
+                index.insert(NamePattern::parse(pattern).unwrap(), number);
+            }
+            // Of two patterns that are the same the last is kept.
+            let numbered = patterns.iter().enumerate();
+            let naive = numbered.filter_map(|(n, own)| Some((worth(own, &name)?, n))).max();
+            proptest::prop_assert_eq!(index.find(&name), naive.map(|(_, number)| number));
+        }
+    }
 }

@@ -170,11 +170,29 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn agrees_with_a_naive_matcher(a: u32, net: u32, len in 0_u8..=32) {
-            let naive = len == 0 || (a ^ net) >> (32 - u32::from(len)) == 0;
-            let net = IpNet::new(std::net::Ipv4Addr::from(net).into(), len).unwrap();
-            let p = IpRestriction { nets: [net].into(), admits_listed: true, message: None, status: 403 };
-            proptest::prop_assert_eq!(p.admits(std::net::Ipv4Addr::from(a).into()), naive);
+        fn agrees_with_a_naive_matcher(
+            list in proptest::collection::vec((0_u32..4, 0_u8..=32), 1..4),
+            base in 0_u32..4,
+            flipped in 0_u32..32,
+            is_mapped: bool,
+            admits_listed: bool,
+        ) {
+            // Addresses differ from a network in one bit at most: those are the near misses.
+            let v4 = |base: u32| 0xc000_0200_u32 | base << 5;
+            let address = v4(base) ^ 1 << flipped;
+            let within = |(net, length): &(u32, u8)| {
+                *length == 0 || (address ^ v4(*net)) >> (32 - u32::from(*length)) == 0
+            };
+            let naive = list.iter().any(within) == admits_listed;
+            let text = |(net, length): &(u32, u8)| {
+                format!("{}/{length}", std::net::Ipv4Addr::from(v4(*net)))
+            };
+            let texts: Vec<String> = list.iter().map(text).collect();
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let address = std::net::Ipv4Addr::from(address);
+            let asked =
+                if is_mapped { address.to_ipv6_mapped().into() } else { IpAddr::from(address) };
+            proptest::prop_assert_eq!(plugin(&texts, admits_listed).admits(asked), naive);
         }
     }
 }

@@ -443,12 +443,43 @@ mod tests {
         }
     }
 
+    const NAMES: [&str; 3] = ["alice", "bob", "guest"];
+
+    fn some_names() -> impl proptest::strategy::Strategy<Value = Option<Vec<&'static str>>> {
+        let names = proptest::sample::subsequence(NAMES.to_vec(), 1..3);
+        proptest::option::of(names)
+    }
+
     proptest::proptest! {
         #[test]
-        fn who_is_not_on_the_white_list_never_passes(value in "[a-z]{0,6}", method in "[A-Z]{3,7}") {
-            let plugin = plugin(&json!({ "whitelist": ["alice", "bob"] }));
-            let is_named = ["alice", "bob"].contains(&value.as_str());
-            proptest::prop_assert_eq!(plugin.judge(&value, &method).is_ok(), is_named);
+        fn it_agrees_with_a_naive_reading(
+            white in some_names(),
+            black in some_names(),
+            by_methods in some_names(),
+            methods in proptest::sample::subsequence(vec!["GET", "HEAD", "POST", "PUT"], 1..4),
+            name in "(alice|bob|guest|Alice|alic|alicea|)",
+            method in "(GET|HEAD|POST|DELETE)",
+        ) {
+            proptest::prop_assume!(white.is_some() || black.is_some() || by_methods.is_some());
+            let mut config = json!({});
+            for (key, names) in [("whitelist", &white), ("blacklist", &black)] {
+                if let Some(names) = names {
+                    config[key] = json!(names);
+                }
+            }
+            if let Some(names) = &by_methods {
+                let entry = |name| json!({ "user": name, "methods": methods });
+                config["allowed_by_methods"] = names.iter().map(entry).collect();
+            }
+            let is_in = |list: &Option<Vec<&str>>| list.as_ref().map(|l| l.contains(&&*name));
+            let naive = if is_in(&black) == Some(true) {
+                false
+            } else if let Some(is_named) = is_in(&white) {
+                is_named
+            } else {
+                is_in(&by_methods) != Some(true) || methods.contains(&&*method)
+            };
+            proptest::prop_assert_eq!(plugin(&config).judge(&name, &method).is_ok(), naive);
         }
     }
 }

@@ -127,3 +127,45 @@ fn add_vary(answer: &mut AnswerHead) {
         answer.fields.append(Bytes::from_static(b"vary"), Bytes::from_static(b"Accept-Encoding"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bartizan_wire::Fields;
+    use http::StatusCode;
+
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn types_agree_with_a_naive_comparison(
+            types in proptest::collection::vec("(text|TEXT|application)/(html|json|x\\+json)", 1..4),
+            said in proptest::option::of(
+                "(text|Text|application|tex)/(html|json|htmlx|x\\+json|\\*)( ?;.{0,3}|,text/html| |)"),
+            is_every: bool,
+        ) {
+            let listed = Types::Listed(types.clone());
+            let types_of = if is_every { Types::Every(Star::All) } else { listed };
+            let chosen = Chosen { types: types_of, min_length: 1, http_version: 1.1, vary: false };
+            let eligible = Eligible::compile(chosen).unwrap();
+            let mut fields = Fields::new();
+            if let Some(said) = &said {
+                fields.append("content-type", said.clone());
+            }
+            let answer = AnswerHead::new(StatusCode::OK, fields, false);
+            let media = said.as_deref().and_then(|said| said.split(';').next());
+            let media = media.map(|media| media.trim().to_lowercase());
+            let is_listed = |media: &String| types.iter().any(|own| own.to_lowercase() == *media);
+            let naive = is_every || media.as_ref().is_some_and(is_listed);
+            proptest::prop_assert_eq!(eligible.is_of_type(&answer), naive, "{:?}", said);
+        }
+
+        #[test]
+        fn directives_are_found_however_they_are_written(
+            items in proptest::collection::vec("( ?(no-transform|No-Transform|no-transform2|no-cache|xno-transform|no-transform=1) ?)", 0..4),
+        ) {
+            let line = items.join(",");
+            let naive = items.iter().any(|item| item.trim().to_lowercase() == "no-transform");
+            proptest::prop_assert_eq!(lists(line.as_bytes(), b"no-transform"), naive);
+        }
+    }
+}

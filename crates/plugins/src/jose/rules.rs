@@ -393,4 +393,66 @@ mod tests {
         assert!(!TypeRule::AccessToken.admits(None));
         assert!(!TypeRule::AccessToken.admits(Some("JWT")));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn scopes_and_audiences_agree_with_a_naive_reading(
+            required in proptest::collection::vec("(read|write|read all)", 0..3),
+            scope in proptest::option::of("(|read|write|reads|READ| read  write|read write)"),
+            scp in proptest::option::of(proptest::collection::vec("(read|write|read all|)", 0..3)),
+            accepted in proptest::collection::vec("(api|orders)", 0..3),
+            aud in proptest::option::of(proptest::collection::vec("(api|orders|API|)", 0..3)),
+            is_one: bool,
+        ) {
+            let mut value = json!({});
+            let mut granted: Vec<&str> = Vec::new();
+            if let Some(text) = &scope {
+                value["scope"] = json!(text);
+                granted.extend(text.split_ascii_whitespace());
+            }
+            if let Some(list) = &scp {
+                value["scp"] = json!(list);
+                granted.extend(list.iter().map(String::as_str));
+            }
+            let mut audiences = aud.clone().unwrap_or_default();
+            if let Some(list) = &aud {
+                let only = list.first().filter(|_| is_one).cloned();
+                value["aud"] = only.as_ref().map_or_else(|| json!(list), |only| json!(only));
+                audiences = only.map_or(audiences, |only| vec![only]);
+            }
+            let is_granted = required.iter().all(|scope| granted.contains(&scope.as_str()));
+            let is_meant = accepted.is_empty() || audiences.iter().any(|own| accepted.contains(own));
+            let rules = ClaimRules {
+                required_scopes: required,
+                audiences: accepted,
+                ..ClaimRules::default()
+            };
+            proptest::prop_assert_eq!(judge(&rules, &value).is_ok(), is_granted && is_meant);
+        }
+
+        #[test]
+        fn required_claims_agree_with_a_naive_reading(
+            wanted in proptest::collection::vec("(a|b|1)", 1..3),
+            has in proptest::collection::vec("(a|b|c|1|A)", 0..3),
+            form in 0_u8..5,
+            is_nested: bool,
+        ) {
+            // A number is not the text that it is written with; a list has what it contains.
+            let first = has.first().cloned().unwrap_or_default();
+            let (claim, texts) = match form {
+                0 => (json!(has), has),
+                1 => (json!(first), vec![first]),
+                2 => (json!(1), Vec::new()),
+                3 => (json!([has]), Vec::new()),
+                _ => (json!({ (first): true }), Vec::new()),
+            };
+            let is_met = texts.iter().any(|text| wanted.contains(text));
+            let value =
+                if is_nested { json!({"r": {"roles": claim}}) } else { json!({"r.roles": claim}) };
+            let path = ClaimPath::parse("r.roles").unwrap();
+            let required = RequiredClaim::new(path, json!(wanted)).unwrap();
+            let rules = ClaimRules { required_claims: vec![required], ..ClaimRules::default() };
+            proptest::prop_assert_eq!(judge(&rules, &value).is_ok(), is_met);
+        }
+    }
 }

@@ -209,4 +209,27 @@ mod tests {
         assert_eq!(key("::ffff:192.0.2.1", false), key("192.0.2.1", true));
         assert_ne!(key("192.0.2.1", false), key("192.0.2.2", false));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn two_addresses_count_as_one_as_their_bits_say(
+            base in proptest::sample::select(vec![0_u128, 0xffff << 32, 0x2001_0db8 << 96]),
+            low in 0_u128..4,
+            flipped in 0_u32..128,
+            is_whole: bool,
+        ) {
+            let table = Table::<Nothing>::new(1);
+            let key = |bits: u128| {
+                address_key(std::net::Ipv6Addr::from_bits(bits).into(), &table, is_whole)
+            };
+            let (one, other) = (base | low, (base | low) ^ (1 << flipped));
+            let is_v4 = |bits: u128| bits >> 32 == 0xffff;
+            let is_one = match (is_v4(one), is_v4(other)) {
+                (false, false) => !is_whole && one >> 64 == other >> 64,
+                _ => false,
+            };
+            proptest::prop_assert_eq!(key(one) == key(other), is_one);
+            proptest::prop_assert_eq!(key(one), key(one));
+        }
+    }
 }

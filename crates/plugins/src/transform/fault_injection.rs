@@ -366,4 +366,21 @@ mod tests {
             assert_eq!(answer.fields.get_str("x-said"), Some("hello"));
         });
     }
+
+    proptest::proptest! {
+        #[test]
+        fn one_of_several_lists_of_which_all_must_hold(
+            lists in proptest::collection::vec(proptest::collection::vec((0_u8..3, 0_u8..2), 1..3), 1..4),
+            values in proptest::collection::vec(0_u8..2, 3),
+        ) {
+            let condition = |(name, value): &(u8, u8)| json!([format!("arg_v{name}"), "==", value.to_string()]);
+            let vars: Vec<Vec<Value>> =
+                lists.iter().map(|list| list.iter().map(condition).collect()).collect();
+            let target = format!("/?v0={}&v1={}&v2={}", values[0], values[1], values[2]);
+            let all = |list: &Vec<(u8, u8)>| list.iter().all(|(name, own)| values[usize::from(*name)] == *own);
+            let when = When::compile(None, Some(vars)).unwrap();
+            let hits = when.hits(&request(&target, &[]), &Chance::seeded(1)).unwrap();
+            proptest::prop_assert_eq!(hits, lists.iter().any(all));
+        }
+    }
 }

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use bartizan_chain::Unsupported;
 use bartizan_config::{Loader, one_line};
-use bartizan_plugins::Catalogue;
+use bartizan_plugins::{CATALOGUE, Catalogue};
+use serde_json::{Value, json};
 
 /// The problems of a route with these plugins, one line each.
 fn problems(plugins: &str) -> Vec<String> {
@@ -78,4 +80,41 @@ fn what_does_not_work_says_why() {
         let problems = problems(plugins);
         assert!(problems.iter().any(|line| line.contains(expected)), "{plugins}: {problems:#?}");
     }
+}
+
+/// A configuration in which the field at a path of the catalogue's is there: `a[].b` is a field in
+/// the items of a list, `a[][]` one of what stands behind the name of an action.
+fn with_field(path: &str, action: &str) -> Value {
+    path.split('.').rev().fold(json!(1), |inner, step| {
+        let name = step.trim_end_matches("[]");
+        match step.len() - name.len() {
+            0 => json!({ name: inner }),
+            2 => json!({ name: [inner] }),
+            _ => json!({ name: [[action, inner]] }),
+        }
+    })
+}
+
+#[test]
+fn every_field_that_is_not_supported_says_why_at_its_place() {
+    let mut count = 0;
+    for entry in CATALOGUE.iter() {
+        for (path, unsupported) in entry.unsupported {
+            let (Unsupported::NotYet(why) | Unsupported::Refused(why)) = unsupported;
+            let field = path.rsplit('.').next().unwrap_or_default();
+            let says_it = |line: &String| {
+                let told = line.split_once("(at ").and_then(|(_, rest)| rest.split_once(')'));
+                line.contains(why) && told.is_some_and(|(told, _)| told.ends_with(field))
+            };
+            let told: Vec<String> = ["limit-count", "limit-conn"]
+                .iter()
+                .flat_map(|action| {
+                    problems(&json!({ entry.name: with_field(path, action) }).to_string())
+                })
+                .collect();
+            assert!(told.iter().any(says_it), "`{path}` of {}: {told:#?}", entry.name);
+            count += 1;
+        }
+    }
+    assert!(count > 100, "{count} fields");
 }

@@ -142,5 +142,54 @@ mod tests {
                 prop_assert_eq!(count, u64::from(*weight) / divisor);
             }
         }
+
+        #[test]
+        fn it_agrees_with_weighing_one_request_after_the_other(
+            nodes in prop::collection::vec((0_u32..6, 0_i32..3), 0..6),
+        ) {
+            let balancer = Turns::new(&nodes);
+            let highest = nodes.iter().filter(|(weight, _)| *weight > 0).map(|(_, p)| *p).max();
+            let mut gained = vec![0_i64; nodes.len()];
+            for _ in 0..40 {
+                let members = nodes.iter().zip(0_usize..);
+                let members: Vec<(i64, usize)> = members
+                    .filter(|((weight, p), _)| *weight > 0 && Some(*p) == highest)
+                    .map(|((weight, _), node)| (i64::from(*weight), node))
+                    .collect();
+                let sum: i64 = members.iter().map(|(weight, _)| weight).sum();
+                for (weight, node) in &members {
+                    gained[*node] += weight;
+                }
+                let rank = |(_, node): &&(i64, usize)| (gained[*node], std::cmp::Reverse(*node));
+                let best = members.iter().max_by_key(rank).map(|(_, node)| *node);
+                if let Some(best) = best {
+                    gained[best] -= sum;
+                }
+                let first = balancer.first().first().map(|node| usize::from(*node));
+                prop_assert_eq!(first, best);
+            }
+        }
+
+        #[test]
+        fn who_is_tried_next_is_never_of_a_lower_priority_than_who_is_left(
+            nodes in prop::collection::vec((0_u32..4, 0_i32..3), 0..6),
+            tries in 0_usize..8,
+        ) {
+            let balancer = Turns::new(&nodes);
+            let tried = balancer.first();
+            let order = balancer.order_after(&tried, tries);
+            let usable = nodes.iter().filter(|(weight, _)| *weight > 0).count();
+            prop_assert_eq!(order.len(), usable.min(tries).max(tried.len()));
+            let mut left: Vec<u16> = (0_u16..)
+                .zip(&nodes)
+                .filter_map(|(node, (weight, _))| (*weight > 0).then_some(node))
+                .collect();
+            let priority = |node: u16| nodes[usize::from(node)].1;
+            for node in order {
+                prop_assert!(left.contains(&node), "{node} twice or without weight");
+                prop_assert_eq!(left.iter().map(|n| priority(*n)).max(), Some(priority(node)));
+                left.retain(|n| *n != node);
+            }
+        }
     }
 }

@@ -95,6 +95,10 @@ pub(super) fn canonical_network(net: IpNet) -> IpNet {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -127,5 +131,69 @@ mod tests {
         assert!(!conditions(false).takes(&Method::OPTIONS, &preflight()));
         assert!(!conditions(true).takes(&Method::PUT, &preflight()));
         assert!(!conditions(true).takes(&Method::OPTIONS, &Fields::new()));
+    }
+
+    /// An address as 128 bits: an IPv4 address is where it is mapped into IPv6.
+    fn bits(address: IpAddr) -> u128 {
+        match address {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(v6) => v6.to_bits(),
+        }
+    }
+
+    fn address() -> impl Strategy<Value = IpAddr> {
+        let v4 = (10_u8..12, 0_u8..2).prop_map(|(a, b)| Ipv4Addr::new(a, b, 0, 1));
+        prop_oneof![
+            v4.clone().prop_map(IpAddr::V4),
+            v4.prop_map(|v4| IpAddr::V6(v4.to_ipv6_mapped())),
+            (0_u16..3, 0_u16..2)
+                .prop_map(|(a, b)| Ipv6Addr::new(0x2001, a, b, 0, 0, 0, 0, 1).into()),
+        ]
+    }
+
+    fn method() -> impl Strategy<Value = Method> {
+        prop::sample::select(vec![Method::GET, Method::HEAD, Method::OPTIONS, Method::POST])
+    }
+
+    proptest! {
+        #[test]
+        fn methods_and_addresses_agree_with_a_naive_reading(
+            methods in prop::collection::vec(method(), 0..3),
+            networks in prop::collection::vec((address(), 0_u8..130), 0..3),
+            asked in method(),
+            client in address(),
+            answers_preflights: bool,
+            is_preflight: bool,
+        ) {
+            // Networks wide of the mark by a bit are the near misses; one that is mapped reaches
+            // no further than IPv4 does.
+            let written: Vec<IpNet> = networks
+                .iter()
+                .map(|(base, length)| match base {
+                    IpAddr::V4(v4) => IpNet::new((*v4).into(), length % 33).unwrap(),
+                    IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => {
+                        IpNet::new((*v6).into(), 96 + length % 33).unwrap()
+                    }
+                    IpAddr::V6(v6) => IpNet::new((*v6).into(), length % 129).unwrap(),
+                })
+                .collect();
+            let conditions = Conditions {
+                methods: methods.clone().into(),
+                remote_addrs: written.iter().copied().map(canonical_network).collect(),
+                vars: None,
+                answers_preflights,
+            };
+            let fields = if is_preflight { preflight() } else { Fields::new() };
+            let opens = answers_preflights && is_preflight && asked == Method::OPTIONS;
+            let takes = methods.is_empty() || methods.contains(&asked) || opens;
+            prop_assert_eq!(conditions.takes(&asked, &fields), takes);
+            let admits = written.is_empty() || written.iter().any(|net| {
+                let is_v4 = |ip: IpAddr| ip.to_canonical().is_ipv4();
+                let own = u32::from(net.prefix_len()) + if net.addr().is_ipv4() { 96 } else { 0 };
+                let differ = (bits(net.addr()) ^ bits(client)).leading_zeros() < own;
+                !differ && is_v4(net.addr()) == is_v4(client)
+            });
+            prop_assert_eq!(conditions.admits(client.to_canonical()), admits);
+        }
     }
 }

@@ -268,3 +268,48 @@ proptest::proptest! {
         proptest::prop_assert_eq!(fields, ["vary: Origin"]);
     }
 }
+
+/// Whether a pattern of the property fits an origin as a whole, without an engine for patterns.
+fn fits(pattern: &str, origin: &str) -> bool {
+    if let Some(rest) = pattern.strip_prefix(".*") {
+        return (0..=origin.len()).any(|skip| fits(rest, &origin[skip..]));
+    }
+    let pattern = pattern.strip_prefix('\\').unwrap_or(pattern);
+    match pattern.chars().next() {
+        None => origin.is_empty(),
+        Some(next) => origin.strip_prefix(next).is_some_and(|rest| fits(&pattern[1..], rest)),
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn origins_agree_with_a_naive_comparison(
+        listed in proptest::collection::vec("https?://(a|b|aa)\\.(test|example)(:81)?", 0..3),
+        patterns in proptest::collection::vec(
+            r"https://(\.\*|\.\*\\\.|)(a|b|aa)\\\.(test|example|\.\*)", 0..3),
+        origin in "(https?://(x\\.)?(a|b|aa|A)[.x](test|example)(:81|:80|/|\\.evil)?|null)",
+        kind in 0_u8..8,
+    ) {
+        proptest::prop_assume!(kind < 2 || !listed.is_empty() || !patterns.is_empty());
+        let mut config = match kind {
+            0 => json!({ "allow_origins": "*" }),
+            1 => json!({ "allow_origins": "**" }),
+            _ if listed.is_empty() => json!({}),
+            _ => json!({ "allow_origins": listed.join(",") }),
+        };
+        // A list and patterns exclude each other.
+        let uses_patterns = kind > 1 && listed.is_empty();
+        if uses_patterns {
+            config["allow_origins_by_regex"] = json!(patterns);
+        }
+        let naive = match kind {
+            0 => Some("*".to_owned()),
+            1 => Some(origin.clone()),
+            _ if uses_patterns => patterns.iter().any(|own| fits(own, &origin)).then(|| origin.clone()),
+            _ => listed.contains(&origin).then(|| origin.clone()),
+        };
+        let answer = plugin(&config).origins.answer(Some(origin.as_bytes()));
+        let answer = answer.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
+        proptest::prop_assert_eq!(answer, naive, "{}", config);
+    }
+}

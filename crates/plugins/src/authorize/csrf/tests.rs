@@ -198,4 +198,37 @@ proptest! {
         cx.fields.append("apisix-csrf-token", text);
         prop_assert_eq!(run(&plugin, &mut cx).0, Err(Reason::CsrfToken));
     }
+
+    #[test]
+    fn where_a_request_comes_from_agrees_with_a_naive_reading(
+        site in prop::sample::select(vec![
+            None, Some("same-origin"), Some("none"), Some("same-site"), Some("cross-site"),
+            Some("Same-Origin"), Some(""),
+        ]),
+        origin in prop::sample::select(vec![
+            None, Some("http://example.com"), Some("https://example.com"),
+            Some("http://EXAMPLE.com:80"), Some("http://example.com:8080"),
+            Some("https://shop.test"), Some("https://shop.test:443"), Some("http://shop.test"),
+            Some("https://shop.test.evil"), Some("null"), Some("https://evil.test"), Some(""),
+        ]),
+        is_twice: bool,
+    ) {
+        let plugin = plugin(&json!({"key": KEY, "trusted_origins": ["https://shop.test"]}));
+        let mut cx = post(&[]);
+        for (name, value) in [("sec-fetch-site", site), ("origin", origin)] {
+            if let Some(value) = value {
+                cx.fields.append(name, value);
+            }
+        }
+        let is_repeated = is_twice && origin.is_some();
+        if is_repeated {
+            cx.fields.append("origin", "http://example.com");
+        }
+        let is_trusted = matches!(origin, Some("https://shop.test" | "https://shop.test:443"));
+        let ours = ["http://example.com", "https://example.com", "http://EXAMPLE.com:80"];
+        let is_own = origin.is_none_or(|origin| ours.contains(&origin));
+        let is_near = matches!(site, None | Some("same-origin" | "none"));
+        let naive = !is_repeated && (is_trusted || (is_near && is_own));
+        prop_assert_eq!(plugin.judge_site(&cx).is_ok(), naive, "{:?} {:?}", site, origin);
+    }
 }

@@ -86,4 +86,33 @@ mod tests {
             assert!(BodyPath::parse(path).is_err(), "{path}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn it_agrees_with_a_json_pointer(
+            steps in proptest::collection::vec("([abc]|\\[[0-2]\\])", 1..4),
+            body in "(a|b|ab|[0-2]){0,3}",
+        ) {
+            // A body in which lists and objects take turns as the letters say.
+            let body = body.chars().fold(json!({"a": [1, {"b": 2}], "0": 3}), |inner, c| match c {
+                '0'..='2' => json!([inner.clone(), inner, "x"]),
+                name => json!({ (name.to_string()): inner, "c": [inner.clone()] }),
+            });
+            let path: String = steps
+                .iter()
+                .map(|step| if step.starts_with('[') { step.clone() } else { format!(".{step}") })
+                .collect();
+            let found = BodyPath::parse(&format!("${path}")).unwrap().find(&body).cloned();
+            // A pointer's number may name a member too, an item's may not.
+            let mut naive = Some(&body);
+            for step in &steps {
+                naive = naive.and_then(|value| match step.strip_prefix('[') {
+                    Some(index) if value.is_array() => value.pointer(&format!("/{}", index.trim_end_matches(']'))),
+                    None if value.is_object() => value.pointer(&format!("/{step}")),
+                    _ => None,
+                });
+            }
+            proptest::prop_assert_eq!(found.as_ref(), naive);
+        }
+    }
 }

@@ -160,4 +160,36 @@ mod tests {
             assert!(PathPattern::parse(text).is_err(), "{text}");
         }
     }
+
+    /// A path and a pattern, segment by segment, with the value of the segment called `owner`.
+    fn naive(pattern: &str, path: &str) -> Option<String> {
+        let decoded = |part: &str| part.replace("%20", " ").replace("%41", "A");
+        let (mut own, mut asked): (Vec<&str>, Vec<&str>) =
+            (pattern.split('/').collect(), path.split('/').collect());
+        if own.last() == Some(&"*") {
+            own.pop();
+            if asked.len() <= own.len() {
+                return None;
+            }
+            asked.truncate(own.len());
+        }
+        let fits = |(own, asked): (&&str, &&str)| {
+            if own.starts_with('{') { !asked.is_empty() } else { **own == decoded(asked) }
+        };
+        let is_same = own.len() == asked.len() && own.iter().zip(&asked).all(fits);
+        let at = own.iter().position(|own| *own == "{owner}")?;
+        is_same.then(|| decoded(asked[at]))
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn it_agrees_with_comparing_segment_by_segment(
+            before in "(/[ab]){0,1}(/\\{x\\})?(/b)?",
+            after in "(/(a|\\{y\\})){0,1}(/\\*|/)?",
+            path in "(/(a|b|%41|a%20b|)){1,5}",
+        ) {
+            let pattern = format!("{before}/{{owner}}{after}");
+            proptest::prop_assert_eq!(capture(&pattern, &path), naive(&pattern, &path), "{}", pattern);
+        }
+    }
 }

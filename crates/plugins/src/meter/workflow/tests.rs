@@ -128,3 +128,33 @@ fn faults_of_what_is_inside_are_where_they_stand() {
         assert!(fault.problem.contains(problem), "{rules}: {}", fault.problem);
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn the_rule_that_is_chosen_is_the_first_that_a_naive_reader_would_choose(
+        cases in proptest::collection::vec(proptest::option::of((0_u8..3, 0_u8..3)), 1..5),
+        a in 0_u8..3,
+        b in 0_u8..3,
+    ) {
+        let rule = |(index, case): (usize, &Option<(u8, u8)>)| {
+            let actions = json!([["return", { "code": 400 + index }]]);
+            match case {
+                Some((a, b)) => json!({
+                    "case": [["arg_a", "==", a.to_string()], ["arg_b", ">=", b]],
+                    "actions": actions,
+                }),
+                None => json!({ "actions": actions }),
+            }
+        };
+        // Only the last rule may always hold.
+        let last = cases.len() - 1;
+        let cases: Vec<_> =
+            cases.iter().enumerate().filter(|(n, case)| case.is_some() || *n == last).map(|(_, c)| *c).collect();
+        let rules: Vec<_> = cases.iter().enumerate().map(rule).collect();
+        let plugin = Bench::new().compile::<Workflow>(&json!({ "rules": rules })).unwrap();
+        let cx = request(&format!("/?a={a}&b={b}"), &[]);
+        let found = plugin.first(&cx).unwrap().map(|(index, _)| index);
+        let holds = |case: &Option<(u8, u8)>| case.is_none_or(|(own, least)| own == a && b >= least);
+        proptest::prop_assert_eq!(found, cases.iter().position(holds));
+    }
+}

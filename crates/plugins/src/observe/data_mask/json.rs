@@ -330,7 +330,63 @@ mod tests {
         }
     }
 
+    /// Everything below a value, with the steps to it.
+    fn places(value: &Value, at: &[String], found: &mut Vec<Vec<String>>) {
+        let mut below = |step: String, inner: &Value| {
+            let here = [at, &[step]].concat();
+            places(inner, &here, found);
+            found.push(here);
+        };
+        match value {
+            Value::Object(map) => {
+                map.iter().for_each(|(name, inner)| below(format!(".{name}"), inner));
+            }
+            Value::Array(list) => {
+                list.iter().enumerate().for_each(|(n, inner)| below(format!("[{n}]"), inner));
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether steps lead along a place: `..` stands for any number of steps.
+    fn leads(steps: &[&str], place: &[String]) -> bool {
+        match steps.split_first() {
+            None => place.is_empty(),
+            Some((&"..", rest)) => (0..=place.len()).any(|n| leads(rest, &place[n..])),
+            Some((step, rest)) => place.split_first().is_some_and(|(own, further)| {
+                (matches!(*step, ".*" | "[*]") || own == step) && leads(rest, further)
+            }),
+        }
+    }
+
     proptest! {
+        #[test]
+        fn places_agree_with_trying_them_all(
+            tree in trees(),
+            steps in prop::collection::vec(
+                prop::sample::select(vec![".a", ".b", "[0]", "[1]", ".*", "[*]", ".."]), 1..4),
+            end in prop::sample::select(vec![".a", ".c", "[0]", "[*]"]),
+        ) {
+            let steps: Vec<&str> = steps.into_iter().chain([end]).collect();
+            // `..` is written in front of a name without its dot, and not twice in a row.
+            prop_assume!(!steps.windows(2).any(|pair| pair == ["..", ".."]));
+            let path = format!("${}", steps.concat().replace("...", ".."));
+            let mut found = Vec::new();
+            places(&tree, &[], &mut found);
+            let mut expected = tree.clone();
+            // What is replaced has nothing below it any more.
+            for place in found.iter().rev().filter(|place| leads(&steps, place)) {
+                let steps = place.iter().map(|step| step.trim_matches(['.', '[', ']']));
+                let pointer = [""].into_iter().chain(steps).collect::<Vec<_>>().join("/");
+                if let Some(value) = expected.pointer_mut(&pointer) {
+                    *value = json!("*");
+                }
+            }
+            let masked = changed(&tree.to_string(), &[&path], Some("\"*\"")).unwrap();
+            let masked: Value = serde_json::from_str(&masked.unwrap_or(tree.to_string())).unwrap();
+            prop_assert_eq!(masked, expected, "{}", path);
+        }
+
         #[test]
         fn it_agrees_with_a_tree(tree in trees(), is_pretty: bool) {
             let text = if is_pretty { format!("{tree:#}") } else { tree.to_string() };

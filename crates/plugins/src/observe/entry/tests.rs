@@ -278,3 +278,27 @@ proptest! {
         prop_assert!(!text.contains(&secret), "{text}");
     }
 }
+
+proptest! {
+    #[test]
+    fn texts_agree_with_putting_values_in_by_hand(
+        pieces in prop::collection::vec((0_u8..6, "[a-z{} ]{1,3}"), 2..6),
+    ) {
+        let (mut written, mut expected) = (String::new(), String::new());
+        for (kind, text) in &pieces {
+            let (as_written, as_read) = match kind {
+                0 => (r"\$".to_owned(), "$".to_owned()),
+                1 => ("$ ".to_owned(), "$ ".to_owned()),
+                2 => ("${route_id}".to_owned(), "r1".to_owned()),
+                3 => ("$sent_http_x_a ".to_owned(), "1, 2 ".to_owned()),
+                4 => ("$http_x_absent.".to_owned(), ".".to_owned()),
+                _ => (text.clone(), text.clone()),
+            };
+            written.push_str(&as_written);
+            expected.push_str(&as_read);
+        }
+        let entry = entry_of(&format(&json!({ "it": written }), &json!(null)), "/", &[], None);
+        // One variable alone has no text around it; here there always is another piece.
+        prop_assert_eq!(entry["it"].as_str(), Some(expected.as_str()));
+    }
+}

@@ -248,4 +248,23 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn a_pattern_redirects_what_it_is_found_in_and_nothing_else(
+        from in "(\\^)?/?[ab]{1,2}",
+        to in "(/[cd]{1,2}|https://c\\.test/)",
+        path in "(/[ab]{1,3}){1,3}",
+    ) {
+        let plain = from.trim_start_matches('^');
+        // An address of a site stands only where the path begins.
+        let begins = from.starts_with('^') || to.starts_with("https");
+        let at = path.find(plain).filter(|at| !begins || *at == 0);
+        let naive = at.map(|_| {
+            let made = path.replacen(plain, &to, 1);
+            // Two slashes at the beginning would name a site.
+            if made.starts_with("//") { made[1..].to_owned() } else { made }
+        });
+        let config = json!({ "regex_uri": [from, to] });
+        prop_assert_eq!(sent(&config, &path), naive);
+    }
 }

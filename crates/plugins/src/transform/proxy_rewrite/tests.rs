@@ -133,4 +133,19 @@ proptest! {
             prop_assert!(rest.is_some_and(|rest| !rest.contains('/')), "{}", outgoing.path());
         }
     }
+
+    #[test]
+    fn the_first_pattern_that_is_found_replaces_what_it_found_once(
+        pairs in prop::collection::vec(("/?[ab]{1,2}", "/[cd]{1,2}"), 1..4),
+        path in "(/[ab]{1,3}){1,3}",
+        query in "(\\?a=b)?",
+    ) {
+        let written: Vec<&String> = pairs.iter().flat_map(|(from, to)| [from, to]).collect();
+        let config = json!({ "regex_uri": written });
+        let plugin = Bench::new().compile::<ProxyRewrite>(&config).unwrap();
+        let (target, _) = plugin.target.rewrite(&request(&format!("{path}{query}"), &[])).unwrap();
+        let first = pairs.iter().find(|(from, _)| path.contains(from.as_str()));
+        let naive = first.map(|(from, to)| format!("{}{query}", path.replacen(from, to, 1)));
+        prop_assert_eq!(target, naive);
+    }
 }

