@@ -137,6 +137,13 @@ impl RuleSet {
         effects.any(|effect| matches!(effect, Effect::Ctl(ctl) if is_meant(ctl)))
     }
 
+    /// Judges every rule on every value from now on.
+    pub(crate) fn drop_shortcuts(&mut self) {
+        for link in self.rules.iter_mut().flat_map(|rule| &mut rule.links) {
+            link.sieved = None;
+        }
+    }
+
     /// How many rules there are; what is chained counts with its head.
     pub fn len(&self) -> usize {
         self.rules.len()
