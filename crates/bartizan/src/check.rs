@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use bartizan_config::Store;
 use bartizan_core::Stage;
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_proxy::{Dialer, Gateway, Report, RouteReport, Warning};
@@ -21,13 +22,16 @@ const ROUTES_MAX: usize = 200;
 
 /// Says what is wrong, or sums up what is in order.
 pub(crate) fn check(args: &CheckArgs) -> Result<(), Failure> {
-    let (report, consumers) = compile(&args.config)?;
+    let (report, consumers, store) = compile(&args.config)?;
     say(&summary(&report, consumers));
+    if let Some(kind) = store {
+        say(&format!("The resources are in the store `{kind}`, which is not read here.\n"));
+    }
     Ok(())
 }
 
 /// Compiles a configuration; nothing is opened, written or started.
-fn compile(path: &Path) -> Result<(Report, usize), Failure> {
+fn compile(path: &Path) -> Result<(Report, usize, Option<&'static str>), Failure> {
     let loaded = load::load(path)?;
     let metrics = SharedMetrics::default();
     let logs = Logs::nowhere(&loaded.node, &metrics)?;
@@ -41,7 +45,14 @@ fn compile(path: &Path) -> Result<(Report, usize), Failure> {
         Err(faults) => return Err(load::not_serving(loaded.sources, faults)),
     };
     match gateway.check(&loaded.resources) {
-        Ok(applied) => Ok((applied.report, loaded.resources.consumers.len())),
+        Ok(applied) => {
+            let elsewhere = match loaded.node.store {
+                Some(Store::Embedded { .. }) => Some("embedded"),
+                Some(Store::Etcd(_)) => Some("etcd"),
+                None | Some(Store::File { .. }) => None,
+            };
+            Ok((applied.report, loaded.resources.consumers.len(), elsewhere))
+        }
         Err(faults) => Err(load::not_compiling(loaded.sources, &faults)),
     }
 }

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bartizan_config::{Loaded, Loader, Place, SourceId, Sources, Surroundings, System};
+use bartizan_config::{
+    Draft, Loaded, Loader, NodeConfig, Place, SourceId, Sources, Surroundings, System,
+};
 use bartizan_plugins::Catalogue;
 use bartizan_proxy::CompileFault;
 use bartizan_store::{self as store, Digest};
@@ -37,6 +39,17 @@ impl Surroundings for Record {
         let order = files.len();
         files.entry(path.to_owned()).or_insert(First { order, digest });
         content
+    }
+
+    fn folder(&self, path: &Path) -> io::Result<Option<Vec<PathBuf>>> {
+        let documents = System.folder(path)?;
+        if let Some(documents) = &documents {
+            let digest = Some(Digest::of_names(documents));
+            let mut files = self.0.borrow_mut();
+            let order = files.len();
+            files.entry(path.to_owned()).or_insert(First { order, digest });
+        }
+        Ok(documents)
     }
 }
 
@@ -72,18 +85,29 @@ impl Record {
 
 /// Reads a node file and its resources.
 pub(crate) fn load(path: &Path) -> Result<Loaded, Failure> {
-    load_recorded(path, &Record::default())
+    exists(path)?;
+    loader(&Record::default()).node(path).map_err(refused)
 }
 
-/// The same, remembering what is read.
-pub(crate) fn load_recorded(path: &Path, record: &Record) -> Result<Loaded, Failure> {
-    if !path.exists() {
-        return Err(Failure::new(format!("there is no node file `{}`", path.display())).with_help(
-            "name it with `-c`, write one with `bartizan init --upstream URL`, or try \
-             `bartizan quickstart`",
-        ));
+/// Reads a node file, and the documents of resources that it names or holds, to be judged.
+pub(crate) fn draft(path: &Path, loader: &Loader<'_>) -> Result<(NodeConfig, Draft), Failure> {
+    exists(path)?;
+    loader.node_draft(path).map_err(refused)
+}
+
+/// Reads with the plugins that there are, and remembers what is read.
+pub(crate) fn loader(record: &Record) -> Loader<'_> {
+    Loader::new(&Catalogue).with_surroundings(record)
+}
+
+fn exists(path: &Path) -> Result<(), Failure> {
+    if path.exists() {
+        return Ok(());
     }
-    Loader::new(&Catalogue).with_surroundings(record).node(path).map_err(refused)
+    Err(Failure::new(format!("there is no node file `{}`", path.display())).with_help(
+        "name it with `-c`, write one with `bartizan init --upstream URL`, or try \
+         `bartizan quickstart`",
+    ))
 }
 
 fn refused(failure: bartizan_config::Failure) -> Failure {

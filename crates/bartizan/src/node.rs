@@ -4,6 +4,11 @@
 //! it before a request was taken. Order of an end: readiness says so, listeners close, requests
 //! get `limits.drain`, logs are written out.
 
+mod settle;
+mod stores;
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -11,10 +16,10 @@ use std::sync::{Arc, Mutex};
 use bartizan_admin::{FindPage, Readiness, SharedRegistry, StatusServer};
 use bartizan_audit::EventKind;
 use bartizan_chain::CpuPool;
-use bartizan_config::{NodeConfig, Store};
+use bartizan_config::{Draft, NodeConfig, Store};
 use bartizan_core::NodeKey;
-use bartizan_core::metrics::{ReloadLabel, SharedMetrics};
-use bartizan_proxy::{Applied, BindError, Dialer, Gateway, GatewaySettings, Running};
+use bartizan_core::metrics::SharedMetrics;
+use bartizan_proxy::{BindError, Dialer, Gateway, GatewaySettings, Running};
 use bartizan_store::FileWatch;
 use prometheus_client::registry::Registry;
 use tokio::runtime::{Builder, Runtime};
@@ -27,6 +32,8 @@ use crate::logs::Logs;
 use crate::overrides::Overrides;
 use crate::signals::{Signal, Signals};
 use crate::telemetry;
+use settle::{LastGood, Settled, Settling};
+use stores::NodeStore;
 
 /// Threads of the control runtime.
 const CONTROL_THREADS: usize = 2;
@@ -40,7 +47,11 @@ pub(crate) struct Node {
     overrides: Overrides,
     /// The files that are read at the start: the node file and its certificates.
     own_files: Vec<PathBuf>,
-    store: FileWatch,
+    files: FileWatch,
+    store: NodeStore,
+    /// The revision of the store that was last read.
+    seen: u64,
+    last_good: LastGood,
     metrics: SharedMetrics,
     readiness: Readiness,
     logs: Logs,
@@ -51,16 +62,16 @@ pub(crate) struct Node {
 enum Wake {
     Signal(Signal),
     Changed(Vec<PathBuf>),
+    Stored,
 }
 
 impl Node {
     /// Reads a node file and serves it.
     pub(crate) fn start(path: &Path, overrides: Overrides) -> Result<Self, Failure> {
         let record = Record::default();
-        let mut loaded = load::load_recorded(path, &record)?;
-        overrides.node(&mut loaded.node);
-        overrides.resources(&mut loaded.resources);
-        let config = loaded.node;
+        let loader = load::loader(&record);
+        let (mut config, draft) = load::draft(path, &loader)?;
+        overrides.node(&mut config);
         telemetry::raise_descriptor_limit();
 
         let metrics = SharedMetrics::default();
@@ -78,22 +89,39 @@ impl Node {
         let settings = settings(&config, &logs, &metrics, &registry, dialer);
         let gateway = match Gateway::new(settings) {
             Ok(gateway) => gateway,
-            Err(faults) => return Err(load::not_serving(loaded.sources, faults)),
+            Err(faults) => return Err(load::not_serving(draft.into_parts().0, faults)),
         };
-        let applied = match gateway.apply(&loaded.resources) {
-            Ok(applied) => applied,
-            Err(faults) => return Err(load::not_compiling(loaded.sources, &faults)),
+        let store = NodeStore::open(&config, &logs.clock)?;
+        let mut last_good = LastGood::default();
+        let settling = Settling {
+            gateway: &gateway,
+            node: &config,
+            on_invalid: config.on_invalid(),
+            overrides: &overrides,
+            loader: &loader,
+        };
+        let (seen, first) = settle_all(&control, &store, &settling, draft, &mut last_good);
+        // Whoever wrote files is there to read the answer; other stores may be in order later.
+        let first = match first {
+            Err(failure) if store.is_files() => return Err(failure),
+            first => first,
         };
         let readiness = Readiness::new();
         let pages = Arc::new(gateway.pages());
         let status = Status::start(&control, &config, &readiness, registry, pages)?;
         let running = gateway.start().map_err(|error| not_bound(&error, "listener"))?;
-        let resources = config.store.as_ref().map(|Store::File { path }| path.as_path());
+        let resources = match &config.store {
+            Some(Store::File { path }) => Some(path.as_path()),
+            _ => None,
+        };
         let own_files = record.before(resources);
         look_at_all(&record, &gateway, config.limits.document.0);
         let node = Self {
             own_files,
-            store: FileWatch::new(record.files(), config.limits.document.0),
+            files: FileWatch::new(record.files(), config.limits.document.0),
+            store,
+            seen,
+            last_good,
             control,
             gateway,
             running,
@@ -104,8 +132,8 @@ impl Node {
             logs,
             status,
         };
-        node.tell_applied(&applied);
         node.logs.tell(EventKind::Node, format!("started on {}", node.listed_addresses()));
+        node.tell(&first);
         Ok(node)
     }
 
@@ -126,15 +154,16 @@ impl Node {
         let status = self.status.as_ref().map(|status| status.address.to_string());
         tracing::info!(listeners = self.listed_addresses(), status, "serving");
         loop {
-            let store = &mut self.store;
+            let (files, store, seen) = (&mut self.files, &self.store, self.seen);
             let wake = self.control.block_on(async {
                 tokio::select! {
                     signal = signals.next() => Wake::Signal(signal),
-                    change = store.changed() => Wake::Changed(change.files),
+                    change = files.changed() => Wake::Changed(change.files),
+                    () = store.changed(seen) => Wake::Stored,
                 }
             });
             match wake {
-                Wake::Signal(Signal::Reload) => self.reload(&[]),
+                Wake::Signal(Signal::Reload) | Wake::Stored => self.reload(&[]),
                 Wake::Changed(files) => self.reload(&files),
                 Wake::Signal(Signal::Reopen) => {
                     self.logs.reopen();
@@ -169,18 +198,36 @@ impl Node {
         tracing::info!("stopped");
     }
 
-    /// Reads the resources again and puts them into force, if they are in order.
+    /// Reads the resources again and puts them into force, as far as they are in order.
     fn reload(&mut self, changed: &[PathBuf]) {
         let record = Record::default();
         let outcome = self.try_reload(&record);
         self.watch_again(&record, changed);
+        self.tell(&outcome);
+    }
+
+    fn try_reload(&mut self, record: &Record) -> Result<Settled, Failure> {
+        let loader = load::loader(record);
+        let (mut node, draft) = load::draft(&self.config.path, &loader)?;
+        self.overrides.node(&mut node);
+        let settling = Settling {
+            gateway: &self.gateway,
+            node: &node,
+            on_invalid: self.config.on_invalid(),
+            overrides: &self.overrides,
+            loader: &loader,
+        };
+        let (seen, outcome) =
+            settle_all(&self.control, &self.store, &settling, draft, &mut self.last_good);
+        self.seen = self.seen.max(seen);
+        outcome
+    }
+
+    /// Tells everyone how a change ended.
+    fn tell(&self, outcome: &Result<Settled, Failure>) {
+        self.gateway.count(outcome.is_ok());
         match outcome {
-            Ok(applied) => {
-                self.tell_applied(&applied);
-                let generation = applied.generation;
-                self.logs.tell(EventKind::Reload, format!("applied as generation {generation}"));
-                tracing::info!(generation, "reloaded");
-            }
+            Ok(settled) => self.tell_applied(settled),
             Err(failure) => {
                 let text = failure.lines();
                 self.readiness.refused(self.logs.clock.now(), &text);
@@ -192,17 +239,25 @@ impl Node {
         }
     }
 
-    fn try_reload(&self, record: &Record) -> Result<Applied, Failure> {
-        let mut read = load::load_recorded(&self.config.path, record).inspect_err(|_| {
-            // What does not even compile is counted by the gateway.
-            self.metrics.reloads.get_or_create(&ReloadLabel { result: "refused" }).inc();
-            self.metrics.reload_refused.set(1);
-        })?;
-        self.overrides.node(&mut read.node);
-        self.overrides.resources(&mut read.resources);
-        self.gateway
-            .apply_renewed(&read.node, &read.resources)
-            .map_err(|faults| load::not_compiling(read.sources, &faults))
+    fn tell_applied(&self, settled: &Settled) {
+        let Settled { applied, quarantined } = settled;
+        for warning in &applied.report.warnings {
+            tracing::warn!(help = warning.help, "{}", warning.problem);
+        }
+        for line in quarantined {
+            tracing::error!("in quarantine: {line}");
+        }
+        let generation = applied.generation;
+        self.metrics.quarantined.set(i64::try_from(quarantined.len()).unwrap_or(i64::MAX));
+        self.readiness.loaded(generation, self.logs.clock.now(), quarantined.clone());
+        if generation > 1 || !quarantined.is_empty() {
+            let aside = match quarantined.len() {
+                0 => String::new(),
+                count => format!(", {count} in quarantine"),
+            };
+            self.logs.tell(EventKind::Reload, format!("applied as generation {generation}{aside}"));
+            tracing::info!(generation, "reloaded{aside}");
+        }
     }
 
     /// Watches what was read now, and what is read at the start only.
@@ -222,15 +277,25 @@ impl Node {
             record.look(path, self.config.limits.document.0);
         }
         look_at_all(record, &self.gateway, self.config.limits.document.0);
-        self.store.watch(record.files());
+        self.files.watch(record.files());
     }
+}
 
-    fn tell_applied(&self, applied: &Applied) {
-        for warning in &applied.report.warnings {
-            tracing::warn!(help = warning.help, "{}", warning.problem);
-        }
-        self.readiness.loaded(applied.generation, self.logs.clock.now(), Vec::new());
-    }
+/// Puts into force what is in the node's documents and its store. Gives the revision of the store
+/// too.
+fn settle_all(
+    control: &Runtime,
+    store: &NodeStore,
+    settling: &Settling<'_>,
+    mut draft: Draft,
+    last_good: &mut LastGood,
+) -> (u64, Result<Settled, Failure>) {
+    let snapshot = match control.block_on(store.snapshot()) {
+        Ok(snapshot) => snapshot,
+        Err(error) => return (0, Err(Failure::new(error.to_string()))),
+    };
+    stores::add(&mut draft, &snapshot);
+    (snapshot.revision, settling.settle(draft, last_good))
 }
 
 /// What a gateway is made of.

@@ -6,6 +6,7 @@
 
 mod diagnostic;
 mod document;
+mod draft;
 mod field_path;
 mod load;
 mod merge;
@@ -23,20 +24,21 @@ mod words;
 
 pub use diagnostic::{Diagnostic, Invalid, PathStep, Place, SourceId};
 pub use document::{Content, Format, Member, Node, read};
-pub use load::{Failure, Loaded, LoadedResources, Loader, load_node, load_resources};
+pub use draft::{Draft, ObjectAt, ObjectFacts, ObjectName, StoredObject};
+pub use load::{Failure, Loaded, LoadedResources, Loader, documents_at, load_node, load_resources};
 pub use merge::{Shared, effective_hosts, effective_plugins, effective_upstream};
 pub use node::{
-    AccessLog, Audit, Listener, ListenerCertificate, ListenerTls, NodeConfig, OnFull, OnInvalid,
-    Requirement, Security, Sink, Status, Store, TlsVersion,
+    AccessLog, Audit, EtcdSnapshot, EtcdStore, EtcdTls, Listener, ListenerCertificate, ListenerTls,
+    NodeConfig, OnFull, OnInvalid, Requirement, Security, Sink, Status, Store, TlsVersion,
 };
 pub use plugin_schemas::{PluginSchemas, Slot, Standing};
 pub use publish::{node_schema, resources_schema};
 pub use reference::{Surroundings, System};
 pub use report::{one_line, render};
 pub use resources::{
-    Balancing, Consumer, ConsumerGroup, Credential, GlobalRule, HashedBy, Meta, PassHost,
-    PluginConfig, PluginMetadata, PluginUse, ResourceKind, ResourceRef, Resources, Route, Scheme,
-    Service, Ssl, SslClient, SslType, Timeouts, Upstream, UpstreamNode, UpstreamTls,
+    Balancing, BlockedRoute, Consumer, ConsumerGroup, Credential, GlobalRule, HashedBy, Meta,
+    PassHost, PluginConfig, PluginMetadata, PluginUse, ResourceKind, ResourceRef, Resources, Route,
+    Scheme, Service, Ssl, SslClient, SslType, Timeouts, Upstream, UpstreamNode, UpstreamTls,
 };
 pub use schema::unsupported_keywords;
 pub use sources::{Position, Sources, locate};

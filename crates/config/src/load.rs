@@ -7,6 +7,7 @@ use bartizan_core::Limits;
 
 use crate::diagnostic::{Diagnostic, Invalid, SourceId};
 use crate::document::Node;
+use crate::draft::{Document, Draft, substitute};
 use crate::node::{NodeConfig, Store, complete, specials};
 use crate::plugin_schemas::PluginSchemas;
 use crate::read::{Reader, Site};
@@ -18,6 +19,9 @@ use crate::wire::schema_of;
 
 /// Largest document that offsets can address with room to spare, whatever the limit says.
 const DOCUMENT_MAX: u64 = 1 << 30;
+
+/// Most documents in a folder.
+const DOCUMENTS_MAX: usize = 1_000;
 
 /// A configuration that was read and is sound as far as this crate can tell.
 #[derive(Debug)]
@@ -92,22 +96,45 @@ impl<'a> Loader<'a> {
         Self { surroundings, ..self }
     }
 
-    /// Reads a node file and the resources that it names or holds.
+    pub(crate) fn plugins(&self) -> &'a dyn PluginSchemas {
+        self.plugins
+    }
+
+    pub(crate) fn surroundings(&self) -> &'a dyn Surroundings {
+        self.surroundings
+    }
+
+    /// Reads a node file and the resources that it names or holds; a store that is no file is
+    /// empty here.
     pub fn node(&self, path: &Path) -> Result<Loaded, Failure> {
-        self.read_node(path, &Text::File)
+        self.judged_node(path, &Text::File)
     }
 
     /// Reads a node file that is already in memory; relative paths start at the folder of `path`.
     pub fn node_text(&self, path: &Path, text: &str) -> Result<Loaded, Failure> {
-        self.read_node(path, &Text::Given(text))
+        self.judged_node(path, &Text::Given(text))
+    }
+
+    /// Reads a node file, and the documents of resources that it names or holds, which are judged
+    /// later. Where the node is at fault, what is wrong with the resources is told as well.
+    pub fn node_draft(&self, path: &Path) -> Result<(NodeConfig, Draft), Failure> {
+        self.read_node(path, &Text::File)
     }
 
     /// Reads the resources of a node again.
     pub fn resources(&self, node: &NodeConfig) -> Result<LoadedResources, Failure> {
-        match &node.store {
-            Some(Store::File { path }) => self.read_resources(node, path, &Text::File, false),
-            None => self.read_resources(node, &node.path, &Text::File, true),
-        }
+        let path = match &node.store {
+            Some(Store::File { path }) => path,
+            Some(Store::Embedded { .. } | Store::Etcd(_)) => {
+                return self.judged(Draft::new(
+                    Sources::new(),
+                    folder(&node.path),
+                    node.danger_accept_apisix_fail_open,
+                ));
+            }
+            None => return self.inline(node),
+        };
+        self.read_resources(node, path, &Text::File)
     }
 
     /// Reads resources that are already in memory, for a node that keeps them elsewhere.
@@ -117,66 +144,89 @@ impl<'a> Loader<'a> {
         path: &Path,
         text: &str,
     ) -> Result<LoadedResources, Failure> {
-        self.read_resources(node, path, &Text::Given(text), false)
+        self.read_resources(node, path, &Text::Given(text))
     }
 
-    fn read_node(&self, path: &Path, text: &Text<'_>) -> Result<Loaded, Failure> {
-        let mut sources = Sources::new();
-        let resolver = Resolver::new(self.surroundings);
-        let limit = Limits::default().document.0;
-        let outcome = self.read_node_into(path, text, limit, &mut sources, &resolver);
+    fn judged_node(&self, path: &Path, text: &Text<'_>) -> Result<Loaded, Failure> {
+        let (node, draft) = self.read_node(path, text)?;
+        let LoadedResources { resources, sources, files } = self.judged(draft)?;
+        Ok(Loaded { node, resources, sources, files })
+    }
+
+    /// Judges a draft, once.
+    fn judged(&self, mut draft: Draft) -> Result<LoadedResources, Failure> {
+        let outcome = draft.judge(self);
+        let (sources, files) = draft.into_parts();
         match outcome {
-            Ok((node, resources)) => {
-                Ok(Loaded { node, resources, sources, files: resolver.into_files() })
-            }
-            Err(diagnostics) => Err(Failure { sources, diagnostics, files: resolver.into_files() }),
+            Ok(resources) => Ok(LoadedResources { resources, sources, files }),
+            Err(diagnostics) => Err(Failure { sources, diagnostics, files }),
         }
     }
 
-    fn read_node_into(
-        &self,
-        path: &Path,
-        text: &Text<'_>,
-        limit: u64,
-        sources: &mut Sources,
-        resolver: &Resolver<'_>,
-    ) -> Result<(NodeConfig, Resources), Vec<Diagnostic>> {
-        let source = document(path, text, limit, sources, resolver)?;
-        let root = sources.read(source)?;
-        let site = Site::root(&root);
-        let inline = site.child("resources");
-
+    fn read_node(&self, path: &Path, text: &Text<'_>) -> Result<(NodeConfig, Draft), Failure> {
+        let mut sources = Sources::new();
+        let resolver = Resolver::new(self.surroundings);
+        let limit = Limits::default().document.0;
+        let read = document(path, text, limit, &mut sources, &resolver)
+            .and_then(|source| sources.read(source));
+        let root = match read {
+            Ok(root) => root,
+            Err(diagnostics) => {
+                return Err(Failure { sources, diagnostics, files: resolver.into_files() });
+            }
+        };
         // The resources are read by the node's rules also where the rest has problems.
         let accepts = root.get("danger_accept_apisix_fail_open").map(Node::to_json);
         let accepts_fail_open = accepts == Some(true.into());
+        let is_inline = root.get("resources").is_some();
+        let (node, mut diagnostics) =
+            self.node_alone(path, &root, accepts_fail_open, &mut sources, &resolver);
+        let mut draft = Draft::new(sources, folder(path), accepts_fail_open);
+        if is_inline {
+            draft.add_document(Document { root, is_inline });
+        } else if let Some(node) = &node
+            && let Some(Store::File { path }) = &node.store
+        {
+            let limit = node.limits.document.0;
+            diagnostics.extend(self.read_documents(&mut draft, path, limit, &resolver));
+        }
+        draft.note_files(resolver.into_files());
+        match node {
+            Some(node) if diagnostics.is_empty() => Ok((node, draft)),
+            _ => {
+                diagnostics.extend(draft.judge(self).err().unwrap_or_default());
+                diagnostics.sort_by_key(|diagnostic| {
+                    diagnostic.place.map_or((u32::MAX, 0), |place| (place.source.0, place.start))
+                });
+                let (sources, files) = draft.into_parts();
+                Err(Failure { sources, diagnostics, files })
+            }
+        }
+    }
+
+    /// Reads what a node file says about the node.
+    fn node_alone(
+        &self,
+        path: &Path,
+        root: &Node,
+        accepts_fail_open: bool,
+        sources: &mut Sources,
+        resolver: &Resolver<'_>,
+    ) -> (Option<NodeConfig>, Vec<Diagnostic>) {
         let rules = Rules::new(resolver, accepts_fail_open);
         let mut reader = Reader::new(&rules, self.plugins, sources);
+        let site = Site::root(root);
         let node: Option<NodeConfig> =
             reader.typed(&site, &schema_of::<NodeConfig>(), &specials(), &["resources"]);
         let node = node.map(|mut node| {
-            for invalid in complete(&mut node, folder(path), inline.is_some(), resolver) {
+            let has_resources = root.get("resources").is_some();
+            for invalid in complete(&mut node, folder(path), has_resources, resolver) {
                 reader.tell(site.diagnostic(&invalid));
             }
             path.clone_into(&mut node.path);
             node
         });
-        let mut resources = Resources::default();
-        if let Some(inline) = &inline {
-            resources = reader.resources(inline);
-        }
-        let mut diagnostics = reader.finish();
-        let store = node.as_ref().filter(|_| inline.is_none()).and_then(|node| node.store.as_ref());
-        if let Some(Store::File { path }) = store {
-            let limit = node.as_ref().map_or(limit, |node| node.limits.document.0);
-            match self.store(path, &Text::File, limit, accepts_fail_open, sources, resolver) {
-                Ok(read) => resources = read,
-                Err(problems) => diagnostics.extend(problems),
-            }
-        }
-        match node {
-            Some(node) if diagnostics.is_empty() => Ok((node, resources)),
-            _ => Err(diagnostics),
-        }
+        (node, reader.finish())
     }
 
     fn read_resources(
@@ -184,79 +234,110 @@ impl<'a> Loader<'a> {
         node: &NodeConfig,
         path: &Path,
         text: &Text<'_>,
-        is_inline: bool,
     ) -> Result<LoadedResources, Failure> {
+        let resolver = Resolver::new(self.surroundings);
+        let accepts = node.danger_accept_apisix_fail_open;
+        let mut draft = Draft::new(Sources::new(), folder(&node.path), accepts);
+        let limit = node.limits.document.0;
+        let diagnostics = match text {
+            Text::File => self.read_documents(&mut draft, path, limit, &resolver),
+            Text::Given(_) => self.read_document(&mut draft, path, text, limit, &resolver),
+        };
+        draft.note_files(resolver.into_files());
+        if diagnostics.is_empty() {
+            return self.judged(draft);
+        }
+        let (sources, files) = draft.into_parts();
+        Err(Failure { sources, diagnostics, files })
+    }
+
+    /// Reads a document of resources, or every one of a folder.
+    fn read_documents(
+        &self,
+        draft: &mut Draft,
+        path: &Path,
+        limit: u64,
+        resolver: &Resolver<'_>,
+    ) -> Vec<Diagnostic> {
+        let documents = match documents_at(path, self.surroundings) {
+            Ok(documents) => documents,
+            Err(problem) => {
+                resolver.note(path);
+                return vec![problem];
+            }
+        };
+        if documents.as_slice() != [path.to_owned()] {
+            resolver.note(path);
+        }
+        let read = |path: &PathBuf| self.read_document(draft, path, &Text::File, limit, resolver);
+        documents.iter().flat_map(read).collect()
+    }
+
+    fn read_document(
+        &self,
+        draft: &mut Draft,
+        path: &Path,
+        text: &Text<'_>,
+        limit: u64,
+        resolver: &Resolver<'_>,
+    ) -> Vec<Diagnostic> {
+        let sources = draft.sources_mut();
+        let read =
+            document(path, text, limit, sources, resolver).and_then(|source| sources.read(source));
+        match read {
+            Ok(mut root) => {
+                let problems = substitute(&mut root, self.surroundings);
+                draft.add_document(Document { root, is_inline: false });
+                problems
+            }
+            Err(problems) => problems,
+        }
+    }
+
+    /// Reads the resources in a node file.
+    fn inline(&self, node: &NodeConfig) -> Result<LoadedResources, Failure> {
+        let (path, limit) = (&node.path, node.limits.document.0);
         let mut sources = Sources::new();
         let resolver = Resolver::new(self.surroundings);
-        let limit = node.limits.document.0;
-        let accepts = node.danger_accept_apisix_fail_open;
-        let outcome = if is_inline {
-            self.inline(path, limit, accepts, &mut sources, &resolver)
-        } else {
-            self.store(path, text, limit, accepts, &mut sources, &resolver)
-        };
-        match outcome {
-            Ok(resources) => {
-                Ok(LoadedResources { resources, sources, files: resolver.into_files() })
+        let read = document(path, &Text::File, limit, &mut sources, &resolver)
+            .and_then(|source| sources.read(source))
+            .and_then(|root| match root.get("resources") {
+                Some(_) => Ok(root),
+                None => Err(vec![
+                    Site::root(&root).diagnostic(
+                        &Invalid::new("the node file holds no `resources` any more")
+                            .with_help("a change of the node itself needs a restart"),
+                    ),
+                ]),
+            });
+        match read {
+            Ok(root) => {
+                let accepts = node.danger_accept_apisix_fail_open;
+                let mut draft = Draft::new(sources, folder(path), accepts);
+                draft.add_document(Document { root, is_inline: true });
+                draft.note_files(resolver.into_files());
+                self.judged(draft)
             }
             Err(diagnostics) => Err(Failure { sources, diagnostics, files: resolver.into_files() }),
         }
     }
-
-    /// Reads a document of resources.
-    fn store(
-        &self,
-        path: &Path,
-        text: &Text<'_>,
-        limit: u64,
-        accepts_fail_open: bool,
-        sources: &mut Sources,
-        resolver: &Resolver<'_>,
-    ) -> Result<Resources, Vec<Diagnostic>> {
-        let source = document(path, text, limit, sources, resolver)?;
-        let rules = Rules::new(resolver, accepts_fail_open);
-        let mut reader = Reader::new(&rules, self.plugins, sources);
-        let root = reader.root(source);
-        let resources = root.map(|root| reader.resources(&Site::root(&root)));
-        sound(reader.finish(), resources)
-    }
-
-    /// Reads the resources in a node file.
-    fn inline(
-        &self,
-        path: &Path,
-        limit: u64,
-        accepts_fail_open: bool,
-        sources: &mut Sources,
-        resolver: &Resolver<'_>,
-    ) -> Result<Resources, Vec<Diagnostic>> {
-        let source = document(path, &Text::File, limit, sources, resolver)?;
-        let rules = Rules::new(resolver, accepts_fail_open);
-        let mut reader = Reader::new(&rules, self.plugins, sources);
-        let mut resources = None;
-        if let Some(root) = reader.root(source) {
-            let site = Site::root(&root);
-            match site.child("resources") {
-                Some(inline) => resources = Some(reader.resources(&inline)),
-                None => reader.tell(
-                    site.diagnostic(
-                        &Invalid::new("the node file holds no `resources` any more")
-                            .with_help("a change of the node itself needs a restart"),
-                    ),
-                ),
-            }
-        }
-        sound(reader.finish(), resources)
-    }
 }
 
-fn sound(
-    diagnostics: Vec<Diagnostic>,
-    resources: Option<Resources>,
-) -> Result<Resources, Vec<Diagnostic>> {
-    match resources {
-        Some(resources) if diagnostics.is_empty() => Ok(resources),
-        _ => Err(diagnostics),
+/// The documents of resources at a path: itself, or those in the folder.
+pub fn documents_at(
+    path: &Path,
+    surroundings: &dyn Surroundings,
+) -> Result<Vec<PathBuf>, Diagnostic> {
+    let refused =
+        |problem: String| Diagnostic { place: None, path: "".into(), problem, help: None };
+    let shown = path.display();
+    match surroundings.folder(path) {
+        Ok(None) => Ok(vec![path.to_owned()]),
+        Ok(Some(documents)) if documents.len() > DOCUMENTS_MAX => {
+            Err(refused(format!("the folder `{shown}` holds more than {DOCUMENTS_MAX} documents")))
+        }
+        Ok(Some(documents)) => Ok(documents),
+        Err(error) => Err(refused(format!("the folder `{shown}` cannot be read: {error}"))),
     }
 }
 

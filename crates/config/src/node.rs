@@ -5,6 +5,7 @@
 
 mod complete;
 mod forms;
+mod store;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use crate::schema::Special;
 
 pub(crate) use complete::complete;
 pub(crate) use forms::Network;
+pub use store::{EtcdSnapshot, EtcdStore, EtcdTls, Store};
 
 /// The configuration of a node.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -73,9 +75,10 @@ pub struct NodeConfig {
     /// Takes several slashes in a path as one before it is routed.
     #[serde(default = "forms::yes")]
     pub merge_slashes: bool,
-    /// What happens to a change of the resources that holds an error.
+    /// What happens to a change of the resources that holds an error. Absent: `reject_all` for
+    /// files, whose author waits for the answer, and `quarantine` for stores that others write to.
     #[serde(default)]
-    pub on_invalid: OnInvalid,
+    pub on_invalid: Option<OnInvalid>,
     /// The node file itself.
     #[serde(skip)]
     pub path: PathBuf,
@@ -131,18 +134,6 @@ pub struct ListenerCertificate {
     /// Served to clients that name no server (no SNI). Without such a certificate they are refused.
     #[serde(default)]
     pub default: bool,
-}
-
-/// Where the resources are kept.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Store {
-    /// A file in the declarative format of Apache APISIX.
-    File {
-        /// Its path; `.json` is read as JSON, anything else as YAML.
-        #[schemars(extend("minLength" = 1))]
-        path: PathBuf,
-    },
 }
 
 /// What every route must have, or the configuration is refused.
@@ -243,31 +234,37 @@ pub enum OnFull {
 }
 
 /// What happens to a change of the resources that holds an error.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[schemars(
-    inline,
-    extend("x-answers" = { "quarantine": "is not supported yet: an error refuses the whole change" })
-)]
 pub enum OnInvalid {
     /// The whole change is refused and the running configuration stays.
-    #[default]
     RejectAll,
+    /// An object at fault keeps its last good version; a route that never had one answers 503
+    /// where it would have been served, anything else is left out. The rest of the change applies.
+    /// Where leaving something out could let through what it was meant to stop (a global rule,
+    /// settings of a plugin, a certificate that asks clients for theirs), the whole change is
+    /// refused all the same.
+    Quarantine,
+}
+
+impl NodeConfig {
+    /// What happens to a change of the resources that holds an error.
+    pub fn on_invalid(&self) -> OnInvalid {
+        self.on_invalid.unwrap_or(match self.store {
+            None | Some(Store::File { .. }) => OnInvalid::RejectAll,
+            Some(Store::Embedded { .. } | Store::Etcd(_)) => OnInvalid::Quarantine,
+        })
+    }
 }
 
 /// Keys that a node file will have.
 pub(crate) fn specials() -> Vec<Special> {
-    [
-        ("admin", "resources come from a file"),
-        ("telemetry", "metrics are served by `status`"),
-        ("store.etcd", "use `file`"),
-        ("store.database", "use `file`"),
-    ]
-    .into_iter()
-    .map(|(path, why)| Special {
-        path: path.to_owned(),
-        owner: "a node".to_owned(),
-        standing: Standing::NotYet(why),
-    })
-    .collect()
+    [("admin", "resources come from a `store`"), ("telemetry", "metrics are served by `status`")]
+        .into_iter()
+        .map(|(path, why)| Special {
+            path: path.to_owned(),
+            owner: "a node".to_owned(),
+            standing: Standing::NotYet(why),
+        })
+        .collect()
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::diagnostic::{Diagnostic, Invalid, PathStep, SourceId};
+use crate::diagnostic::{Diagnostic, Invalid, PathStep};
 use crate::document::{Content, Node};
 use crate::plugin_schemas::{PluginSchemas, Slot, Standing};
 use crate::resources::{Credential, PluginMetadata, ResourceKind, Resources};
@@ -28,7 +28,8 @@ use crate::wire::{COLLECTIONS_NOT_YET, meta_specials, schema, specials};
 use crate::words::{choices, did_you_mean, quoted};
 
 use ids::Ids;
-pub(crate) use site::Site;
+pub(crate) use ids::{CREDENTIALS, id_of};
+pub(crate) use site::{Placed, Site};
 
 /// Most problems that are collected.
 const PROBLEMS_MAX: usize = 1_000;
@@ -83,19 +84,6 @@ impl<'a> Reader<'a> {
         self.diagnostics
             .sort_by_key(|diagnostic| diagnostic.place.map(|place| (place.source.0, place.start)));
         self.diagnostics
-    }
-
-    /// Reads a document; `None` if it cannot be read at all.
-    pub(crate) fn root(&mut self, source: SourceId) -> Option<Node> {
-        match self.sources.read(source) {
-            Ok(root) => Some(root),
-            Err(problems) => {
-                for problem in problems {
-                    self.tell(problem);
-                }
-                None
-            }
-        }
     }
 
     /// Adds a problem.
@@ -177,20 +165,31 @@ impl<'a> Reader<'a> {
         self.typed(site, &kind.schema, &kind.specials, &[])
     }
 
-    /// Reads the resources under `site`.
-    pub(crate) fn resources(&mut self, site: &Site<'_>) -> Resources {
-        let mut resources = Resources::default();
+    /// Looks at a declarative document as a whole and gives the objects in it.
+    pub(crate) fn document<'n>(&mut self, site: &Site<'n>) -> Vec<Placed<'n>> {
+        let mut objects = Vec::new();
         if !matches!(site.node.content, Content::Map(_)) {
             let help = "write lists such as `routes`, `consumers` and `upstreams`";
             self.invalid(site, &Invalid::new("expected a map of resources").with_help(help));
-            return resources;
+            return objects;
         }
-        self.enabled_plugins(site);
-        for kind in ids::READ {
-            self.collect_ids(site, kind);
+        if let Some(list) = site.child("plugins") {
+            self.enabled_plugins(&list);
         }
         for member in site.node.members() {
-            self.collection(&site.member(member), &member.key, &mut resources);
+            self.collection(&site.member(member), &member.key, &mut objects);
+        }
+        objects
+    }
+
+    /// Reads objects, those of all documents at once.
+    pub(crate) fn objects(&mut self, objects: &[Placed<'_>]) -> Resources {
+        let mut resources = Resources::default();
+        for object in objects {
+            self.collect_id(object);
+        }
+        for object in objects {
+            self.resource(object, &mut resources);
         }
         for consumer in &mut resources.consumers {
             let beside = self.credentials.remove(&*consumer.username);
@@ -199,30 +198,39 @@ impl<'a> Reader<'a> {
         resources
     }
 
-    fn collection(&mut self, site: &Site<'_>, key: &str, resources: &mut Resources) {
+    fn collection<'n>(&mut self, site: &Site<'n>, key: &str, objects: &mut Vec<Placed<'n>>) {
         if key == "plugins" {
             return;
         }
-        if let Some((_, why)) = COLLECTIONS_NOT_YET.iter().find(|(name, _)| *name == key) {
-            if !site.node.items().is_empty() || !matches!(site.node.content, Content::List(_)) {
-                let problem = format!("{} is not supported yet: {why}", quoted(key));
-                self.invalid(site, &Invalid::new(problem));
-                conceal_all(self, site.node);
-            }
+        if COLLECTIONS_NOT_YET.iter().any(|(name, _)| *name == key)
+            && site.node.items().is_empty()
+            && matches!(site.node.content, Content::List(_))
+        {
             return;
         }
-        let Some(kind) = ids::READ.into_iter().find(|kind| kind.collection() == key) else {
+        let Some(kind) = self.kind_of(site, key) else { return };
+        let items = self.items(site).into_iter().enumerate();
+        objects.extend(items.map(|(index, site)| Placed { kind, site, index }));
+    }
+
+    /// The kind of resources in a collection, or the problem that there is none of that name.
+    pub(crate) fn kind_of(&mut self, site: &Site<'_>, collection: &str) -> Option<ResourceKind> {
+        if let Some((_, why)) = COLLECTIONS_NOT_YET.iter().find(|(name, _)| *name == collection) {
+            let problem = format!("{} is not supported yet: {why}", quoted(collection));
+            self.invalid(site, &Invalid::new(problem));
+            conceal_all(self, site.node);
+            return None;
+        }
+        let kind = ids::READ.into_iter().find(|kind| kind.collection() == collection);
+        if kind.is_none() {
             let names = || ids::READ.into_iter().map(ResourceKind::collection);
-            let mut invalid = Invalid::new(format!("unknown field {}", quoted(key)));
-            invalid.help = did_you_mean(key, names())
+            let mut invalid = Invalid::new(format!("unknown field {}", quoted(collection)));
+            invalid.help = did_you_mean(collection, names())
                 .or_else(|| Some(format!("known here: {}", choices(names()))));
             self.invalid(site, &invalid);
             conceal_all(self, site.node);
-            return;
-        };
-        for (index, item) in self.items(site).into_iter().enumerate() {
-            self.resource(kind, &item, index, resources);
         }
+        kind
     }
 
     /// The items of a list, or the problem that it is none.
@@ -239,14 +247,9 @@ impl<'a> Reader<'a> {
         Vec::new()
     }
 
-    fn resource(
-        &mut self,
-        kind: ResourceKind,
-        site: &Site<'_>,
-        index: usize,
-        resources: &mut Resources,
-    ) {
-        let id = ids::id_of(kind, site.node, index);
+    fn resource(&mut self, object: &Placed<'_>, resources: &mut Resources) {
+        let Placed { kind, site, index } = object;
+        let (kind, id) = (*kind, ids::id_of(*kind, site.node, *index));
         match kind {
             ResourceKind::Route => resources.routes.extend(self.route(site, id)),
             ResourceKind::Service => resources.services.extend(self.service(site, id)),
@@ -300,11 +303,10 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Reads the list of plugins that the document enables.
-    fn enabled_plugins(&mut self, site: &Site<'_>) {
-        let Some(list) = site.child("plugins") else { return };
-        let mut enabled = HashSet::new();
-        for item in self.items(&list) {
+    /// Reads the list of plugins that are enabled. Of several lists, each adds to the others.
+    pub(crate) fn enabled_plugins(&mut self, list: &Site<'_>) {
+        let mut enabled = self.enabled.take().unwrap_or_default();
+        for item in self.items(list) {
             let name = item.node.get("name").unwrap_or(item.node);
             let Some(name) = name.as_text() else {
                 let invalid = Invalid::new("expected the name of a plugin");

@@ -22,6 +22,12 @@ pub trait Surroundings {
 
     /// The content of a file, refused if it is longer than `limit` bytes.
     fn file(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
+
+    /// The documents in a folder, in the order of their names; `None` where it is no folder.
+    fn folder(&self, path: &Path) -> io::Result<Option<Vec<PathBuf>>> {
+        let _ = path;
+        Ok(None)
+    }
 }
 
 /// The environment and the files of this process.
@@ -44,6 +50,31 @@ impl Surroundings for System {
         }
         Ok(content)
     }
+
+    fn folder(&self, path: &Path) -> io::Result<Option<Vec<PathBuf>>> {
+        if !path.is_dir() {
+            return Ok(None);
+        }
+        let mut documents = Vec::new();
+        for entry in std::fs::read_dir(path)? {
+            let path = entry?.path();
+            if is_document(&path) {
+                documents.push(path);
+            }
+        }
+        documents.sort();
+        Ok(Some(documents))
+    }
+}
+
+/// Files that end in `.yaml`, `.yml` or `.json` and are not hidden. A link to a file counts: this is
+/// how Kubernetes fills a folder.
+fn is_document(path: &Path) -> bool {
+    let is_hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let is_named =
+        ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known));
+    !is_hidden && is_named && !path.is_dir()
 }
 
 /// The kinds of references.

@@ -147,6 +147,26 @@ pub struct Resources {
     pub ssls: Vec<Ssl>,
     /// Plugin metadata.
     pub plugin_metadata: Vec<PluginMetadata>,
+    /// Routes in quarantine that were never sound.
+    pub blocked: Vec<BlockedRoute>,
+}
+
+/// What is known of a route in quarantine: nothing is served where it would have been, so that
+/// nothing falls through to a wider route.
+#[derive(Clone, Debug)]
+pub struct BlockedRoute {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Paths, as far as they could be read.
+    pub uris: Vec<String>,
+    /// Hosts, or its service's; empty means any.
+    pub hosts: Vec<String>,
+    /// Methods; empty means any.
+    pub methods: Vec<String>,
+    /// Among routes of equal host and path, the higher one is tried first.
+    pub priority: i64,
+    /// Where it stands.
+    pub place: Place,
 }
 
 /// A route.

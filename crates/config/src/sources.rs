@@ -1,7 +1,7 @@
 //! The documents of a configuration, kept so that problems can be shown in them.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use crate::diagnostic::{Diagnostic, Invalid, PathStep, Place, SourceId};
@@ -17,7 +17,7 @@ pub struct Sources {
 
 struct Document {
     name: Arc<str>,
-    folder: PathBuf,
+    folder: Arc<Path>,
     format: Format,
     text: String,
     /// Secrets, which reports do not show.
@@ -50,13 +50,17 @@ impl Sources {
         Self::default()
     }
 
-    /// Adds a document whose relative references start at `folder`.
+    /// Adds a document whose relative references start at `folder`; its name says its language.
     pub fn add(&mut self, name: &str, folder: &Path, text: String) -> SourceId {
+        self.add_as(name, folder, text, Format::of(name))
+    }
+
+    fn add_as(&mut self, name: &str, folder: &Path, text: String, format: Format) -> SourceId {
         let id = SourceId(u32::try_from(self.documents.len()).unwrap_or(u32::MAX));
         self.documents.push(Document {
             name: name.into(),
-            folder: folder.to_owned(),
-            format: Format::of(name),
+            folder: folder.into(),
+            format,
             text,
             concealed: Vec::new(),
             line_starts: OnceLock::new(),
@@ -72,12 +76,23 @@ impl Sources {
         folder: &Path,
         bytes: Vec<u8>,
     ) -> (SourceId, Option<Diagnostic>) {
+        self.add_bytes_as(name, folder, bytes, Format::of(name))
+    }
+
+    /// Adds a document of a language that its name does not say, such as an object of a store.
+    pub(crate) fn add_bytes_as(
+        &mut self,
+        name: &str,
+        folder: &Path,
+        bytes: Vec<u8>,
+        format: Format,
+    ) -> (SourceId, Option<Diagnostic>) {
         match String::from_utf8(bytes) {
-            Ok(text) => (self.add(name, folder, text), None),
+            Ok(text) => (self.add_as(name, folder, text, format), None),
             Err(error) => {
                 let at = u32::try_from(error.utf8_error().valid_up_to()).unwrap_or(u32::MAX);
                 let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-                let source = self.add(name, folder, text);
+                let source = self.add_as(name, folder, text, format);
                 let problem = Diagnostic {
                     place: Some(Place { source, start: at, end: at }),
                     path: "".into(),

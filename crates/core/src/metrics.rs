@@ -95,6 +95,8 @@ pub struct NodeMetrics {
     pub reloads: Family<ReloadLabel, Counter>,
     /// 1 while the newest configuration is refused and an older one runs.
     pub reload_refused: Gauge,
+    /// Objects of the configuration that are at fault and in quarantine.
+    pub quarantined: Gauge,
     /// Audit events that were dropped because the queue was full.
     pub audit_dropped: Counter,
     /// Lines of the access log that were dropped because its queue was full.
@@ -132,6 +134,11 @@ impl NodeMetrics {
             "reload_refused",
             "1 while the newest configuration is refused",
             self.reload_refused.clone(),
+        );
+        r.register(
+            "quarantined",
+            "Objects of the configuration that are at fault and left out or kept as they were",
+            self.quarantined.clone(),
         );
         r.register("audit_dropped", "Audit events dropped", self.audit_dropped.clone());
         r.register("access_dropped", "Access log lines dropped", self.access_dropped.clone());

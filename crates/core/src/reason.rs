@@ -98,6 +98,8 @@ reasons! {
 
     /// No route matches host, path, method and conditions.
     NoRoute = "route.not_found", 404, "No route matches.", ErrorMsg("404 Route Not Found");
+    /// The route is in quarantine: its configuration is at fault and never was in order.
+    Quarantined = "route.quarantined", 503, "The route is out of service.", Page;
     /// The node never had a valid configuration.
     NotConfigured = "node.not_configured", 503, "The gateway is not configured.", Page;
     /// The audit queue is full, and `audit.on_full` is `deny`.

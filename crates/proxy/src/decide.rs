@@ -116,7 +116,9 @@ async fn serve<D: Downstream>(
         return Err(Denial::new(Reason::NotConfigured, "no valid configuration yet"));
     };
     let limits = &shared.node.limits;
-    let chain = route.as_ref().map(|route| &route.chain);
+    // Of a route in quarantine nothing is known but where it would be served.
+    let is_blocked = route.as_ref().is_some_and(|route| route.is_blocked);
+    let chain = route.as_ref().filter(|_| !is_blocked).map(|route| &route.chain);
     let run = record.run.insert(Run::new(cx, &snapshot.global, chain, limits));
     if worker.tally.is_measured() {
         run.measure(&shared.metrics);
@@ -126,6 +128,10 @@ async fn serve<D: Downstream>(
         run.screen_miss(&mut source).await?;
         return Err(Denial::new(Reason::NoRoute, "no route matches"));
     };
+    if is_blocked {
+        run.screen_miss(&mut source).await?;
+        return Err(Denial::new(Reason::Quarantined, "the configuration of the route is at fault"));
+    }
     let screening = run.screen(&mut source, &snapshot.profiles).await?;
     let Collector { downstream, timer, .. } = source;
     // From here on the request holds its route, not the whole configuration.

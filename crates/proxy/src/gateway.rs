@@ -171,7 +171,9 @@ impl Gateway {
     /// Compiles a configuration and puts it into force for every request that begins after this.
     /// One that does not compile changes nothing.
     pub fn apply(&self, resources: &Resources) -> Result<Applied, Vec<CompileFault>> {
-        self.put_into_force(None, resources)
+        let outcome = self.put_into_force(None, resources);
+        self.count(outcome.is_ok());
+        outcome
     }
 
     /// The same, with the listeners' certificates that the node file has now. What else it says
@@ -181,7 +183,27 @@ impl Gateway {
         node: &NodeConfig,
         resources: &Resources,
     ) -> Result<Applied, Vec<CompileFault>> {
+        let outcome = self.put_into_force(Some(node), resources);
+        self.count(outcome.is_ok());
+        outcome
+    }
+
+    /// The same, as one of several attempts at a change: whoever makes them says with
+    /// [`Self::count`] how they ended.
+    pub fn attempt(
+        &self,
+        node: &NodeConfig,
+        resources: &Resources,
+    ) -> Result<Applied, Vec<CompileFault>> {
         self.put_into_force(Some(node), resources)
+    }
+
+    /// Counts a change of the configuration.
+    pub fn count(&self, is_applied: bool) {
+        let metrics = &self.shared.metrics;
+        let result = if is_applied { "applied" } else { "refused" };
+        metrics.reloads.get_or_create(&ReloadLabel { result }).inc();
+        metrics.reload_refused.set(i64::from(!is_applied));
     }
 
     fn put_into_force(
@@ -189,7 +211,6 @@ impl Gateway {
         node: Option<&NodeConfig>,
         resources: &Resources,
     ) -> Result<Applied, Vec<CompileFault>> {
-        let metrics = &self.shared.metrics;
         let mut compiler = self.compiler.lock().unwrap_or_else(PoisonError::into_inner);
         let generation = self.generation.load(Ordering::Relaxed) + 1;
         let previous = self.shared.snapshot.load_full();
@@ -201,9 +222,6 @@ impl Gateway {
             }
             compiled
         });
-        let result = if compiled.is_ok() { "applied" } else { "refused" };
-        metrics.reloads.get_or_create(&ReloadLabel { result }).inc();
-        metrics.reload_refused.set(i64::from(compiled.is_err()));
         let snapshot = compiled?;
         let applied = Applied { generation, report: snapshot.report.clone() };
         self.generation.store(generation, Ordering::Relaxed);

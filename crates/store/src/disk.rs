@@ -3,9 +3,10 @@
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{Context, SHA256};
+use bartizan_config::{Surroundings, System};
 
 use crate::watch::Source;
 
@@ -18,6 +19,16 @@ impl Digest {
     pub fn of(content: &[u8]) -> Self {
         let mut context = Context::new(&SHA256);
         context.update(content);
+        Self::finish(context)
+    }
+
+    /// The digest of what a folder holds: the names of its documents, in their order.
+    pub fn of_names(documents: &[PathBuf]) -> Self {
+        let mut context = Context::new(&SHA256);
+        for document in documents {
+            context.update(document.as_os_str().as_encoded_bytes());
+            context.update(&[0]);
+        }
         Self::finish(context)
     }
 
@@ -55,14 +66,28 @@ pub(crate) enum Look {
         /// Its device and inode.
         inode: (u64, u64),
     },
+    /// A folder, whose content is the names of the documents in it.
+    Folder {
+        /// When a name was added or removed.
+        modified: (i64, i64),
+        /// Its device and inode.
+        inode: (u64, u64),
+    },
 }
 
 impl Look {
-    pub(crate) fn is_file(self) -> bool {
-        matches!(self, Self::File { .. })
+    /// Whether there is content to read.
+    pub(crate) fn is_readable(self) -> bool {
+        matches!(self, Self::File { .. } | Self::Folder { .. })
     }
 
     fn of(metadata: &Metadata) -> Self {
+        if metadata.is_dir() {
+            return Self::Folder {
+                modified: (metadata.mtime(), metadata.mtime_nsec()),
+                inode: (metadata.dev(), metadata.ino()),
+            };
+        }
         if !metadata.is_file() {
             return Self::NotAFile;
         }
@@ -98,7 +123,11 @@ impl Source for Disk {
     }
 
     fn digest(&mut self, path: &Path) -> Option<Digest> {
-        digest(path, self.size_max).ok().flatten()
+        match System.folder(path) {
+            Ok(Some(documents)) => Some(Digest::of_names(&documents)),
+            Ok(None) => digest(path, self.size_max).ok().flatten(),
+            Err(_) => None,
+        }
     }
 }
 

@@ -193,10 +193,25 @@ mod tests {
         let (long, exact) = (folder.path().join("long"), folder.path().join("exact"));
         fs::write(&long, [0; 1_025]).unwrap();
         fs::write(&exact, [0; 1_024]).unwrap();
-        let paths = [folder.path().to_owned(), exact.clone(), long];
+        let paths = [PathBuf::from("/dev/null"), exact.clone(), long];
         let unread = paths.map(|path| Loaded { path, digest: None });
         let mut store = FileWatch::new(unread, SIZE_MAX);
         assert_eq!(two_looks(&mut store), [exact]);
+    }
+
+    #[test]
+    fn a_document_that_comes_or_goes_is_a_change_of_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, document) = (folder.path().to_owned(), folder.path().join("a.yaml"));
+        let loaded = Loaded { path: path.clone(), digest: Some(Digest::of_names(&[])) };
+        let mut store = FileWatch::new([loaded], SIZE_MAX);
+        assert_eq!((store.poll_once(), store.poll_once()), (None, None));
+        fs::write(folder.path().join("no-document"), "").unwrap();
+        assert!(two_looks(&mut store).is_empty());
+        fs::write(&document, "").unwrap();
+        assert_eq!(two_looks(&mut store), std::slice::from_ref(&path));
+        fs::remove_file(&document).unwrap();
+        assert_eq!(two_looks(&mut store), [path]);
     }
 
     #[tokio::test(start_paused = true)]

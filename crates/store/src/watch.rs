@@ -60,7 +60,7 @@ impl Watched {
         if self.candidate.replace(look) != Some(look) {
             return self.settling(path);
         }
-        let content = if look.is_file() { source.digest(path) } else { None };
+        let content = if look.is_readable() { source.digest(path) } else { None };
         let after = source.look(path);
         if after != look {
             self.candidate = Some(after);

@@ -7,6 +7,7 @@ mod init_openapi;
 mod quickstart;
 mod run;
 mod shell;
+mod stores;
 mod token;
 mod waf;
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bartizan_core::Secret;
 
-use super::{NodeConfig, Requirement, Sink, Store};
+use super::{NodeConfig, Requirement, Sink};
 use crate::diagnostic::{Invalid, PathStep};
 use crate::reference::Resolver;
 
@@ -24,10 +24,10 @@ pub(crate) fn complete(
     check_listeners(node, &mut problems);
     read_certificates(node, folder, resolver, &mut problems);
 
-    let absolute = |path: &mut PathBuf| *path = folder.join(&*path);
-    if let Some(Store::File { path }) = &mut node.store {
-        absolute(path);
+    if let Some(store) = &mut node.store {
+        super::store::complete(store, folder, resolver, &mut problems);
     }
+    let absolute = |path: &mut PathBuf| *path = folder.join(&*path);
     for sink in node.audit.sinks.iter_mut().chain(&mut node.access_log.sinks) {
         if let Sink::File { path } = sink {
             absolute(path);
@@ -136,7 +136,7 @@ fn read_certificates(
 }
 
 /// The PEM that a value is or names.
-fn pem(value: &str, folder: &Path, resolver: &Resolver<'_>) -> Result<String, String> {
+pub(super) fn pem(value: &str, folder: &Path, resolver: &Resolver<'_>) -> Result<String, String> {
     if value.contains(PEM) {
         return Ok(value.to_owned());
     }

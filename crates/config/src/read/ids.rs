@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::{Reader, Site};
+use super::{Placed, Reader, Site};
 use crate::diagnostic::{Invalid, Place};
 use crate::document::{Content, Node};
 use crate::resources::ResourceKind;
@@ -24,7 +24,7 @@ pub(super) const READ: [ResourceKind; 9] = [
 ];
 
 /// What stands between a consumer's name and the id of its credential.
-pub(super) const CREDENTIALS: &str = "/credentials/";
+pub(crate) const CREDENTIALS: &str = "/credentials/";
 
 /// Most problems after which near ids are still sought.
 const GUESSES_MAX: usize = 100;
@@ -38,7 +38,7 @@ pub(super) struct Ids {
 }
 
 /// The id of an object; without one, its position counts, as in Apache APISIX.
-pub(super) fn id_of(kind: ResourceKind, node: &Node, index: usize) -> Arc<str> {
+pub(crate) fn id_of(kind: ResourceKind, node: &Node, index: usize) -> Arc<str> {
     let key = if kind == ResourceKind::Consumer && node.get("username").is_some() {
         "username"
     } else {
@@ -52,29 +52,25 @@ pub(super) fn id_of(kind: ResourceKind, node: &Node, index: usize) -> Arc<str> {
 }
 
 impl Reader<'_> {
-    /// Notes the ids of a list.
-    pub(super) fn collect_ids(&mut self, site: &Site<'_>, kind: ResourceKind) {
-        let Some(list) = site.child(kind.collection()) else { return };
-        for (index, item) in list.node.items().iter().enumerate() {
-            if !matches!(item.content, Content::Map(_)) {
-                continue;
-            }
-            let site = list.item(index, item);
-            let id = id_of(kind, item, index);
-            let key = if item.get("id").is_some() { "id" } else { "username" };
-            let kind = match kind {
-                ResourceKind::Consumer if id.contains(CREDENTIALS) => ResourceKind::Credential,
-                kind => kind,
-            };
-            self.add_id(kind, &id, &Site { here: site.at(key), ..site.clone() });
-            if kind == ResourceKind::Consumer {
-                self.collect_credentials(&site, &id);
-            }
-            if kind == ResourceKind::Ssl
-                && item.get("type").and_then(Node::as_text) == Some("client")
-            {
-                self.ids.client_ssls.push(id);
-            }
+    /// Notes the ids of an object.
+    pub(super) fn collect_id(&mut self, object: &Placed<'_>) {
+        let Placed { kind, site, index } = object;
+        let item = site.node;
+        if !matches!(item.content, Content::Map(_)) {
+            return;
+        }
+        let id = id_of(*kind, item, *index);
+        let key = if item.get("id").is_some() { "id" } else { "username" };
+        let kind = match kind {
+            ResourceKind::Consumer if id.contains(CREDENTIALS) => ResourceKind::Credential,
+            kind => *kind,
+        };
+        self.add_id(kind, &id, &Site { here: site.at(key), ..site.clone() });
+        if kind == ResourceKind::Consumer {
+            self.collect_credentials(site, &id);
+        }
+        if kind == ResourceKind::Ssl && item.get("type").and_then(Node::as_text) == Some("client") {
+            self.ids.client_ssls.push(id);
         }
     }
 

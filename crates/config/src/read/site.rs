@@ -3,6 +3,7 @@
 use crate::diagnostic::{Diagnostic, Invalid, PathStep, Place};
 use crate::document::{Member, Node};
 use crate::field_path::{push_index, push_key};
+use crate::resources::ResourceKind;
 use crate::sources::at_value;
 
 /// A value, where problems of it as a whole are shown, and its path.
@@ -14,6 +15,17 @@ pub(crate) struct Site<'n> {
     pub(crate) here: Place,
     /// The dotted path.
     pub(crate) path: String,
+}
+
+/// An object in its list.
+#[derive(Clone)]
+pub(crate) struct Placed<'n> {
+    /// What it is.
+    pub(crate) kind: ResourceKind,
+    /// The object.
+    pub(crate) site: Site<'n>,
+    /// Its position in its list, which stands for an id that is not given.
+    pub(crate) index: usize,
 }
 
 impl<'n> Site<'n> {

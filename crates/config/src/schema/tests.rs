@@ -398,7 +398,7 @@ fn environment_placeholders_of_apisix_are_refused() {
     assert_eq!(
         run(&of(&json!({ "type": "string" })), "a: ${{HOST:=x}}"),
         [
-            "f:1:4: `${{…}}` is not replaced by an environment variable (at a); use `$env://NAME`, which secrets, certificates and keys may hold"
+            "f:1:4: `${{…}}` is replaced in documents of a `file` store only (at a); use `$env://NAME`, which secrets, certificates and keys may hold"
         ]
     );
 }

@@ -41,7 +41,7 @@ impl<'a> Walk<'a> {
             return;
         }
         if text.contains("${{") {
-            let problem = "`${{…}}` is not replaced by an environment variable".to_owned();
+            let problem = "`${{…}}` is replaced in documents of a `file` store only".to_owned();
             let help = "use `$env://NAME`, which secrets, certificates and keys may hold";
             self.tell_with(out, place, Fault::Value, problem, Some(help.to_owned()));
             return;

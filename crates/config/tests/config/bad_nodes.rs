@@ -30,7 +30,7 @@ fn settings_that_are_not_sound() {
         (
             "admin: {}",
             &[
-                "n.yaml:2:1: `admin` of a node is not supported yet: resources come from a file (at admin)",
+                "n.yaml:2:1: `admin` of a node is not supported yet: resources come from a `store` (at admin)",
             ],
         ),
         (
@@ -40,9 +40,9 @@ fn settings_that_are_not_sound() {
             ],
         ),
         (
-            "on_invalid: quarantine",
+            "on_invalid: quarantin",
             &[
-                "n.yaml:2:13: `quarantine` is not supported yet: an error refuses the whole change (at on_invalid)",
+                "n.yaml:2:13: expected one of `reject_all` or `quarantine`, found the string `quarantin` (at on_invalid); did you mean `quarantine`?",
             ],
         ),
         (
@@ -102,13 +102,12 @@ fn settings_that_are_not_sound() {
                 "n.yaml:2:1: `store` and `resources` are both given (at store); keep the resources in one place",
             ],
         ),
-        (
-            "store: {etcd: {}}",
-            &["n.yaml:2:9: `etcd` of a node is not supported yet: use `file` (at store.etcd)"],
-        ),
+        ("store: {etcd: {}}", &["n.yaml:2:9: `endpoints` is required (at store.etcd)"]),
         (
             "store: {fil: {path: r.yaml}}",
-            &["n.yaml:2:9: unknown field `fil` (at store.fil); did you mean `file`?"],
+            &[
+                "n.yaml:2:9: expected one of `file`, `embedded` or `etcd`, found `fil` (at store); did you mean `file`?",
+            ],
         ),
     ]);
 }
@@ -244,4 +243,42 @@ fn problems_of_the_node_and_of_its_resources_are_told_together() {
 fn a_node_file_that_is_not_there_has_no_place() {
     let failure = loader().node(Path::new("/etc/b/none.yaml")).unwrap_err();
     assert_eq!(lines(&failure), ["the file `none.yaml` cannot be read: no such file"]);
+}
+
+/// What is said about a node that keeps its resources elsewhere.
+fn check_store(cases: &[(&str, &[&str])]) {
+    for (store, expected) in cases {
+        let text = format!("{NODE}store: {store}\n");
+        assert_eq!(&problems(&text), expected, "\n{store}");
+    }
+}
+
+#[test]
+fn stores_that_are_not_sound() {
+    check_store(&[
+        (
+            "{embedded: {path: a, history: 0}}",
+            &["n.yaml:2:38: `history` must be at least 1, is `0` (at store.embedded.history)"],
+        ),
+        (
+            "{etcd: {endpoints: ['http://127.0.0.1:1', 'http://etcd:1']}}",
+            &[
+                "n.yaml:2:50: the endpoint is on another machine and not `https` (at store.etcd.endpoints[1]); write `https://`, or `danger_plaintext: true` beside the endpoints",
+            ],
+        ),
+        (
+            "{etcd: {endpoints: ['https://a'], prefix: apisix/, user: root}}",
+            &[
+                "n.yaml:2:50: the prefix begins with `/` and does not end with it (at store.etcd.prefix)",
+                "n.yaml:2:65: a user needs a `password` (at store.etcd.user)",
+            ],
+        ),
+        (
+            "{etcd: {endpoints: ['https://a'], password: x, tls: {cert: cert.pem}}}",
+            &[
+                "n.yaml:2:52: a password needs a `user` (at store.etcd.password)",
+                "n.yaml:2:67: a certificate needs its `key` (at store.etcd.tls.cert)",
+            ],
+        ),
+    ]);
 }

@@ -262,7 +262,7 @@ fn routes_that_are_not_sound() {
         (
             "routes: [{uri: /a, name: '${{NAME}}', plugins: {}}]\n",
             &[
-                "r.yaml:1:26: `${{…}}` is not replaced by an environment variable (at routes[0].name); use `$env://NAME`, which secrets, certificates and keys may hold",
+                "r.yaml:1:26: the environment variable `NAME` is not set (at routes[0].name); set it, or write `${{NAME:=default}}`",
             ],
         ),
     ]);

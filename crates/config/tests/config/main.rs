@@ -3,6 +3,7 @@
 mod bad_nodes;
 mod bad_resources;
 mod catalogue;
+mod drafts;
 mod good;
 mod merging;
 mod properties;

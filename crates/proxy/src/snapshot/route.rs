@@ -23,6 +23,8 @@ pub(crate) struct Route {
     pub(crate) body_max: u64,
     pub(super) conditions: Conditions,
     pub(super) timeout: Option<Timeouts>,
+    /// It is in quarantine: nothing is served where it would have been.
+    pub(crate) is_blocked: bool,
 }
 
 /// What a request must meet besides host and path.

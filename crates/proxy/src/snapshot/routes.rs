@@ -68,6 +68,7 @@ impl<'a> Compilation<'a> {
                 body_max: self.node.limits.body.0,
                 conditions,
                 timeout: written.timeout,
+                is_blocked: false,
             });
             if written.is_enabled {
                 builder.add(&route, hosts, &written.uris, written.priority);
@@ -84,7 +85,33 @@ impl<'a> Compilation<'a> {
             }
             reports.push(report);
         }
+        self.block(&mut builder);
         Routes { router: builder.build(), reports, covers }
+    }
+
+    /// Routes in quarantine own their hosts and paths, so that nothing falls through to a wider one.
+    fn block(&mut self, builder: &mut RouterBuilder<Route>) {
+        let chain = Arc::new(self.chain(std::iter::empty()).chain);
+        for written in &self.resources.blocked {
+            let methods = written.methods.iter();
+            let methods = methods.filter_map(|method| Method::from_bytes(method.as_bytes()).ok());
+            let facts = RouteFacts {
+                id: written.id.clone(),
+                name: None,
+                service_id: None,
+                service_name: None,
+            };
+            let route = Arc::new(Route {
+                facts: Arc::new(facts),
+                chain: chain.clone(),
+                upstream: None,
+                body_max: self.node.limits.body.0,
+                conditions: Conditions { methods: methods.collect(), ..Conditions::default() },
+                timeout: None,
+                is_blocked: true,
+            });
+            builder.add(&route, &written.hosts, &written.uris, written.priority);
+        }
     }
 
     /// The chain of a route. Routes that take all of their plugins from the same service and

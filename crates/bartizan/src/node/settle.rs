@@ -1,0 +1,125 @@
+//! What of a configuration is put into force when some of it is at fault.
+//!
+//! Under `reject_all` nothing is. Under `quarantine`, an object at fault keeps its last good
+//! version; one that never had any is left out, where that opens nothing. What refers to it is then
+//! at fault too, so that everything is judged again until nothing is.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use bartizan_config::{
+    Diagnostic, Draft, Loader, NodeConfig, ObjectFacts, ObjectName, OnInvalid, Sources, one_line,
+};
+use bartizan_proxy::{Applied, Gateway};
+
+use crate::failure::Failure;
+use crate::overrides::Overrides;
+
+/// How often everything is judged. Each time at least one object more is replaced or left out; this
+/// is reached where more than so many wait for each other, or thousands are at fault.
+const ROUNDS_MAX: usize = 64;
+
+/// The text of every object that was in force when it was in order, by name.
+#[derive(Debug, Default)]
+pub(crate) struct LastGood(HashMap<ObjectName, Arc<str>>);
+
+/// What a configuration is judged and put into force with.
+pub(crate) struct Settling<'a> {
+    pub(crate) gateway: &'a Gateway,
+    pub(crate) node: &'a NodeConfig,
+    pub(crate) on_invalid: OnInvalid,
+    pub(crate) overrides: &'a Overrides,
+    pub(crate) loader: &'a Loader<'a>,
+}
+
+/// A configuration in force.
+pub(crate) struct Settled {
+    pub(crate) applied: Applied,
+    /// The objects in quarantine, each with the first problem of it.
+    pub(crate) quarantined: Vec<String>,
+}
+
+/// The objects of a draft, those at fault, and what is known of their past.
+struct Quarantine<'a> {
+    objects: Vec<ObjectFacts>,
+    /// What is wrong with which object, by position.
+    told: BTreeMap<usize, String>,
+    last_good: &'a LastGood,
+}
+
+impl Settling<'_> {
+    /// Puts a draft into force, as far as `on_invalid` wants it, or says why not.
+    pub(crate) fn settle(
+        &self,
+        mut draft: Draft,
+        last_good: &mut LastGood,
+    ) -> Result<Settled, Failure> {
+        let mut quarantine = None;
+        let mut rounds = 0;
+        let applied = loop {
+            let problems = match self.attempt(&mut draft) {
+                Ok(applied) => break applied,
+                Err(problems) => problems,
+            };
+            rounds += 1;
+            let gives_up = self.on_invalid == OnInvalid::RejectAll || rounds > ROUNDS_MAX;
+            let quarantine = quarantine.get_or_insert_with(|| Quarantine {
+                objects: if gives_up { Vec::new() } else { draft.objects(self.loader) },
+                told: BTreeMap::new(),
+                last_good,
+            });
+            if gives_up || !quarantine.contain(&mut draft, &problems) {
+                return Err(refused(draft.into_parts().0, problems));
+            }
+        };
+        let told = quarantine.map(|quarantine| quarantine.told).unwrap_or_default();
+        let quarantined = told.into_values().collect();
+        if self.on_invalid == OnInvalid::Quarantine {
+            let objects = draft.objects(self.loader);
+            let kept = objects.into_iter().filter_map(|object| {
+                let text = if draft.is_as_it_is(&object) {
+                    object.text
+                } else {
+                    last_good.0.get(&object.name).cloned()
+                };
+                Some((object.name, text?))
+            });
+            *last_good = LastGood(kept.collect());
+        }
+        Ok(Settled { applied, quarantined })
+    }
+
+    fn attempt(&self, draft: &mut Draft) -> Result<Applied, Vec<Diagnostic>> {
+        let mut resources = draft.judge(self.loader)?;
+        self.overrides.resources(&mut resources);
+        self.gateway.attempt(self.node, &resources).map_err(|faults| {
+            faults.iter().map(|fault| fault.diagnostic(draft.sources())).collect()
+        })
+    }
+}
+
+impl Quarantine<'_> {
+    /// Replaces or leaves out every object that a problem is about; false where one cannot be.
+    fn contain(&mut self, draft: &mut Draft, problems: &[Diagnostic]) -> bool {
+        let mut met = HashSet::new();
+        for problem in problems {
+            let Some(at) = draft.object_of(&self.objects, problem.place) else { return false };
+            if !met.insert(at) {
+                continue;
+            }
+            let Some(object) = self.objects.get(at) else { return false };
+            let line = format!("{}: {}", object.name, one_line(draft.sources(), problem));
+            self.told.entry(at).or_insert(line);
+            let earlier = self.last_good.0.get(&object.name);
+            let is_replaced = earlier.is_some_and(|text| draft.replace(object, text));
+            if !is_replaced && !draft.set_aside(object) {
+                return false;
+            }
+        }
+        !met.is_empty()
+    }
+}
+
+fn refused(sources: Sources, problems: Vec<Diagnostic>) -> Failure {
+    Failure::Misconfigured { sources, problems }
+}

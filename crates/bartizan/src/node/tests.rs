@@ -1,0 +1,149 @@
+//! A node whose store is written to in this very process, as the Admin API will.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use bartizan_store::{Embedded, Expect, Key, Store};
+use serde_json::{Value, json};
+
+use super::*;
+
+const NODE: &str = "\
+listeners: [{ address: \"127.0.0.1:0\" }]
+workers: 1
+store: { embedded: { path: store } }
+";
+
+fn route(path: &str) -> Value {
+    let plugins = json!({ "key-auth": {}, "any-authenticated": { "reason": "a test" } });
+    json!({ "uri": path, "plugins": plugins, "upstream": { "nodes": { "127.0.0.1:1": 1 } } })
+}
+
+struct Scene {
+    node: Node,
+    _folder: tempfile::TempDir,
+}
+
+impl Scene {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bartizan.yaml");
+        std::fs::write(&path, NODE).unwrap();
+        let node = Node::start(&path, Overrides::default()).unwrap_or_else(|f| panic!("{f:?}"));
+        Self { node, _folder: folder }
+    }
+
+    fn store(&self) -> &Embedded {
+        let NodeStore::Embedded(store) = &self.node.store else { panic!("an embedded store") };
+        store
+    }
+
+    fn put(&self, key: &str, value: &Value) {
+        let key = Key::parse(key).unwrap();
+        let put = self.store().put(&key, value, Expect::Anything, "a test");
+        self.node.control.block_on(put).unwrap();
+    }
+
+    /// Does what the node does when its store changes, which it must notice.
+    fn take_change(&mut self) {
+        let (store, seen) = (&self.node.store, self.node.seen);
+        self.node.control.block_on(store.changed(seen));
+        self.node.reload(&[]);
+    }
+
+    fn status(&self, path: &str) -> String {
+        let mut socket = TcpStream::connect(self.node.addresses()[0]).unwrap();
+        write!(socket, "GET {path} HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap().to_owned()
+    }
+
+    fn quarantined(&self) -> i64 {
+        self.node.metrics.quarantined.get()
+    }
+}
+
+#[test]
+fn what_is_written_to_the_store_takes_effect() {
+    let mut scene = Scene::start();
+    assert_eq!(scene.status("/a"), "404");
+    scene.put("routes/a", &route("/a"));
+    scene.take_change();
+    assert_eq!(scene.status("/a"), "401");
+    let delete = Key::parse("routes/a").unwrap();
+    let removed = scene.store().delete(&delete, Expect::Anything, "a test");
+    scene.node.control.block_on(removed).unwrap();
+    scene.take_change();
+    assert_eq!(scene.status("/a"), "404");
+}
+
+#[test]
+fn an_object_at_fault_keeps_its_last_good_version_and_the_rest_applies() {
+    let mut scene = Scene::start();
+    scene.put("routes/a", &route("/a"));
+    scene.take_change();
+    let mut open = route("/a2");
+    open["plugins"] = json!({});
+    scene.put("routes/a", &open);
+    scene.put("routes/b", &route("/b"));
+    scene.take_change();
+    assert_eq!(["/a", "/a2", "/b"].map(|path| scene.status(path)), ["401", "404", "401"]);
+    assert_eq!(scene.quarantined(), 1);
+    scene.put("routes/a", &route("/a3"));
+    scene.take_change();
+    assert_eq!(["/a", "/a3"].map(|path| scene.status(path)), ["404", "401"]);
+    assert_eq!(scene.quarantined(), 0);
+}
+
+#[test]
+fn a_route_that_never_was_in_order_answers_503_and_nothing_falls_through_to_a_wider_one() {
+    let mut scene = Scene::start();
+    scene.put("routes/wide", &route("/*"));
+    let mut narrow = route("/orders/*");
+    narrow["urii"] = json!("/typo");
+    scene.put("routes/narrow", &narrow);
+    scene.take_change();
+    let statuses = ["/", "/orders/1", "/orders"].map(|path| scene.status(path));
+    assert_eq!(statuses, ["401", "503", "401"]);
+    assert_eq!(scene.quarantined(), 1);
+}
+
+#[test]
+fn what_refers_to_an_object_that_is_left_out_is_in_quarantine_with_it() {
+    let mut scene = Scene::start();
+    let mut uses = route("/a");
+    uses.as_object_mut().unwrap().remove("upstream");
+    uses["service_id"] = json!("s");
+    scene.put("upstreams/u", &json!({ "nodes": 7 }));
+    scene.put("services/s", &json!({ "upstream_id": "u", "hosts": ["a.test"] }));
+    scene.put("routes/a", &uses);
+    scene.put("routes/wide", &route("/*"));
+    scene.take_change();
+    assert_eq!((scene.status("/a"), scene.quarantined()), ("503".to_owned(), 3));
+    scene.put("upstreams/u", &json!({ "nodes": { "127.0.0.1:1": 1 } }));
+    scene.take_change();
+    assert_eq!((scene.status("/a"), scene.quarantined()), ("401".to_owned(), 0));
+}
+
+#[test]
+fn a_global_rule_at_fault_that_never_was_in_order_stops_every_change() {
+    let mut scene = Scene::start();
+    scene.put("routes/a", &route("/a"));
+    scene.take_change();
+    scene.put("global_rules/g", &json!({ "plugins": { "ip-restriction": { "whitelist": 7 } } }));
+    scene.put("routes/b", &route("/b"));
+    scene.take_change();
+    assert_eq!(["/a", "/b"].map(|path| scene.status(path)), ["401", "404"]);
+    scene.put(
+        "global_rules/g",
+        &json!({ "plugins": { "ip-restriction": { "whitelist": ["10.0.0.1"] } } }),
+    );
+    scene.take_change();
+    assert_eq!(["/a", "/b"].map(|path| scene.status(path)), ["403", "403"]);
+    // Once it was in order, its last good version stands for it, and other changes go on.
+    scene.put("global_rules/g", &json!({ "plugins": { "ip-restriction": { "whitelist": 7 } } }));
+    scene.put("routes/c", &route("/c"));
+    scene.take_change();
+    assert_eq!((scene.status("/c"), scene.quarantined()), ("403".to_owned(), 1));
+}

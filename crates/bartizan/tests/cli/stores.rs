@@ -1,0 +1,134 @@
+//! `bartizan run` from each store.
+
+use bartizan_core::Clock;
+use bartizan_store::{Embedded, EmbeddedSettings, Expect, Key, Store};
+use serde_json::{Value, json};
+
+use crate::driver::Bench;
+
+/// A node with this store.
+pub(crate) fn node(store: &str) -> String {
+    format!(
+        "\
+listeners: [{{ address: \"127.0.0.1:0\" }}]
+store: {store}
+status: {{ address: \"127.0.0.2:0\" }}
+audit: {{ sinks: [{{ file: {{ path: audit.jsonl }} }}] }}
+"
+    )
+}
+
+/// A route that answers 401.
+pub(crate) fn route(path: &str) -> Value {
+    json!({
+        "uri": path,
+        "plugins": { "key-auth": {}, "any-authenticated": { "reason": "a test" } },
+        "upstream": { "nodes": { "127.0.0.1:1": 1 } },
+    })
+}
+
+pub(crate) fn status(answer: &str) -> &str {
+    answer.split(' ').nth(1).unwrap()
+}
+
+fn embedded(bench: &Bench) -> Embedded {
+    let path = bench.path("store");
+    Embedded::open(EmbeddedSettings { path, history: 100, clock: Clock::System }).unwrap()
+}
+
+fn put(bench: &Bench, key: &str, value: &Value) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let store = embedded(bench);
+    let key = Key::parse(key).unwrap();
+    runtime.block_on(store.put(&key, value, Expect::Anything, "a test")).unwrap();
+}
+
+#[test]
+fn an_embedded_store_is_served_over_restarts_and_is_of_one_process() {
+    let bench = Bench::with(&[("bartizan.yaml", &node("{ embedded: { path: store } }"))]);
+    put(&bench, "routes/a", &route("/a"));
+    let serving = bench.serve(&["run"]);
+    assert_eq!([status(&serving.get("/a", "")), status(&serving.get("/b", ""))], ["401", "404"]);
+    let told = bench.bartizan(&["run", "--log-level", "off"]).fails_with(2);
+    assert!(told.contains("is open in another process") && told.contains("one node has one store"));
+    let told = bench.bartizan(&["check"]).succeeds();
+    assert!(told.ends_with("The resources are in the store `embedded`, which is not read here.\n"));
+    assert!(serving.stop().success());
+    put(&bench, "routes/b", &route("/b"));
+    let serving = bench.serve(&["run"]);
+    assert_eq!([status(&serving.get("/a", "")), status(&serving.get("/b", ""))], ["401", "401"]);
+    assert!(serving.stop().success());
+}
+
+#[test]
+fn objects_in_quarantine_are_listed_with_key_and_revision() {
+    let bench = Bench::with(&[("bartizan.yaml", &node("{ embedded: { path: store } }"))]);
+    put(&bench, "routes/wide", &route("/*"));
+    let mut narrow = route("/orders");
+    narrow["urii"] = json!("/x");
+    put(&bench, "routes/narrow", &narrow);
+    let serving = bench.serve(&["run"]);
+    assert_eq!(
+        [status(&serving.get("/orders", "")), status(&serving.get("/", ""))],
+        ["503", "401"]
+    );
+    let ready = serving.status_page("/readyz");
+    assert!(ready.contains("\"quarantined_count\":1"), "{ready}");
+    assert!(ready.contains("routes/narrow: routes/narrow at revision 2:1:"), "{ready}");
+    assert!(ready.contains("unknown field `urii`"), "{ready}");
+    let metrics = serving.status_page("/metrics");
+    assert!(metrics.contains("bartizan_quarantined 1\n"), "{metrics}");
+    assert!(serving.stop().success());
+    assert!(bench.read("audit.jsonl").contains("\"reason\":\"route.quarantined\""));
+}
+
+fn document(routes: &[(&str, &str)]) -> String {
+    let mut routes: Vec<Value> = routes
+        .iter()
+        .map(|(id, path)| {
+            let mut route = route(path);
+            route["id"] = json!(id);
+            route
+        })
+        .collect();
+    routes.sort_by_key(ToString::to_string);
+    json!({ "routes": routes }).to_string()
+}
+
+#[test]
+fn documents_that_come_change_and_go_in_a_folder_take_effect() {
+    let bench = Bench::with(&[("bartizan.yaml", &node("{ file: { path: conf } }"))]);
+    std::fs::create_dir(bench.path("conf")).unwrap();
+    bench.write("conf/a.json", &document(&[("a", "/a")]));
+    let mut serving = bench.serve(&["run"]);
+    assert_eq!(status(&serving.get("/a", "")), "401");
+    bench.write("conf/b.json", &document(&[("b", "/b")]));
+    serving.log_line("reloaded");
+    assert_eq!([status(&serving.get("/a", "")), status(&serving.get("/b", ""))], ["401", "401"]);
+    std::fs::remove_file(bench.path("conf/a.json")).unwrap();
+    serving.log_line("reloaded");
+    assert_eq!([status(&serving.get("/a", "")), status(&serving.get("/b", ""))], ["404", "401"]);
+    // Half of a document changes nothing.
+    bench.write("conf/b.json", &document(&[("b", "/b")])[..40]);
+    serving.log_line("the change is refused");
+    assert_eq!(status(&serving.get("/b", "")), "401");
+    assert!(serving.stop().success());
+}
+
+#[test]
+fn files_can_be_quarantined_object_by_object_too() {
+    let yaml = format!("{}on_invalid: quarantine\n", node("{ file: { path: r.json } }"));
+    let good = document(&[("a", "/a"), ("b", "/b")]);
+    let bench = Bench::with(&[("bartizan.yaml", &yaml), ("r.json", &good)]);
+    let mut serving = bench.serve(&["run"]);
+    let bad = document(&[("a", "/a2"), ("b", "no path"), ("c", "/c")]);
+    bench.write("r.json", &bad);
+    serving.log_line("reloaded, 1 in quarantine");
+    let statuses = ["/a", "/a2", "/b", "/c"].map(|path| status(&serving.get(path, "")).to_owned());
+    assert_eq!(statuses, ["404", "401", "401", "401"]);
+    assert!(serving.status_page("/readyz").contains("routes/b: r.json:1:"));
+    bench.write("r.json", "{\"routes\": [");
+    serving.log_line("the change is refused");
+    assert_eq!(status(&serving.get("/a2", "")), "401");
+    assert!(serving.stop().success());
+}

@@ -1,0 +1,275 @@
+//! Resources on their way from texts to types: read once, judged as often as it takes until what is
+//! in order remains.
+//!
+//! Objects come in declarative documents, or one by one from a store. One that is at fault can be
+//! replaced by an earlier text, or set aside; then the others are judged again, since they may refer
+//! to it.
+
+mod aside;
+mod substitute;
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::diagnostic::{Diagnostic, Invalid, Place, SourceId};
+use crate::document::{Content, Format, Member, Node};
+use crate::load::Loader;
+use crate::read::{CREDENTIALS, Placed, Reader, Site, id_of};
+use crate::reference::Resolver;
+use crate::resources::{ResourceKind, Resources};
+use crate::schema::Rules;
+use crate::sources::Sources;
+use crate::words::quoted;
+
+pub use aside::ObjectFacts;
+pub(crate) use substitute::substitute;
+
+/// An object of a store, as it is read.
+#[derive(Clone)]
+pub struct StoredObject<'a> {
+    /// The collection, such as `routes`.
+    pub collection: &'a str,
+    /// The id in it.
+    pub id: &'a str,
+    /// What problems are shown under, such as `routes/1 at revision 7`.
+    pub name: &'a str,
+    /// Its JSON.
+    pub content: &'a [u8],
+}
+
+/// One object of a draft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ObjectAt(Place);
+
+/// The name of an object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectName {
+    /// The collection, such as `routes`.
+    pub collection: Arc<str>,
+    /// The id in it.
+    pub id: Arc<str>,
+}
+
+impl std::fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.collection, self.id)
+    }
+}
+
+/// A declarative document.
+#[derive(Debug)]
+pub(crate) struct Document {
+    pub(crate) root: Node,
+    /// The resources are a part of it.
+    pub(crate) is_inline: bool,
+}
+
+/// An object of a store.
+#[derive(Debug)]
+struct Stored {
+    name: ObjectName,
+    /// The whole text.
+    place: Place,
+    node: Result<Node, Vec<Diagnostic>>,
+}
+
+/// What becomes of an object at fault.
+#[derive(Debug)]
+enum Fate {
+    /// An earlier text stands for it.
+    Replaced(Node),
+    /// It is left out.
+    Aside,
+}
+
+/// Resources that were read and are to be judged.
+#[derive(Debug, Default)]
+pub struct Draft {
+    sources: Sources,
+    documents: Vec<Document>,
+    stored: Vec<Stored>,
+    /// The folder that references in stored objects start from.
+    folder: PathBuf,
+    fates: HashMap<Place, Fate>,
+    /// What a document of a replacement stands for.
+    replacements: HashMap<SourceId, Place>,
+    accepts_fail_open: bool,
+    files: BTreeSet<PathBuf>,
+}
+
+impl Draft {
+    pub(crate) fn new(sources: Sources, folder: &Path, accepts_fail_open: bool) -> Self {
+        Self { sources, folder: folder.to_owned(), accepts_fail_open, ..Self::default() }
+    }
+
+    pub(crate) fn add_document(&mut self, document: Document) {
+        self.documents.push(document);
+    }
+
+    pub(crate) fn note_files(&mut self, files: impl IntoIterator<Item = PathBuf>) {
+        self.files.extend(files);
+    }
+
+    pub(crate) fn sources_mut(&mut self) -> &mut Sources {
+        &mut self.sources
+    }
+
+    /// The texts, to show problems in them.
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// The texts and the files that were read or looked for.
+    pub fn into_parts(self) -> (Sources, Vec<PathBuf>) {
+        (self.sources, self.files.into_iter().collect())
+    }
+
+    /// Adds an object of a store.
+    pub fn add_object(&mut self, object: &StoredObject<'_>) {
+        let name = ObjectName { collection: object.collection.into(), id: object.id.into() };
+        let (place, node) = self.read_object(object.name, object.content, &name);
+        self.stored.push(Stored { name, place, node });
+    }
+
+    fn read_object(
+        &mut self,
+        shown: &str,
+        content: &[u8],
+        name: &ObjectName,
+    ) -> (Place, Result<Node, Vec<Diagnostic>>) {
+        let folder = self.folder.clone();
+        let (source, problem) =
+            self.sources.add_bytes_as(shown, &folder, content.to_vec(), Format::Json);
+        let node = match problem {
+            Some(problem) => Err(vec![problem]),
+            None => self.sources.read(source),
+        };
+        let end = u32::try_from(self.sources.text(source).len()).unwrap_or(u32::MAX);
+        let place = node.as_ref().map_or(Place { source, start: 0, end }, |node| node.place);
+        (place, node.and_then(|node| named(node, name)))
+    }
+
+    /// Judges what there is now.
+    pub fn judge(&mut self, loader: &Loader<'_>) -> Result<Resources, Vec<Diagnostic>> {
+        let resolver = Resolver::new(loader.surroundings());
+        let rules = Rules::new(&resolver, self.accepts_fail_open);
+        let mut reader = Reader::new(&rules, loader.plugins(), &mut self.sources);
+        let mut objects = Vec::new();
+        let mut aside = Vec::new();
+        for document in &self.documents {
+            let whole = Site::root(&document.root);
+            let site = if document.is_inline { whole.child("resources") } else { Some(whole) };
+            for placed in site.iter().flat_map(|site| reader.document(site)) {
+                take(placed, &self.fates, &mut objects, &mut aside);
+            }
+        }
+        for (index, stored) in self.stored.iter().enumerate() {
+            read_stored(&mut reader, stored, index, &self.fates, &mut objects, &mut aside);
+        }
+        let mut resources = reader.objects(&objects);
+        resources.blocked = aside::blocked(&aside, &objects);
+        let diagnostics = reader.finish();
+        self.files.extend(resolver.into_files());
+        if diagnostics.is_empty() { Ok(resources) } else { Err(diagnostics) }
+    }
+}
+
+/// Where an object goes: as it is, as what stands for it, or aside.
+fn take<'n>(
+    placed: Placed<'n>,
+    fates: &'n HashMap<Place, Fate>,
+    objects: &mut Vec<Placed<'n>>,
+    aside: &mut Vec<Placed<'n>>,
+) {
+    match fates.get(&placed.site.node.place) {
+        None => objects.push(placed),
+        Some(Fate::Replaced(node)) => objects.push(Placed { site: Site::root(node), ..placed }),
+        Some(Fate::Aside) => aside.push(placed),
+    }
+}
+
+fn read_stored<'n>(
+    reader: &mut Reader<'_>,
+    stored: &'n Stored,
+    index: usize,
+    fates: &'n HashMap<Place, Fate>,
+    objects: &mut Vec<Placed<'n>>,
+    aside: &mut Vec<Placed<'n>>,
+) {
+    let fate = fates.get(&stored.place);
+    let node = match (&stored.node, fate) {
+        (_, Some(Fate::Replaced(node))) => node,
+        (Ok(node), _) => node,
+        (Err(_), Some(Fate::Aside)) => return,
+        (Err(problems), None) => {
+            for problem in problems {
+                reader.tell(problem.clone());
+            }
+            return;
+        }
+    };
+    let site = Site::root(node);
+    if fate.is_none() && &*stored.name.collection == PLUGINS {
+        reader.enabled_plugins(&site);
+        return;
+    }
+    let is_aside = matches!(fate, Some(Fate::Aside));
+    let kind = if is_aside {
+        ResourceKind::ALL.into_iter().find(|kind| kind.collection() == &*stored.name.collection)
+    } else {
+        reader.kind_of(&site, &stored.name.collection)
+    };
+    let Some(kind) = kind else { return };
+    let placed = Placed { kind, site, index };
+    if is_aside { aside.push(placed) } else { objects.push(placed) }
+}
+
+/// The list of enabled plugins, which is no resource.
+const PLUGINS: &str = "plugins";
+
+/// An object with the id of its key; one that says another is refused.
+fn named(mut node: Node, name: &ObjectName) -> Result<Node, Vec<Diagnostic>> {
+    let Content::Map(members) = &mut node.content else {
+        if &*name.collection == PLUGINS {
+            return Ok(node);
+        }
+        return Err(vec![Site::root(&node).diagnostic(&Invalid::new("expected a JSON object"))]);
+    };
+    let credential = name.id.contains(CREDENTIALS);
+    let key = if &*name.collection == "consumers" && !credential { "username" } else { "id" };
+    let written = members.iter_mut().find(|member| member.key == key);
+    let own = written.as_ref().and_then(|member| match &member.value.content {
+        Content::Text(text) => Some(text.clone()),
+        Content::Number(number) => Some(number.to_string()),
+        _ => None,
+    });
+    let short = name.id.rsplit('/').next().unwrap_or_default();
+    match (written, own) {
+        // Something that is no id is told when it is read.
+        (Some(_), None) => {}
+        (Some(member), Some(own)) if *own == *name.id || (credential && own == short) => {
+            member.value.content = Content::Text(name.id.to_string());
+        }
+        (Some(_), Some(own)) => {
+            let problem = format!(
+                "the `{key}` is {}, but the object is stored under {}",
+                quoted(&own),
+                quoted(&name.id)
+            );
+            return Err(vec![Site::root(&node).diagnostic(&Invalid::at(key, problem))]);
+        }
+        (None, _) => {
+            let place = Place { end: node.place.start, ..node.place };
+            let value = Node { content: Content::Text(name.id.to_string()), place };
+            members.push(Member { key: key.to_owned(), key_place: place, value });
+        }
+    }
+    Ok(node)
+}
+
+/// The name of an object in a document.
+fn name_of(placed: &Placed<'_>) -> ObjectName {
+    let collection = placed.kind.collection().into();
+    ObjectName { collection, id: id_of(placed.kind, placed.site.node, placed.index) }
+}

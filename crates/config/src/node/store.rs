@@ -1,0 +1,207 @@
+//! Where the resources are kept, as the node file says.
+
+use std::path::{Path, PathBuf};
+
+use bartizan_core::{Secret, Span};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::complete::pem;
+use crate::diagnostic::{Invalid, PathStep};
+use crate::reference::Resolver;
+
+/// Where the resources are kept.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Store {
+    /// Documents in the declarative format of Apache APISIX, which people write.
+    File {
+        /// The path of a document, or of a folder whose documents are read together: its files that
+        /// end in `.yaml`, `.yml` or `.json` and are not hidden, without those in folders below.
+        /// `.json` is read as JSON, anything else as YAML. `${{NAME}}` and `${{NAME:=default}}`
+        /// stand for variables of the environment.
+        #[schemars(extend("minLength" = 1))]
+        path: PathBuf,
+    },
+    /// A database in one file, of this node alone.
+    Embedded {
+        /// Its path; it is made where there is none, readable by its owner alone.
+        #[schemars(extend("minLength" = 1))]
+        path: PathBuf,
+        /// How many writes are remembered, with their authors, to be compared and rolled back to.
+        /// Older ones are forgotten; what is there now is always kept.
+        #[serde(default = "history")]
+        #[schemars(range(min = 1, max = 1_000_000))]
+        history: u64,
+    },
+    /// etcd (version 3.4 or newer), in the layout of Apache APISIX.
+    Etcd(EtcdStore),
+}
+
+fn history() -> u64 {
+    10_000
+}
+
+/// Resources in etcd.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EtcdStore {
+    /// The members of the cluster, as in `https://etcd-1.internal:2379`. Another one is asked where
+    /// one does not answer.
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1)))]
+    pub endpoints: Vec<String>,
+    /// What all keys begin with.
+    #[serde(default = "prefix")]
+    #[schemars(extend("minLength" = 1, "maxLength" = 256))]
+    pub prefix: String,
+    /// The user, where etcd asks for one.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// The user's password.
+    #[serde(default)]
+    pub password: Option<Secret>,
+    /// TLS towards endpoints that are `https`.
+    #[serde(default)]
+    pub tls: EtcdTls,
+    /// Time that etcd has for an answer. One that is silent for longer is taken for gone.
+    #[serde(default = "timeout")]
+    pub timeout: Span,
+    /// A copy of the last good configuration on this machine, encrypted, from which a node starts
+    /// that cannot reach etcd. Absent: such a node answers 503 until it can.
+    #[serde(default)]
+    pub snapshot: Option<EtcdSnapshot>,
+    /// Accepts endpoints on other machines that are not `https`: everyone on the way can read and
+    /// change the configuration, keys and all.
+    #[serde(default)]
+    pub danger_plaintext: bool,
+}
+
+/// TLS towards etcd.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EtcdTls {
+    /// The authorities that may have signed its certificate: a path to a PEM file, `$file://…`,
+    /// `$env://…` or the PEM itself. Absent: those of the system.
+    #[schemars(extend("x-reference" = true))]
+    pub ca_certs: Option<String>,
+    /// Our certificate, where etcd asks for one, in the same forms.
+    #[schemars(extend("x-reference" = true))]
+    pub cert: Option<String>,
+    /// Its key, in the same forms.
+    pub key: Option<Secret>,
+}
+
+/// A copy of the configuration on this machine.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EtcdSnapshot {
+    /// Its path; the file is readable by its owner alone.
+    #[schemars(extend("minLength" = 1))]
+    pub path: PathBuf,
+    /// The key that it is encrypted with (AES-256-GCM): 32 bytes in hexadecimal or Base64, as
+    /// `openssl rand -hex 32` makes them. `$file://…` and `$env://…` keep it out of this file.
+    pub key: Secret,
+}
+
+fn prefix() -> String {
+    "/apisix".to_owned()
+}
+
+fn timeout() -> Span {
+    Span(std::time::Duration::from_secs(5))
+}
+
+/// Makes paths absolute, reads certificates, and tells what contradicts itself.
+pub(super) fn complete(
+    store: &mut Store,
+    folder: &Path,
+    resolver: &Resolver<'_>,
+    problems: &mut Vec<Invalid>,
+) {
+    match store {
+        Store::File { path } | Store::Embedded { path, .. } => *path = folder.join(&*path),
+        Store::Etcd(etcd) => {
+            let mut told = Vec::new();
+            complete_etcd(etcd, folder, resolver, &mut told);
+            let under = |invalid: Invalid| {
+                invalid.under(PathStep::Key("etcd".into())).under(PathStep::Key("store".into()))
+            };
+            problems.extend(told.into_iter().map(under));
+        }
+    }
+}
+
+fn complete_etcd(
+    etcd: &mut EtcdStore,
+    folder: &Path,
+    resolver: &Resolver<'_>,
+    problems: &mut Vec<Invalid>,
+) {
+    for (index, endpoint) in etcd.endpoints.iter().enumerate() {
+        let rest = endpoint.strip_prefix("http://");
+        if rest.is_some_and(|rest| !is_local(rest)) && !etcd.danger_plaintext {
+            let problem = "the endpoint is on another machine and not `https`";
+            let help = "write `https://`, or `danger_plaintext: true` beside the endpoints";
+            problems.push(Invalid::at_item("endpoints", index, problem).with_help(help));
+        }
+    }
+    if !etcd.prefix.starts_with('/') || etcd.prefix.ends_with('/') {
+        problems.push(Invalid::at("prefix", "the prefix begins with `/` and does not end with it"));
+    }
+    match (&etcd.user, &etcd.password) {
+        (Some(_), None) => problems.push(Invalid::at("user", "a user needs a `password`")),
+        (None, Some(_)) => problems.push(Invalid::at("password", "a password needs a `user`")),
+        _ => {}
+    }
+    if let Some(snapshot) = &mut etcd.snapshot {
+        snapshot.path = folder.join(&snapshot.path);
+    }
+    let mut tell = |key: &str, problem: String| {
+        problems.push(Invalid::at(key, problem).under(PathStep::Key("tls".into())));
+    };
+    let tls = &mut etcd.tls;
+    for (key, value) in [("ca_certs", &mut tls.ca_certs), ("cert", &mut tls.cert)] {
+        let Some(text) = value else { continue };
+        match pem(text, folder, resolver) {
+            Ok(read) => *text = read,
+            Err(problem) => tell(key, problem),
+        }
+    }
+    if let Some(key) = &mut tls.key {
+        match pem(key.expose_str().unwrap_or_default(), folder, resolver) {
+            Ok(read) => *key = Secret::new(read),
+            Err(problem) => tell("key", problem),
+        }
+    }
+    match (&tls.cert, &tls.key) {
+        (Some(_), None) => tell("cert", "a certificate needs its `key`".to_owned()),
+        (None, Some(_)) => tell("key", "a key needs its `cert`".to_owned()),
+        _ => {}
+    }
+}
+
+/// Whether the authority of an endpoint is this machine.
+fn is_local(rest: &str) -> bool {
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_local() {
+        for local in ["localhost:2379", "127.0.0.1:2379", "127.9.9.9", "[::1]:2379", "[::1]/"] {
+            assert!(is_local(local), "{local}");
+        }
+        for remote in ["10.0.0.1:2379", "localhost.evil.test", "127.0.0.1.evil.test", "etcd", ""] {
+            assert!(!is_local(remote), "{remote}");
+        }
+    }
+}
