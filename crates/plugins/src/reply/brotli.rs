@@ -184,6 +184,7 @@ impl Plugin for Brotli {
         }
         let mut params = self.params.clone();
         params.lgwin = window(params.lgwin, answer.length);
+        fit_table(&mut params);
         if let Some(place) = self.budget.take(memory(&params), self.memory_max) {
             let pauses = Pauses::of(answer.length);
             answer.encode("br", Box::new(Encoder::new(&params, pauses, place)));
@@ -199,11 +200,39 @@ fn window(most: i32, length: Option<u64>) -> i32 {
     (10..most).find(|bits| length <= (1_u64 << bits) - 16).unwrap_or(most)
 }
 
+/// The largest window whose table is ours to choose: the library has none for these from level 5
+/// on, and would take its largest, of 32 MiB, whatever the level.
+const SMALL_WINDOW: i32 = 16;
+
+/// Gives a small window a table of its size, which searches as far as the level says.
+///
+/// PERF: `cargo xtask bench plugins` (`brotli`): clearing the table was all but a twentieth of the
+/// time that 1 KiB took.
+fn fit_table(params: &mut BrotliEncoderParams) {
+    if params.quality < 5 || params.lgwin > SMALL_WINDOW {
+        return;
+    }
+    let (depth, distances) = match params.quality {
+        5 | 6 => (params.quality - 1, 4),
+        7 | 8 => (params.quality - 1, 10),
+        // The library has but one table for level 9; with this one, level 8 searches as far.
+        _ => (8, 16),
+    };
+    params.quality = params.quality.min(8);
+    params.hasher.block_bits = depth;
+    params.hasher.bucket_bits = (params.lgwin - (depth - 4)).clamp(8, 14);
+    params.hasher.hash_len = 4;
+    params.hasher.num_last_distances_to_check = distances;
+}
+
 /// About what a compressor holds: its window twice over, a block, and the table of its level.
 fn memory(params: &BrotliEncoderParams) -> u64 {
     let power = |bits: i32| 1_u64 << bits.clamp(10, 26);
     let table = match params.quality {
         ..=4 => power(19),
+        _ if params.lgwin <= SMALL_WINDOW => {
+            power(params.hasher.bucket_bits + params.hasher.block_bits + 2)
+        }
         5 | 6 => power(12 + params.quality + 4),
         quality => power(16 + quality),
     };
@@ -221,8 +250,20 @@ mod tests {
     use crate::fixture::{Bench, request};
 
     fn compressed(config: &Value, body: &[u8]) -> Vec<u8> {
+        compressed_as(config, body, None)
+    }
+
+    fn read_back(made: &[u8]) -> Vec<u8> {
+        let mut body = Vec::new();
+        std::io::Read::read_to_end(&mut brotli::Decompressor::new(made, 4_096), &mut body).unwrap();
+        body
+    }
+
+    /// A body whose length is told beforehand, or not.
+    fn compressed_as(config: &Value, body: &[u8], length: Option<u64>) -> Vec<u8> {
         let plugin = Bench::new().compile::<Brotli>(config).unwrap();
         let mut answer = AnswerHead::new(StatusCode::OK, Fields::new(), false);
+        answer.length = length;
         let cx = request("/", &[("accept-encoding", "br")]);
         plugin.on_response_head(&cx, &mut answer, &mut ()).unwrap();
         assert_eq!(answer.fields.get_str("content-encoding"), Some("br"));
@@ -285,8 +326,22 @@ mod tests {
             length in prop::option::of(any::<u64>()),
         ) {
             let lgwin = window(lgwin, length);
-            let params = BrotliEncoderParams { quality, lgwin, lgblock, ..Default::default() };
+            let mut params = BrotliEncoderParams { quality, lgwin, lgblock, ..Default::default() };
+            fit_table(&mut params);
             prop_assert!((1 << 16..=80 << 20).contains(&memory(&params)));
+        }
+
+        #[test]
+        fn what_was_compressed_reads_back(
+            body in prop::collection::vec(0_u8..8, 0..20_000),
+            level in 0..=LEVEL_MAX,
+            lgwin in prop::sample::select(vec![0, 10, 13, 16, 17, 24]),
+            is_known in any::<bool>(),
+        ) {
+            let config = json!({"types": "*", "comp_level": level, "lgwin": lgwin, "min_length": 1});
+            let length = is_known.then_some(body.len() as u64).filter(|length| *length > 0);
+            let made = compressed_as(&config, &body, length);
+            prop_assert_eq!(read_back(&made), body);
         }
     }
 
@@ -306,9 +361,28 @@ mod tests {
     }
 
     #[test]
+    fn a_small_body_is_made_as_small_with_a_small_table() {
+        let body = include_bytes!("../../../../bench/answer.json");
+        for level in 5..=LEVEL_MAX {
+            let config = json!({"types": "*", "comp_level": level});
+            let whole = compressed_as(&config, body, Some(1_024));
+            assert_eq!(read_back(&whole), body);
+            let streamed = compressed_as(&config, body, None);
+            assert!(whole.len() <= streamed.len() + streamed.len() / 50, "level {level}");
+            let mut params =
+                BrotliEncoderParams { quality: level, lgwin: 10, ..Default::default() };
+            fit_table(&mut params);
+            assert!(memory(&params) <= 384 << 10, "level {level}");
+        }
+    }
+
+    #[test]
     fn memory_grows_with_window_and_level() {
-        let of =
-            |quality, lgwin| memory(&BrotliEncoderParams { quality, lgwin, ..Default::default() });
+        let of = |quality, lgwin| {
+            let mut params = BrotliEncoderParams { quality, lgwin, ..Default::default() };
+            fit_table(&mut params);
+            memory(&params)
+        };
         assert!(of(1, 16) < of(6, 16) && of(6, 16) < of(6, 22) && of(6, 22) < of(9, 22));
         assert!(of(9, 19) < 40 << 20 && of(6, 19) < 8 << 20);
     }
