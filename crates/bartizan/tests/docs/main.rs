@@ -1,4 +1,4 @@
-//! The tutorial and the recipes, run as they are written.
+//! The tutorial, the page for starters and the recipes, run as they are written.
 //!
 //! A document is played from top to bottom in a folder of its own, with the built binary, the real
 //! curl and the API that the recipes describe. Blocks of code mean:
@@ -33,6 +33,11 @@ fn documents() -> PathBuf {
 #[test]
 fn the_tutorial_is_as_it_says() {
     play("tutorial.md");
+}
+
+#[test]
+fn getting_started_is_as_it_says() {
+    play("getting-started.md");
 }
 
 #[test]

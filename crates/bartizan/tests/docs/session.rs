@@ -16,6 +16,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// Where the documents say that the gateway and its status page listen.
 const GATEWAY: &str = "127.0.0.1:9080";
 const STATUS: &str = "127.0.0.1:9091";
+/// The files that a gateway watches.
+const WATCHED: [&str; 2] = ["bartizan.yaml", "resources.yaml"];
+/// The end of every node file.
+const ONE_WORKER: &str = "\nworkers: 1\n";
 /// Any free port.
 const ANYWHERE: &str = "127.0.0.1:0";
 
@@ -72,11 +76,50 @@ impl Session {
     pub(crate) fn write(&mut self, name: &str, text: &str) {
         self.files.retain(|(known, _)| known != name);
         self.files.push((name.to_owned(), text.to_owned()));
-        let read = self.gateway.as_ref().map(|log| (log.clone(), reloads(log)));
+        let told = self.told();
         self.lay(name, text);
-        let is_watched = ["bartizan.yaml", "resources.yaml"].contains(&name);
-        if let Some((log, before)) = read.filter(|_| is_watched) {
-            wait_for("the change is read", || (reloads(&log) > before).then_some(()));
+        if WATCHED.contains(&file_name(name)) {
+            self.wait_for_reading(told);
+        }
+    }
+
+    /// How many changes the gateway has told of.
+    fn told(&self) -> usize {
+        self.gateway.as_deref().map_or(0, reloads)
+    }
+
+    /// Waits until the gateway, if one runs, has told of one change more.
+    fn wait_for_reading(&self, told: usize) {
+        if let Some(log) = &self.gateway {
+            wait_for("the change is read", || (reloads(log) > told).then_some(()));
+        }
+    }
+
+    /// The resources that there are in the folder and the ones in it.
+    fn resources(&self) -> Vec<(PathBuf, String)> {
+        let read = |path: PathBuf| std::fs::read_to_string(&path).ok().map(|text| (path, text));
+        self.folders()
+            .into_iter()
+            .filter_map(|folder| read(folder.join("resources.yaml")))
+            .collect()
+    }
+
+    /// The folder and the ones in it.
+    fn folders(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.folder.path()).unwrap();
+        let inner = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+        inner.chain([self.folder.path().to_owned()]).collect()
+    }
+
+    /// Puts the node files that a command wrote in the place of those that the document would have.
+    fn adopt_node_files(&self) {
+        for folder in self.folders() {
+            let path = folder.join("bartizan.yaml");
+            let Ok(text) = std::fs::read_to_string(&path) else { continue };
+            if text.contains(GATEWAY) {
+                let text = text.replace(GATEWAY, ANYWHERE).replace(STATUS, ANYWHERE);
+                std::fs::write(path, text + ONE_WORKER).unwrap();
+            }
         }
     }
 
@@ -84,8 +127,8 @@ impl Session {
     /// It has one event loop: two may tell of two requests in another order than they came.
     fn lay(&self, name: &str, text: &str) {
         let mut text = text.replace(GATEWAY, ANYWHERE).replace(STATUS, ANYWHERE);
-        if name == "bartizan.yaml" {
-            text.push_str("\nworkers: 1\n");
+        if file_name(name) == "bartizan.yaml" {
+            text.push_str(ONE_WORKER);
         }
         std::fs::write(self.folder.path().join(name), self.real(&text)).unwrap();
     }
@@ -94,10 +137,17 @@ impl Session {
     ///
     /// Panics if it fails.
     pub(crate) fn run(&mut self, command: &str) -> String {
-        match command.strip_suffix(" &") {
-            Some(program) => self.leave_running(program),
-            None => self.run_through(command),
+        if let Some(program) = command.strip_suffix(" &") {
+            return self.leave_running(program);
         }
+        let (resources, told) = (self.resources(), self.told());
+        let printed = self.run_through(command);
+        if command.starts_with("bartizan init ") {
+            self.adopt_node_files();
+        } else if self.resources() != resources {
+            self.wait_for_reading(told);
+        }
+        printed
     }
 
     fn run_through(&mut self, command: &str) -> String {
@@ -203,6 +253,11 @@ fn stated_address(text: &str) -> Option<String> {
     // A line that is still being written may lack digits.
     text[at + end..].contains(|c: char| c.is_whitespace()).then_some(())?;
     Some(text[at..at + end].to_owned())
+}
+
+/// The name of a file, without its folder.
+fn file_name(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
 }
 
 /// The lines of a gateway's log.

@@ -151,6 +151,28 @@ fn a_file_is_read_once_and_again_when_it_has_changed() {
     assert!(bench.node.registry.is_empty());
 }
 
+/// The same database with an empty description, as some makers publish theirs.
+fn undescribed(file: &[u8]) -> Vec<u8> {
+    const KEY: &[u8] = b"\x4bdescription";
+    let at = file.windows(KEY.len()).rposition(|window| window == KEY).unwrap() + KEY.len();
+    // A map of one text and another.
+    assert_eq!(&file[at..at + 9], b"\xe1\x42en\x44test");
+    [&file[..at], b"\xe0", &file[at + 9..]].concat()
+}
+
+#[test]
+fn a_database_without_description_is_read_and_verified_all_the_same() {
+    let sound = undescribed(&geo_database(&networks()));
+    let database = Database::new(sound.clone()).unwrap();
+    let record = database.record("192.0.2.1".parse().unwrap()).unwrap();
+    assert_eq!(record.code(Fact::Country), Ok(Some(*b"DE")));
+    // A text longer than what is left of the file.
+    let at = sound.windows(3).position(|window| window == b"\x42DE").unwrap();
+    let mut broken = sound;
+    broken[at] = 0x5c;
+    assert!(Database::new(broken).is_err());
+}
+
 /// Country of an address, by looking at every network.
 fn naive(networks: &[(u32, u8, String)], address: u32) -> Option<&str> {
     let covers = |(net, length, _): &&(u32, u8, String)| {
@@ -216,8 +238,13 @@ proptest! {
     }
 
     #[test]
-    fn no_file_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..64), at: usize) {
-        let mut file = geo_database(&networks());
+    fn no_file_makes_it_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..64),
+        at: usize,
+        is_described: bool,
+    ) {
+        let file = geo_database(&networks());
+        let mut file = if is_described { file } else { undescribed(&file) };
         let at = at % file.len();
         let end = (at + bytes.len()).min(file.len());
         file.splice(at..end, bytes);
@@ -237,4 +264,44 @@ fn the_file_is_watched() {
     let config = json!({"database": "places.mmdb", "deny": {"countries": ["DE"]}});
     drop(bench.compile::<GeoRestriction>(&config).unwrap());
     assert_eq!(bench.node.files.take(), [Path::new(folder.path()).join("places.mmdb")]);
+}
+
+/// A database that is published, as its makers lay it out.
+#[test]
+fn a_published_database_says_where_well_known_addresses_are() {
+    let Some(package) = bartizan_testkit::npm_package("@ip-location-db/geo-whois-asn-country-mmdb")
+    else {
+        return;
+    };
+    let mut bench = Bench::new();
+    bench.node.base_dir = package;
+    let with = |file: &str, countries: &[&str]| -> GeoRestriction {
+        let config = json!({"database": file, "allow": {"countries": countries}});
+        bench.compile(&config).unwrap_or_else(|fault| panic!("{fault}"))
+    };
+    let whole = with("geo-whois-asn-country.mmdb", &["US", "NL"]);
+    for (address, expected) in [
+        ("8.8.8.8", Ok(())),
+        ("2001:4860:4860::8888", Ok(())),
+        ("193.0.6.139", Ok(())),
+        ("2001:67c:2e8::1", Ok(())),
+        ("133.11.0.1", Err(Fault::NotAllowed)),
+        ("10.0.0.1", Err(Fault::Unknown)),
+        ("127.0.0.1", Err(Fault::Unknown)),
+        ("fd00::1", Err(Fault::Unknown)),
+    ] {
+        assert_eq!(judge(&whole, address), expected, "{address}");
+    }
+    // The same makers' file of IPv4 alone says the same of IPv4, and nothing of IPv6.
+    let short = with("geo-whois-asn-country-ipv4.mmdb", &["US", "NL"]);
+    for number in 0..4_096_u32 {
+        let address = Ipv4Addr::from(number.wrapping_mul(0x9e37_79b9)).to_string();
+        assert_eq!(judge(&short, &address), judge(&whole, &address), "{address}");
+    }
+    assert_eq!(judge(&short, "2001:4860:4860::8888"), Err(Fault::Unknown));
+    // It knows countries only.
+    let config = json!({
+        "database": "geo-whois-asn-country.mmdb", "deny": {"continents": ["EU"]},
+    });
+    assert!(bench.fault::<GeoRestriction>(&config).problem.contains("continents"));
 }
