@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::cmp::Ordering;
 
 use jsonschema::Validator;
 
@@ -124,15 +123,8 @@ impl<'p, 'd> Judge<'p, 'd> {
 
     fn number(&self, rule: &NumberRule, token: Token) -> Verdict {
         let Some(number) = Number::read(self.document, token) else { return Verdict::Unsure };
-        let bounds = [
-            (rule.least, [Ordering::Greater, Ordering::Equal]),
-            (rule.most, [Ordering::Less, Ordering::Equal]),
-            (rule.above, [Ordering::Greater; 2]),
-            (rule.below, [Ordering::Less; 2]),
-        ];
-        for (limit, wanted) in bounds {
-            let Some(limit) = limit else { continue };
-            let order = number.compare(limit);
+        for (limit, wanted) in &rule.bounds {
+            let order = number.compare(*limit);
             let verdict = Verdict::known(order.map(|order| wanted.contains(&order)));
             if verdict != Verdict::Holds {
                 return verdict;
@@ -257,7 +249,7 @@ impl<'p, 'd> Judge<'p, 'd> {
             Kind::Integer => match Number::read(self.document, token) {
                 Some(Number::Integer(own)) => {
                     if !values.integers.contains(&own) && values.has_others {
-                        return self.foreign(&values.validator, token);
+                        return self.listed(values, token);
                     }
                     values.integers.contains(&own)
                 }
@@ -265,18 +257,24 @@ impl<'p, 'd> Judge<'p, 'd> {
             },
             Kind::Float => {
                 if values.has_others || !values.integers.is_empty() {
-                    return self.foreign(&values.validator, token);
+                    return self.listed(values, token);
                 }
                 false
             }
             Kind::List | Kind::Object => {
                 if values.has_others {
-                    return self.foreign(&values.validator, token);
+                    return self.listed(values, token);
                 }
                 false
             }
         };
         Verdict::of(found)
+    }
+
+    /// Asks the validator of the list.
+    fn listed(&self, values: &Values, token: Token) -> Verdict {
+        let validator = values.validator.as_ref();
+        validator.map_or(Verdict::Unsure, |validator| self.foreign(validator, token))
     }
 
     fn others(&self, others: &Others, at: usize, token: Token, depth: u32) -> Verdict {
