@@ -156,11 +156,13 @@ fn build(pattern: &str) -> Result<Regex, OperatorFault> {
 
 fn explain(fault: &BuildError) -> OperatorFault {
     if fault.size_limit().is_some() {
-        return OperatorFault::new("the pattern compiles to more than 10 MiB");
+        return OperatorFault::new("the pattern compiles to more than 10 MiB")
+            .with_help("repeat less, or split it over two chained rules");
     }
     let text = fault.syntax_error().map_or_else(|| fault.to_string(), ToString::to_string);
     let cause = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
     OperatorFault::new(format!("the pattern cannot be read: {cause}"))
+        .with_help("write `\\` before a sign that is to stand for itself")
 }
 
 #[cfg(test)]
