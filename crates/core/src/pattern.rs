@@ -50,8 +50,10 @@ pub fn compile_all<P: AsRef<str>>(
         .unicode(false)
         .utf8(false)
         .dot_matches_new_line(true);
+    // A search that takes bytes for UTF-8 may panic where they are not.
+    let config = Regex::config().utf8_empty(false).nfa_size_limit(Some(PATTERN_SIZE_MAX));
     Regex::builder()
-        .configure(Regex::config().nfa_size_limit(Some(PATTERN_SIZE_MAX)))
+        .configure(config)
         .syntax(syntax)
         .build_many(patterns)
         .map_err(|error| (error.pattern().map(|pattern| pattern.as_usize()), fault(&error)))

@@ -27,6 +27,7 @@ mod fault;
 mod files;
 #[doc(hidden)]
 pub mod fuzz;
+mod name_pattern;
 mod operators;
 mod reference;
 mod rules;

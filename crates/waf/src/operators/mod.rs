@@ -87,6 +87,9 @@ impl OperatorFault {
     }
 }
 
+/// Where files are looked for.
+const BESIDE: &str = "a file is looked for beside the file that names it";
+
 /// What an operator is compiled from.
 struct Source<'a> {
     argument: &'a Text,
@@ -98,7 +101,8 @@ impl Source<'_> {
     /// The argument, which must have no macros.
     fn literal(&self) -> Result<&[u8], OperatorFault> {
         let problem = "the argument of this operator takes no macros";
-        self.argument.as_literal().ok_or_else(|| OperatorFault::new(problem))
+        let fault = || OperatorFault::new(problem).with_help("write the text itself");
+        self.argument.as_literal().ok_or_else(fault)
     }
 
     /// The argument as text without macros.
@@ -115,7 +119,7 @@ impl Source<'_> {
             let bytes = self
                 .files
                 .read(self.from, name)
-                .map_err(|fault| OperatorFault::new(fault.to_string()))?;
+                .map_err(|fault| OperatorFault::new(fault.to_string()).with_help(BESIDE))?;
             for line in bytes.split(|byte| *byte == b'\n') {
                 let line = line.strip_suffix(b"\r").unwrap_or(line);
                 if !line.trim_ascii().is_empty() && !line.starts_with(b"#") {

@@ -26,7 +26,8 @@ impl Ask for ValidateByteRange {
             };
             let (first, last) = (number(first)?, number(last)?);
             if first > last {
-                return Err(OperatorFault::new(format!("the range `{range}` is upside down")));
+                let problem = format!("the range `{range}` is upside down");
+                return Err(OperatorFault::new(problem).with_help("write the smaller one first"));
             }
             for byte in first..=last {
                 if let Some(inside) = is_inside.get_mut(usize::from(byte)) {

@@ -8,6 +8,7 @@ use super::updates::{Updates, is_removed, update};
 use super::{About, Quick, RULES_MAX, Rule, RuleSet, Step};
 use crate::fault::{Place, RuleFault};
 use crate::files::Files;
+use crate::seclang::excerpt;
 use crate::seclang::script::{Action, Directive, Item, OperatorText, Phase, Script, Setting};
 use crate::sieve::Sieve;
 use crate::transformations::UnicodeMap;
@@ -42,6 +43,9 @@ enum Position {
     Marker(Box<str>),
 }
 
+/// Of each chain that is not removed: its number as a rule, and the marker that it skips to.
+type Places = HashMap<usize, (u32, Option<(Box<str>, Place)>)>;
+
 #[derive(Default)]
 struct Assembly {
     chains: Vec<ChainDraft>,
@@ -56,8 +60,21 @@ struct Assembly {
 
 /// Resolves a script.
 pub(super) fn assemble(script: Script, files: &dyn Files) -> Result<RuleSet, Vec<RuleFault>> {
+    let sources = script.sources;
+    resolve(script.items, files).map_err(|mut faults| {
+        for fault in faults.iter_mut().filter(|fault| fault.excerpt.is_empty()) {
+            let line = sources.get(&fault.place.file).map(|text| text.lines());
+            let line = line.and_then(|mut lines| lines.nth(fault.place.line as usize - 1));
+            let at = fault.place.column as usize - 1;
+            fault.excerpt = excerpt(line.unwrap_or_default(), at);
+        }
+        faults
+    })
+}
+
+fn resolve(items: Vec<Item>, files: &dyn Files) -> Result<RuleSet, Vec<RuleFault>> {
     let mut assembly = Assembly::default();
-    for item in script.items {
+    for item in items {
         assembly.take(item);
     }
     if let Some(open) = assembly.open.take() {
@@ -102,7 +119,7 @@ impl Assembly {
                 self.unicode_map = Some((place, name, page));
             }
             Directive::Setting(setting) => self.settings.take(setting),
-            update => self.updates.take(update),
+            update => self.updates.take(place, update),
         }
     }
 
@@ -138,18 +155,19 @@ impl Assembly {
             self.fault(place.place.clone(), problem, None);
         }
         let mut chains = std::mem::take(&mut self.chains);
-        for problem in update(&mut chains, &self.updates) {
-            self.fault(problem.0, problem.1, None);
+        for (place, problem) in update(&mut chains, &mut self.updates) {
+            self.fault(place, problem, Some("name a rule that the files hold"));
         }
         let mut compiler = Compiler::new(files);
         let mut rules = Vec::new();
-        let mut places = HashMap::new();
+        let mut places: Places = HashMap::new();
         let mut ctls = Vec::new();
         for (position, chain) in chains.into_iter().enumerate() {
             if is_removed(&chain, &self.updates) {
                 continue;
             }
-            let skip = chain.links.first().and_then(|link| skip_after(&link.actions));
+            let head = chain.links.first();
+            let skip = head.and_then(|link| Some((skip_after(&link.actions)?, link.place.clone())));
             let index = u32::try_from(rules.len()).unwrap_or(u32::MAX);
             places.insert(position, (index, skip));
             rules.push(compiler.rule(chain, index, &mut ctls));
@@ -178,7 +196,8 @@ impl Assembly {
         let bytes = match files.read(&place.file, &name) {
             Ok(bytes) => bytes,
             Err(fault) => {
-                self.fault(place, fault.to_string(), None);
+                let help = Some("a file is looked for beside the file that names it");
+                self.fault(place, fault.to_string(), help);
                 return None;
             }
         };
@@ -202,16 +221,13 @@ impl Assembly {
             }
         }
         for (place, id, first) in twins {
-            self.fault(place, format!("the id {id} is used twice; first at {first}"), None);
+            let help = Some("give each rule an id of its own");
+            self.fault(place, format!("the id {id} is used twice; first at {first}"), help);
         }
     }
 
     /// The steps of each phase, with the rules' skips resolved.
-    fn steps(
-        &mut self,
-        rules: &mut [Rule],
-        places: &HashMap<usize, (u32, Option<Box<str>>)>,
-    ) -> [Box<[Step]>; 5] {
+    fn steps(&mut self, rules: &mut [Rule], places: &Places) -> [Box<[Step]>; 5] {
         let mut faults = Vec::new();
         let steps = PHASES.map(|phase| {
             let mut steps = Vec::new();
@@ -229,27 +245,26 @@ impl Assembly {
                         if rule.about.phase != Some(phase) {
                             continue;
                         }
-                        if let Some(name) = skip {
-                            skips.push((*index, name, steps.len()));
+                        if let Some((name, place)) = skip {
+                            skips.push((*index, name, place, steps.len()));
                         }
                         steps.push(Step { rule: Some(*index), ..Step::default() });
                     }
                 }
             }
-            for (index, name, from) in skips {
+            for (index, name, place, from) in skips {
                 let to = markers.iter().find(|(marker, at)| *at > from && *marker == &**name);
                 let Some(rule) = rules.get_mut(index as usize) else { continue };
                 if let Some((_, at)) = to {
                     rule.skip_to = u32::try_from(*at).ok();
                 } else {
-                    faults.push((rule.about.file.clone(), rule.about.line, name.clone()));
+                    faults.push((place.clone(), name.clone()));
                 }
             }
             steps.into_boxed_slice()
         });
-        for (file, line, name) in faults {
+        for (place, name) in faults {
             let help = Some("write `SecMarker` with this name below the rule");
-            let place = Place { file, line, column: 1 };
             self.fault(place, format!("nothing below is marked `{name}`"), help);
         }
         steps

@@ -8,14 +8,12 @@ use super::slots::Slots;
 use super::{About, Rule, indices};
 use crate::fault::{Place, RuleFault};
 use crate::files::Files;
+use crate::name_pattern::name_pattern;
 use crate::operators::Operator;
 use crate::seclang::script::{Action, Change, Ctl, IdRanges, OperatorText, Sanitise, SetVar};
 use crate::text::{Piece, Text};
 use crate::transformations::Transformation;
 use crate::variable::{Mode, Selector, Variable};
-
-/// The largest compiled pattern of a selector, in bytes.
-const SELECTOR_SIZE_MAX: usize = 1 << 18;
 
 /// A `ctl` that waits until every rule is known: rule, link, effect, and what was written.
 pub(super) type OpenCtl = (u32, usize, usize, Ctl);
@@ -83,10 +81,6 @@ impl<'f> Compiler<'f> {
         let mut targets = Vec::new();
         let mut exceptions = Vec::new();
         for target in &draft.targets {
-            if let Some(why) = target.variable.refused() {
-                let problem = format!("`{}` is not supported", target.variable.name());
-                self.fault(&draft.place, problem, Some(why.to_owned()));
-            }
             let pick = self.pick(&target.selector, &draft.place);
             match (target.mode, target.variable, &target.selector) {
                 (Mode::Except, variable, _) => exceptions.push(Exception { variable, pick }),
@@ -164,7 +158,7 @@ impl<'f> Compiler<'f> {
         match selector {
             Selector::All => Pick::All,
             Selector::Name(name) => Pick::Name(name.clone()),
-            Selector::Pattern(pattern) => match selector_pattern(pattern) {
+            Selector::Pattern(pattern) => match name_pattern(pattern) {
                 Ok(regex) => Pick::Pattern(Box::new(NamePattern { text: pattern.clone(), regex })),
                 Err(problem) => {
                     self.fault(place, format!("the pattern `{pattern}` {problem}"), None);
@@ -260,7 +254,7 @@ impl<'f> Compiler<'f> {
         place: &Place,
         find: impl Fn(&regex_automata::meta::Regex) -> Box<[u32]>,
     ) -> Box<[u32]> {
-        match selector_pattern(pattern) {
+        match name_pattern(pattern) {
             Ok(regex) => find(&regex),
             Err(problem) => {
                 self.fault(place, format!("the pattern `{pattern}` {problem}"), None);
@@ -297,25 +291,6 @@ fn literal_parts(text: &Text) -> impl Iterator<Item = &[u8]> {
         Piece::Literal(part) => Some(&**part),
         Piece::Macro(..) => None,
     })
-}
-
-/// Compiles the pattern of a selector, a tag or a message: ASCII case ignored, bounded.
-pub(super) fn selector_pattern(pattern: &str) -> Result<regex_automata::meta::Regex, String> {
-    let syntax = regex_automata::util::syntax::Config::new()
-        .case_insensitive(true)
-        .unicode(false)
-        .utf8(false);
-    let config = regex_automata::meta::Config::new()
-        .nfa_size_limit(Some(SELECTOR_SIZE_MAX))
-        .hybrid_cache_capacity(32 << 10);
-    regex_automata::meta::Builder::new().configure(config).syntax(syntax).build(pattern).map_err(
-        |error| {
-            if error.size_limit().is_some() {
-                return "is too large".to_owned();
-            }
-            "is no pattern that can be matched in linear time".to_owned()
-        },
-    )
 }
 
 /// `TX.0` to `TX.9` are what operators found.

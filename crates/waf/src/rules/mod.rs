@@ -157,7 +157,10 @@ impl RuleSet {
         let mut faults = Vec::new();
         for name in names {
             match crate::seclang::read(name, files) {
-                Ok(more) => script.items.extend(more.items),
+                Ok(more) => {
+                    script.items.extend(more.items);
+                    script.sources.extend(more.sources);
+                }
                 Err(more) => faults.extend(more),
             }
         }

@@ -1,8 +1,9 @@
 //! What one place changes of a rule set that many share.
 
-use super::compile::{has_tag, selector_pattern};
+use super::compile::has_tag;
 use super::link::{Hidden, NamePattern, Pick};
 use super::{RuleIndex, RuleSet, SlotId};
+use crate::name_pattern::name_pattern;
 use crate::seclang::script::EngineMode;
 use crate::variable::{Shape, Variable};
 
@@ -103,7 +104,7 @@ impl Overrides {
         let pick = if selector.is_empty() {
             Pick::All
         } else if let Some(pattern) = selector.strip_prefix('/').and_then(|s| s.strip_suffix('/')) {
-            let regex = selector_pattern(pattern)
+            let regex = name_pattern(pattern)
                 .map_err(|problem| OverrideFault::Pattern(pattern.to_owned(), problem))?;
             Pick::Pattern(Box::new(NamePattern { text: pattern.into(), regex }))
         } else {
@@ -119,8 +120,8 @@ impl Overrides {
     }
 
     fn by_tag(rules: &RuleSet, tag: &str) -> Result<Box<[RuleIndex]>, OverrideFault> {
-        let regex = selector_pattern(tag)
-            .map_err(|problem| OverrideFault::Pattern(tag.to_owned(), problem))?;
+        let regex =
+            name_pattern(tag).map_err(|problem| OverrideFault::Pattern(tag.to_owned(), problem))?;
         let found = rules.pick(|about| has_tag(about, &regex));
         if found.is_empty() { Err(OverrideFault::NoSuchTag(tag.to_owned())) } else { Ok(found) }
     }

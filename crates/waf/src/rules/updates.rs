@@ -1,8 +1,9 @@
 //! Directives that change or remove rules which stand elsewhere.
 
 use super::assemble::ChainDraft;
-use super::compile::{has_msg, has_tag, selector_pattern};
+use super::compile::{has_msg, has_tag};
 use crate::fault::Place;
+use crate::name_pattern::name_pattern;
 use crate::seclang::script::{Action, Directive, IdRanges};
 use crate::variable::Target;
 
@@ -19,35 +20,35 @@ enum Whom {
 pub(super) struct Updates {
     removed: Vec<Whom>,
     targets: Vec<(Whom, Vec<Target>)>,
-    actions: Vec<(u32, u32, Vec<Action>)>,
-    broken: Vec<String>,
+    actions: Vec<(Place, u32, u32, Vec<Action>)>,
+    broken: Vec<(Place, String)>,
 }
 
 impl Updates {
-    pub(super) fn take(&mut self, directive: Directive) {
+    pub(super) fn take(&mut self, place: Place, directive: Directive) {
         match directive {
             Directive::RemoveById(ids) => self.removed.push(Whom::Ids(ids)),
             Directive::RemoveByTag(tag) => {
-                let whom = self.pattern(&tag, Whom::Tag);
+                let whom = self.pattern(place, &tag, Whom::Tag);
                 self.removed.extend(whom);
             }
             Directive::RemoveByMsg(msg) => {
-                let whom = self.pattern(&msg, Whom::Msg);
+                let whom = self.pattern(place, &msg, Whom::Msg);
                 self.removed.extend(whom);
             }
             Directive::UpdateTargetsById(ids, targets) => {
                 self.targets.push((Whom::Ids(ids), targets));
             }
             Directive::UpdateTargetsByTag(tag, targets) => {
-                let whom = self.pattern(&tag, Whom::Tag);
+                let whom = self.pattern(place, &tag, Whom::Tag);
                 self.targets.extend(whom.map(|whom| (whom, targets)));
             }
             Directive::UpdateTargetsByMsg(msg, targets) => {
-                let whom = self.pattern(&msg, Whom::Msg);
+                let whom = self.pattern(place, &msg, Whom::Msg);
                 self.targets.extend(whom.map(|whom| (whom, targets)));
             }
             Directive::UpdateActionsById(id, link, actions) => {
-                self.actions.push((id, link, actions));
+                self.actions.push((place, id, link, actions));
             }
             Directive::Rule(_)
             | Directive::Action(_)
@@ -59,13 +60,14 @@ impl Updates {
 
     fn pattern(
         &mut self,
+        place: Place,
         text: &str,
         whom: fn(regex_automata::meta::Regex) -> Whom,
     ) -> Option<Whom> {
-        match selector_pattern(text) {
+        match name_pattern(text) {
             Ok(regex) => Some(whom(regex)),
             Err(problem) => {
-                self.broken.push(format!("the pattern `{text}` {problem}"));
+                self.broken.push((place, format!("the pattern `{text}` {problem}")));
                 None
             }
         }
@@ -88,13 +90,8 @@ pub(super) fn is_removed(chain: &ChainDraft, updates: &Updates) -> bool {
 }
 
 /// Changes the rules that are to be changed; gives back what could not be done.
-pub(super) fn update(chains: &mut [ChainDraft], updates: &Updates) -> Vec<(Place, String)> {
-    let mut problems = Vec::new();
-    let somewhere = chains.first().and_then(|chain| chain.links.first());
-    let somewhere = somewhere.map(|link| link.place.clone());
-    for problem in &updates.broken {
-        problems.extend(somewhere.clone().map(|place| (place, problem.clone())));
-    }
+pub(super) fn update(chains: &mut [ChainDraft], updates: &mut Updates) -> Vec<(Place, String)> {
+    let mut problems = std::mem::take(&mut updates.broken);
     for (whom, targets) in &updates.targets {
         for chain in chains.iter_mut().filter(|chain| whom.means(chain)) {
             if let Some(head) = chain.links.first_mut() {
@@ -102,13 +99,13 @@ pub(super) fn update(chains: &mut [ChainDraft], updates: &Updates) -> Vec<(Place
             }
         }
     }
-    for (id, link, actions) in &updates.actions {
-        let chain = chains.iter_mut().find(|chain| chain.about.id == *id);
-        let link = chain.and_then(|chain| chain.links.get_mut(*link as usize));
-        if let Some(link) = link {
-            link.actions.extend(actions.iter().cloned());
-        } else if let Some(place) = somewhere.clone() {
-            problems.push((place, format!("there is no rule {id} with such a place in its chain")));
+    for (place, id, number, actions) in std::mem::take(&mut updates.actions) {
+        let chain = chains.iter_mut().find(|chain| chain.about.id == id);
+        let link = chain.map(|chain| chain.links.get_mut(number as usize));
+        match link {
+            Some(Some(link)) => link.actions.extend(actions),
+            Some(None) => problems.push((place, format!("rule {id} has no rule {number} chained"))),
+            None => problems.push((place, format!("there is no rule {id}"))),
         }
     }
     problems

@@ -64,7 +64,7 @@ impl Line<'_> {
 }
 
 /// The part of a line around a byte.
-pub(super) fn excerpt(whole: &str, at: usize) -> String {
+pub(crate) fn excerpt(whole: &str, at: usize) -> String {
     if whole.len() <= EXCERPT_MAX {
         return whole.to_owned();
     }

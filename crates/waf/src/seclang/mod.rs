@@ -25,6 +25,7 @@ mod values;
 
 use crate::fault::RuleFault;
 use crate::files::Files;
+pub(crate) use lines::excerpt;
 use reader::Reader;
 use script::Script;
 

@@ -90,6 +90,7 @@ impl<'f> Reader<'f> {
     /// Reads the text of the file `name`.
     pub(super) fn text(&mut self, name: &str, text: &str) {
         let file: Arc<str> = name.into();
+        self.script.sources.insert(Arc::clone(&file), text.into());
         self.open.push(Arc::clone(&file));
         let mut chain = Chain::None;
         for line in Lines::new(&file, text) {

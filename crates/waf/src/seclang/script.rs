@@ -1,5 +1,8 @@
 //! What the text of a rule set says, before anything is resolved.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use crate::fault::Place;
 use crate::text::Text;
 use crate::transformations::Transformation;
@@ -10,6 +13,8 @@ use crate::variable::{Selector, Target, Variable};
 pub(crate) struct Script {
     /// Its directives.
     pub(crate) items: Vec<Item>,
+    /// The texts of its files, by name, for the faults that are found later.
+    pub(crate) sources: HashMap<Arc<str>, Box<str>>,
 }
 
 /// A directive and where it stands.

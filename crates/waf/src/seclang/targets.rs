@@ -2,6 +2,7 @@
 
 use super::faults::{did_you_mean, quoted};
 use super::lines::{Cx, Word, closing};
+use super::values;
 use crate::variable::{Mode, Selector, Shape, Target, Variable};
 
 /// The paths into XML that there are: the texts and the values of attributes.
@@ -77,7 +78,12 @@ pub(super) fn target(cx: &mut Cx<'_>, word: &Word) -> Option<Target> {
         Some(b'&') => (Mode::Count, 1),
         _ => (Mode::Values, 0),
     };
-    let (variable, selector) = variable(cx, &word.rest(from).trimmed())?;
+    let name = word.rest(from).trimmed();
+    let (variable, selector) = variable(cx, &name)?;
+    if let Some(why) = variable.refused() {
+        let problem = format!("`{}` is not supported", variable.name());
+        return cx.fail(name.start(), problem, Some(why.to_owned()));
+    }
     Some(Target { mode, variable, selector })
 }
 
@@ -144,7 +150,10 @@ fn selector(cx: &mut Cx<'_>, variable: Variable, member: &Word) -> Option<Select
     };
     match pattern.strip_suffix('/') {
         Some("") => cx.fail(member.start(), "the pattern is empty", None),
-        Some(pattern) => Some(Selector::Pattern(pattern.into())),
+        Some(pattern) => {
+            let end = member.text.len() - 1;
+            values::pattern(cx, &member.slice(1, end)).map(|_| Selector::Pattern(pattern.into()))
+        }
         None => {
             let help = "a pattern is written `/…/`; put it in single quotes where it holds a `|`";
             cx.fail(member.start(), "the pattern is not closed", Some(help.to_owned()))

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use super::faults::{choices, did_you_mean, quoted};
 use super::lines::{Cx, Word};
 use super::script::{EngineMode, IdRanges, LimitAction};
+use crate::name_pattern::name_pattern;
 
 /// The parts of an audit record.
 const AUDIT_PARTS: &str = "ABCDEFGHIJKZ";
@@ -97,6 +98,17 @@ pub(super) fn filled(cx: &mut Cx<'_>, value: &Word) -> Option<Box<str>> {
         return cx.fail(value.start(), "the value is empty", None);
     }
     Some(value.text.as_str().into())
+}
+
+/// A pattern that names, tags or messages are looked through with.
+pub(super) fn pattern(cx: &mut Cx<'_>, value: &Word) -> Option<Box<str>> {
+    let text = filled(cx, value)?;
+    if let Err(problem) = name_pattern(&text) {
+        let help = "write `\\` before a sign of patterns that is to stand for itself";
+        let problem = format!("the pattern {} {problem}", quoted(&text));
+        return cx.fail(value.start(), problem, Some(help.to_owned()));
+    }
+    Some(text)
 }
 
 /// Ids and ranges of ids, with spaces or commas between them.

@@ -23,6 +23,9 @@ impl Expand for Transaction {
         match (variable, selector) {
             (Variable::Tx, Selector::Name(name)) => {
                 if let [digit @ b'0'..=b'9'] = &**name {
+                    if let Some(value) = self.tx.named(name) {
+                        return out.extend_from_slice(value);
+                    }
                     let group = self.captures.groups().get(usize::from(digit - b'0'));
                     out.extend_from_slice(group.map_or(&[], |group| group));
                 } else if let Some(slot) = self.rules.slots.find(name) {

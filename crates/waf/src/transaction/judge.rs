@@ -336,6 +336,12 @@ impl Transaction {
     fn keep_captures(&mut self, link: &Link, holds: bool, mut found: Captures) {
         if holds && link.captures && !link.is_negated {
             std::mem::swap(&mut self.captures, &mut found);
+            // What a rule set under such a name is set anew.
+            if !self.tx.all_named().is_empty() {
+                for (digit, _) in (b'0'..=b'9').zip(self.captures.groups()) {
+                    self.tx.unset_named(&[digit]);
+                }
+            }
         }
         found.clear();
         self.spare = found;

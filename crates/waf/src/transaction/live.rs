@@ -145,7 +145,10 @@ impl Transaction {
     fn living_tx(&self) -> Vec<Living> {
         let mut members = Vec::new();
         for (number, group) in self.captures.groups().iter().enumerate() {
-            members.push((number.to_string().into_bytes(), group.to_vec()));
+            let name = number.to_string().into_bytes();
+            if self.tx.named(&name).is_none() {
+                members.push((name, group.to_vec()));
+            }
         }
         for slot in self.tx.present() {
             let mut value = Vec::new();

@@ -95,13 +95,23 @@ pub struct RuleMatch {
 }
 
 impl RuleMatch {
-    /// Takes the values of a name out.
+    /// Takes out what this exchange sent, if a value of the name may be part of it.
     pub(super) fn hide(&mut self, name: &[u8]) {
-        for value in self.values.iter_mut().filter(|value| value.name.eq_ignore_ascii_case(name)) {
+        // Of more values than are kept nobody knows whose the others are.
+        let is_cut = self.values.len() >= MATCHED_VALUES_MAX;
+        if is_cut || self.values.iter().any(|value| shows(&value.name, name)) {
+            self.hide_all();
+        }
+    }
+
+    /// Takes out what this exchange sent. Texts that hold a value may hold any.
+    pub(super) fn hide_all(&mut self) {
+        for value in &mut self.values {
             value.value = [].into();
             value.found = [].into();
-            self.data = [].into();
         }
+        self.data = [].into();
+        self.msg.clone_from(&self.title);
     }
 }
 
@@ -128,6 +138,20 @@ pub struct MatchedValue {
 /// Cuts a value to what is kept of it.
 pub(super) fn kept(value: &[u8]) -> Box<[u8]> {
     value.get(..VALUE_KEPT_MAX).unwrap_or(value).into()
+}
+
+/// True if a value called `seen` is the one called `name`: `ARGS_GET:a` is `ARGS:a` too, and what
+/// matched in a chain is what it was.
+fn shows(seen: &[u8], name: &[u8]) -> bool {
+    let seen = seen.strip_prefix(b"MATCHED_VARS:").unwrap_or(seen);
+    let argument = |text| {
+        let kinds: [&[u8]; 3] = [b"ARGS:", b"ARGS_GET:", b"ARGS_POST:"];
+        kinds.iter().find_map(|kind| <[u8]>::strip_prefix(text, *kind))
+    };
+    seen.eq_ignore_ascii_case(name)
+        || argument(seen)
+            .zip(argument(name))
+            .is_some_and(|(seen, name)| seen.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]

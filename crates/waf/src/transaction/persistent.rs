@@ -75,7 +75,8 @@ impl Collections {
             }
         }
         let seconds = u64::from(seconds);
-        let record = Record { until: now + seconds, seconds, members: Vec::new() };
+        let until = now.saturating_add(seconds);
+        let record = Record { until, seconds, members: Vec::new() };
         shard.insert(key.clone(), record);
     }
 
@@ -97,9 +98,10 @@ impl Collections {
     ) {
         let mut shard = self.shard(key);
         let Some(record) = shard.get_mut(key) else { return };
-        record.until = now.saturating_add(record.seconds);
         let name = cut(name);
         record.members.retain(|member| member.until.is_none_or(|until| until > now));
+        let last = record.members.iter().filter_map(|member| member.until).max();
+        record.until = now.saturating_add(record.seconds).max(last.unwrap_or(0));
         let found = record.members.iter().position(|member| *member.name == *name);
         let old = found.and_then(|at| record.members.get(at)).map(|member| &*member.value);
         match (change(old), found) {
@@ -120,9 +122,12 @@ impl Collections {
 
     fn expire(&self, key: &Key, name: &[u8], until: u64) {
         let mut shard = self.shard(key);
-        let members = shard.get_mut(key).map(|record| &mut record.members);
-        for member in members.into_iter().flatten().filter(|member| *member.name == *name) {
+        let Some(record) = shard.get_mut(key) else { return };
+        let name = cut(name);
+        for member in record.members.iter_mut().filter(|member| *member.name == *name) {
             member.until = Some(until);
+            // What is kept for a day is not forgotten with a record that lives an hour.
+            record.until = record.until.max(until);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A phase: its rules, one after another.
 
+use std::io::Write as _;
+
 use super::Transaction;
 use super::outcome::{Cause, Interruption, Kind, MATCHES_MAX, RuleMatch, Verdict};
 use super::tx::write_number;
@@ -101,7 +103,7 @@ impl Transaction {
             }
             Disruption::Deny(status) => Kind::Deny(*status),
             Disruption::Drop => Kind::Drop,
-            Disruption::Redirect(to, status) => Kind::Redirect(self.expanded(to).into(), *status),
+            Disruption::Redirect(to, status) => Kind::Redirect(place(&self.expanded(to)), *status),
         };
         if phase != Phase::Logging {
             self.interrupt(Interruption { cause: Cause::Rule(rule.about.id), kind });
@@ -129,7 +131,7 @@ impl Transaction {
             phase: phase as u8 + 1,
             title: about.msg.as_ref().map(|msg| self.title(msg)).unwrap_or_default(),
             msg: text(&about.msg),
-            data: if rule.hides_matched { [].into() } else { text(&about.log_data) },
+            data: text(&about.log_data),
             severity: about.severity,
             tags: about.tags.iter().map(|tag| self.expanded(tag).into()).collect(),
             ver: about.ver.clone(),
@@ -141,6 +143,9 @@ impl Transaction {
             disrupts: rule.disruption.is_some(),
             is_audited: rule.is_audited,
         };
+        if rule.hides_matched {
+            found.hide_all();
+        }
         for name in &self.unshown {
             found.hide(name);
         }
@@ -196,4 +201,18 @@ impl Transaction {
             self.unshown.push(name.into());
         }
     }
+}
+
+/// Where a client is sent: what macros put there cannot end the field that it is written in.
+fn place(text: &[u8]) -> Box<[u8]> {
+    let mut out = Vec::with_capacity(text.len());
+    for byte in text {
+        if byte.is_ascii_graphic() {
+            out.push(*byte);
+        } else {
+            // Writing to a vector cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out.into()
 }

@@ -46,10 +46,12 @@ impl Transaction {
             return false;
         }
         let members = self.facts.own(Variable::ResponseContentType);
-        let Some(member) = members.first() else { return false };
+        let mut wanted = self.rules.settings.response_body_types.iter();
+        let Some(member) = members.first() else {
+            return wanted.any(|wanted| matches!(&**wanted, "null" | "(null)"));
+        };
         let value = self.values.bytes(member.value);
         let kind = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        let mut wanted = self.rules.settings.response_body_types.iter();
         wanted.any(|wanted| wanted.as_bytes().eq_ignore_ascii_case(kind))
     }
 

@@ -28,3 +28,23 @@ fn replays_fuzz_corpus_waf_transformations() {
 fn replays_fuzz_corpus_waf_bodies() {
     replay("waf_bodies", fuzz::waf_bodies);
 }
+
+#[test]
+fn replays_fuzz_corpus_waf_seclang() {
+    replay("waf_seclang", fuzz::waf_seclang);
+}
+
+#[test]
+fn replays_fuzz_corpus_waf_operators() {
+    replay("waf_operators", fuzz::waf_operators);
+}
+
+#[test]
+fn replays_fuzz_corpus_waf_detectors() {
+    replay("waf_detectors", fuzz::waf_detectors);
+}
+
+#[test]
+fn replays_fuzz_corpus_waf_transactions() {
+    replay("waf_transactions", fuzz::waf_transactions);
+}

@@ -140,6 +140,8 @@ pub(super) fn parse(pattern: &[u8]) -> regex_syntax::hir::Hir {
 
 fn build(pattern: &str) -> Result<Regex, OperatorFault> {
     let config = Config::new()
+        // Values are bytes: a search that takes them for UTF-8 may panic where they are not.
+        .utf8_empty(false)
         .nfa_size_limit(Some(PATTERN_SIZE_MAX))
         .onepass(false)
         .dfa(false)
@@ -154,16 +156,27 @@ fn build(pattern: &str) -> Result<Regex, OperatorFault> {
 
 fn explain(fault: &BuildError) -> OperatorFault {
     if fault.size_limit().is_some() {
-        return OperatorFault::new("the pattern compiles to more than 10 MiB");
+        return OperatorFault::new("the pattern compiles to more than 10 MiB")
+            .with_help("repeat less, or split it over two chained rules");
     }
     let text = fault.syntax_error().map_or_else(|| fault.to_string(), ToString::to_string);
     let cause = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
     OperatorFault::new(format!("the pattern cannot be read: {cause}"))
+        .with_help("write `\\` before a sign that is to stand for itself")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn empty_matches_in_bytes_that_are_no_text_are_found() {
+        let regex = build(r"\x89\x83|||\xd6").ok().unwrap();
+        for value in [&b"\x89\x83|\xd6\x07"[..], b"\x83", b"\xc3\xa9", b"\xed\xa0\x80", b""] {
+            assert!(regex.find(value).is_some(), "{value:?}");
+            assert!(regex.captures_iter(value).count() > 0, "{value:?}");
+        }
+    }
 
     #[test]
     fn faults_are_told_apart() {

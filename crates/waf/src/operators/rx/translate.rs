@@ -308,7 +308,8 @@ impl Reader<'_> {
         let Some(byte) = self.next() else { return Ok(()) };
         match self.class_member(byte)? {
             Some(Member::Byte(last)) if last < first => {
-                Err(OperatorFault::new("a range of a class is upside down in the pattern"))
+                Err(OperatorFault::new("a range of a class is upside down in the pattern")
+                    .with_help("write the smaller one first"))
             }
             Some(Member::Byte(last)) => {
                 self.out.push('-');

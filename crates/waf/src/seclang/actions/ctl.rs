@@ -22,8 +22,8 @@ const OPTIONS: &[(&str, Read)] = &[
     ("responseBodyLimit", |cx, value| values::size(cx, value).map(Ctl::ResponseBodyLimit)),
     ("ruleEngine", |cx, value| values::engine_mode(cx, value).map(Ctl::RuleEngine)),
     ("ruleRemoveById", |cx, value| values::ids(cx, value).map(Ctl::RuleRemoveById)),
-    ("ruleRemoveByMsg", |cx, value| values::filled(cx, value).map(Ctl::RuleRemoveByMsg)),
-    ("ruleRemoveByTag", |cx, value| values::filled(cx, value).map(Ctl::RuleRemoveByTag)),
+    ("ruleRemoveByMsg", |cx, value| values::pattern(cx, value).map(Ctl::RuleRemoveByMsg)),
+    ("ruleRemoveByTag", |cx, value| values::pattern(cx, value).map(Ctl::RuleRemoveByTag)),
     ("ruleRemoveTargetById", |cx, value| {
         let (rules, variable, selector) = rules_and_target(cx, value)?;
         let rules = values::ids(cx, &rules)?;
@@ -31,12 +31,12 @@ const OPTIONS: &[(&str, Read)] = &[
     }),
     ("ruleRemoveTargetByMsg", |cx, value| {
         let (rules, variable, selector) = rules_and_target(cx, value)?;
-        let rules = values::filled(cx, &rules)?;
+        let rules = values::pattern(cx, &rules)?;
         Some(Ctl::RuleRemoveTargetByMsg(rules, variable, selector))
     }),
     ("ruleRemoveTargetByTag", |cx, value| {
         let (rules, variable, selector) = rules_and_target(cx, value)?;
-        let rules = values::filled(cx, &rules)?;
+        let rules = values::pattern(cx, &rules)?;
         Some(Ctl::RuleRemoveTargetByTag(rules, variable, selector))
     }),
 ];

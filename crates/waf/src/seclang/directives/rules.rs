@@ -82,7 +82,7 @@ pub(super) fn update_targets_by_id(args: &mut Args<'_, '_>) -> Option<Directive>
 /// `SecRuleUpdateTargetByTag PATTERN TARGETS`.
 pub(super) fn update_targets_by_tag(args: &mut Args<'_, '_>) -> Option<Directive> {
     let (rules, change) = rules_and_targets(args)?;
-    let rules = values::filled(args.cx, rules);
+    let rules = values::pattern(args.cx, rules);
     let change = targets::changes(args.cx, change);
     Some(Directive::UpdateTargetsByTag(rules?, change?))
 }
@@ -90,7 +90,7 @@ pub(super) fn update_targets_by_tag(args: &mut Args<'_, '_>) -> Option<Directive
 /// `SecRuleUpdateTargetByMsg PATTERN TARGETS`.
 pub(super) fn update_targets_by_msg(args: &mut Args<'_, '_>) -> Option<Directive> {
     let (rules, change) = rules_and_targets(args)?;
-    let rules = values::filled(args.cx, rules);
+    let rules = values::pattern(args.cx, rules);
     let change = targets::changes(args.cx, change);
     Some(Directive::UpdateTargetsByMsg(rules?, change?))
 }
@@ -130,11 +130,11 @@ pub(super) fn remove_by_id(args: &mut Args<'_, '_>) -> Option<Directive> {
 /// `SecRuleRemoveByTag PATTERN`.
 pub(super) fn remove_by_tag(args: &mut Args<'_, '_>) -> Option<Directive> {
     let word = args.one()?;
-    values::filled(args.cx, word).map(Directive::RemoveByTag)
+    values::pattern(args.cx, word).map(Directive::RemoveByTag)
 }
 
 /// `SecRuleRemoveByMsg PATTERN`.
 pub(super) fn remove_by_msg(args: &mut Args<'_, '_>) -> Option<Directive> {
     let word = args.one()?;
-    values::filled(args.cx, word).map(Directive::RemoveByMsg)
+    values::pattern(args.cx, word).map(Directive::RemoveByMsg)
 }

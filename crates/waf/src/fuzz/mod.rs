@@ -1,6 +1,17 @@
 //! What tests outside this crate, and fuzzers, may call: the laws that hold for every input, and the
 //! parts that are compared with another engine. No interface for anybody else.
 
+mod choices;
+mod detectors;
+mod operators;
+mod seclang;
+mod transactions;
+
+pub use detectors::waf_detectors;
+pub use operators::{Asked, operator_names, waf_operators};
+pub use seclang::waf_seclang;
+pub use transactions::waf_transactions;
+
 use std::borrow::Cow;
 
 use crate::bodies::{self, BodyLimits, Parsed};
