@@ -37,9 +37,18 @@
 //! Answers: what the rule says (mostly 403) `inspect.refused`, or `status`; an answer that leaks is
 //! 502 `inspect.answer_refused`. The event names the rule that decided, and what else matched; not
 //! the value. What takes more work than the budget, or has more arguments than `SecArgumentsLimit`,
-//! is refused as well: it never passes unseen. With `log`, each exchange in which a rule matched
-//! (those with `noauditlog` aside) is a line of JSON in the form of ModSecurity's audit log, values
-//! cut and cookies and credentials left out; `partial` says that not everything was judged.
+//! is refused as well: it never passes unseen.
+//!
+//! # The audit log of ModSecurity
+//!
+//! Every denial is an event of the node's audit log. For programs that read what ModSecurity 3 writes,
+//! `log` names a file for its audit entries in JSON, one a line, in blocking and in detecting: each
+//! exchange in which a rule matched (those with `noauditlog` aside). Its members are those of
+//! ModSecurity, times in UTC, without bodies; of the query the names are written, cookies, credentials
+//! and whatever else the node hides are `***`, and what rules say of them is left out. `reference`
+//! has the transformations, and no places in the request. `partial` (not everything was judged) and
+//! `disruptive` (the rule refuses) are ours. `SecAuditLog…` in rule files changes nothing: what is
+//! done instead is told of each [there](../seclang.md#directives-without-effect).
 //!
 //! # Trying rules
 //!
@@ -89,7 +98,7 @@ use std::sync::Arc;
 
 use bartizan_chain::{
     AnswerHead, BodyNeed, CompileCx, CpuPool, Flow, HeldBody, Kinship, Nothing, Outcome, Plugin,
-    Proofs, RequestCx, SharedRedactor, Traits,
+    Proofs, RequestCx, Traits,
 };
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Reason, Stage, StageSet};
@@ -98,9 +107,9 @@ use bytes::Bytes;
 
 use crate::chance::Chance;
 use crate::coding::decode;
-use crate::observe::batch::Batch;
 use config::{Config, Metadata, Mode};
 pub use judge::request_head;
+use record::Recorder;
 pub use record::is_secret;
 
 /// Compiled `waf`.
@@ -116,8 +125,7 @@ pub struct Waf {
     answer_max: usize,
     chance: Arc<Chance>,
     cpu: CpuPool,
-    log: Option<Arc<Batch>>,
-    redactor: SharedRedactor,
+    log: Option<Recorder>,
     /// Held so that the next configuration finds the rule sets that are in use.
     _loaded: Arc<rule_sets::Loaded>,
 }
@@ -129,7 +137,6 @@ pub struct Call(Option<Rc<RefCell<Judging>>>);
 struct Judging {
     /// Away while the CPU pool has it.
     transaction: Option<Box<Transaction>>,
-    log: Option<Arc<Batch>>,
     is_over: bool,
 }
 
@@ -164,8 +171,7 @@ impl Plugin for Waf {
             answer_max: cx.node.limits.inspected_response.as_usize(),
             chance: Chance::of(cx),
             cpu: cx.node.cpu.clone(),
-            log: metadata.log.map(|path| crate::observe::file_logger::sink(&path, cx)),
-            redactor: cx.node.redactor.clone(),
+            log: metadata.log.map(|path| Recorder::new(&path, config.mode, cx)),
             rules,
             _loaded: loaded,
         })
@@ -203,7 +209,7 @@ impl Plugin for Waf {
             return Ok(Flow::Continue);
         }
         let transaction = self.begin();
-        let judging = Judging { transaction: None, log: self.log.clone(), is_over: false };
+        let judging = Judging { transaction: None, is_over: false };
         let judging = Rc::new(RefCell::new(judging));
         call.0 = Some(judging.clone());
         let (transaction, outcome) = self.judge_request(transaction, cx).await?;
@@ -245,10 +251,8 @@ impl Plugin for Waf {
         let mut judging = judging.borrow_mut();
         if let Some(mut transaction) = judging.transaction.take() {
             transaction.finish();
-            if let Some(log) = &judging.log
-                && let Some(line) = record::line(&transaction, cx, outcome, &self.redactor)
-            {
-                log.push(line);
+            if let Some(log) = &self.log {
+                log.record(&transaction, cx, outcome);
             }
             judge::give_back(transaction);
         }
