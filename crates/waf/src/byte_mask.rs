@@ -93,6 +93,14 @@ impl ByteMask {
         Self(self.0 | other.0)
     }
 
+    /// A number below `count` that differs for most masks, and for another `salt`.
+    pub(crate) fn spread(self, salt: u32, count: usize) -> usize {
+        // The golden ratio's bits: multiplying by them mixes all others into the highest.
+        let salted = self.0 ^ u64::from(salt).wrapping_mul(0xd1b5_4a32_d192_ed03);
+        let mixed = salted.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+        usize::try_from(mixed).unwrap_or(0) % count.max(1)
+    }
+
     /// True if any kind is in both.
     pub const fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0

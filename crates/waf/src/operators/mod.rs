@@ -19,7 +19,7 @@ mod validate_utf8_encoding;
 mod verify;
 mod within;
 
-pub(crate) use numbers::leading_number;
+pub(crate) use numbers::{NumberTest, leading_number};
 
 use crate::byte_mask::ByteMask;
 use crate::files::Files;
@@ -277,6 +277,13 @@ impl Ask for Always {
 
     fn holds(&self, _input: &[u8], _text: &dyn Expand, _: Option<&mut Captures>) -> bool {
         self.0
+    }
+}
+
+impl Operator {
+    /// The comparison that it is, where it is one with a number that is known.
+    pub(crate) fn number_test(&self) -> Option<NumberTest> {
+        if let Self::Numbers(numbers) = self { numbers.test() } else { None }
     }
 }
 

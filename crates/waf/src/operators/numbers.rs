@@ -16,7 +16,27 @@ pub(crate) struct Numbers {
     number: Option<i64>,
 }
 
-#[derive(Clone, Copy, Debug)]
+/// A comparison with a number that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct NumberTest {
+    relation: Relation,
+    number: i64,
+}
+
+impl NumberTest {
+    /// True if it holds for a number.
+    pub(crate) fn holds(self, value: i64) -> bool {
+        match self.relation {
+            Relation::Eq => value == self.number,
+            Relation::Ge => value >= self.number,
+            Relation::Gt => value > self.number,
+            Relation::Le => value <= self.number,
+            Relation::Lt => value < self.number,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Relation {
     Eq,
     Ge,
@@ -51,13 +71,14 @@ impl Ask for Numbers {
     fn holds(&self, input: &[u8], text: &dyn Expand, _captures: Option<&mut Captures>) -> bool {
         let value = leading_number(input);
         let wanted = self.number.unwrap_or_else(|| self.argument.with(text, leading_number));
-        match self.relation {
-            Relation::Eq => value == wanted,
-            Relation::Ge => value >= wanted,
-            Relation::Gt => value > wanted,
-            Relation::Le => value <= wanted,
-            Relation::Lt => value < wanted,
-        }
+        NumberTest { relation: self.relation, number: wanted }.holds(value)
+    }
+}
+
+impl Numbers {
+    /// The comparison, where its argument has no macros.
+    pub(super) fn test(&self) -> Option<NumberTest> {
+        self.number.map(|number| NumberTest { relation: self.relation, number })
     }
 }
 

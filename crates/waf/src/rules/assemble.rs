@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::compile::Compiler;
 use super::settings::Settings;
 use super::updates::{Updates, is_removed, update};
-use super::{About, RULES_MAX, Rule, RuleSet, Step};
+use super::{About, Quick, RULES_MAX, Rule, RuleSet, Step};
 use crate::fault::{Place, RuleFault};
 use crate::files::Files;
 use crate::seclang::script::{Action, Directive, Item, OperatorText, Phase, Script, Setting};
@@ -158,12 +158,16 @@ impl Assembly {
         let (slots, faults) = compiler.finish();
         self.faults.extend(faults);
         let unicode_map = self.unicode_map(files);
-        let steps = self.steps(&mut rules, &places);
+        let mut steps = self.steps(&mut rules, &places);
         if !self.faults.is_empty() {
             self.faults.truncate(FAULTS_MAX);
             return Err(self.faults);
         }
-        let sieve = Sieve::build(&mut rules);
+        let sieve = Sieve::build(&mut rules, &steps);
+        for step in steps.iter_mut().flatten() {
+            let rule = step.rule.and_then(|index| rules.get(index as usize));
+            step.quick = rule.map(Quick::of).unwrap_or_default();
+        }
         let settings = self.settings;
         Ok(RuleSet { rules: rules.into(), steps, slots, sieve, settings, unicode_map })
     }
@@ -217,7 +221,7 @@ impl Assembly {
                 match position {
                     Position::Marker(name) => {
                         markers.push((name, steps.len()));
-                        steps.push(Step::Marker);
+                        steps.push(Step::default());
                     }
                     Position::Chain(chain) => {
                         let Some((index, skip)) = places.get(chain) else { continue };
@@ -228,7 +232,7 @@ impl Assembly {
                         if let Some(name) = skip {
                             skips.push((*index, name, steps.len()));
                         }
-                        steps.push(Step::Rule(*index));
+                        steps.push(Step { rule: Some(*index), ..Step::default() });
                     }
                 }
             }

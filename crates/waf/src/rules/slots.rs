@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 /// The number of a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct SlotId(pub(crate) u32);
 
 /// The names of `TX` members that stand in the rules, each with its number. Names that only come up

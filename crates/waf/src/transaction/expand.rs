@@ -31,8 +31,10 @@ impl Expand for Transaction {
                     out.extend_from_slice(value);
                 }
             }
-            (Variable::MatchedVar, _) => out.extend_from_slice(&self.matched.value),
-            (Variable::MatchedVarName, _) => out.extend_from_slice(&self.matched.name),
+            (Variable::MatchedVar, _) => out.extend_from_slice(&self.matched.value()),
+            (Variable::MatchedVarName, _) => {
+                out.extend_from_slice(&self.matched.name(&self.rules.slots));
+            }
             (variable, selector) if variable.is_live() => {
                 let members = self.living(variable);
                 let mut fitting = members.iter().filter(|(name, _)| fits(selector, name));

@@ -3,11 +3,12 @@
 use super::Transaction;
 use super::facts::{Facts, Member};
 use super::outcome::{MATCHED_VALUES_MAX, MatchedValue, kept};
+use super::screen::Final;
 use super::tx::write_number;
 use super::values::ValueId;
 use crate::operators::{Captures, Operator};
-use crate::rules::{Link, Pick, Rule, RuleSet, TargetPlan};
-use crate::sieve::{Group, Sieved, has};
+use crate::rules::{Link, Pick, Rule, RuleSet, SlotTest, TargetPlan};
+use crate::sieve::Sieved;
 use crate::text::Expand as _;
 use crate::variable::Variable;
 
@@ -17,14 +18,6 @@ struct At<'r> {
     rule: &'r Rule,
     index: u32,
     link: &'r Link,
-}
-
-/// A member and what a group's pipeline makes of it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Final {
-    variable: Variable,
-    member: Member,
-    value: ValueId,
 }
 
 /// The name and the bytes of a member.
@@ -39,7 +32,7 @@ impl Transaction {
     pub(super) fn judge(&mut self, rules: &RuleSet, rule: &Rule, index: u32) -> bool {
         let Some(head) = rule.links.first() else { return false };
         if let Some(sieved) = head.sieved
-            && !self.may_match(rules, sieved)
+            && !self.may_match(rules, sieved.tier, sieved.bit)
         {
             return false;
         }
@@ -50,70 +43,54 @@ impl Transaction {
         rule.links.iter().all(|link| self.matches_link(rules, At { rule, index, link }))
     }
 
-    /// True if the sieve lets any value through to a rule.
-    fn may_match(&mut self, rules: &RuleSet, sieved: Sieved) -> bool {
-        let words = rules.sieve.words();
-        let start = usize::from(sieved.group) * words;
-        if self.sieved.get(usize::from(sieved.group)) == Some(&false) {
-            if let Some(group) = rules.sieve.groups.get(usize::from(sieved.group)) {
-                self.sieve_group(rules, group, sieved.group);
-            }
-            if let Some(is_known) = self.sieved.get_mut(usize::from(sieved.group)) {
-                *is_known = true;
-            }
-        }
-        has(self.group_bits.get(start..start + words).unwrap_or_default(), sieved.bit)
-    }
-
-    fn sieve_group(&mut self, rules: &RuleSet, group: &Group, number: u16) {
-        let start = usize::from(number) * rules.sieve.words();
-        if let Some(bits) = self.group_bits.get_mut(start..start + rules.sieve.words()) {
-            bits.fill(0);
-        }
-        let number = usize::from(number);
-        let mut values = self.group_values.get_mut(number).map(std::mem::take).unwrap_or_default();
-        values.clear();
-        for (variable, pick) in &group.targets {
-            for part in Facts::parts(variable) {
-                for position in 0..self.facts.own(*part).len() {
-                    let Some(member) = self.facts.own(*part).get(position).copied() else { break };
-                    if pick.fits(self.values.piece(member.name)) {
-                        let value = self.sieve_member(rules, group, member, start);
-                        values.push(Final { variable: *variable, member, value });
-                    }
-                }
-            }
-        }
-        if let Some(slot) = self.group_values.get_mut(number) {
-            *slot = values;
-        }
-    }
-
-    fn sieve_member(
+    /// Whether a rule matches that looks at one `TX` member and compares it.
+    pub(super) fn judge_slot(
         &mut self,
         rules: &RuleSet,
-        group: &Group,
-        member: Member,
-        start: usize,
-    ) -> ValueId {
-        let words = rules.sieve.words();
-        let mut value = member.value;
-        let steps = group.pipeline.len();
-        for step in 0..=steps {
-            if step > 0
-                && let Some(by) = group.pipeline.get(step - 1)
-            {
-                value = self.values.step(value, *by, rules.unicode_map.as_ref(), &mut self.work);
-            }
-            if group.is_multi || step == steps {
-                let bits = self.values.bits(value, &rules.sieve, &mut self.work);
-                let out = self.group_bits.get_mut(start..start + words).unwrap_or_default();
-                for (word, bits) in out.iter_mut().zip(bits) {
-                    *word |= bits;
-                }
-            }
+        rule: &Rule,
+        index: u32,
+        test: &SlotTest,
+    ) -> bool {
+        if !self.tx.number(test.slot).is_some_and(|number| test.holds(number)) {
+            return false;
         }
-        value
+        let number = self.tx.exact_number(test.slot).filter(|_| test.is_quiet);
+        let overrides = self.overrides.as_ref();
+        let is_hidden = !self.hidden.is_empty()
+            || overrides.is_some_and(|overrides| !overrides.hidden.is_empty());
+        let Some(number) = number.filter(|_| !is_hidden) else {
+            return self.judge(rules, rule, index);
+        };
+        self.matched.set_number(Some(test.slot), number);
+        self.take_quiet(rule, index)
+    }
+
+    /// Whether a rule matches that looks whether a `TX` member is there.
+    pub(super) fn judge_slot_count(
+        &mut self,
+        rules: &RuleSet,
+        rule: &Rule,
+        index: u32,
+        test: &SlotTest,
+    ) -> bool {
+        let count = i64::from(self.tx.has(test.slot));
+        if !test.holds(count) {
+            return false;
+        }
+        if !test.is_quiet {
+            return self.judge(rules, rule, index);
+        }
+        self.matched.set_number(None, count);
+        self.take_quiet(rule, index)
+    }
+
+    fn take_quiet(&mut self, rule: &Rule, index: u32) -> bool {
+        self.state.current = index;
+        self.found.clear();
+        for link in &rule.links {
+            self.apply(&link.effects);
+        }
+        true
     }
 
     fn matches_link(&mut self, rules: &RuleSet, at: At<'_>) -> bool {
@@ -179,12 +156,13 @@ impl Transaction {
         sieved: Sieved,
     ) -> bool {
         let mut any = false;
-        let number = usize::from(sieved.group);
+        self.know_group(rules, sieved);
         let mut position = 0;
-        while let Some(seen) = self.group_values.get(number).and_then(|all| all.get(position)) {
-            let Final { variable, member, value } = *seen;
+        while let Some(Final { variable, member, value }) =
+            self.screened.member(sieved.group, position)
+        {
             position += 1;
-            if !has(self.values.bits(value, &rules.sieve, &mut self.work), sieved.bit)
+            if !self.values.passes(value, rules, sieved, &mut self.work)
                 || self.is_out(at, variable, self.values.piece(member.name))
             {
                 continue;
@@ -306,8 +284,7 @@ impl Transaction {
             if step > 0
                 && let Some(by) = at.link.pipeline.get(step - 1)
             {
-                let map = rules.unicode_map.as_ref();
-                let next = self.values.step(value, *by, map, &mut self.work);
+                let next = self.values.step(value, *by, rules, &mut self.work);
                 is_new = next != value;
                 value = next;
             }
@@ -327,8 +304,8 @@ impl Transaction {
         member: Member,
         value: ValueId,
     ) -> bool {
-        if let Some(Sieved { bit, .. }) = at.link.sieved
-            && !has(self.values.bits(value, &rules.sieve, &mut self.work), bit)
+        if let Some(sieved) = at.link.sieved
+            && !self.values.passes(value, rules, sieved, &mut self.work)
         {
             return false;
         }
@@ -378,7 +355,7 @@ impl Transaction {
                 [].into()
             };
             self.found.push(MatchedValue {
-                name: self.matched.name.as_slice().into(),
+                name: self.matched.name(&self.rules.slots).into(),
                 value,
                 transformations: at.link.pipeline.iter().map(|by| by.name()).collect(),
                 operator: operator.name(),

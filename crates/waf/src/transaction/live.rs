@@ -1,7 +1,10 @@
 //! Variables whose values change while rules run.
 
+use std::borrow::Cow;
+
 use super::Transaction;
 use super::tx::write_number;
+use crate::rules::{SlotId, Slots};
 use crate::variable::Variable;
 
 /// The most values of one chain that are kept for `MATCHED_VARS`: more than a request has arguments.
@@ -13,41 +16,95 @@ pub(super) type Living = (Vec<u8>, Vec<u8>);
 /// What matched last, and what matched in this chain.
 #[derive(Debug, Default)]
 pub(super) struct Matched {
+    /// Where it was a `TX` member that is a number, or the count of one: which, and the number.
+    ///
+    /// PERF: conditions on such members match by the dozen in a request (`bench waf`).
+    number: Option<(Option<SlotId>, i64)>,
     /// `MATCHED_VAR_NAME`.
-    pub(super) name: Vec<u8>,
+    name: Vec<u8>,
     /// `MATCHED_VAR`.
-    pub(super) value: Vec<u8>,
-    all: Vec<Living>,
+    value: Vec<u8>,
+    /// Names and values of this chain, one behind the other, and where each ends.
+    all: Vec<u8>,
+    ends: Vec<(usize, usize)>,
 }
 
 impl Matched {
     pub(super) fn clear(&mut self) {
+        self.number = None;
         self.name.clear();
         self.value.clear();
-        self.all.clear();
+        self.begin();
     }
 
     /// Keeps a match. False if there are too many for a chained rule to see all of them.
     #[must_use]
     pub(super) fn push(&mut self, variable: Variable, name: &[u8], value: &[u8]) -> bool {
+        self.number = None;
         self.name.clear();
-        self.name.extend_from_slice(variable.name().as_bytes());
-        if !name.is_empty() {
-            self.name.push(b':');
-            self.name.extend_from_slice(name);
-        }
+        write_name(variable, name, &mut self.name);
         self.value.clear();
         self.value.extend_from_slice(value);
-        let has_room = self.all.len() < MATCHED_MAX;
+        let has_room = self.ends.len() < MATCHED_MAX;
         if has_room {
-            self.all.push((self.name.clone(), value.to_vec()));
+            self.all.extend_from_slice(&self.name);
+            let end = self.all.len();
+            self.all.extend_from_slice(value);
+            self.ends.push((end, self.all.len()));
         }
         has_room
+    }
+
+    /// Keeps a match of a `TX` member that is a number, or of the count of one, as the only one.
+    pub(super) fn set_number(&mut self, slot: Option<SlotId>, number: i64) {
+        self.begin();
+        self.number = Some((slot, number));
     }
 
     /// Begins another chain.
     pub(super) fn begin(&mut self) {
         self.all.clear();
+        self.ends.clear();
+    }
+
+    /// `MATCHED_VAR_NAME`.
+    pub(super) fn name(&self, slots: &Slots) -> Cow<'_, [u8]> {
+        let Some((slot, _)) = self.number else { return Cow::Borrowed(&self.name) };
+        let mut name = Vec::new();
+        write_name(Variable::Tx, slot.map_or(&[], |slot| slots.name(slot)), &mut name);
+        Cow::Owned(name)
+    }
+
+    /// `MATCHED_VAR`.
+    pub(super) fn value(&self) -> Cow<'_, [u8]> {
+        let Some((_, number)) = self.number else { return Cow::Borrowed(&self.value) };
+        let mut value = Vec::new();
+        write_number(number, &mut value);
+        Cow::Owned(value)
+    }
+
+    /// `MATCHED_VARS`.
+    fn all(&self, slots: &Slots) -> Vec<Living> {
+        if self.number.is_some() {
+            return vec![(self.name(slots).into_owned(), self.value().into_owned())];
+        }
+        let mut start = 0;
+        let piece = |from, to| self.all.get(from..to).unwrap_or_default().to_vec();
+        let ends = self.ends.iter();
+        let all = ends.map(|(name, value)| {
+            let member = (piece(start, *name), piece(*name, *value));
+            start = *value;
+            member
+        });
+        all.collect()
+    }
+}
+
+fn write_name(variable: Variable, name: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(variable.name().as_bytes());
+    if !name.is_empty() {
+        out.push(b':');
+        out.extend_from_slice(name);
     }
 }
 
@@ -57,12 +114,12 @@ impl Transaction {
         let single = |value: Vec<u8>| vec![(Vec::new(), value)];
         match variable {
             Variable::Tx => self.living_tx(),
-            Variable::MatchedVar => single(self.matched.value.clone()),
-            Variable::MatchedVarName => single(self.matched.name.clone()),
-            Variable::MatchedVars => self.matched.all.clone(),
+            Variable::MatchedVar => single(self.matched.value().into_owned()),
+            Variable::MatchedVarName => single(self.matched.name(&self.rules.slots).into_owned()),
+            Variable::MatchedVars => self.matched.all(&self.rules.slots),
             Variable::MatchedVarsNames => {
-                let names = self.matched.all.iter();
-                names.map(|(name, _)| (name.clone(), name.clone())).collect()
+                let members = self.matched.all(&self.rules.slots).into_iter();
+                members.map(|(name, _)| (name.clone(), name)).collect()
             }
             Variable::HighestSeverity => {
                 let mut out = Vec::new();

@@ -4,12 +4,14 @@ mod actions;
 mod expand;
 mod facts;
 mod judge;
+mod kinds;
 mod live;
 mod outcome;
 mod persistent;
 mod phases;
 mod request;
 mod response;
+mod screen;
 mod tx;
 mod values;
 mod work;
@@ -28,8 +30,8 @@ use crate::rules::{Hidden, Overrides, RuleSet, SlotId};
 use crate::seclang::script::{BodyProcessor, EngineMode};
 use crate::variable::Variable;
 use facts::Facts;
-use judge::Final;
 use live::Matched;
+use screen::Screened;
 use tx::Tx;
 use values::Values;
 use work::Work;
@@ -57,11 +59,8 @@ pub struct Transaction {
     /// Something was left out, or could not be judged.
     is_partial: Cell<bool>,
     state: State,
-    /// For each group of the sieve, whether its bits are known in this phase, and the bits.
-    sieved: Vec<bool>,
-    group_bits: Vec<u64>,
-    /// For each group whose bits are known, its members as its rules look at them.
-    group_values: Vec<Vec<Final>>,
+    /// What the sieve says of the rules.
+    screened: Screened,
     /// One bit a rule: it does not run.
     removed: Vec<u64>,
     /// What rules do not look at.
@@ -120,9 +119,7 @@ impl Transaction {
             work: Work::new(Budget::default()),
             is_partial: Cell::new(false),
             state,
-            sieved: Vec::new(),
-            group_bits: Vec::new(),
-            group_values: Vec::new(),
+            screened: Screened::default(),
             removed: Vec::new(),
             hidden: Vec::new(),
             opened: Vec::new(),
@@ -191,7 +188,7 @@ impl Transaction {
     }
 
     fn clear(&mut self) {
-        self.values.clear(self.rules.sieve.words());
+        self.values.clear(&self.rules);
         self.facts.clear();
         self.tx.clear(self.rules.slots.len());
         self.matched.clear();
@@ -206,17 +203,7 @@ impl Transaction {
         self.found.clear();
         self.added.clear();
         self.matches.clear();
-        self.forget_groups();
-    }
-
-    /// What groups hold is known anew in each phase.
-    fn forget_groups(&mut self) {
-        let groups = self.rules.sieve.groups.len();
-        self.sieved.clear();
-        self.sieved.resize(groups, false);
-        // What is in the bits and the values counts only once a group is known.
-        self.group_bits.resize(groups * self.rules.sieve.words(), 0);
-        self.group_values.resize_with(groups, Vec::new);
+        self.screened.forget(&self.rules);
     }
 
     /// True if rules may look at the body of the request.

@@ -3,7 +3,7 @@
 use super::Transaction;
 use super::outcome::{Cause, Interruption, Kind, MATCHES_MAX, RuleMatch, Verdict};
 use super::tx::write_number;
-use crate::rules::{Allowance, Disruption, Rule, SlotId, Step};
+use crate::rules::{Allowance, Disruption, Quick, Rule, SlotId};
 use crate::seclang::script::{EngineMode, Phase};
 use crate::text::{Piece, Text};
 use crate::variable::{Selector, Variable};
@@ -15,22 +15,32 @@ impl Transaction {
         if phase != Phase::Logging && self.is_settled(phase) {
             return self.verdict();
         }
-        self.forget_groups();
+        self.screened.forget(&rules);
         let Some(steps) = rules.steps.get(phase as usize) else { return self.verdict() };
         let mut at = 0;
         let mut skip = 0_u32;
         while let Some(step) = steps.get(at) {
             at += 1;
-            let Step::Rule(index) = *step else { continue };
+            let Some(index) = step.rule else { continue };
             if skip > 0 {
                 skip -= 1;
                 continue;
             }
-            let Some(rule) = rules.rule(index) else { continue };
             if self.is_removed(index) || !self.is_running() {
                 continue;
             }
-            let matches = self.judge(&rules, rule, index);
+            if let Quick::Sieved { tier, bit } = step.quick
+                && !self.may_match(&rules, tier, bit)
+                && !self.is_partial()
+            {
+                continue;
+            }
+            let Some(rule) = rules.rule(index) else { continue };
+            let matches = match &step.quick {
+                Quick::Slot(test) => self.judge_slot(&rules, rule, index, test),
+                Quick::SlotCount(test) => self.judge_slot_count(&rules, rule, index, test),
+                Quick::Sieved { .. } | Quick::None => self.judge(&rules, rule, index),
+            };
             if self.is_partial() {
                 break;
             }
