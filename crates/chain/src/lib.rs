@@ -15,6 +15,7 @@
 
 mod answer;
 mod body;
+mod body_value;
 mod chain;
 mod compile;
 mod consumers;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use bartizan_core::metrics::{PluginLabel, SharedMetrics};
 use bartizan_core::{Denial, Limits, Reason, Stage};
 use bytes::Bytes;
-use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::answer::{AnswerHead, LocalAnswer, Outcome};
@@ -16,7 +15,7 @@ use crate::chain::{Chain, Step, Turn};
 use crate::consumers::Consumer;
 use crate::context::RequestCx;
 use crate::identity::IdentityKey;
-use crate::json::{JsonLimits, parse_strict};
+use crate::json::JsonLimits;
 use crate::log_view::LogView;
 use crate::plugin::{BodyNeed, Flow, PluginSet};
 
@@ -387,7 +386,7 @@ impl<P: PluginSet> Run<P> {
         }
         let wants_value = matches!(need, BodyNeed::Value { .. });
         if wants_value && self.cx.body_value.is_none() && !body.is_empty() {
-            self.cx.body_value = Some(parse_body(&self.cx, &body, self.limits)?);
+            self.cx.body_value = Some(self.cx.parse_body(&body, self.limits)?);
         }
         Ok(())
     }
@@ -411,37 +410,6 @@ fn refuse_encoded(cx: &RequestCx) -> Result<(), Denial> {
         return Ok(());
     }
     Err(Denial::new(Reason::UnsupportedEncoding, "an encoded body on a route that reads bodies"))
-}
-
-fn parse_body(cx: &RequestCx, body: &[u8], limits: JsonLimits) -> Result<Value, Denial> {
-    let unparsable = |detail: String| Denial::new(Reason::UnparsableBody, detail);
-    let kind = cx
-        .fields
-        .single("content-type")
-        .map_err(|_| unparsable("content-type occurs more than once".into()))?;
-    let media = kind.unwrap_or_default().split(|b| *b == b';').next().unwrap_or_default();
-    if media.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
-        return parse_form(body, limits).map_err(unparsable);
-    }
-    parse_strict(body, limits).map_err(|fault| unparsable(format!("JSON: {fault}")))
-}
-
-/// A form as an object of texts; a repeated name has two meanings and is refused.
-fn parse_form(body: &[u8], limits: JsonLimits) -> Result<Value, String> {
-    let text = std::str::from_utf8(body).map_err(|_| "form: not UTF-8".to_owned())?;
-    let mut object = Map::new();
-    for (count, pair) in text.split('&').filter(|pair| !pair.is_empty()).enumerate() {
-        if count >= limits.items as usize {
-            return Err("form: too many fields".into());
-        }
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let decode = |part| bartizan_wire::decode_form(part).ok_or("form: invalid encoding");
-        let name = decode(name)?;
-        if object.insert(name, Value::String(decode(value)?)).is_some() {
-            return Err("form: duplicate field".into());
-        }
-    }
-    Ok(Value::Object(object))
 }
 
 fn is_open<P: PluginSet>(

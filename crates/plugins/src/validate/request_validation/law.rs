@@ -1,5 +1,5 @@
 //! The law of schemas: they never panic, one that compiles judges any value, and one of a few plain
-//! keywords judges as a naive reading of it does.
+//! keywords judges as a naive reading of it does. Its plan says what it says.
 
 use bartizan_chain::{JsonLimits, parse_strict};
 use bartizan_config::PathStep;
@@ -7,7 +7,8 @@ use bartizan_wire::Fields;
 use jsonschema::Draft;
 use serde_json::{Map, Value, json};
 
-use super::{header_schema, validator};
+use super::{header_schema, plan, validator};
+use crate::validate::plan::law as plan_law;
 
 /// Inputs are cut off here: longer ones show nothing that shorter ones do not.
 const INPUT_MAX: usize = 8_192;
@@ -19,14 +20,15 @@ pub(crate) fn law(data: &[u8]) {
     let text = String::from_utf8_lossy(data.get(..INPUT_MAX).unwrap_or(data)).into_owned();
     let (schema, instance) = text.split_once("\n---\n").unwrap_or((&text, "{}"));
     let Ok(schema) = serde_json::from_str::<Map<String, Value>>(schema) else { return };
-    let instance = parse_strict(instance.as_bytes(), LIMITS).ok();
+    let text = instance.as_bytes();
+    let instance = parse_strict(text, LIMITS).ok();
     for draft in [Draft::Draft202012, Draft::Draft7] {
-        body(&schema, instance.as_ref(), draft);
+        body(&schema, text, instance.as_ref(), draft);
         headers(&schema, instance.as_ref(), draft);
     }
 }
 
-fn body(schema: &Map<String, Value>, instance: Option<&Value>, draft: Draft) {
+fn body(schema: &Map<String, Value>, text: &[u8], instance: Option<&Value>, draft: Draft) {
     let schema = Value::Object(schema.clone());
     let compiled = match validator("body_schema", &schema, draft) {
         Ok(compiled) => compiled,
@@ -37,6 +39,10 @@ fn body(schema: &Map<String, Value>, instance: Option<&Value>, draft: Draft) {
             return;
         }
     };
+    let plan = plan(&schema, compiled.draft());
+    if let Some(plan) = plan {
+        plan_law::law(&plan, &compiled, text, LIMITS);
+    }
     let Some(instance) = instance else { return };
     let verdict = compiled.is_valid(instance);
     assert_eq!(compiled.validate(instance).is_ok(), verdict, "two verdicts");

@@ -26,9 +26,12 @@
 //!
 //! # What it costs
 //!
-//! One strict parse of the body, which other plugins share, and a walk through the schema. Schemas
-//! are compiled when the configuration is read. The body is held in memory, up to
-//! `limits.inspected_body`.
+//! One strict look at the text of the body and one at the schema, with next to no memory beside the
+//! body, where the schema keeps to the common keywords. The others (such as `patternProperties`,
+//! `contains` and `unevaluatedProperties`), forms, and bodies that are about to be refused are read
+//! as values and held against the schema by another engine, with the same outcome, for several
+//! times as much. Schemas are compiled when the configuration is read. The body is held in memory,
+//! up to `limits.inspected_body`.
 //!
 //! # What it cannot do
 //!
@@ -44,16 +47,20 @@ pub(crate) mod law;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use bartizan_chain::{
-    BodyNeed, CompileCx, Flow, Kinship, Nothing, Plugin, Proofs, RequestCx, Traits,
+    BodyNeed, CompileCx, Flow, JsonLimits, Kinship, Nothing, Plugin, Proofs, RequestCx, Traits,
 };
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, PATTERN_SIZE_MAX, Reason, Stage, StageSet};
 use bartizan_wire::Fields;
-use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
+use jsonschema::{Draft, PatternOptions, ValidationError, ValidationOptions, Validator};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+
+use super::plan::{Dialect, Document, Plan};
 
 /// Longest place that the audit log shows, in characters; its names are the client's.
 const SHOWN_MAX: usize = 256;
@@ -85,10 +92,17 @@ fn bad_request() -> u16 {
 /// Compiled `request-validation`.
 pub struct RequestValidation {
     headers: Option<HeaderSchema>,
-    body: Option<Validator>,
+    body: Option<BodySchema>,
     body_max: usize,
     rejected_code: u16,
     rejected_msg: Option<String>,
+}
+
+struct BodySchema {
+    validator: Validator,
+    /// What accepts most bodies without their values; `None` where it could accept none.
+    plan: Option<Plan>,
+    limits: JsonLimits,
 }
 
 struct HeaderSchema {
@@ -119,17 +133,15 @@ impl Plugin for RequestValidation {
         let headers =
             config.header_schema.map(|schema| header_schema(schema, draft)).transpose()?;
         let has_body = config.body_schema.is_some();
-        let body = config
-            .body_schema
-            .map(|schema| validator("body_schema", &Value::Object(schema), draft));
-        let body = body.transpose()?;
+        let limits = &cx.node.limits;
+        let json = JsonLimits { depth: limits.json_depth, items: limits.json_items };
+        let body = config.body_schema.map(|schema| body_schema(schema, draft, json)).transpose()?;
         if config.max_req_body_size.is_some() && !has_body {
             return Err(Invalid::at(
                 "max_req_body_size",
                 "no body is read without a `body_schema`",
             ));
         }
-        let limits = &cx.node.limits;
         let body_max = config.max_req_body_size.unwrap_or(limits.inspected_body.0);
         if body_max > limits.body_max.0 {
             let problem = format!("{body_max} bytes are more than `limits.body_max` allows");
@@ -147,7 +159,7 @@ impl Plugin for RequestValidation {
 
     fn traits(&self) -> Traits {
         let body = if self.body.is_some() {
-            BodyNeed::Value { max: self.body_max }
+            BodyNeed::Bytes { max: self.body_max }
         } else {
             BodyNeed::None
         };
@@ -164,19 +176,35 @@ impl Plugin for RequestValidation {
         cx: &mut RequestCx,
         _call: &mut (),
     ) -> Result<Flow, Denial> {
-        if let Some(schema) = &self.headers {
-            let headers = schema.read(&cx.fields)?;
-            self.check("headers", &schema.validator, &headers)?;
-        }
-        if let Some(validator) = &self.body {
-            let body = cx.body_value().ok_or_else(|| self.denial("the body is empty".into()))?;
-            self.check("body", validator, body)?;
+        let headers = self.check_headers(cx);
+        if let Some(schema) = &self.body {
+            let body = cx.body().filter(|body| !body.is_empty());
+            if let (Err(_), Some(body)) = (&headers, body) {
+                // A body that has no meaning is refused as such, whatever else is wrong.
+                cx.parse_body(body, schema.limits)?;
+            }
+            headers?;
+            let body = body.ok_or_else(|| self.denial("the body is empty".into()))?;
+            if cx.has_form()? || !schema.accepts(body) {
+                let value = match cx.body_value() {
+                    Some(value) => Cow::Borrowed(value),
+                    None => Cow::Owned(cx.parse_body(body, schema.limits)?),
+                };
+                self.check("body", &schema.validator, &value)?;
+            }
+        } else {
+            headers?;
         }
         Ok(Flow::Continue)
     }
 }
 
 impl RequestValidation {
+    fn check_headers(&self, cx: &RequestCx) -> Result<(), Denial> {
+        let Some(schema) = &self.headers else { return Ok(()) };
+        self.check("headers", &schema.validator, &schema.read(&cx.fields)?)
+    }
+
     fn check(&self, what: &str, validator: &Validator, value: &Value) -> Result<(), Denial> {
         validator.validate(value).map_err(|error| {
             let place = error.instance_path().as_str();
@@ -191,6 +219,16 @@ impl RequestValidation {
             Some(message) => denial.with_message(message),
             None => denial,
         }
+    }
+}
+
+impl BodySchema {
+    /// True if a JSON text certainly fits. Otherwise its value must be looked at, which also finds
+    /// out why it does not.
+    fn accepts(&self, body: &[u8]) -> bool {
+        self.plan.as_ref().is_some_and(|plan| {
+            Document::read(body, self.limits).is_some_and(|document| plan.accepts(&document))
+        })
     }
 }
 
@@ -270,19 +308,40 @@ fn fold_names(schema: &mut Value, named: &mut Vec<String>) {
     }
 }
 
+fn body_schema(
+    schema: Map<String, Value>,
+    draft: Draft,
+    limits: JsonLimits,
+) -> Result<BodySchema, Invalid> {
+    let schema = Value::Object(schema);
+    let validator = validator("body_schema", &schema, draft)?;
+    let plan = plan(&schema, validator.draft());
+    Ok(BodySchema { validator, plan, limits })
+}
+
+fn plan(schema: &Value, draft: Draft) -> Option<Plan> {
+    let build = |part: &Value| options().with_draft(draft).build(part).ok();
+    Plan::compile(schema, Dialect { draft, refuses_read_only: false, build: &build })
+}
+
 fn validator(key: &str, schema: &Value, draft: Draft) -> Result<Validator, Invalid> {
     if schema.as_object().is_some_and(Map::is_empty) {
         return Err(Invalid::at(key, "an empty schema accepts everything"));
     }
+    let options = options();
+    let options = if schema.get("$schema").is_some() { options } else { options.with_draft(draft) };
+    options.build(schema).map_err(|error| fault(key, schema, &error))
+}
+
+/// How schemas compile: patterns in linear time, nothing fetched, formats checked.
+fn options() -> ValidationOptions<'static> {
     let patterns =
         PatternOptions::regex().size_limit(PATTERN_SIZE_MAX).dfa_size_limit(PATTERN_SIZE_MAX);
-    let options = jsonschema::options()
+    jsonschema::options()
         .offline()
         .with_pattern_options(patterns)
         .should_validate_formats(true)
-        .should_ignore_unknown_formats(false);
-    let options = if schema.get("$schema").is_some() { options } else { options.with_draft(draft) };
-    options.build(schema).map_err(|error| fault(key, schema, &error))
+        .should_ignore_unknown_formats(false)
 }
 
 /// Why a schema does not compile, at the place in it.

@@ -1,0 +1,89 @@
+//! Finding a name among those of a schema.
+
+use super::scan::hash;
+
+/// Slots for each name: enough that most are alone.
+const SLOTS_PER_NAME: usize = 4;
+/// Most names.
+const NAMES_MAX: usize = u16::MAX as usize;
+
+/// Distinct names, and where each stands in a list.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    names: Box<[Box<[u8]>]>,
+    /// The hash of a name and one more than its index, at a place that its hash tells or after
+    /// it; 0 where there is none.
+    slots: Box<[(u32, u16)]>,
+}
+
+impl Names {
+    /// A table of distinct names; `None` where they are too many.
+    pub(super) fn new(names: &[&str]) -> Option<Self> {
+        if names.is_empty() {
+            return Some(Self::default());
+        }
+        if names.len() > NAMES_MAX {
+            return None;
+        }
+        let mut slots = vec![(0, 0); (names.len() * SLOTS_PER_NAME).next_power_of_two()];
+        for (index, name) in (1..).zip(names) {
+            let hash = hash(name.as_bytes());
+            let mut at = hash as usize & (slots.len() - 1);
+            while slots.get(at).is_some_and(|(_, index)| *index != 0) {
+                at = (at + 1) & (slots.len() - 1);
+            }
+            *slots.get_mut(at)? = (hash, index);
+        }
+        let names = names.iter().map(|name| name.as_bytes().into()).collect();
+        Some(Self { names, slots: slots.into() })
+    }
+
+    /// Which of the names this is. Most slots are empty, so the search ends.
+    pub(super) fn find(&self, hash: u32, name: &[u8]) -> Option<usize> {
+        let last = self.slots.len().checked_sub(1)?;
+        let mut at = hash as usize & last;
+        loop {
+            let (own, index) = *self.slots.get(at)?;
+            let index = usize::from(index).checked_sub(1)?;
+            if own == hash && self.names.get(index).is_some_and(|own| **own == *name) {
+                return Some(index);
+            }
+            at = (at + 1) & last;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_name_is_found_where_it_stands_and_no_other_is(
+            names in proptest::collection::btree_set("[a-c]{0,12}|[a-z_]{1,20}", 0..40),
+            others in proptest::collection::btree_set("[a-c]{0,12}", 0..10),
+        ) {
+            let list: Vec<&str> = names.iter().map(String::as_str).collect();
+            let table = Names::new(&list).unwrap();
+            for (index, name) in list.iter().enumerate() {
+                prop_assert_eq!(table.find(hash(name.as_bytes()), name.as_bytes()), Some(index));
+            }
+            for other in others.difference(&names).collect::<BTreeSet<_>>() {
+                prop_assert_eq!(table.find(hash(other.as_bytes()), other.as_bytes()), None);
+            }
+        }
+    }
+
+    #[test]
+    fn each_of_a_thousand_names_is_found() {
+        let names: Vec<String> = (0..1_000).map(|n| format!("field_{n}")).collect();
+        let list: Vec<&str> = names.iter().map(String::as_str).collect();
+        let table = Names::new(&list).unwrap();
+        let found = list.iter().map(|name| table.find(hash(name.as_bytes()), name.as_bytes()));
+        assert!(found.eq((0..1_000).map(Some)));
+    }
+}
