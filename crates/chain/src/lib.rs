@@ -29,6 +29,7 @@ mod log_view;
 mod outside;
 mod pages;
 mod plugin;
+mod proven;
 mod registry;
 mod run;
 mod template;
@@ -52,6 +53,7 @@ pub use pages::{Page, Pages};
 pub use plugin::{
     BodyNeed, Flow, Kinship, Nothing, Plugin, PluginSet, Proofs, Traits, Unsupported,
 };
+pub use proven::Proven;
 pub use registry::StateRegistry;
 pub use run::{BodySource, Profiles, Run, Screened, Screening};
 pub use template::Template;

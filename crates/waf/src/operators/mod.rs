@@ -309,6 +309,23 @@ fn unknown(name: &str) -> OperatorFault {
     OperatorFault::new(format!("unknown operator `@{name}`"))
 }
 
+impl Operator {
+    /// True if it looks for a text that stands somewhere in a value.
+    pub(crate) fn is_search(&self) -> bool {
+        matches!(
+            self,
+            Self::Rx(_)
+                | Self::Pm(_)
+                | Self::Contains(_)
+                | Self::ContainsWord(_)
+                | Self::BeginsWith(_)
+                | Self::EndsWith(_)
+                | Self::DetectSqli(_)
+                | Self::DetectXss(_)
+        )
+    }
+}
+
 #[cfg(test)]
 impl Operator {
     /// The memory that a pattern takes, in bytes, without that of searches.

@@ -109,6 +109,8 @@ impl<'f> Compiler<'f> {
             }
         }
         let operator = draft.operator.as_ref().and_then(|text| self.operator(text, &draft.place));
+        let is_negated = draft.operator.as_ref().is_some_and(|text| text.is_negated);
+        let is_search = !is_negated && operator.as_ref().is_some_and(Operator::is_search);
         let has = |wanted: fn(&Action) -> bool| draft.actions.iter().any(wanted);
         let mut effects = Vec::new();
         for action in &draft.actions {
@@ -143,7 +145,8 @@ impl<'f> Compiler<'f> {
                 .map(|text| text.argument.written())
                 .unwrap_or_default()
                 .into(),
-            is_negated: draft.operator.as_ref().is_some_and(|text| text.is_negated),
+            is_negated,
+            is_search,
             captures: has(|action| matches!(action, Action::Capture)),
             effects: effects.into(),
             sieved: None,

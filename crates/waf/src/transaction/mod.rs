@@ -9,6 +9,7 @@ mod live;
 mod outcome;
 mod persistent;
 mod phases;
+mod proven;
 mod request;
 mod response;
 mod screen;
@@ -18,6 +19,7 @@ mod work;
 
 pub use outcome::{Cause, Interruption, Kind, MatchedValue, RuleMatch, Verdict};
 pub use persistent::Collections;
+pub use proven::Proven;
 pub use request::{Peer, RequestHead};
 pub use response::ResponseHead;
 pub use work::Budget;
@@ -63,6 +65,8 @@ pub struct Transaction {
     screened: Screened,
     /// One bit a rule: it does not run.
     removed: Vec<u64>,
+    /// What is known to be harmless.
+    proven: Proven,
     /// What rules do not look at.
     hidden: Vec<Hidden>,
     /// Persistent collections that were opened: which, and for what key.
@@ -121,6 +125,7 @@ impl Transaction {
             state,
             screened: Screened::default(),
             removed: Vec::new(),
+            proven: Proven::default(),
             hidden: Vec::new(),
             opened: Vec::new(),
             unshown: Vec::new(),
@@ -197,6 +202,7 @@ impl Transaction {
         self.is_partial.set(false);
         self.removed.clear();
         self.removed.resize(self.rules.len().div_ceil(64), 0);
+        self.proven = Proven::default();
         self.hidden.clear();
         self.opened.clear();
         self.unshown.clear();

@@ -39,6 +39,28 @@
 //! the value. What takes more work than the budget, or has more arguments than `SecArgumentsLimit`,
 //! is refused as well: it never passes unseen.
 //!
+//! # Values that a schema has proved
+//!
+//! With `skip_proven: true` rules do not look for attacks in values that a schema of the route leaves
+//! no room for one in: fewer false alarms, and less work. What counts is what a plugin of the Validate
+//! stage has proved of this very request, and would have refused otherwise:
+//!
+//! * `request-validation`: values of a JSON body that are numbers, booleans or null where the schema
+//!   states a type, that `enum` or `const` lists, that have the format `date`, `date-time`, `ipv4`,
+//!   `ipv6` or `uuid`, or a `pattern` that allows ASCII letters, digits, `_`, `-` and `.` alone from
+//!   beginning to end. Only schemas that hold in any case count (not `anyOf`, `oneOf`, `not`, `if`),
+//!   and only texts without escapes.
+//! * `oas-validator`: parameters of the query, fields and cookies that can only be a number or a
+//!   boolean; nothing with `danger_reject_if_not_match: false`.
+//!
+//! Left out are they by rules that look for a text in all of `ARGS`, `ARGS_GET`, `ARGS_POST`,
+//! `REQUEST_HEADERS` or `REQUEST_COOKIES` with `@rx`, `@pm`, `@pmFromFile`, `@contains`,
+//! `@containsWord`, `@strmatch`, `@beginsWith`, `@endsWith`, `@detectSQLi` or `@detectXSS`. Rules that
+//! name one member (`ARGS:age`), are negated, compare or check (`@gt`, `@streq`, `@verifyCC`,
+//! `@validateByteRange`), counts (`&ARGS`), names, sizes and the raw texts (`REQUEST_BODY`,
+//! `REQUEST_URI`, `QUERY_STRING`) see them as ever. It is off unless it is asked for: a rule that looks
+//! for numbers in all arguments (such as those of payment cards, by `@rx`) would no longer find them.
+//!
 //! # The audit log of ModSecurity
 //!
 //! Every denial is an event of the node's audit log. For programs that read what ModSecurity 3 writes,
@@ -121,6 +143,7 @@ pub struct Waf {
     sample: u8,
     status: Option<u16>,
     judges_answers: bool,
+    skips_proven: bool,
     body_max: usize,
     answer_max: usize,
     chance: Arc<Chance>,
@@ -167,6 +190,7 @@ impl Plugin for Waf {
             sample: config.sample,
             status: config.status,
             judges_answers,
+            skips_proven: config.skip_proven,
             body_max: if rules.may_read_request_body() { body_max } else { 0 },
             answer_max: cx.node.limits.inspected_response.as_usize(),
             chance: Chance::of(cx),
@@ -188,6 +212,7 @@ impl Plugin for Waf {
         }
         let inspects = self.mode == Mode::Block && self.body_max > 0;
         traits.proves = Proofs { waf: inspects, ..Proofs::default() };
+        traits.wants_proven = self.skips_proven;
         traits.on_response = true;
         traits.on_finish = true;
         traits
