@@ -1,6 +1,7 @@
 //! From what the files say to rules that can run.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::compile::Compiler;
 use super::settings::Settings;
@@ -8,6 +9,7 @@ use super::updates::{Updates, is_removed, update};
 use super::{About, Quick, RULES_MAX, Rule, RuleSet, Step};
 use crate::fault::{Place, RuleFault};
 use crate::files::Files;
+use crate::operators::{Atlas, Places};
 use crate::seclang::script::{Action, Directive, Item, OperatorText, Phase, Script, Setting};
 use crate::sieve::Sieve;
 use crate::transformations::UnicodeMap;
@@ -51,6 +53,7 @@ struct Assembly {
     updates: Updates,
     settings: Settings,
     unicode_map: Option<(Place, Box<str>, u32)>,
+    places: Option<(Place, Box<str>)>,
     faults: Vec<RuleFault>,
 }
 
@@ -101,6 +104,7 @@ impl Assembly {
             Directive::Setting(Setting::UnicodeMap(name, page)) => {
                 self.unicode_map = Some((place, name, page));
             }
+            Directive::Setting(Setting::GeoLookupDb(name)) => self.places = Some((place, name)),
             Directive::Setting(setting) => self.settings.take(setting),
             update => self.updates.take(update),
         }
@@ -141,7 +145,8 @@ impl Assembly {
         for problem in update(&mut chains, &self.updates) {
             self.fault(problem.0, problem.1, None);
         }
-        let mut compiler = Compiler::new(files);
+        let atlas = self.atlas(files);
+        let mut compiler = Compiler::new(files, atlas);
         let mut rules = Vec::new();
         let mut places = HashMap::new();
         let mut ctls = Vec::new();
@@ -170,6 +175,24 @@ impl Assembly {
         }
         let settings = self.settings;
         Ok(RuleSet { rules: rules.into(), steps, slots, sieve, settings, unicode_map })
+    }
+
+    /// Reads the database that `SecGeoLookupDb` names.
+    fn atlas(&mut self, files: &dyn Files) -> Atlas {
+        let Some((place, name)) = self.places.take() else { return Atlas::Unnamed };
+        let read = files.read_database(&place.file, &name).map_err(|fault| fault.to_string());
+        let places = read.and_then(|bytes| {
+            let unsound = |why| format!("`{name}` is no sound database: {why}");
+            Places::new(bytes).map_err(unsound)
+        });
+        match places {
+            Ok(places) => Atlas::Read(Arc::new(places)),
+            Err(problem) => {
+                let help = Some("a file in MaxMind's format, such as `GeoLite2-Country.mmdb`");
+                self.fault(place, problem, help);
+                Atlas::Broken
+            }
+        }
     }
 
     /// Reads the map that `SecUnicodeMapFile` names.

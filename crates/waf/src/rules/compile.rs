@@ -8,7 +8,7 @@ use super::slots::Slots;
 use super::{About, Rule, indices};
 use crate::fault::{Place, RuleFault};
 use crate::files::Files;
-use crate::operators::Operator;
+use crate::operators::{Atlas, Operator};
 use crate::seclang::script::{Action, Change, Ctl, IdRanges, OperatorText, Sanitise, SetVar};
 use crate::text::{Piece, Text};
 use crate::transformations::Transformation;
@@ -23,13 +23,14 @@ pub(super) type OpenCtl = (u32, usize, usize, Ctl);
 /// Makes rules of what was written.
 pub(super) struct Compiler<'f> {
     files: &'f dyn Files,
+    atlas: Atlas,
     slots: Slots,
     faults: Vec<RuleFault>,
 }
 
 impl<'f> Compiler<'f> {
-    pub(super) fn new(files: &'f dyn Files) -> Self {
-        Self { files, slots: Slots::default(), faults: Vec::new() }
+    pub(super) fn new(files: &'f dyn Files, atlas: Atlas) -> Self {
+        Self { files, atlas, slots: Slots::default(), faults: Vec::new() }
     }
 
     /// The numbers that were given, and what is wrong.
@@ -155,6 +156,18 @@ impl<'f> Compiler<'f> {
 
     fn operator(&mut self, text: &OperatorText, place: &Place) -> Option<Operator> {
         match Operator::compile(&text.name, &text.argument, self.files, &place.file) {
+            Ok(Operator::GeoLookup(mut lookup)) => {
+                match &self.atlas {
+                    Atlas::Read(places) => lookup.places = Some(places.clone()),
+                    Atlas::Broken => {}
+                    Atlas::Unnamed => {
+                        let problem = "there is no database of places: `SecGeoLookupDb` names one";
+                        let help = "such as `SecGeoLookupDb GeoLite2-Country.mmdb`".to_owned();
+                        self.fault(&text.place, problem, Some(help));
+                    }
+                }
+                Some(Operator::GeoLookup(lookup))
+            }
             Ok(operator) => Some(operator),
             Err(fault) => {
                 self.fault(&text.place, fault.problem, fault.help);

@@ -14,6 +14,7 @@ use crate::variable::Variable;
 
 /// A rule of a chain, or a rule that stands alone.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each asked for by name")]
 pub(crate) struct Link {
     /// What it looks at; empty for `SecAction`, which always matches.
     pub(crate) targets: Box<[TargetPlan]>,

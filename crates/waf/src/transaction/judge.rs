@@ -344,6 +344,9 @@ impl Transaction {
     }
 
     fn matched_value(&mut self, at: At<'_>, operator: &Operator, seen: &Seen<'_>) {
+        if let Operator::GeoLookup(lookup) = operator {
+            self.geo = lookup.facts(seen.value);
+        }
         if !self.matched.push(seen.variable, seen.name, seen.value) {
             self.give_up();
         }

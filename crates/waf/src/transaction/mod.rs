@@ -27,7 +27,7 @@ pub use work::Budget;
 use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
 
-use crate::operators::Captures;
+use crate::operators::{Captures, PlaceFact};
 use crate::rules::{Hidden, Overrides, RuleSet, SlotId};
 use crate::seclang::script::{BodyProcessor, EngineMode};
 use crate::variable::Variable;
@@ -71,6 +71,8 @@ pub struct Transaction {
     hidden: Vec<Hidden>,
     /// Persistent collections that were opened: which, and for what key.
     opened: Vec<(Variable, Box<[u8]>)>,
+    /// `GEO`: what is known of the address that was looked up last.
+    geo: Vec<PlaceFact>,
     /// The names of values that logs do not show.
     unshown: Vec<Box<[u8]>>,
     /// The values that matched in the chain that is being judged.
@@ -128,6 +130,7 @@ impl Transaction {
             proven: Proven::default(),
             hidden: Vec::new(),
             opened: Vec::new(),
+            geo: Vec::new(),
             unshown: Vec::new(),
             found: Vec::new(),
             added: Vec::new(),
@@ -205,6 +208,7 @@ impl Transaction {
         self.proven = Proven::default();
         self.hidden.clear();
         self.opened.clear();
+        self.geo.clear();
         self.unshown.clear();
         self.found.clear();
         self.added.clear();

@@ -199,6 +199,12 @@ pub(in crate::seclang) static DIRECTIVES: &[Entry] = &[
         Kind::Read(settings::mime_types_clear),
         "forgets the types named so far",
     ),
+    entry(
+        "SecGeoLookupDb",
+        "FILE",
+        Kind::Set(settings::geo_lookup_db),
+        "the database of places for `@geoLookup`, in MaxMind's format",
+    ),
     // Names and collections.
     entry(
         "SecCollectionTimeout",
@@ -256,7 +262,6 @@ pub(in crate::seclang) static DIRECTIVES: &[Entry] = &[
     inert("SecUploadFileMode", "uploaded files are not kept"),
     inert("SecUploadKeepFiles", "uploaded files are not kept"),
     // Refused.
-    refused("SecGeoLookupDb", "use `geo-restriction` of the gateway"),
     refused("SecCacheTransformationsMaxItems", "take it out: the engine bounds its own memory"),
     refused("SecChrootDir", "let the service manager confine the process"),
     refused("SecConnReadStateLimit", "use the listener's limits of connections"),
