@@ -36,7 +36,7 @@ mod template;
 mod vars;
 
 pub use answer::{AnswerHead, LocalAnswer, Outcome, ReplacementBody};
-pub use body::{BodyChanges, BodyPlan, BodyTransform, Held, HeldBody};
+pub use body::{BodyChanges, BodyPlan, BodyTransform, Held, HeldBody, Weighing};
 pub use chain::{Chain, ChainBuilder, Step};
 pub use compile::{CompileCx, FilesRead, NodeFacts, SharedRedactor};
 pub use consumers::{Consumer, ConsumerIndex, CredentialEntry, CredentialRef};

@@ -13,7 +13,7 @@ use bartizan_wire::Version;
 use super::Waf;
 
 /// A body of more bytes is judged on the CPU pool.
-const INLINE_MAX: usize = 64 << 10;
+pub(super) const INLINE_MAX: usize = 64 << 10;
 /// The most matches that an event tells.
 const TOLD_MAX: usize = 32;
 /// The most transactions that an event loop keeps for later use.

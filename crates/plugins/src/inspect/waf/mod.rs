@@ -53,7 +53,7 @@
 //! * `oas-validator`: parameters of the query, fields and cookies that can only be a number or a
 //!   boolean; nothing with `danger_reject_if_not_match: false`.
 //!
-//! Left out are they by rules that look for a text in all of `ARGS`, `ARGS_GET`, `ARGS_POST`,
+//! They are left out by rules that look for a text in all of `ARGS`, `ARGS_GET`, `ARGS_POST`,
 //! `REQUEST_HEADERS` or `REQUEST_COOKIES` with `@rx`, `@pm`, `@pmFromFile`, `@contains`,
 //! `@containsWord`, `@strmatch`, `@beginsWith`, `@endsWith`, `@detectSQLi` or `@detectXSS`. Rules that
 //! name one member (`ARGS:age`), are negated, compare or check (`@gt`, `@streq`, `@verifyCC`,
@@ -66,8 +66,9 @@
 //! Every denial is an event of the node's audit log. For programs that read what ModSecurity 3 writes,
 //! `log` names a file for its audit entries in JSON, one a line, in blocking and in detecting: each
 //! exchange in which a rule matched (those with `noauditlog` aside). Its members are those of
-//! ModSecurity, times in UTC, without bodies; of the query the names are written, cookies, credentials
-//! and whatever else the node hides are `***`, and what rules say of them is left out. `reference`
+//! ModSecurity, times in UTC, without bodies. The value that matched is written, cut to 512 bytes; of
+//! the query only names are, and cookies, credentials and whatever else the node hides are `***`, with
+//! what rules say of them left out. `reference`
 //! has the transformations, and no places in the request. `partial` (not everything was judged) and
 //! `disruptive` (the rule refuses) are ours. `SecAuditLog…` in rule files changes nothing: what is
 //! done instead is told of each [there](../seclang.md#directives-without-effect).
@@ -95,8 +96,8 @@
 //!
 //! Five microseconds for a small GET under `builtin`; under the whole Core Rule Set at level 1
 //! about 55, and 110 with cookies and arguments (`cargo xtask bench waf` measures it). Larger
-//! bodies cost more; those of requests over 64 KiB are judged on the CPU pool, those of answers on
-//! the event loop. A rule set is held once, whoever uses it, and let go when nothing does.
+//! bodies cost more; those over 64 KiB, of requests and of answers, are judged on the CPU pool. A
+//! rule set is held once, whoever uses it, and let go when nothing does.
 //!
 //! # What it cannot do
 //!
@@ -120,7 +121,7 @@ use std::sync::Arc;
 
 use bartizan_chain::{
     AnswerHead, BodyNeed, CompileCx, CpuPool, Flow, HeldBody, Kinship, Nothing, Outcome, Plugin,
-    Proofs, RequestCx, Traits,
+    Proofs, RequestCx, Traits, Weighing,
 };
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Reason, Stage, StageSet};
@@ -261,7 +262,8 @@ impl Plugin for Waf {
         let reads_body = self.judges_answers && transaction.looks_at_response_body();
         if reads_body && answer.may_have_body() {
             decode::make_plain(answer)?;
-            let held = HeldAnswer { judging: judging.clone(), status: self.status };
+            let (judging, cpu) = (judging.clone(), self.cpu.clone());
+            let held = HeldAnswer { judging, cpu, status: self.status, verdict: None };
             answer.hold(self.answer_max, Box::new(held));
             return Ok(());
         }
@@ -292,10 +294,33 @@ fn lost() -> Denial {
 /// An answer whose body is judged before any of it goes out.
 struct HeldAnswer {
     judging: Rc<RefCell<Judging>>,
+    cpu: CpuPool,
     status: Option<u16>,
+    /// What has come of judging it, where that was too much for the event loop.
+    verdict: Option<Result<(), Denial>>,
+}
+
+impl HeldAnswer {
+    async fn judge_elsewhere(&mut self, body: Bytes) -> Result<(), Denial> {
+        let taken = self.judging.borrow_mut().transaction.take();
+        let (mut transaction, status) = (taken.ok_or_else(lost)?, self.status);
+        let work = move || {
+            let verdict = judge::answer_body(&mut transaction, &body, status);
+            (transaction, verdict)
+        };
+        let (transaction, verdict) = self.cpu.run(work).await.map_err(Denial::from)?;
+        self.judging.borrow_mut().transaction = Some(transaction);
+        self.verdict = Some(verdict);
+        Ok(())
+    }
 }
 
 impl HeldBody for HeldAnswer {
+    fn weigh<'a>(&'a mut self, body: &'a Bytes) -> Option<Weighing<'a>> {
+        let is_large = body.len() > judge::INLINE_MAX;
+        is_large.then(|| -> Weighing<'a> { Box::pin(self.judge_elsewhere(body.clone())) })
+    }
+
     fn decide(
         self: Box<Self>,
         _cx: &RequestCx,
@@ -304,6 +329,9 @@ impl HeldBody for HeldAnswer {
     ) -> Result<Bytes, Denial> {
         let mut judging = self.judging.borrow_mut();
         judging.is_over = true;
+        if let Some(verdict) = self.verdict {
+            return verdict.map(|()| body);
+        }
         let transaction = judging.transaction.as_mut().ok_or_else(lost)?;
         judge::answer_body(transaction, &body, self.status).map(|()| body)
     }
