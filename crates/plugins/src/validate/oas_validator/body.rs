@@ -29,6 +29,8 @@ pub(super) struct Entry {
     pub(super) media: MediaType,
     /// The property that its schema is, in the schema of the operation; `None` where it has none.
     pub(super) name: Option<Box<str>>,
+    /// Which definition that is.
+    pub(super) definition: Option<usize>,
     pub(super) shape: Arc<Shape>,
     pub(super) form: FormFields,
 }
@@ -55,8 +57,8 @@ pub(super) struct PartField {
 }
 
 impl Body {
-    /// The value of a body and the property that its schema is; `None` where there is nothing to
-    /// hold against a schema.
+    /// The value of a body and the property that its schema is; `None` where there is nothing
+    /// left to hold against a schema.
     pub(super) fn read(
         &self,
         content_type: Option<&str>,
@@ -90,7 +92,7 @@ impl Body {
 
 impl Entry {
     /// The value; `None` for what is not read, which is everything that is neither JSON nor a form
-    /// nor text.
+    /// nor text, and for JSON that certainly fits.
     fn value(
         &self,
         actual: &MediaType,
@@ -98,6 +100,10 @@ impl Entry {
         reader: Reader<'_>,
     ) -> Result<Option<Value>, Refusal> {
         if actual.is_json() {
+            let fits = |definition| reader.schemas.accepts_body(definition, bytes, reader.limits);
+            if self.definition.is_some_and(fits) {
+                return Ok(None);
+            }
             let value = parse_strict(bytes, reader.limits);
             let value = value.map_err(|fault| Refusal::Unparsable(format!("JSON: {fault}")))?;
             return Ok(Some(value));

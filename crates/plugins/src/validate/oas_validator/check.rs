@@ -3,12 +3,17 @@
 //! Every schema is a property of one object, its slot, so that what many operations refer to is
 //! compiled once.
 
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
+use bartizan_chain::JsonLimits;
 use bartizan_core::PATTERN_SIZE_MAX;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, Keyword, PatternOptions, ValidationError, ValidationOptions, Validator};
 use serde_json::{Map, Value};
+
+use super::compile::DEFINITION;
+use crate::validate::plan::{Dialect, Document, Plan};
 
 /// Most places that are shown of one request.
 pub(super) const SHOWN_MAX: usize = 8;
@@ -64,30 +69,55 @@ impl fmt::Display for Violation {
 
 /// All schemas of a description.
 #[derive(Debug)]
-pub(super) struct Schemas(Validator);
+pub(super) struct Schemas {
+    validator: Validator,
+    /// What accepts most JSON bodies without their values, by definition.
+    plans: HashMap<usize, Plan>,
+}
 
 impl Schemas {
-    /// Compiles an object of schemas; see [`Slot`].
-    pub(super) fn compile(root: &Value) -> Result<Self, ValidationError<'static>> {
-        options().build(root).map(Self)
+    /// Compiles an object of schemas; see [`Slot`]. `bodies` are the definitions of bodies.
+    pub(super) fn compile(
+        root: &Value,
+        bodies: &BTreeSet<usize>,
+    ) -> Result<Self, ValidationError<'static>> {
+        let validator = options().build(root)?;
+        let build = |part: &Value| options().build(part).ok();
+        let dialect = Dialect { draft: validator.draft(), refuses_read_only: true, build: &build };
+        let references = bodies.iter().map(|index| format!("{DEFINITION}{index}"));
+        let plans = Plan::compile_all(root, references, dialect);
+        let plans = bodies.iter().zip(plans).filter_map(|(index, plan)| Some((*index, plan?)));
+        Ok(Self { plans: plans.collect(), validator })
     }
 
     /// True if a value fits.
     pub(super) fn accepts(&self, slot: &Slot, value: Value) -> bool {
-        self.0.is_valid(&slot.fill(value))
+        self.validator.is_valid(&slot.fill(value))
+    }
+
+    /// True if a JSON text certainly fits the definition of a body. Otherwise its value must be
+    /// looked at, which also finds out why it does not.
+    pub(super) fn accepts_body(&self, definition: usize, body: &[u8], limits: JsonLimits) -> bool {
+        self.plans.get(&definition).is_some_and(|plan| {
+            Document::read(body, limits).is_some_and(|document| plan.accepts(&document))
+        })
     }
 
     /// What of a request does not fit: nothing, or at least one thing. Everything is looked for
     /// only in what is small, since each finding costs memory and a client could ask for many.
     pub(super) fn violations(&self, slot: &Slot, request: Value, is_small: bool) -> Vec<Violation> {
         let object = slot.fill(request);
-        if self.0.is_valid(&object) {
+        if self.validator.is_valid(&object) {
             return Vec::new();
         }
         let found = if is_small {
-            self.0.iter_errors(&object).take(SHOWN_MAX).map(|error| violation(&error)).collect()
+            self.validator
+                .iter_errors(&object)
+                .take(SHOWN_MAX)
+                .map(|error| violation(&error))
+                .collect()
         } else {
-            let first = self.0.validate(&object).err();
+            let first = self.validator.validate(&object).err();
             first.iter().map(violation).collect::<Vec<_>>()
         };
         if found.is_empty() {
@@ -161,5 +191,40 @@ impl<'i> Keyword<'i> for ReadOnly {
 
     fn is_valid(&self, _: &'i Value) -> bool {
         !self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn bodies_are_accepted_without_their_values_where_the_validator_accepts_them() {
+        let root = json!({"$defs": {
+            "0": {"type": "object", "properties": {"id": {"$ref": "#/$defs/1"}}},
+            "1": {"type": "integer", "readOnly": false},
+            "2": {"properties": {"set": {"readOnly": true}}, "patternProperties": {"^a": {"$ref": "#/$defs/1"}}},
+            "3": {"properties": {"set": {"readOnly": true}, "key": {"format": "byte"}}},
+        }});
+        let schemas = Schemas::compile(&root, &BTreeSet::from([0, 2, 3])).unwrap();
+        let limits = JsonLimits { depth: 8, items: 8 };
+        for (definition, body, accepts) in [
+            (0, r#"{"id": 1}"#, true),
+            (0, r#"{"id": "1"}"#, false),
+            (0, r#"{"id": 1, "id": 1}"#, false),
+            // It has no plan: it names a keyword that is not known, with a reference in it.
+            (2, "{}", false),
+            (3, r#"{"other": 1}"#, true),
+            (3, r#"{"set": 1}"#, false),
+            (3, r#"{"key": "AAAA"}"#, true),
+            (3, r#"{"key": "<>"}"#, false),
+            // Nobody asked for one.
+            (1, "1", false),
+        ] {
+            let accepted = schemas.accepts_body(definition, body.as_bytes(), limits);
+            assert_eq!(accepted, accepts, "{definition}: {body}");
+        }
     }
 }

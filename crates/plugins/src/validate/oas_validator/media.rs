@@ -44,6 +44,11 @@ impl MediaType {
             || self.subtype.ends_with("+json")
     }
 
+    /// True for an entry that JSON may belong to.
+    pub(super) fn may_be_json(&self) -> bool {
+        self.is_json() || self.subtype.starts_with('*')
+    }
+
     pub(super) fn is_form(&self) -> bool {
         (&*self.kind, &*self.subtype) == ("application", "x-www-form-urlencoded")
     }

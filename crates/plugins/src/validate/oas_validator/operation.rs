@@ -148,6 +148,9 @@ impl Api {
         {
             parts.insert(name.to_owned(), value);
         }
+        if parts.is_empty() {
+            return Ok(());
+        }
         let is_small = request.body.len() <= SMALL_BODY;
         let violations = self.schemas.violations(&operation.slot, Value::Object(parts), is_small);
         if violations.is_empty() { Ok(()) } else { Err(Refusal::Schema(violations)) }

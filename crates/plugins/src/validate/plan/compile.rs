@@ -1,6 +1,8 @@
 //! From a schema to a plan.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use jsonschema::{Draft, Validator};
 use serde_json::{Map, Value, json};
@@ -79,7 +81,7 @@ pub(crate) struct Dialect<'o> {
 }
 
 /// Turns schemas of one root into nodes.
-pub(crate) struct Compiler<'s, 'o> {
+pub(super) struct Compiler<'s, 'o> {
     root: &'s Value,
     dialect: Dialect<'o>,
     nodes: Vec<Node>,
@@ -93,13 +95,13 @@ struct Unknown;
 
 impl<'s, 'o> Compiler<'s, 'o> {
     /// Reads schemas of `root`, whose references lead to places in it.
-    pub(crate) fn new(root: &'s Value, dialect: Dialect<'o>) -> Self {
+    pub(super) fn new(root: &'s Value, dialect: Dialect<'o>) -> Self {
         Self { root, dialect, nodes: Vec::new(), targets: HashMap::new(), depth: 0 }
     }
 
     /// The node of the schema that a reference such as `#` leads to; `None` where nothing is known
     /// of it.
-    pub(crate) fn entry(&mut self, reference: &str) -> Option<NodeId> {
+    pub(super) fn entry(&mut self, reference: &str) -> Option<NodeId> {
         if self.dialect.draft == Draft::Unknown {
             return None;
         }
@@ -108,7 +110,7 @@ impl<'s, 'o> Compiler<'s, 'o> {
     }
 
     /// The nodes so far.
-    pub(super) fn into_nodes(self) -> Box<[Node]> {
+    pub(super) fn into_nodes(self) -> Arc<[Node]> {
         self.nodes.into()
     }
 
@@ -258,9 +260,6 @@ impl<'s, 'o> Compiler<'s, 'o> {
     }
 
     fn number(&self, schema: &Map<String, Value>) -> Result<Option<NumberRule>, Unknown> {
-        let bound = |keyword: &str| {
-            schema.get(keyword).map(|said| Number::of(said).ok_or(Unknown)).transpose()
-        };
         let multiple_of = schema.get("multipleOf").map(|said| {
             let validator = self.alone("multipleOf", said)?;
             let integer = match Number::of(said) {
@@ -269,25 +268,24 @@ impl<'s, 'o> Compiler<'s, 'o> {
             };
             Ok(Multiple { integer, validator })
         });
-        let mut rule = NumberRule {
-            least: bound("minimum")?,
-            most: bound("maximum")?,
-            multiple_of: multiple_of.transpose()?,
-            ..NumberRule::default()
-        };
-        if self.dialect.draft == Draft::Draft4 {
-            let is_set = |keyword: &str| schema.get(keyword) == Some(&Value::Bool(true));
-            if is_set("exclusiveMinimum") {
-                rule.above = rule.least.take();
+        let is_draft_4 = self.dialect.draft == Draft::Draft4;
+        let mut bounds = Vec::new();
+        for (keyword, exclusive, order) in [
+            ("minimum", "exclusiveMinimum", Ordering::Greater),
+            ("maximum", "exclusiveMaximum", Ordering::Less),
+        ] {
+            // In draft 4 the other keyword is a flag.
+            let is_flagged = is_draft_4 && schema.get(exclusive) == Some(&Value::Bool(true));
+            let or = if is_flagged { order } else { Ordering::Equal };
+            if let Some(said) = schema.get(keyword) {
+                bounds.push((Number::of(said).ok_or(Unknown)?, [order, or]));
             }
-            if is_set("exclusiveMaximum") {
-                rule.below = rule.most.take();
+            if let Some(said) = schema.get(exclusive).filter(|_| !is_draft_4) {
+                bounds.push((Number::of(said).ok_or(Unknown)?, [order; 2]));
             }
-        } else {
-            (rule.above, rule.below) = (bound("exclusiveMinimum")?, bound("exclusiveMaximum")?);
         }
-        let bounds = [rule.least, rule.most, rule.above, rule.below];
-        let is_idle = bounds.iter().all(Option::is_none) && rule.multiple_of.is_none();
+        let rule = NumberRule { bounds: bounds.into(), multiple_of: multiple_of.transpose()? };
+        let is_idle = rule.bounds.is_empty() && rule.multiple_of.is_none();
         Ok((!is_idle).then_some(rule))
     }
 
@@ -350,7 +348,9 @@ impl<'s, 'o> Compiler<'s, 'o> {
     }
 
     fn values(&self, list: &[Value], keyword: &str, said: &Value) -> Result<Values, Unknown> {
-        let validator = self.alone(keyword, said)?;
+        let is_simple = |value: &Value| value.is_string() || value.is_boolean() || value.is_null();
+        let validator =
+            if list.iter().all(is_simple) { None } else { Some(self.alone(keyword, said)?) };
         let words = list.iter().filter_map(|value| match value {
             Value::Null => Some(&b"null"[..]),
             Value::Bool(true) => Some(b"true"),

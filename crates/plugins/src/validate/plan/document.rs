@@ -118,6 +118,7 @@ struct Reader<'b> {
 }
 
 impl Reader<'_> {
+    #[inline]
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
@@ -129,6 +130,7 @@ impl Reader<'_> {
     }
 
     /// The next byte that is no space is taken.
+    #[inline]
     fn take(&mut self) -> Option<u8> {
         self.space();
         let byte = self.peek()?;

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::cmp::Ordering;
 
 use jsonschema::Validator;
 
@@ -124,15 +123,8 @@ impl<'p, 'd> Judge<'p, 'd> {
 
     fn number(&self, rule: &NumberRule, token: Token) -> Verdict {
         let Some(number) = Number::read(self.document, token) else { return Verdict::Unsure };
-        let bounds = [
-            (rule.least, [Ordering::Greater, Ordering::Equal]),
-            (rule.most, [Ordering::Less, Ordering::Equal]),
-            (rule.above, [Ordering::Greater; 2]),
-            (rule.below, [Ordering::Less; 2]),
-        ];
-        for (limit, wanted) in bounds {
-            let Some(limit) = limit else { continue };
-            let order = number.compare(limit);
+        for (limit, wanted) in &rule.bounds {
+            let order = number.compare(*limit);
             let verdict = Verdict::known(order.map(|order| wanted.contains(&order)));
             if verdict != Verdict::Holds {
                 return verdict;
@@ -202,17 +194,23 @@ impl<'p, 'd> Judge<'p, 'd> {
             return Verdict::Fails;
         }
         let mut missing = rule.required;
-        for (name, value) in self.members(token, at) {
-            let member = self.member(rule, name);
-            missing = missing.saturating_sub(usize::from(member.1));
-            let verdict = match member.0 {
-                Additional::Any => continue,
-                Additional::None => return Verdict::Fails,
-                Additional::Schema(node) => self.value(node, value, depth + 1),
+        let (mut at, end) = (at + 1, token.next as usize);
+        while at < end {
+            let (Some(name), Some(value)) = (self.document.token(at), self.document.token(at + 1))
+            else {
+                return Verdict::Unsure;
+            };
+            let (allowed, is_required) = self.member(rule, name);
+            missing = missing.saturating_sub(usize::from(is_required));
+            let verdict = match allowed {
+                Additional::Any => Verdict::Holds,
+                Additional::None => Verdict::Fails,
+                Additional::Schema(node) => self.value(node, at + 1, depth + 1),
             };
             if verdict != Verdict::Holds {
                 return verdict;
             }
+            at = value.next as usize;
         }
         Verdict::of(missing == 0)
     }
@@ -257,7 +255,7 @@ impl<'p, 'd> Judge<'p, 'd> {
             Kind::Integer => match Number::read(self.document, token) {
                 Some(Number::Integer(own)) => {
                     if !values.integers.contains(&own) && values.has_others {
-                        return self.foreign(&values.validator, token);
+                        return self.listed(values, token);
                     }
                     values.integers.contains(&own)
                 }
@@ -265,18 +263,24 @@ impl<'p, 'd> Judge<'p, 'd> {
             },
             Kind::Float => {
                 if values.has_others || !values.integers.is_empty() {
-                    return self.foreign(&values.validator, token);
+                    return self.listed(values, token);
                 }
                 false
             }
             Kind::List | Kind::Object => {
                 if values.has_others {
-                    return self.foreign(&values.validator, token);
+                    return self.listed(values, token);
                 }
                 false
             }
         };
         Verdict::of(found)
+    }
+
+    /// Asks the validator of the list.
+    fn listed(&self, values: &Values, token: Token) -> Verdict {
+        let validator = values.validator.as_ref();
+        validator.map_or(Verdict::Unsure, |validator| self.foreign(validator, token))
     }
 
     fn others(&self, others: &Others, at: usize, token: Token, depth: u32) -> Verdict {

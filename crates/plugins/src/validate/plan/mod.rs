@@ -23,9 +23,12 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
-pub(crate) use compile::{Compiler, Dialect};
+use compile::Compiler;
+pub(crate) use compile::Dialect;
 pub(crate) use document::Document;
 use judge::Judge;
 use node::{Node, NodeId, Verdict};
@@ -33,16 +36,28 @@ use node::{Node, NodeId, Verdict};
 /// A schema, compiled.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    nodes: Box<[Node]>,
+    nodes: Arc<[Node]>,
     root: NodeId,
 }
 
 impl Plan {
     /// The plan of a schema that its validator has compiled; `None` where nothing is known of it.
     pub(crate) fn compile(schema: &Value, dialect: Dialect<'_>) -> Option<Self> {
-        let mut compiler = Compiler::new(schema, dialect);
-        let root = compiler.entry("#")?;
-        Some(Self { nodes: compiler.into_nodes(), root })
+        Self::compile_all(schema, std::iter::once("#".to_owned()), dialect).pop().flatten()
+    }
+
+    /// The plans of the schemas that references such as `#/$defs/0` lead to, in their order; what
+    /// they refer to is compiled once.
+    pub(crate) fn compile_all(
+        root: &Value,
+        references: impl Iterator<Item = String>,
+        dialect: Dialect<'_>,
+    ) -> Vec<Option<Self>> {
+        let mut compiler = Compiler::new(root, dialect);
+        let entries: Vec<_> = references.map(|reference| compiler.entry(&reference)).collect();
+        let nodes: Arc<[Node]> = compiler.into_nodes();
+        let plan = |root| Self { nodes: nodes.clone(), root };
+        entries.into_iter().map(|entry| entry.map(plan)).collect()
     }
 
     /// True if a document certainly fits the schema. Otherwise the validator must be asked.

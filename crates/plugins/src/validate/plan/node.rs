@@ -1,5 +1,6 @@
 //! A schema as the hot path reads it.
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 
 use jsonschema::Validator;
@@ -151,10 +152,8 @@ pub(super) struct Format {
 /// Rules of numbers.
 #[derive(Debug, Default)]
 pub(super) struct NumberRule {
-    pub(super) least: Option<Number>,
-    pub(super) most: Option<Number>,
-    pub(super) above: Option<Number>,
-    pub(super) below: Option<Number>,
+    /// Other numbers, and how this one may stand to them.
+    pub(super) bounds: Box<[(Number, [Ordering; 2])]>,
     pub(super) multiple_of: Option<Multiple>,
 }
 
@@ -218,8 +217,8 @@ pub(super) struct Values {
     pub(super) few_texts: Box<[Box<str>]>,
     /// Containers and fractions are among them.
     pub(super) has_others: bool,
-    /// A schema of the keyword alone.
-    pub(super) validator: Validator,
+    /// A schema of the keyword alone, where numbers or containers are among them.
+    pub(super) validator: Option<Validator>,
 }
 
 /// Schemas that speak of the same value.

@@ -64,7 +64,7 @@ impl Number {
     fn float(self) -> Option<f64> {
         match self {
             #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53, which is the bound")]
-            Self::Integer(own) if own.abs() <= EXACT_MAX => Some(own as f64),
+            Self::Integer(own) if own.abs() <= EXACT_MAX => Some(i64::try_from(own).ok()? as f64),
             Self::Float(own) if own.abs() < EXACT_MAX_FLOAT => Some(own),
             _ => None,
         }

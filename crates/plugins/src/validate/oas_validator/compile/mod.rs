@@ -6,7 +6,7 @@ mod parameters;
 mod patterns;
 mod translate;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bartizan_config::Node;
@@ -89,8 +89,11 @@ pub(super) fn compile(documents: &Documents, options: &Options) -> Result<Api, D
         own: HashMap::new(),
     };
     let operations = builder.operations(&drafts)?;
+    let entries = drafts.iter().filter_map(|draft| draft.body.as_ref()).flat_map(|b| &b.entries);
+    let json = entries.filter(|entry| entry.media.may_be_json());
+    let bodies = json.filter_map(|entry| entry.definition).collect();
     let slots = Value::Object(builder.slots);
-    let schemas = schemas(documents, slots, definitions, &origins)?;
+    let schemas = schemas(documents, slots, definitions, &bodies, &origins)?;
     Ok(Api { paths, operations, schemas, query_credentials: query_credentials(documents)? })
 }
 
@@ -129,6 +132,7 @@ fn schemas(
     documents: &Documents,
     slots: Value,
     definitions: Vec<Value>,
+    bodies: &BTreeSet<usize>,
     origins: &[&Node],
 ) -> Result<Schemas, DocumentFault> {
     let named: Map<String, Value> = definitions
@@ -140,7 +144,7 @@ fn schemas(
         ("properties".to_owned(), slots),
         ("$defs".to_owned(), Value::Object(named)),
     ]));
-    Schemas::compile(&root).map_err(|error| {
+    Schemas::compile(&root, bodies).map_err(|error| {
         let path = error.instance_path().as_str().to_owned();
         let mut steps = path.strip_prefix("/$defs/").unwrap_or_default().split('/');
         let origin = steps.next().and_then(|index| index.parse::<usize>().ok());
@@ -273,6 +277,7 @@ impl Builder<'_> {
             }
             entries.push(Entry {
                 name: entry.definition.map(|_| name.into()),
+                definition: entry.definition,
                 shape: self.shape(entry.definition),
                 form: self.form(entry)?,
                 media: entry.media.clone(),
