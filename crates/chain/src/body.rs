@@ -5,6 +5,8 @@
 //! An answer of which nothing is asked goes out as ever, without a look at any of this.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bartizan_core::{Denial, Reason, Stage};
@@ -32,8 +34,17 @@ pub trait BodyTransform {
     }
 }
 
+/// Work on a held body that does not hold up the event loop.
+pub type Weighing<'a> = Pin<Box<dyn Future<Output = Result<(), Denial>> + 'a>>;
+
 /// Decides on a body as a whole, before any of the answer goes out.
 pub trait HeldBody {
+    /// What must be done before [`decide`](Self::decide) and would hold up the event loop there:
+    /// nothing, or work that waits for the CPU pool.
+    fn weigh<'a>(&'a mut self, _body: &'a Bytes) -> Option<Weighing<'a>> {
+        None
+    }
+
     /// The body to send. Status and fields may be changed as well; a body that is not the one
     /// given takes the fields that described the old one with it.
     fn decide(
@@ -171,6 +182,12 @@ impl Held {
     /// What comes of a longer body.
     pub fn over(&self) -> Denial {
         sign(self.body.over(self.max), self.author.as_ref())
+    }
+
+    /// See [`HeldBody::weigh`].
+    pub async fn weigh(&mut self, body: &Bytes) -> Result<(), Denial> {
+        let Some(work) = self.body.weigh(body) else { return Ok(()) };
+        work.await.map_err(|denial| sign(denial, self.author.as_ref()))
     }
 
     /// See [`HeldBody::decide`].

@@ -79,6 +79,7 @@ pub struct Chain<P> {
     masks: Box<[u16]>,
     proofs: Proofs,
     body_max: usize,
+    wants_proven: bool,
     only_answers: bool,
     needs_no_upstream: bool,
 }
@@ -120,6 +121,7 @@ impl<P: PluginSet> ChainBuilder<P> {
             masks: select(&traits, |t| t.masks),
             proofs,
             body_max: traits.iter().map(body_max).max().unwrap_or(0),
+            wants_proven: traits.iter().any(|traits| traits.wants_proven),
             only_answers,
             needs_no_upstream,
             steps: self.steps.into_boxed_slice(),
@@ -198,6 +200,11 @@ impl<P: PluginSet> Chain<P> {
     /// The largest body that a plugin of it reads; 0 where none does.
     pub(crate) fn body_max(&self) -> usize {
         self.body_max
+    }
+
+    /// True if a plugin of it wants to know what schemas prove.
+    pub(crate) fn wants_proven(&self) -> bool {
+        self.wants_proven
     }
 
     pub(crate) fn turn(&self, turn: Turn) -> &[u16] {

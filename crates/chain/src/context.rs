@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::consumers::ConsumerIndex;
 use crate::identity::Identity;
+use crate::proven::Proven;
 
 /// What TLS established about a connection.
 #[derive(Debug)]
@@ -148,6 +149,9 @@ pub struct RequestCx {
     pub(crate) consumers: Arc<ConsumerIndex>,
     pub(crate) body: Option<Bytes>,
     pub(crate) body_value: Option<Value>,
+    /// Some plugin wants to know what schemas prove.
+    pub(crate) wants_proven: bool,
+    proven: Option<Box<Proven>>,
     /// The request as it will be sent, where a rewrite changed it.
     pub(crate) rewritten: Option<Canonical>,
     /// What the client accepts, where the upstream is not told.
@@ -210,6 +214,8 @@ impl RequestCx {
             consumers: arrival.consumers,
             body: None,
             body_value: None,
+            wants_proven: false,
+            proven: None,
             rewritten: None,
             accept_encoding: None,
             http: None,
@@ -315,6 +321,22 @@ impl RequestCx {
     /// The body's value, where some plugin of the route reads values and there is a body.
     pub fn body_value(&self) -> Option<&Value> {
         self.body_value.as_ref()
+    }
+
+    /// True if some plugin wants to know what schemas prove; else nobody need find it out.
+    pub fn wants_proven(&self) -> bool {
+        self.wants_proven
+    }
+
+    /// States what a schema proves of this request; for plugins in the Validate stage that refuse
+    /// what does not fit.
+    pub fn prove(&mut self, proven: Proven) {
+        self.proven.get_or_insert_default().add(proven);
+    }
+
+    /// What schemas have proved.
+    pub fn proven(&self) -> Option<&Proven> {
+        self.proven.as_deref()
     }
 
     /// The request as it will be sent upstream.

@@ -29,13 +29,14 @@ mod log_view;
 mod outside;
 mod pages;
 mod plugin;
+mod proven;
 mod registry;
 mod run;
 mod template;
 mod vars;
 
 pub use answer::{AnswerHead, LocalAnswer, Outcome, ReplacementBody};
-pub use body::{BodyChanges, BodyPlan, BodyTransform, Held, HeldBody};
+pub use body::{BodyChanges, BodyPlan, BodyTransform, Held, HeldBody, Weighing};
 pub use chain::{Chain, ChainBuilder, Step};
 pub use compile::{CompileCx, FilesRead, NodeFacts, SharedRedactor};
 pub use consumers::{Consumer, ConsumerIndex, CredentialEntry, CredentialRef};
@@ -52,6 +53,7 @@ pub use pages::{Page, Pages};
 pub use plugin::{
     BodyNeed, Flow, Kinship, Nothing, Plugin, PluginSet, Proofs, Traits, Unsupported,
 };
+pub use proven::Proven;
 pub use registry::StateRegistry;
 pub use run::{BodySource, Profiles, Run, Screened, Screening};
 pub use template::Template;

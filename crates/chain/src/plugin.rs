@@ -98,6 +98,8 @@ pub struct Traits {
     pub on_finish: bool,
     /// Whether `mask` does something.
     pub masks: bool,
+    /// Whether it wants to know what schemas prove ([`RequestCx::proven`]).
+    pub wants_proven: bool,
     /// It answers requests by itself and forwards nothing (a redirect), so that a route with it
     /// needs no authentication.
     pub only_answers: bool,
@@ -123,6 +125,7 @@ impl Traits {
             encodes: false,
             on_finish: false,
             masks: false,
+            wants_proven: false,
             only_answers: false,
             needs_no_upstream: false,
         }

@@ -113,6 +113,8 @@ impl<P: PluginSet> Run<P> {
         let proves = |chain: &Arc<Chain<P>>| chain.proofs().authentication;
         let needs_identity = route.is_some_and(|route| proves(route) || proves(global));
         let chains = [Some(global), route];
+        let mut cx = cx.into();
+        cx.wants_proven = chains.iter().flatten().any(|chain| chain.wants_proven());
         let tracks = chains
             .into_iter()
             .flatten()
@@ -120,7 +122,7 @@ impl<P: PluginSet> Run<P> {
             .map(|chain| Track::new(chain.clone()))
             .collect();
         let limits = JsonLimits { depth: limits.json_depth, items: limits.json_items };
-        Self { cx: cx.into(), tracks, limits, needs_identity, times: None }
+        Self { cx, tracks, limits, needs_identity, times: None }
     }
 
     /// Has the time of every plugin taken for this request.
@@ -333,6 +335,8 @@ impl<P: PluginSet> Run<P> {
         if first == self.tracks.len() {
             return Ok(None);
         }
+        let mut adopted = self.tracks.iter().skip(first);
+        self.cx.wants_proven |= adopted.any(|track| track.chain.wants_proven());
         for turn in [Turn::Prepare, Turn::Admit] {
             if let Some(answer) = self.turn(turn, first, source).await? {
                 return Ok(Some(answer));

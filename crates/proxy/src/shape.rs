@@ -178,15 +178,15 @@ async fn work<D: Downstream>(
             }
         };
         answer.body = AnswerBody::Local(match held {
-            Some(held) => decide(held, &mut answer.head, record, &body)?,
+            Some(held) => decide(held, &mut answer.head, record, &body).await?,
             None => body,
         });
     }
     Ok(())
 }
 
-fn decide(
-    held: Held,
+async fn decide(
+    mut held: Held,
     head: &mut AnswerHead,
     record: &Record,
     body: &Bytes,
@@ -194,6 +194,7 @@ fn decide(
     if body.len() > held.max() {
         return Err(held.over());
     }
+    held.weigh(body).await?;
     let Some(cx) = record.run.as_ref().map(Run::cx) else {
         return Err(Denial::new(Reason::Internal, "a held body without a request"));
     };

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 /// The largest file of rules or data.
 pub(crate) const FILE_SIZE_MAX: u64 = 16 << 20;
 
+/// The largest database.
+const DATABASE_SIZE_MAX: u64 = 256 << 20;
+
 /// Why a file was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum FileFault {
@@ -16,12 +19,20 @@ pub enum FileFault {
     /// It is larger than a file of rules may be.
     #[error("`{0}` is larger than 16 MiB")]
     TooLarge(String),
+    /// It is larger than a database may be.
+    #[error("`{0}` is larger than 256 MiB")]
+    DatabaseTooLarge(String),
 }
 
 /// A place that files are read from while a rule set is loaded.
 pub trait Files {
     /// The file `name`, seen from the file `from`.
     fn read(&self, from: &str, name: &str) -> Result<Vec<u8>, FileFault>;
+
+    /// The database `name`, seen from the file `from`: it may be larger than what is text.
+    fn read_database(&self, from: &str, name: &str) -> Result<Vec<u8>, FileFault> {
+        self.read(from, name)
+    }
 
     /// The names that a pattern with `*` or `?` in its last part stands for, sorted; the name itself
     /// if there is no such sign in it.
@@ -44,19 +55,27 @@ impl Folder {
         let beside = Path::new(from).parent().unwrap_or_else(|| Path::new(""));
         self.root.join(beside).join(name)
     }
-}
 
-impl Files for Folder {
-    fn read(&self, from: &str, name: &str) -> Result<Vec<u8>, FileFault> {
+    /// A file of at most `max` bytes; None if it is larger.
+    fn read_up_to(&self, from: &str, name: &str, max: u64) -> Result<Option<Vec<u8>>, FileFault> {
         let path = self.resolve(from, name);
         let unreadable = |error| FileFault::Unreadable(path.display().to_string(), error);
         let file = std::fs::File::open(&path).map_err(unreadable)?;
         let mut bytes = Vec::new();
-        file.take(FILE_SIZE_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        if bytes.len() as u64 > FILE_SIZE_MAX {
-            return Err(FileFault::TooLarge(name.to_owned()));
-        }
-        Ok(bytes)
+        file.take(max + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= max))
+    }
+}
+
+impl Files for Folder {
+    fn read(&self, from: &str, name: &str) -> Result<Vec<u8>, FileFault> {
+        let bytes = self.read_up_to(from, name, FILE_SIZE_MAX)?;
+        bytes.ok_or_else(|| FileFault::TooLarge(name.to_owned()))
+    }
+
+    fn read_database(&self, from: &str, name: &str) -> Result<Vec<u8>, FileFault> {
+        let bytes = self.read_up_to(from, name, DATABASE_SIZE_MAX)?;
+        bytes.ok_or_else(|| FileFault::DatabaseTooLarge(name.to_owned()))
     }
 
     fn list(&self, from: &str, pattern: &str) -> Result<Vec<String>, FileFault> {

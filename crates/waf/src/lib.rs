@@ -44,6 +44,6 @@ pub use files::{FileFault, Files, Folder, Memory};
 pub use reference::reference;
 pub use rules::{OverrideFault, Overrides, RULES_MAX, RuleSet, Settings};
 pub use transaction::{
-    Budget, Cause, Collections, Interruption, Kind, MatchedValue, Peer, RequestHead, ResponseHead,
-    RuleMatch, Transaction, Verdict,
+    Budget, Cause, Collections, Interruption, Kind, MatchedValue, Peer, Proven, RequestHead,
+    ResponseHead, RuleMatch, Transaction, Verdict,
 };

@@ -43,7 +43,9 @@ pub fn reference() -> String {
         &mut page,
         "Variables",
         "What rules look at; those with `:` have members that a name or a pattern picks. `DURATION` is \
-         always 0: rules are given no clock.",
+         always 0: rules are given no clock. `GEO` holds what `@geoLookup` found last: `COUNTRY_CODE`, \
+         `COUNTRY_NAME`, `COUNTRY_CONTINENT`, `REGION`, `CITY`, `POSTAL_CODE`, `LATITUDE` and \
+         `LONGITUDE`, as far as the database has them.",
         Variable::ALL.iter().filter(|variable| variable.refused().is_none()).map(|variable| {
             match variable.shape() {
                 Shape::Single => variable.name().to_owned(),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::driver::Bench;
+use crate::driver::{Bench, Serving};
 
 const ATTACK: &str = "GET /orders?id=1%27%20or%20%271%27=%271&page=2 HTTP/1.1\nHost: a.example\n\n";
 const CLEAN: &str =
@@ -224,4 +224,51 @@ fn what_cannot_be_read_is_shown_in_its_place() {
     assert!(missing.contains("nowhere.conf"), "{missing}");
     let missing = bench.bartizan(&["waf", "test", "builtin", "nowhere.http"]).fails_with(2);
     assert!(missing.contains("cannot read `nowhere.http`"), "{missing}");
+}
+
+#[test]
+fn a_running_node_takes_changed_rules_and_keeps_the_old_ones_where_the_new_are_broken() {
+    let node = "\
+listeners: [{ address: \"127.0.0.1:0\" }]
+store: { file: { path: resources.yaml } }
+status: { address: \"127.0.0.2:0\" }
+audit: { sinks: [{ file: { path: audit.jsonl } }] }
+";
+    let resources = "\
+plugin_metadata: [{ id: waf, rule_sets: { own: { files: [\"rules/*.conf\"] } } }]
+routes:
+  - id: only
+    uri: /*
+    plugins: { anonymous-access: { reason: a test }, waf: { rule_set: own } }
+    upstream: { nodes: { \"127.0.0.1:1\": 1 } }
+";
+    let refusing = |word: &str| {
+        format!("SecRequestBodyAccess Off\nSecRule ARGS \"@streq {word}\" \"id:1,phase:1,deny\"\n")
+    };
+    let bench = Bench::with(&[("bartizan.yaml", node), ("resources.yaml", resources)]);
+    std::fs::create_dir(bench.path("rules")).unwrap();
+    bench.write("rules/a.conf", &refusing("one"));
+    let mut node = bench.serve(&["run"]);
+    let is_refused = |node: &Serving, word: &str| {
+        node.get(&format!("/?a={word}"), "").starts_with("HTTP/1.1 403 ")
+    };
+    assert!(is_refused(&node, "one") && !is_refused(&node, "two"));
+    bench.write("rules/a.conf", &refusing("two"));
+    node.log_line("reloaded");
+    assert!(!is_refused(&node, "one") && is_refused(&node, "two"));
+    bench.write("rules/a.conf", "SecRequestBodyAccess Off\nSecRule ARGS \"@rx (\" \"id:1\"\n");
+    let told = node.log_line("the change is refused");
+    let told = told["message"].as_str().unwrap();
+    assert!(
+        told.contains("the rule set `own` has 1 fault") && told.contains("a.conf:2:"),
+        "{told}"
+    );
+    assert!(is_refused(&node, "two"));
+    // A file that comes in addition is seen as well.
+    bench.write("rules/a.conf", &refusing("two"));
+    node.log_line("reloaded");
+    bench.write("rules/b.conf", &refusing("three").replace("id:1", "id:2"));
+    node.log_line("reloaded");
+    assert!(is_refused(&node, "two") && is_refused(&node, "three"));
+    assert!(node.stop().success());
 }

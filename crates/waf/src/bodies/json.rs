@@ -5,12 +5,13 @@
 
 use std::borrow::Cow;
 use std::io::Write as _;
+use std::ops::Range;
 
 use super::{Arg, BodyLimits, Bytes, Fault, Parsed};
 use crate::transformations::hex;
 
-/// Reads a body of JSON.
-pub(crate) fn json<'a>(body: &'a [u8], limits: &BodyLimits) -> Parsed<'a> {
+/// Reads a body of JSON; `proven` are the places of values that are known to be harmless, in order.
+pub(crate) fn json<'a>(body: &'a [u8], limits: &BodyLimits, proven: &[Range<usize>]) -> Parsed<'a> {
     let mut parsed = Parsed::default();
     let mut reader = Reader {
         body,
@@ -20,6 +21,9 @@ pub(crate) fn json<'a>(body: &'a [u8], limits: &BodyLimits) -> Parsed<'a> {
         open: Vec::new(),
         args: &mut parsed.args,
         decoded: 0,
+        start: 0,
+        proven,
+        harmless: &mut parsed.proven,
     };
     // Strings are cut out of text that is known to be UTF-8: one pass for all of them.
     let fault = match std::str::from_utf8(body) {
@@ -53,6 +57,12 @@ struct Reader<'a, 'r> {
     args: &'r mut Vec<Arg<'a>>,
     /// Bytes that were written anew.
     decoded: usize,
+    /// Where the scalar that is being read begins.
+    start: usize,
+    /// The places of harmless values that are still to come.
+    proven: &'r [Range<usize>],
+    /// The arguments that are such values.
+    harmless: &'r mut Vec<usize>,
 }
 
 impl<'a> Reader<'a, '_> {
@@ -101,6 +111,7 @@ impl<'a> Reader<'a, '_> {
     /// Reads a scalar, or the start of an object or array.
     fn value(&mut self) -> Result<(), Fault> {
         let Some(sign) = self.next_sign() else { return Err(self.fault("no value")) };
+        self.start = self.at;
         match sign {
             b'{' | b'[' => {
                 if self.open.len() == self.limits.depth {
@@ -135,6 +146,14 @@ impl<'a> Reader<'a, '_> {
         self.decoded += self.path.len();
         if self.decoded > self.limits.decoded {
             return Err(Fault::TooMany("bytes of decoded text", self.limits.decoded));
+        }
+        while let Some((next, rest)) = self.proven.split_first()
+            && next.start <= self.start
+        {
+            self.proven = rest;
+            if *next == (self.start..self.at) {
+                self.harmless.push(self.args.len());
+            }
         }
         self.args.push(Arg { name: Cow::Owned(self.path.clone()), value });
         Ok(())
@@ -283,7 +302,7 @@ mod tests {
     use super::*;
 
     fn read(body: &str) -> (Vec<String>, Option<String>) {
-        let parsed = json(body.as_bytes(), &BodyLimits::default());
+        let parsed = json(body.as_bytes(), &BodyLimits::default(), &[]);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let args = parsed.args.iter().map(|arg| text(&arg.name) + "=" + &text(&arg.value));
         (args.collect(), parsed.fault.map(|fault| fault.to_string()))
@@ -332,15 +351,15 @@ mod tests {
             assert_eq!(read(body).1, Some(format!("JSON: {fault}")), "{body}");
         }
         assert_eq!(read(r#"{"a":1}x"#).0, ["json.a=1"]);
-        let parsed = json(b"[1,\"\xff\"]", &BodyLimits::default());
+        let parsed = json(b"[1,\"\xff\"]", &BodyLimits::default(), &[]);
         assert_eq!((parsed.args.len(), parsed.fault), (1, Some(Fault::NotUtf8("JSON", 4))));
     }
 
     #[test]
     fn limits_are_faults() {
         let limits = BodyLimits { args: 2, depth: 3, decoded: 1_000, ..BodyLimits::default() };
-        assert_eq!(json(b"[[[1,2]]]", &limits).fault, None);
-        let fault = |body: &[u8]| json(body, &limits).fault;
+        assert_eq!(json(b"[[[1,2]]]", &limits, &[]).fault, None);
+        let fault = |body: &[u8]| json(body, &limits, &[]).fault;
         assert_eq!(fault(b"[1,2,3]"), Some(Fault::TooMany("arguments", 2)));
         assert_eq!(fault(b"[[[[1]]]]"), Some(Fault::TooMany("levels of nesting", 3)));
         let long = format!("{{\"{}\":[1,2]}}", "a".repeat(600));

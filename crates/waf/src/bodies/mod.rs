@@ -78,6 +78,8 @@ pub(crate) struct PartHeader<'a> {
 pub(crate) struct Parsed<'a> {
     /// `ARGS_GET` or `ARGS_POST`, or cookies, in order.
     pub(crate) args: Vec<Arg<'a>>,
+    /// The positions of arguments that are known to be harmless, in order.
+    pub(crate) proven: Vec<usize>,
     /// True if a percent sign had no two digits behind it: `URLENCODED_ERROR`.
     pub(crate) has_invalid_escape: bool,
     /// `XML:/*`: the text of the document. None if this was no XML.

@@ -6,6 +6,7 @@ mod contains_word;
 mod detect_sqli;
 mod detect_xss;
 mod ends_with;
+mod geo_lookup;
 mod ip_match;
 mod numbers;
 mod pm;
@@ -19,6 +20,7 @@ mod validate_utf8_encoding;
 mod verify;
 mod within;
 
+pub(crate) use geo_lookup::{Atlas, PlaceFact, Places};
 pub(crate) use numbers::{NumberTest, leading_number};
 
 use crate::byte_mask::ByteMask;
@@ -257,6 +259,7 @@ operators! {
     Within(within::Within) "within",
     Numbers(numbers::Numbers) "eq" "ge" "gt" "le" "lt",
     IpMatch(ip_match::IpMatch) "ipMatch" "ipMatchFromFile" "ipMatchF",
+    GeoLookup(geo_lookup::GeoLookup) "geoLookup",
     DetectSqli(detect_sqli::DetectSqli) "detectSQLi",
     DetectXss(detect_xss::DetectXss) "detectXSS",
     ValidateByteRange(validate_byte_range::ValidateByteRange) "validateByteRange",
@@ -292,8 +295,7 @@ impl Operator {
 }
 
 /// Operators that need something from outside, and what to do instead.
-const REFUSED: [(&str, &str); 7] = [
-    ("geolookup", "no MaxMind file is read by rules yet; `ip-restriction` decides by address"),
+const REFUSED: [(&str, &str); 6] = [
     (
         "rbl",
         "asks a name server for each request; use `ip-restriction` with a list that is fetched",
@@ -311,6 +313,23 @@ fn unknown(name: &str) -> OperatorFault {
         return OperatorFault::new(format!("`@{name}` is not supported: {why}"));
     }
     OperatorFault::new(format!("unknown operator `@{name}`"))
+}
+
+impl Operator {
+    /// True if it looks for a text that stands somewhere in a value.
+    pub(crate) fn is_search(&self) -> bool {
+        matches!(
+            self,
+            Self::Rx(_)
+                | Self::Pm(_)
+                | Self::Contains(_)
+                | Self::ContainsWord(_)
+                | Self::BeginsWith(_)
+                | Self::EndsWith(_)
+                | Self::DetectSqli(_)
+                | Self::DetectXss(_)
+        )
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! From what the files say to rules that can run.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::compile::Compiler;
 use super::settings::Settings;
@@ -8,6 +9,7 @@ use super::updates::{Updates, is_removed, update};
 use super::{About, Quick, RULES_MAX, Rule, RuleSet, Step};
 use crate::fault::{Place, RuleFault};
 use crate::files::Files;
+use crate::operators::{Atlas, Places};
 use crate::seclang::excerpt;
 use crate::seclang::script::{Action, Directive, Item, OperatorText, Phase, Script, Setting};
 use crate::sieve::Sieve;
@@ -44,7 +46,7 @@ enum Position {
 }
 
 /// Of each chain that is not removed: its number as a rule, and the marker that it skips to.
-type Places = HashMap<usize, (u32, Option<(Box<str>, Place)>)>;
+type Numbers = HashMap<usize, (u32, Option<(Box<str>, Place)>)>;
 
 #[derive(Default)]
 struct Assembly {
@@ -55,6 +57,7 @@ struct Assembly {
     updates: Updates,
     settings: Settings,
     unicode_map: Option<(Place, Box<str>, u32)>,
+    places: Option<(Place, Box<str>)>,
     faults: Vec<RuleFault>,
 }
 
@@ -118,6 +121,7 @@ impl Assembly {
             Directive::Setting(Setting::UnicodeMap(name, page)) => {
                 self.unicode_map = Some((place, name, page));
             }
+            Directive::Setting(Setting::GeoLookupDb(name)) => self.places = Some((place, name)),
             Directive::Setting(setting) => self.settings.take(setting),
             update => self.updates.take(place, update),
         }
@@ -158,9 +162,10 @@ impl Assembly {
         for (place, problem) in update(&mut chains, &mut self.updates) {
             self.fault(place, problem, Some("name a rule that the files hold"));
         }
-        let mut compiler = Compiler::new(files);
+        let atlas = self.atlas(files);
+        let mut compiler = Compiler::new(files, atlas);
         let mut rules = Vec::new();
-        let mut places: Places = HashMap::new();
+        let mut places: Numbers = HashMap::new();
         let mut ctls = Vec::new();
         for (position, chain) in chains.into_iter().enumerate() {
             if is_removed(&chain, &self.updates) {
@@ -188,6 +193,24 @@ impl Assembly {
         }
         let settings = self.settings;
         Ok(RuleSet { rules: rules.into(), steps, slots, sieve, settings, unicode_map })
+    }
+
+    /// Reads the database that `SecGeoLookupDb` names.
+    fn atlas(&mut self, files: &dyn Files) -> Atlas {
+        let Some((place, name)) = self.places.take() else { return Atlas::Unnamed };
+        let read = files.read_database(&place.file, &name).map_err(|fault| fault.to_string());
+        let places = read.and_then(|bytes| {
+            let unsound = |why| format!("`{name}` is no sound database: {why}");
+            Places::new(bytes).map_err(unsound)
+        });
+        match places {
+            Ok(places) => Atlas::Read(Arc::new(places)),
+            Err(problem) => {
+                let help = Some("a file in MaxMind's format, such as `GeoLite2-Country.mmdb`");
+                self.fault(place, problem, help);
+                Atlas::Broken
+            }
+        }
     }
 
     /// Reads the map that `SecUnicodeMapFile` names.
@@ -227,7 +250,7 @@ impl Assembly {
     }
 
     /// The steps of each phase, with the rules' skips resolved.
-    fn steps(&mut self, rules: &mut [Rule], places: &Places) -> [Box<[Step]>; 5] {
+    fn steps(&mut self, rules: &mut [Rule], places: &Numbers) -> [Box<[Step]>; 5] {
         let mut faults = Vec::new();
         let steps = PHASES.map(|phase| {
             let mut steps = Vec::new();

@@ -9,7 +9,7 @@ use super::{About, Rule, indices};
 use crate::fault::{Place, RuleFault};
 use crate::files::Files;
 use crate::name_pattern::name_pattern;
-use crate::operators::Operator;
+use crate::operators::{Atlas, Operator};
 use crate::seclang::script::{Action, Change, Ctl, IdRanges, OperatorText, Sanitise, SetVar};
 use crate::text::{Piece, Text};
 use crate::transformations::Transformation;
@@ -21,13 +21,14 @@ pub(super) type OpenCtl = (u32, usize, usize, Ctl);
 /// Makes rules of what was written.
 pub(super) struct Compiler<'f> {
     files: &'f dyn Files,
+    atlas: Atlas,
     slots: Slots,
     faults: Vec<RuleFault>,
 }
 
 impl<'f> Compiler<'f> {
-    pub(super) fn new(files: &'f dyn Files) -> Self {
-        Self { files, slots: Slots::default(), faults: Vec::new() }
+    pub(super) fn new(files: &'f dyn Files, atlas: Atlas) -> Self {
+        Self { files, atlas, slots: Slots::default(), faults: Vec::new() }
     }
 
     /// The numbers that were given, and what is wrong.
@@ -103,6 +104,8 @@ impl<'f> Compiler<'f> {
             }
         }
         let operator = draft.operator.as_ref().and_then(|text| self.operator(text, &draft.place));
+        let is_negated = draft.operator.as_ref().is_some_and(|text| text.is_negated);
+        let is_search = !is_negated && operator.as_ref().is_some_and(Operator::is_search);
         let has = |wanted: fn(&Action) -> bool| draft.actions.iter().any(wanted);
         let mut effects = Vec::new();
         for action in &draft.actions {
@@ -137,7 +140,8 @@ impl<'f> Compiler<'f> {
                 .map(|text| text.argument.written())
                 .unwrap_or_default()
                 .into(),
-            is_negated: draft.operator.as_ref().is_some_and(|text| text.is_negated),
+            is_negated,
+            is_search,
             captures: has(|action| matches!(action, Action::Capture)),
             effects: effects.into(),
             sieved: None,
@@ -146,6 +150,18 @@ impl<'f> Compiler<'f> {
 
     fn operator(&mut self, text: &OperatorText, place: &Place) -> Option<Operator> {
         match Operator::compile(&text.name, &text.argument, self.files, &place.file) {
+            Ok(Operator::GeoLookup(mut lookup)) => {
+                match &self.atlas {
+                    Atlas::Read(places) => lookup.places = Some(places.clone()),
+                    Atlas::Broken => {}
+                    Atlas::Unnamed => {
+                        let problem = "there is no database of places: `SecGeoLookupDb` names one";
+                        let help = "such as `SecGeoLookupDb GeoLite2-Country.mmdb`".to_owned();
+                        self.fault(&text.place, problem, Some(help));
+                    }
+                }
+                Some(Operator::GeoLookup(lookup))
+            }
             Ok(operator) => Some(operator),
             Err(fault) => {
                 self.fault(&text.place, fault.problem, fault.help);

@@ -14,6 +14,7 @@ use crate::variable::Variable;
 
 /// A rule of a chain, or a rule that stands alone.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each asked for by name")]
 pub(crate) struct Link {
     /// What it looks at; empty for `SecAction`, which always matches.
     pub(crate) targets: Box<[TargetPlan]>,
@@ -29,12 +30,23 @@ pub(crate) struct Link {
     pub(crate) argument: Arc<str>,
     /// Whether the operator must not hold.
     pub(crate) is_negated: bool,
+    /// Whether it looks for a text anywhere in its values, so that it can find nothing in one that
+    /// is known to be harmless.
+    pub(crate) is_search: bool,
     /// Whether what was found goes into `TX.0` to `TX.9`.
     pub(crate) captures: bool,
     /// What it does for each value that matches.
     pub(crate) effects: Box<[Effect]>,
     /// Where the sieve tells whether any value can match at all.
     pub(crate) sieved: Option<Sieved>,
+}
+
+impl Link {
+    /// True if it leaves out members that are known to be harmless, where it looks at those that
+    /// `pick` picks. Who names a member means that one, and what it asks may be about numbers.
+    pub(crate) fn skips(&self, pick: &Pick) -> bool {
+        self.is_search && *pick == Pick::All
+    }
 }
 
 /// Something that a rule looks at.

@@ -90,8 +90,8 @@ impl Settings {
             Setting::WebAppId(id) => self.web_app_id = id,
             Setting::ComponentSignature(text) => self.components.push(text),
             Setting::RequestBodyNoFilesLimit(max) => self.no_files_max = max,
-            // The map is read by whoever can read files.
-            Setting::UnicodeMap(..) | Setting::Inert => {}
+            // Files are read by whoever can read files.
+            Setting::UnicodeMap(..) | Setting::GeoLookupDb(_) | Setting::Inert => {}
         }
     }
 }

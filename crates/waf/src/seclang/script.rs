@@ -272,6 +272,8 @@ pub(crate) enum Setting {
     ComponentSignature(Box<str>),
     /// Code points to bytes: the file and the code page in it.
     UnicodeMap(Box<str>, u32),
+    /// `SecGeoLookupDb`: a file.
+    GeoLookupDb(Box<str>),
     /// Accepted for stock files' sake, without effect here; the documentation says why of each.
     Inert,
 }

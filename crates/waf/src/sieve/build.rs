@@ -50,6 +50,7 @@ impl Sieve {
             *(if key.is_response { &mut *response } else { request }) = word;
             *response = word;
             let mut views = Vec::new();
+            let mut watchful: Vec<Variable> = Vec::new();
             for (place, entry) in entries.iter().enumerate() {
                 let Ok(bit) = u16::try_from(words.start * 64 + place) else { continue };
                 let link = rules.get_mut(entry.rule).and_then(|rule| rule.links.first_mut());
@@ -63,12 +64,14 @@ impl Sieve {
                 };
                 link.sieved = Some(Sieved { tier, group: entry.group, bit });
                 needs.push((bit, &entry.needs));
+                watchful.extend(watched(group));
                 add_views(&mut views, group, pipeline, words.len(), place);
             }
             let views = views.into_iter().zip(sheets..);
             let of_tier = views.map(|((variable, views), number): ((_, Vec<View>), _)| Sheet {
                 number,
                 variable,
+                sees_proven: watchful.contains(&variable),
                 views: views.into(),
             });
             let of_tier: Box<[Sheet]> = of_tier.collect();
@@ -172,6 +175,16 @@ fn add_views(
     }
 }
 
+/// The variables of which a group looks at all members, also those known to be harmless.
+fn watched(group: &Group) -> impl Iterator<Item = Variable> {
+    let sees = |pick: &Pick| !group.skips_proven || *pick != Pick::All;
+    let seen = group.targets.iter().filter(move |(_, pick)| sees(pick));
+    seen.flat_map(|(variable, _)| {
+        let parts = variable.parts();
+        if parts.is_empty() { std::slice::from_ref(variable) } else { parts }.iter().copied()
+    })
+}
+
 /// The group of a rule and what it needs, if a sieve can tell anything of it.
 fn sieve_of(link: &Link) -> Option<(Group, Needs)> {
     if link.is_negated {
@@ -191,5 +204,6 @@ fn sieve_of(link: &Link) -> Option<(Group, Needs)> {
         }
     }
     let pipeline = link.pipeline.clone();
-    Some((Group { targets: targets.into(), pipeline, is_multi: link.is_multi }, needs))
+    let (is_multi, skips_proven) = (link.is_multi, link.is_search);
+    Some((Group { targets: targets.into(), pipeline, is_multi, skips_proven }, needs))
 }

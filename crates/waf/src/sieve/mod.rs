@@ -40,6 +40,8 @@ pub(crate) struct Group {
     pub(crate) targets: Box<[(Variable, Pick)]>,
     pub(crate) pipeline: Box<[Transformation]>,
     pub(crate) is_multi: bool,
+    /// Whether they leave out what is known to be harmless, see [`Link::skips`](crate::rules::Link).
+    pub(crate) skips_proven: bool,
 }
 
 /// Rules of one phase that are reached together.
@@ -58,6 +60,8 @@ pub(crate) struct Sheet {
     pub(crate) number: u32,
     /// The variable, which joins no others.
     pub(crate) variable: Variable,
+    /// Whether any of the rules looks at what is known to be harmless.
+    pub(crate) sees_proven: bool,
     pub(crate) views: Box<[View]>,
 }
 

@@ -9,6 +9,8 @@ pub(super) struct Member {
     /// Its name; empty for a variable without members.
     pub(super) name: Piece,
     pub(super) value: ValueId,
+    /// It is known to be harmless.
+    pub(super) is_proven: bool,
 }
 
 /// The members of all variables that do not change while the rules of a phase run.
@@ -39,7 +41,14 @@ impl Facts {
             if set.is_empty() {
                 self.used.push(variable);
             }
-            set.push(Member { name, value });
+            set.push(Member { name, value, is_proven: false });
+        }
+    }
+
+    /// Notes that the last member of a variable is known to be harmless.
+    pub(super) fn prove_last(&mut self, variable: Variable) {
+        if let Some(last) = self.sets.get_mut(variable as usize).and_then(|set| set.last_mut()) {
+            last.is_proven = true;
         }
     }
 

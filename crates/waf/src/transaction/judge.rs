@@ -54,7 +54,8 @@ impl Transaction {
         if !self.tx.number(test.slot).is_some_and(|number| test.holds(number)) {
             return false;
         }
-        let number = self.tx.exact_number(test.slot).filter(|_| test.is_quiet);
+        let is_quiet = test.is_quiet && !self.state.explains;
+        let number = self.tx.exact_number(test.slot).filter(|_| is_quiet);
         let overrides = self.overrides.as_ref();
         let is_hidden = !self.hidden.is_empty()
             || overrides.is_some_and(|overrides| !overrides.hidden.is_empty());
@@ -77,7 +78,7 @@ impl Transaction {
         if !test.holds(count) {
             return false;
         }
-        if !test.is_quiet {
+        if !test.is_quiet || self.state.explains {
             return self.judge(rules, rule, index);
         }
         self.matched.set_number(None, count);
@@ -254,7 +255,8 @@ impl Transaction {
         let mut position = 0;
         while let Some(member) = self.facts.own(part).get(position).copied() {
             position += 1;
-            if !pick.fits(self.values.piece(member.name)) {
+            if !pick.fits(self.values.piece(member.name)) || member.is_proven && at.link.skips(pick)
+            {
                 continue;
             }
             if self.is_out(at, variable, self.values.piece(member.name)) {
@@ -348,6 +350,9 @@ impl Transaction {
     }
 
     fn matched_value(&mut self, at: At<'_>, operator: &Operator, seen: &Seen<'_>) {
+        if let Operator::GeoLookup(lookup) = operator {
+            self.geo = lookup.facts(seen.value);
+        }
         if !self.matched.push(seen.variable, seen.name, seen.value) {
             self.give_up();
         }

@@ -94,7 +94,8 @@ impl Kinds {
         let Some((rest, bits)) = bits.split_first_mut() else { return u64::MAX };
         let bits = bits.get_mut(..tier.words.len()).unwrap_or_default();
         if is_new {
-            (*rest, _) = (0, bits.fill(0));
+            *rest = 0;
+            bits.fill(0);
             for (number, view) in sheet.views.iter().take(JOINED_MAX).enumerate() {
                 if view.pick == Pick::All && rules.sieve.is_same(view.pipeline, mask) {
                     bits.iter_mut().zip(&view.bits).for_each(|(bits, more)| *bits |= more);

@@ -137,6 +137,10 @@ impl Transaction {
                 self.opened_key(Variable::Session).map(single).unwrap_or_default()
             }
             Variable::UserId => self.opened_key(Variable::User).map(single).unwrap_or_default(),
+            Variable::Geo => {
+                let facts = self.geo.iter().filter(|(_, value)| !value.is_empty());
+                facts.map(|(name, value)| ((*name).into(), value.to_vec())).collect()
+            }
             Variable::Rule => self.living_rule(),
             _ => Vec::new(),
         }

@@ -9,6 +9,7 @@ mod live;
 mod outcome;
 mod persistent;
 mod phases;
+mod proven;
 mod request;
 mod response;
 mod screen;
@@ -18,6 +19,7 @@ mod work;
 
 pub use outcome::{Cause, Interruption, Kind, MatchedValue, RuleMatch, Verdict};
 pub use persistent::Collections;
+pub use proven::Proven;
 pub use request::{Peer, RequestHead};
 pub use response::ResponseHead;
 pub use work::Budget;
@@ -25,7 +27,7 @@ pub use work::Budget;
 use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
 
-use crate::operators::Captures;
+use crate::operators::{Captures, PlaceFact};
 use crate::rules::{Hidden, Overrides, RuleSet, SlotId};
 use crate::seclang::script::{BodyProcessor, EngineMode};
 use crate::variable::Variable;
@@ -63,10 +65,14 @@ pub struct Transaction {
     screened: Screened,
     /// One bit a rule: it does not run.
     removed: Vec<u64>,
+    /// What is known to be harmless.
+    proven: Proven,
     /// What rules do not look at.
     hidden: Vec<Hidden>,
     /// Persistent collections that were opened: which, and for what key.
     opened: Vec<(Variable, Box<[u8]>)>,
+    /// `GEO`: what is known of the address that was looked up last.
+    geo: Vec<PlaceFact>,
     /// The names of values that logs do not show.
     unshown: Vec<Box<[u8]>>,
     /// The values that matched in the chain that is being judged.
@@ -121,8 +127,10 @@ impl Transaction {
             state,
             screened: Screened::default(),
             removed: Vec::new(),
+            proven: Proven::default(),
             hidden: Vec::new(),
             opened: Vec::new(),
+            geo: Vec::new(),
             unshown: Vec::new(),
             found: Vec::new(),
             added: Vec::new(),
@@ -197,8 +205,10 @@ impl Transaction {
         self.is_partial.set(false);
         self.removed.clear();
         self.removed.resize(self.rules.len().div_ceil(64), 0);
+        self.proven = Proven::default();
         self.hidden.clear();
         self.opened.clear();
+        self.geo.clear();
         self.unshown.clear();
         self.found.clear();
         self.added.clear();

@@ -95,11 +95,14 @@ impl Transaction {
         &mut self,
         (variable, names): (Variable, Variable),
         name: &[u8],
-        value: &[u8],
+        bytes: &[u8],
     ) {
         let piece = self.values.keep(name);
-        let value = self.values.add(value);
+        let value = self.values.add(bytes);
         self.facts.add(variable, piece, value);
+        if self.is_proven(variable, name, bytes) {
+            self.facts.prove_last(variable);
+        }
         let name = self.values.of_piece(piece);
         self.facts.add(names, piece, name);
     }
@@ -198,8 +201,12 @@ impl Transaction {
 
     fn take_arguments(&mut self, variables: (Variable, Variable), parsed: &Parsed<'_>) {
         self.note_limit(parsed);
-        for argument in &parsed.args {
+        let mut proven = parsed.proven.iter().peekable();
+        for (position, argument) in parsed.args.iter().enumerate() {
             self.named(variables, &argument.name, &argument.value);
+            if proven.next_if(|next| **next == position).is_some() {
+                self.facts.prove_last(variables.0);
+            }
         }
         if parsed.has_invalid_escape {
             self.single(Variable::UrlencodedError, b"1");
@@ -258,18 +265,20 @@ impl Transaction {
         }
         self.work.spend(body.len());
         let limits = self.body_limits();
+        let proven = std::mem::take(&mut self.proven);
         let parsed = match processor {
             None => return,
             Some(BodyProcessor::UrlEncoded) => {
                 bodies::urlencoded(body, self.rules.settings.argument_separator, &limits)
             }
-            Some(BodyProcessor::Json) => bodies::json(body, &limits),
+            Some(BodyProcessor::Json) => bodies::json(body, &limits, &proven.json),
             Some(BodyProcessor::Xml) => bodies::xml(body, &limits),
             Some(BodyProcessor::Multipart) => {
                 bodies::multipart(body, &self.content_type(), &limits)
             }
         };
         self.take_arguments((Variable::ArgsPost, Variable::ArgsPostNames), &parsed);
+        self.proven = proven;
         if let Some(text) = &parsed.xml_text {
             self.member(Variable::Xml, b"/*", text);
         }

@@ -40,6 +40,12 @@ impl Transaction {
         self.run(Phase::ResponseHead)
     }
 
+    /// The fields of the response, as they were given.
+    pub fn response_fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let fields = self.facts.own(Variable::ResponseHeaders).iter();
+        fields.map(|field| (self.values.piece(field.name), self.values.bytes(field.value)))
+    }
+
     /// True if rules look at bodies of the type that the response says.
     pub fn looks_at_response_body(&self) -> bool {
         if !self.wants_response_body() {

@@ -3,7 +3,7 @@
 use super::Transaction;
 use super::facts::{Facts, Member};
 use super::values::ValueId;
-use crate::rules::RuleSet;
+use crate::rules::{Pick, RuleSet};
 use crate::sieve::{Sieved, has};
 use crate::variable::Variable;
 
@@ -62,6 +62,9 @@ impl Transaction {
         out.fill(0);
         for sheet in &tier.sheets {
             for member in self.facts.own(sheet.variable) {
+                if member.is_proven && !sheet.sees_proven {
+                    continue;
+                }
                 self.work.spend(0);
                 let (values, work) = (&mut self.values, &mut self.work);
                 values.screen(*member, rules, (tier, sheet), work, out);
@@ -85,7 +88,9 @@ impl Transaction {
         for (variable, pick) in &group.targets {
             for part in Facts::parts(variable) {
                 for member in self.facts.own(*part) {
-                    if !pick.fits(self.values.piece(member.name)) {
+                    if !pick.fits(self.values.piece(member.name))
+                        || member.is_proven && group.skips_proven && *pick == Pick::All
+                    {
                         continue;
                     }
                     let mut value = member.value;

@@ -40,6 +40,10 @@ pub struct Config {
     /// Whether bodies of answers are judged, where the rule set says how.
     #[serde(default = "yes")]
     pub(super) response: bool,
+    /// Whether values that a schema of the route has proved to be harmless (numbers, dates, one of a
+    /// list) are left out where rules look for attacks.
+    #[serde(default)]
+    pub(super) skip_proven: bool,
     /// The status of a refusal, in place of what the rule says.
     #[schemars(range(min = 400, max = 599))]
     pub(super) status: Option<u16>,

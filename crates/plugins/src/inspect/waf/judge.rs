@@ -3,17 +3,17 @@
 use std::cell::RefCell;
 use std::fmt::Write as _;
 
-use bartizan_chain::{AnswerHead, RequestCx};
+use bartizan_chain::{self as chain, AnswerHead, RequestCx};
 use bartizan_core::{Denial, Reason};
 use bartizan_waf::{
-    Cause, Interruption, Kind, Peer, RequestHead, ResponseHead, Transaction, Verdict,
+    Cause, Interruption, Kind, Peer, Proven, RequestHead, ResponseHead, Transaction, Verdict,
 };
 use bartizan_wire::Version;
 
 use super::Waf;
 
 /// A body of more bytes is judged on the CPU pool.
-const INLINE_MAX: usize = 64 << 10;
+pub(super) const INLINE_MAX: usize = 64 << 10;
 /// The most matches that an event tells.
 const TOLD_MAX: usize = 32;
 /// The most transactions that an event loop keeps for later use.
@@ -58,6 +58,10 @@ impl Waf {
         mut transaction: Box<Transaction>,
         cx: &RequestCx,
     ) -> Result<(Box<Transaction>, Result<(), Denial>), Denial> {
+        if let Some(proven) = cx.proven().filter(|_| self.skips_proven) {
+            let chain::Proven { query, fields, cookies, json } = proven.clone();
+            transaction.trust(Proven { query, fields, cookies, json });
+        }
         let verdict = request_head(&mut transaction, cx);
         if let Verdict::Interrupt(interruption) = verdict {
             let denial = self.refusal(&transaction, &interruption);

@@ -37,9 +37,41 @@
 //! Answers: what the rule says (mostly 403) `inspect.refused`, or `status`; an answer that leaks is
 //! 502 `inspect.answer_refused`. The event names the rule that decided, and what else matched; not
 //! the value. What takes more work than the budget, or has more arguments than `SecArgumentsLimit`,
-//! is refused as well: it never passes unseen. With `log`, each exchange in which a rule matched
-//! (those with `noauditlog` aside) is a line of JSON in the form of ModSecurity's audit log, values
-//! cut and cookies and credentials left out; `partial` says that not everything was judged.
+//! is refused as well: it never passes unseen.
+//!
+//! # Values that a schema has proved
+//!
+//! With `skip_proven: true` rules do not look for attacks in values that a schema of the route leaves
+//! no room for one in: fewer false alarms, and less work. What counts is what a plugin of the Validate
+//! stage has proved of this very request, and would have refused otherwise:
+//!
+//! * `request-validation`: values of a JSON body that are numbers, booleans or null where the schema
+//!   states a type, that `enum` or `const` lists, that have the format `date`, `date-time`, `ipv4`,
+//!   `ipv6` or `uuid`, or a `pattern` that allows ASCII letters, digits, `_`, `-` and `.` alone from
+//!   beginning to end. Only schemas that hold in any case count (not `anyOf`, `oneOf`, `not`, `if`),
+//!   and only texts without escapes.
+//! * `oas-validator`: parameters of the query, fields and cookies that can only be a number or a
+//!   boolean; nothing with `danger_reject_if_not_match: false`.
+//!
+//! They are left out by rules that look for a text in all of `ARGS`, `ARGS_GET`, `ARGS_POST`,
+//! `REQUEST_HEADERS` or `REQUEST_COOKIES` with `@rx`, `@pm`, `@pmFromFile`, `@contains`,
+//! `@containsWord`, `@strmatch`, `@beginsWith`, `@endsWith`, `@detectSQLi` or `@detectXSS`. Rules that
+//! name one member (`ARGS:age`), are negated, compare or check (`@gt`, `@streq`, `@verifyCC`,
+//! `@validateByteRange`), counts (`&ARGS`), names, sizes and the raw texts (`REQUEST_BODY`,
+//! `REQUEST_URI`, `QUERY_STRING`) see them as ever. It is off unless it is asked for: a rule that looks
+//! for numbers in all arguments (such as those of payment cards, by `@rx`) would no longer find them.
+//!
+//! # The audit log of ModSecurity
+//!
+//! Every denial is an event of the node's audit log. For programs that read what ModSecurity 3 writes,
+//! `log` names a file for its audit entries in JSON, one a line, in blocking and in detecting: each
+//! exchange in which a rule matched (those with `noauditlog` aside). Its members are those of
+//! ModSecurity, times in UTC, without bodies. The value that matched is written, cut to 512 bytes; of
+//! the query only names are, and cookies, credentials and whatever else the node hides are `***`, with
+//! what rules say of them left out. `reference`
+//! has the transformations, and no places in the request. `partial` (not everything was judged) and
+//! `disruptive` (the rule refuses) are ours. `SecAuditLog…` in rule files changes nothing: what is
+//! done instead is told of each [there](../seclang.md#directives-without-effect).
 //!
 //! # Trying rules
 //!
@@ -64,8 +96,8 @@
 //!
 //! Five microseconds for a small GET under `builtin`; under the whole Core Rule Set at level 1
 //! about 55, and 110 with cookies and arguments (`cargo xtask bench waf` measures it). Larger
-//! bodies cost more; those of requests over 64 KiB are judged on the CPU pool, those of answers on
-//! the event loop. A rule set is held once, whoever uses it, and let go when nothing does.
+//! bodies cost more; those over 64 KiB, of requests and of answers, are judged on the CPU pool. A
+//! rule set is held once, whoever uses it, and let go when nothing does.
 //!
 //! # What it cannot do
 //!
@@ -89,7 +121,7 @@ use std::sync::Arc;
 
 use bartizan_chain::{
     AnswerHead, BodyNeed, CompileCx, CpuPool, Flow, HeldBody, Kinship, Nothing, Outcome, Plugin,
-    Proofs, RequestCx, SharedRedactor, Traits,
+    Proofs, RequestCx, Traits, Weighing,
 };
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Reason, Stage, StageSet};
@@ -98,9 +130,9 @@ use bytes::Bytes;
 
 use crate::chance::Chance;
 use crate::coding::decode;
-use crate::observe::batch::Batch;
 use config::{Config, Metadata, Mode};
 pub use judge::request_head;
+use record::Recorder;
 pub use record::is_secret;
 
 /// Compiled `waf`.
@@ -112,12 +144,12 @@ pub struct Waf {
     sample: u8,
     status: Option<u16>,
     judges_answers: bool,
+    skips_proven: bool,
     body_max: usize,
     answer_max: usize,
     chance: Arc<Chance>,
     cpu: CpuPool,
-    log: Option<Arc<Batch>>,
-    redactor: SharedRedactor,
+    log: Option<Recorder>,
     /// Held so that the next configuration finds the rule sets that are in use.
     _loaded: Arc<rule_sets::Loaded>,
 }
@@ -129,7 +161,6 @@ pub struct Call(Option<Rc<RefCell<Judging>>>);
 struct Judging {
     /// Away while the CPU pool has it.
     transaction: Option<Box<Transaction>>,
-    log: Option<Arc<Batch>>,
     is_over: bool,
 }
 
@@ -160,12 +191,12 @@ impl Plugin for Waf {
             sample: config.sample,
             status: config.status,
             judges_answers,
+            skips_proven: config.skip_proven,
             body_max: if rules.may_read_request_body() { body_max } else { 0 },
             answer_max: cx.node.limits.inspected_response.as_usize(),
             chance: Chance::of(cx),
             cpu: cx.node.cpu.clone(),
-            log: metadata.log.map(|path| crate::observe::file_logger::sink(&path, cx)),
-            redactor: cx.node.redactor.clone(),
+            log: metadata.log.map(|path| Recorder::new(&path, config.mode, cx)),
             rules,
             _loaded: loaded,
         })
@@ -182,6 +213,7 @@ impl Plugin for Waf {
         }
         let inspects = self.mode == Mode::Block && self.body_max > 0;
         traits.proves = Proofs { waf: inspects, ..Proofs::default() };
+        traits.wants_proven = self.skips_proven;
         traits.on_response = true;
         traits.on_finish = true;
         traits
@@ -203,7 +235,7 @@ impl Plugin for Waf {
             return Ok(Flow::Continue);
         }
         let transaction = self.begin();
-        let judging = Judging { transaction: None, log: self.log.clone(), is_over: false };
+        let judging = Judging { transaction: None, is_over: false };
         let judging = Rc::new(RefCell::new(judging));
         call.0 = Some(judging.clone());
         let (transaction, outcome) = self.judge_request(transaction, cx).await?;
@@ -230,7 +262,8 @@ impl Plugin for Waf {
         let reads_body = self.judges_answers && transaction.looks_at_response_body();
         if reads_body && answer.may_have_body() {
             decode::make_plain(answer)?;
-            let held = HeldAnswer { judging: judging.clone(), status: self.status };
+            let (judging, cpu) = (judging.clone(), self.cpu.clone());
+            let held = HeldAnswer { judging, cpu, status: self.status, verdict: None };
             answer.hold(self.answer_max, Box::new(held));
             return Ok(());
         }
@@ -245,10 +278,8 @@ impl Plugin for Waf {
         let mut judging = judging.borrow_mut();
         if let Some(mut transaction) = judging.transaction.take() {
             transaction.finish();
-            if let Some(log) = &judging.log
-                && let Some(line) = record::line(&transaction, cx, outcome, &self.redactor)
-            {
-                log.push(&line);
+            if let Some(log) = &self.log {
+                log.record(&transaction, cx, outcome);
             }
             judge::give_back(transaction);
         }
@@ -263,10 +294,33 @@ fn lost() -> Denial {
 /// An answer whose body is judged before any of it goes out.
 struct HeldAnswer {
     judging: Rc<RefCell<Judging>>,
+    cpu: CpuPool,
     status: Option<u16>,
+    /// What has come of judging it, where that was too much for the event loop.
+    verdict: Option<Result<(), Denial>>,
+}
+
+impl HeldAnswer {
+    async fn judge_elsewhere(&mut self, body: Bytes) -> Result<(), Denial> {
+        let taken = self.judging.borrow_mut().transaction.take();
+        let (mut transaction, status) = (taken.ok_or_else(lost)?, self.status);
+        let work = move || {
+            let verdict = judge::answer_body(&mut transaction, &body, status);
+            (transaction, verdict)
+        };
+        let (transaction, verdict) = self.cpu.run(work).await.map_err(Denial::from)?;
+        self.judging.borrow_mut().transaction = Some(transaction);
+        self.verdict = Some(verdict);
+        Ok(())
+    }
 }
 
 impl HeldBody for HeldAnswer {
+    fn weigh<'a>(&'a mut self, body: &'a Bytes) -> Option<Weighing<'a>> {
+        let is_large = body.len() > judge::INLINE_MAX;
+        is_large.then(|| -> Weighing<'a> { Box::pin(self.judge_elsewhere(body.clone())) })
+    }
+
     fn decide(
         self: Box<Self>,
         _cx: &RequestCx,
@@ -275,6 +329,9 @@ impl HeldBody for HeldAnswer {
     ) -> Result<Bytes, Denial> {
         let mut judging = self.judging.borrow_mut();
         judging.is_over = true;
+        if let Some(verdict) = self.verdict {
+            return verdict.map(|()| body);
+        }
         let transaction = judging.transaction.as_mut().ok_or_else(lost)?;
         judge::answer_body(transaction, &body, self.status).map(|()| body)
     }

@@ -165,6 +165,11 @@ impl Files for Noting<'_> {
         self.folder.read(from, name)
     }
 
+    fn read_database(&self, from: &str, name: &str) -> Result<Vec<u8>, FileFault> {
+        self.note(from, Path::new(name));
+        self.folder.read_database(from, name)
+    }
+
     fn list(&self, from: &str, pattern: &str) -> Result<Vec<String>, FileFault> {
         if pattern.contains(['*', '?']) {
             self.note(from, Path::new(pattern).parent().unwrap_or_else(|| Path::new("")));

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bartizan_chain::JsonLimits;
+use bartizan_chain::{JsonLimits, Proven};
 use bartizan_wire::Fields;
 
 use super::compile::{Options, compile};
@@ -72,5 +72,6 @@ fn judge(api: &super::operation::Api, request: &str, is_strict: bool) -> Result<
         closed_body: is_strict,
     };
     let limits = JsonLimits { depth: 16, items: 1_000 };
-    api.check(&request, scope, limits).map_err(|refusal| format!("{refusal:?}"))
+    let mut proven = Proven::default();
+    api.check(&request, scope, limits, Some(&mut proven)).map_err(|refusal| format!("{refusal:?}"))
 }

@@ -130,8 +130,8 @@ mod tests;
 use std::sync::Arc;
 
 use bartizan_chain::{
-    BodyNeed, CompileCx, Flow, JsonLimits, Kinship, Nothing, Plugin, Proofs, RequestCx, Traits,
-    Unsupported,
+    BodyNeed, CompileCx, Flow, JsonLimits, Kinship, Nothing, Plugin, Proofs, Proven, RequestCx,
+    Traits, Unsupported,
 };
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Reason, Stage, StageSet};
@@ -228,20 +228,25 @@ impl Plugin for OasValidator {
         cx: &mut RequestCx,
         _call: &mut (),
     ) -> Result<Flow, Denial> {
-        match self.check(&Request::of(cx)) {
+        // What is forwarded whether it fits or not proves nothing.
+        let mut proven = (self.refuses && cx.wants_proven()).then(Proven::default);
+        match self.check(&Request::of(cx), proven.as_mut()) {
             Err(_) if !self.refuses => self.metrics.unmatched(),
             verdict => verdict?,
+        }
+        if let Some(proven) = proven {
+            cx.prove(proven);
         }
         Ok(Flow::Continue)
     }
 }
 
 impl OasValidator {
-    fn check(&self, request: &Request<'_>) -> Result<(), Denial> {
+    fn check(&self, request: &Request<'_>, proven: Option<&mut Proven>) -> Result<(), Denial> {
         let Some(api) = self.document.api() else {
             return Err(Denial::new(Reason::Internal, "a document that was never compiled"));
         };
-        api.check(request, self.scope, self.limits)
+        api.check(request, self.scope, self.limits, proven)
             .map_err(|(operation, refusal)| self.answers.denial(operation, &refusal))
     }
 }

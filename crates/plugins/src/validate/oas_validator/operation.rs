@@ -1,6 +1,6 @@
 //! A compiled description, and holding requests against it.
 
-use bartizan_chain::{JsonLimits, RequestCx};
+use bartizan_chain::{JsonLimits, Proven, RequestCx};
 use bartizan_wire::Fields;
 use serde_json::{Map, Value};
 
@@ -92,12 +92,13 @@ impl Api {
     }
 
     /// Holds a request against the description. A refusal comes with the operation, if there is
-    /// one.
+    /// one. `proven` takes the names of parameters that can do no harm, if somebody wants to know.
     pub(super) fn check(
         &self,
         request: &Request<'_>,
         scope: Scope,
         limits: JsonLimits,
+        proven: Option<&mut Proven>,
     ) -> Result<(), (Option<&str>, Refusal)> {
         let (index, captures) =
             self.paths.find(request.path, request.method).map_err(|miss| match miss {
@@ -108,7 +109,7 @@ impl Api {
             return Err((None, Refusal::Path));
         };
         let reader = Reader { schemas: &self.schemas, limits };
-        self.check_operation(operation, request, &captures, scope, reader)
+        self.check_operation(operation, request, &captures, (scope, proven), reader)
             .map_err(|refusal| (Some(&*operation.label), refusal))
     }
 
@@ -117,7 +118,7 @@ impl Api {
         operation: &Operation,
         request: &Request<'_>,
         captures: &[&str],
-        scope: Scope,
+        (scope, proven): (Scope, Option<&mut Proven>),
         reader: Reader<'_>,
     ) -> Result<(), Refusal> {
         let mut parts = Map::new();
@@ -138,6 +139,9 @@ impl Api {
         }
         if scope.headers && !operation.cookies.is_empty() {
             put(&mut parts, "cookie", read_cookies(&operation.cookies, request.fields, reader))?;
+        }
+        if let Some(proven) = proven {
+            *proven = operation.proven(&parts);
         }
         if scope.body
             && let Some((name, value)) = body(operation, request, scope, reader)?
@@ -174,6 +178,26 @@ impl Api {
             }
         }
         Ok(read)
+    }
+}
+
+impl Operation {
+    /// The parameters that are a number or a flag, and of which the schemas allow nothing else.
+    fn proven(&self, parts: &Map<String, Value>) -> Proven {
+        let names = |part: &str, parameters: &[Parameter]| {
+            let is_proven = |parameter: &&Parameter| {
+                let value = parts.get(part).and_then(|values| values.get(&*parameter.name));
+                let is_plain = matches!(value, Some(Value::Number(_) | Value::Bool(_)));
+                is_plain && parameter.is_plain()
+            };
+            parameters.iter().filter(is_proven).map(|parameter| parameter.name.clone()).collect()
+        };
+        Proven {
+            query: names("query", &self.query),
+            fields: names("header", &self.headers),
+            cookies: names("cookie", &self.cookies),
+            json: Vec::new(),
+        }
     }
 }
 

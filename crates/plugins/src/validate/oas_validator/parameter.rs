@@ -60,6 +60,12 @@ impl Parameter {
             && self.shape.kinds == Kinds::MAP
     }
 
+    /// True if it is one number or flag, whatever else is known of it.
+    pub(super) fn is_plain(&self) -> bool {
+        let others = [Kinds::TEXT, Kinds::LIST, Kinds::MAP];
+        self.content.is_none() && !others.iter().any(|kind| self.shape.kinds.has(*kind))
+    }
+
     fn unreadable(&self, misfit: Misfit) -> Unreadable {
         Unreadable { name: self.name.to_string(), misfit }
     }

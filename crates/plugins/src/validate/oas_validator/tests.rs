@@ -46,7 +46,7 @@ fn send(
         fields.append(*name, *value);
     }
     let request = Request { method, path, query, fields: &fields, body, declared_length: None };
-    plugin.check(&request)
+    plugin.check(&request, None)
 }
 
 const JSON: &[(&str, &str)] = &[("content-type", "application/json")];

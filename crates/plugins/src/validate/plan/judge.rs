@@ -194,17 +194,23 @@ impl<'p, 'd> Judge<'p, 'd> {
             return Verdict::Fails;
         }
         let mut missing = rule.required;
-        for (name, value) in self.members(token, at) {
-            let member = self.member(rule, name);
-            missing = missing.saturating_sub(usize::from(member.1));
-            let verdict = match member.0 {
-                Additional::Any => continue,
-                Additional::None => return Verdict::Fails,
-                Additional::Schema(node) => self.value(node, value, depth + 1),
+        let (mut at, end) = (at + 1, token.next as usize);
+        while at < end {
+            let (Some(name), Some(value)) = (self.document.token(at), self.document.token(at + 1))
+            else {
+                return Verdict::Unsure;
+            };
+            let (allowed, is_required) = self.member(rule, name);
+            missing = missing.saturating_sub(usize::from(is_required));
+            let verdict = match allowed {
+                Additional::Any => Verdict::Holds,
+                Additional::None => Verdict::Fails,
+                Additional::Schema(node) => self.value(node, at + 1, depth + 1),
             };
             if verdict != Verdict::Holds {
                 return verdict;
             }
+            at = value.next as usize;
         }
         Verdict::of(missing == 0)
     }

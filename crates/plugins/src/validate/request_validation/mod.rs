@@ -48,9 +48,11 @@ pub(crate) mod law;
 mod tests;
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use bartizan_chain::{
-    BodyNeed, CompileCx, Flow, JsonLimits, Kinship, Nothing, Plugin, Proofs, RequestCx, Traits,
+    BodyNeed, CompileCx, Flow, JsonLimits, Kinship, Nothing, Plugin, Proofs, Proven, RequestCx,
+    Traits,
 };
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, PATTERN_SIZE_MAX, Reason, Stage, StageSet};
@@ -185,7 +187,12 @@ impl Plugin for RequestValidation {
             }
             headers?;
             let body = body.ok_or_else(|| self.denial("the body is empty".into()))?;
-            if cx.has_form()? || !schema.accepts(body) {
+            let fits = if cx.has_form()? { None } else { schema.fits(body, cx.wants_proven()) };
+            if let Some(json) = fits {
+                if !json.is_empty() {
+                    cx.prove(Proven { json, ..Proven::default() });
+                }
+            } else {
                 let value = match cx.body_value() {
                     Some(value) => Cow::Borrowed(value),
                     None => Cow::Owned(cx.parse_body(body, schema.limits)?),
@@ -223,12 +230,17 @@ impl RequestValidation {
 }
 
 impl BodySchema {
-    /// True if a JSON text certainly fits. Otherwise its value must be looked at, which also finds
-    /// out why it does not.
-    fn accepts(&self, body: &[u8]) -> bool {
-        self.plan.as_ref().is_some_and(|plan| {
-            Document::read(body, self.limits).is_some_and(|document| plan.accepts(&document))
-        })
+    /// Where in a JSON text that certainly fits the values are that can do no harm, if somebody
+    /// wants to know. Of any other the value must be looked at, which also finds out why it does not
+    /// fit.
+    fn fits(&self, body: &[u8], wants_proven: bool) -> Option<Vec<Range<usize>>> {
+        let plan = self.plan.as_ref()?;
+        let document = Document::read(body, self.limits).filter(|text| plan.accepts(text))?;
+        if !wants_proven {
+            return Some(Vec::new());
+        }
+        let leaves = plan.harmless_leaves(&document).into_iter();
+        Some(leaves.map(|leaf| leaf.range).collect())
     }
 }
 

@@ -48,6 +48,11 @@ pub(super) fn separator(cx: &mut Cx<'_>, value: &Word) -> Option<Setting> {
     }
 }
 
+/// `SecGeoLookupDb FILE`.
+pub(super) fn geo_lookup_db(cx: &mut Cx<'_>, value: &Word) -> Option<Setting> {
+    values::filled(cx, value).map(Setting::GeoLookupDb)
+}
+
 /// `SecComponentSignature TEXT`.
 pub(super) fn component(cx: &mut Cx<'_>, value: &Word) -> Option<Setting> {
     values::filled(cx, value).map(Setting::ComponentSignature)

@@ -199,6 +199,12 @@ pub(in crate::seclang) static DIRECTIVES: &[Entry] = &[
         Kind::Read(settings::mime_types_clear),
         "forgets the types named so far",
     ),
+    entry(
+        "SecGeoLookupDb",
+        "FILE",
+        Kind::Set(settings::geo_lookup_db),
+        "the database of places for `@geoLookup`, in MaxMind's format",
+    ),
     // Names and collections.
     entry(
         "SecCollectionTimeout",
@@ -222,18 +228,24 @@ pub(in crate::seclang) static DIRECTIVES: &[Entry] = &[
     ),
     // The audit log.
     // Without effect.
-    inert("SecAuditEngine", "`log` of the plugin says whether matches are written"),
+    inert(
+        "SecAuditEngine",
+        "`log` of the plugin says whether matches are written; denials are always events",
+    ),
     inert("SecCookieFormat", "cookies are read as browsers write them"),
     inert("SecServerSignature", "answers name no server"),
-    inert("SecAuditLogParts", "a record holds what tells why, never bodies or credentials"),
-    inert("SecAuditLogRelevantStatus", "each exchange in which a rule matched is recorded"),
-    inert("SecAuditLog", "audit events go to the gateway's sinks"),
-    inert("SecAuditLog2", "audit events go to the gateway's sinks"),
-    inert("SecAuditLogDirMode", "audit events go to the gateway's sinks"),
-    inert("SecAuditLogFileMode", "audit events go to the gateway's sinks"),
-    inert("SecAuditLogFormat", "the sink decides the format"),
-    inert("SecAuditLogStorageDir", "audit events go to the gateway's sinks"),
-    inert("SecAuditLogType", "audit events go to the gateway's sinks"),
+    inert(
+        "SecAuditLogParts",
+        "an entry has what tells why (`ABFHKZ`), never bodies or credentials",
+    ),
+    inert("SecAuditLogRelevantStatus", "each exchange in which a rule matched is written"),
+    inert("SecAuditLog", "`log` in the metadata of the plugin names the file"),
+    inert("SecAuditLog2", "`log` in the metadata of the plugin names the file"),
+    inert("SecAuditLogDirMode", "entries are lines of one file"),
+    inert("SecAuditLogFileMode", "the file is its owner's alone"),
+    inert("SecAuditLogFormat", "entries are JSON, as ModSecurity 3 writes it"),
+    inert("SecAuditLogStorageDir", "entries are lines of one file"),
+    inert("SecAuditLogType", "entries are lines of one file, as with `Serial`"),
     inert("SecCacheTransformations", "transformed values are always kept while they are of use"),
     inert("SecConnEngine", "connections are limited by the listener"),
     inert("SecDataDir", "collections are held in memory"),
@@ -250,7 +262,6 @@ pub(in crate::seclang) static DIRECTIVES: &[Entry] = &[
     inert("SecUploadFileMode", "uploaded files are not kept"),
     inert("SecUploadKeepFiles", "uploaded files are not kept"),
     // Refused.
-    refused("SecGeoLookupDb", "use `geo-restriction` of the gateway"),
     refused("SecCacheTransformationsMaxItems", "take it out: the engine bounds its own memory"),
     refused("SecChrootDir", "let the service manager confine the process"),
     refused("SecConnReadStateLimit", "use the listener's limits of connections"),

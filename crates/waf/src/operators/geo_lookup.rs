@@ -1,0 +1,153 @@
+//! Whether a database knows where an address is: `@geoLookup`.
+//!
+//! The database is a file in `MaxMind`'s format (version 2.0), which `SecGeoLookupDb` names anywhere in
+//! the rule files. It is read whole and verified when they are loaded. What it says of the address is
+//! in `GEO` from then on, until the next lookup: `COUNTRY_CODE` (two letters), `COUNTRY_NAME` (in
+//! English), `COUNTRY_CONTINENT` (two letters), `REGION`, `CITY`, `POSTAL_CODE`, `LATITUDE` and
+//! `LONGITUDE`; members that the file does not have are empty there.
+//!
+//! Example: `SecRule REMOTE_ADDR "@geoLookup" "chain,…"` with the chained rule
+//! `SecRule GEO:COUNTRY_CODE "@within DE AT CH"`.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use maxminddb::{LookupResult, PathElement, Reader};
+
+use super::{Ask, Captures, OperatorFault, Source};
+use crate::text::Expand;
+
+/// The longest text of a database that is taken over, in bytes.
+const TEXT_MAX: usize = 256;
+/// The members of `GEO` that are texts, each with where makers put it.
+const TEXTS: [(&str, &[&[PathElement<'static>]]); 6] = [
+    ("COUNTRY_CODE", &[&[key("country"), key("iso_code")], &[key("country_code")]]),
+    ("COUNTRY_NAME", &[&[key("country"), key("names"), key("en")], &[key("country_name")]]),
+    ("COUNTRY_CONTINENT", &[&[key("continent"), key("code")], &[key("continent_code")]]),
+    ("REGION", &[&[key("subdivisions"), PathElement::Index(0), key("iso_code")]]),
+    ("CITY", &[&[key("city"), key("names"), key("en")]]),
+    ("POSTAL_CODE", &[&[key("postal"), key("code")]]),
+];
+/// The members of `GEO` that are numbers.
+const NUMBERS: [(&str, &[PathElement<'static>]); 2] = [
+    ("LATITUDE", &[key("location"), key("latitude")]),
+    ("LONGITUDE", &[key("location"), key("longitude")]),
+];
+
+const fn key(name: &'static str) -> PathElement<'static> {
+    PathElement::Key(name)
+}
+
+/// A verified database of places.
+pub(crate) struct Places(Reader<Vec<u8>>);
+
+impl fmt::Debug for Places {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Places").field(&self.0.metadata().database_type).finish()
+    }
+}
+
+/// What rule files say of a database of places.
+#[derive(Debug)]
+pub(crate) enum Atlas {
+    /// They name none.
+    Unnamed,
+    /// It is at fault, which is told where it is named.
+    Broken,
+    /// It was read.
+    Read(Arc<Places>),
+}
+
+/// A member of `GEO`: its name and value.
+pub(crate) type PlaceFact = (&'static str, Box<[u8]>);
+
+impl Places {
+    /// Takes a file's bytes, or says why it is no database.
+    pub(crate) fn new(bytes: Vec<u8>) -> Result<Self, String> {
+        let reader = Reader::from_source(bytes).map_err(|error| error.to_string())?;
+        reader.verify().map_err(|error| error.to_string())?;
+        Ok(Self(reader))
+    }
+
+    fn find(&self, address: &[u8]) -> Option<LookupResult<'_, Vec<u8>>> {
+        let address: IpAddr = std::str::from_utf8(address).ok()?.trim().parse().ok()?;
+        let address = address.to_canonical();
+        if address.is_ipv6() && self.0.metadata().ip_version == 4 {
+            return None;
+        }
+        self.0.lookup(address).ok().filter(LookupResult::has_data)
+    }
+
+    /// What it knows of an address.
+    fn facts(&self, address: &[u8]) -> Vec<PlaceFact> {
+        let Some(found) = self.find(address) else { return Vec::new() };
+        let text = |path: &&[PathElement<'_>]| found.decode_path::<&str>(path).ok().flatten();
+        let cut = |text: &str| text.as_bytes().get(..TEXT_MAX).unwrap_or(text.as_bytes()).into();
+        let texts = TEXTS
+            .iter()
+            .map(|(name, paths)| (*name, paths.iter().find_map(text).map(cut).unwrap_or_default()));
+        let number = |path| found.decode_path::<f64>(path).ok().flatten();
+        let numbers = NUMBERS.iter().map(|(name, path)| {
+            (*name, number(path).map(|n| n.to_string().into_bytes().into()).unwrap_or_default())
+        });
+        texts.chain(numbers).collect()
+    }
+}
+
+/// `@geoLookup`.
+#[derive(Debug)]
+pub(crate) struct GeoLookup {
+    /// The database, once it is known; without one, nothing is found.
+    pub(crate) places: Option<Arc<Places>>,
+}
+
+impl GeoLookup {
+    /// What the database knows of an address.
+    pub(crate) fn facts(&self, address: &[u8]) -> Vec<PlaceFact> {
+        self.places.as_ref().map(|places| places.facts(address)).unwrap_or_default()
+    }
+}
+
+impl Ask for GeoLookup {
+    fn compile(_name: &str, source: &Source<'_>) -> Result<Self, OperatorFault> {
+        if source.literal()?.is_empty() {
+            return Ok(Self { places: None });
+        }
+        Err(OperatorFault::new("`@geoLookup` takes no argument")
+            .with_help("look at the address: `SecRule REMOTE_ADDR \"@geoLookup\"`"))
+    }
+
+    fn name(&self) -> &'static str {
+        "geoLookup"
+    }
+
+    fn holds(&self, input: &[u8], _text: &dyn Expand, _captures: Option<&mut Captures>) -> bool {
+        self.places.as_ref().is_some_and(|places| places.find(input).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Memory, RuleSet};
+
+    fn fault(text: &str, files: &Memory) -> String {
+        let faults = RuleSet::parse("a.conf", text, files).unwrap_err();
+        let [fault] = &faults[..] else { panic!("{faults:?}") };
+        fault.to_string()
+    }
+
+    #[test]
+    fn a_database_that_is_missing_or_broken_is_a_fault_where_it_is_named() {
+        let rule = "SecRule REMOTE_ADDR \"@geoLookup\" \"id:1,phase:1,pass\"\n";
+        let told = fault(rule, &Memory::default());
+        assert!(told.starts_with("a.conf:1:") && told.contains("`SecGeoLookupDb`"), "{told}");
+        let named = format!("{rule}SecGeoLookupDb places.mmdb\n");
+        let told = fault(&named, &Memory::default());
+        assert!(told.starts_with("a.conf:2:1: cannot read `places.mmdb`"), "{told}");
+        let told = fault(&named, &Memory::default().with("places.mmdb", "no database"));
+        assert!(told.starts_with("a.conf:2:1: `places.mmdb` is no sound database"), "{told}");
+        let told = fault(&rule.replace("geoLookup", "geoLookup DE"), &Memory::default());
+        assert!(told.contains("takes no argument"), "{told}");
+    }
+}
