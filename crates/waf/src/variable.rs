@@ -229,7 +229,7 @@ impl Variable {
                 "use `REQUEST_LINE`, `REQUEST_HEADERS` and `REQUEST_BODY`"
             }
             Self::FilesTmpNames => "no file is written; use `FILES_TMP_CONTENT`",
-            Self::Geo => "use `geo-restriction` of the gateway",
+            Self::Geo => "it is empty without `@geoLookup` before it in the chain",
             Self::RemoteUser => "who calls is the gateway's to prove; use its plugins",
             Self::Env => "nothing here has an environment; use `TX`",
             Self::WebServerErrorLog => "there is no web server behind the rules",

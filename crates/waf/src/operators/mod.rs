@@ -8,6 +8,7 @@ mod detect_xss;
 mod ends_with;
 mod ip_match;
 mod numbers;
+mod outside;
 mod pm;
 mod rx;
 mod streq;
@@ -259,6 +260,7 @@ operators! {
     ValidateUrlEncoding(validate_url_encoding::ValidateUrlEncoding) "validateUrlEncoding",
     ValidateUtf8Encoding(validate_utf8_encoding::ValidateUtf8Encoding) "validateUtf8Encoding",
     Verify(verify::Verify) "verifyCC" "verifyCPF" "verifySSN" "verifySVNR",
+    Outside(outside::Outside) "geoLookup" "rbl",
     Always(Always) "unconditionalMatch" "noMatch",
 }
 
@@ -281,12 +283,7 @@ impl Ask for Always {
 }
 
 /// Operators that need something from outside, and what to do instead.
-const REFUSED: [(&str, &str); 7] = [
-    ("geolookup", "no MaxMind file is read by rules yet; `ip-restriction` decides by address"),
-    (
-        "rbl",
-        "asks a name server for each request; use `ip-restriction` with a list that is fetched",
-    ),
+const REFUSED: [(&str, &str); 5] = [
     ("inspectfile", "runs a program for each request"),
     ("fuzzyhash", "needs a library of fuzzy hashes"),
     ("gsblookup", "its service has ended"),

@@ -58,7 +58,10 @@ impl<'f> Compiler<'f> {
             .flat_map(|draft| &draft.actions)
             .any(|action| matches!(action, Action::Sanitise(Sanitise::Matched)));
         let mut links = Vec::new();
+        let mut has_place = false;
         for (position, draft) in drafts.iter().enumerate() {
+            self.refuse_targets(draft, has_place);
+            has_place |= draft.operator.as_ref().is_some_and(|text| &*text.name == "geoLookup");
             links.push(self.link(draft, &defaults, (index, position), ctls));
         }
         Rule {
@@ -83,10 +86,6 @@ impl<'f> Compiler<'f> {
         let mut targets = Vec::new();
         let mut exceptions = Vec::new();
         for target in &draft.targets {
-            if let Some(why) = target.variable.refused() {
-                let problem = format!("`{}` is not supported", target.variable.name());
-                self.fault(&draft.place, problem, Some(why.to_owned()));
-            }
             let pick = self.pick(&target.selector, &draft.place);
             match (target.mode, target.variable, &target.selector) {
                 (Mode::Except, variable, _) => exceptions.push(Exception { variable, pick }),
@@ -141,6 +140,18 @@ impl<'f> Compiler<'f> {
             captures: has(|action| matches!(action, Action::Capture)),
             effects: effects.into(),
             sieved: None,
+        }
+    }
+
+    /// Refuses what is always empty. Of a place there is something to ask where one was looked up.
+    fn refuse_targets(&mut self, draft: &Draft, has_place: bool) {
+        for target in &draft.targets {
+            if let Some(why) = target.variable.refused()
+                && !(has_place && target.variable == Variable::Geo)
+            {
+                let problem = format!("`{}` is not supported", target.variable.name());
+                self.fault(&draft.place, problem, Some(why.to_owned()));
+            }
         }
     }
 

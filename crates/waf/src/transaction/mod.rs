@@ -56,6 +56,8 @@ pub struct Transaction {
     work: Work,
     /// Something was left out, or could not be judged.
     is_partial: Cell<bool>,
+    /// Work of operators beyond what they say in general.
+    extra: Cell<usize>,
     state: State,
     /// For each group of the sieve, whether its bits are known in this phase, and the bits.
     sieved: Vec<bool>,
@@ -115,6 +117,7 @@ impl Transaction {
             spare: Captures::default(),
             work: Work::new(Budget::default()),
             is_partial: Cell::new(false),
+            extra: Cell::new(0),
             state,
             sieved: Vec::new(),
             group_bits: Vec::new(),
@@ -187,6 +190,7 @@ impl Transaction {
         self.captures.clear();
         self.work.renew();
         self.is_partial.set(false);
+        self.extra.set(0);
         self.removed.clear();
         self.removed.resize(self.rules.len().div_ceil(64), 0);
         self.hidden.clear();
