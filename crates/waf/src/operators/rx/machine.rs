@@ -7,6 +7,8 @@ use super::program::{Program, Step};
 
 /// The most steps of one search; PCRE's users set a limit of the same kind.
 const STEPS_MAX: usize = 100_000;
+/// The most bytes that one search looks through for places to begin at.
+const SCANNED_MAX: usize = 32 << 20;
 
 /// A group's place, if it has found something.
 pub(super) type Groups = Vec<Option<std::ops::Range<usize>>>;
@@ -34,6 +36,7 @@ pub(super) struct Machine<'a> {
     places: Vec<usize>,
     back: Vec<Back>,
     taken: usize,
+    scanned: usize,
     /// The end that a look behind must come to.
     end: Option<usize>,
 }
@@ -50,17 +53,19 @@ enum Next {
 impl<'a> Machine<'a> {
     pub(super) fn new(program: &'a Program, input: &'a [u8]) -> Self {
         let places = vec![UNSET; program.places];
-        Self { program, input, places, back: Vec::new(), taken: 0, end: None }
+        Self { program, input, places, back: Vec::new(), taken: 0, scanned: 0, end: None }
     }
 
     /// Searches from the first position on that `next` proposes; it is given the least.
     pub(super) fn search(&mut self, next: impl Fn(usize) -> Option<usize>) -> Found {
         let mut from = 0;
-        while from <= self.input.len()
-            && let Some(start) = next(from)
-        {
-            // Looking for the place was work as well.
-            self.taken += 1 + start.saturating_sub(from) / 8;
+        while from <= self.input.len() {
+            // What is looked for may have to be followed to the end of the value each time.
+            self.scanned += self.input.len() - from;
+            if self.scanned > SCANNED_MAX {
+                return Found::GivenUp;
+            }
+            let Some(start) = next(from) else { break };
             self.places.fill(UNSET);
             self.back.clear();
             let found = self.run(0, start);
@@ -75,9 +80,9 @@ impl<'a> Machine<'a> {
         Found::Nothing
     }
 
-    /// The steps taken.
-    pub(super) fn taken(&self) -> usize {
-        self.taken
+    /// What the search cost, in the unit of the budget.
+    pub(super) fn cost(&self) -> usize {
+        self.taken.saturating_mul(2).saturating_add(self.scanned)
     }
 
     fn is_over(&self) -> bool {

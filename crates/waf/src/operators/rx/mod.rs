@@ -84,7 +84,7 @@ impl Pattern {
         let mut machine = Machine::new(program, input);
         let next = |from| Some(self.regex.find(Input::new(input).range(from..))?.start());
         let found = machine.search(next);
-        text.spend(machine.taken().saturating_mul(2));
+        text.spend(machine.cost());
         match found {
             Found::Groups(groups) => Some(groups),
             Found::Nothing => None,

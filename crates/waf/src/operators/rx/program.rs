@@ -3,7 +3,9 @@
 //! where a way leads nowhere (`machine.rs`), and into a pattern without them that finds whatever
 //! they find, and more: values in which that is not found, which is most, cost no going back.
 
-use regex_syntax::hir::{Capture, Class, Hir, HirKind, Look, Repetition};
+use regex_syntax::hir::{
+    Capture, Class, ClassBytes, ClassBytesRange, Hir, HirKind, Look, Repetition,
+};
 
 use crate::operators::OperatorFault;
 
@@ -104,7 +106,9 @@ fn number(pattern: &Hir, groups: &mut Vec<u32>) {
         }
         HirKind::Repetition(repetition) => number(&repetition.sub, groups),
         HirKind::Concat(parts) | HirKind::Alternation(parts) => {
-            parts.iter().for_each(|part| number(part, groups));
+            for part in parts {
+                number(part, groups);
+            }
         }
         _ => {}
     }
@@ -130,12 +134,16 @@ fn widen(part: &Hir, whole: &Hir, groups: &[u32]) -> Hir {
         HirKind::Capture(group) => match mark(group, groups) {
             Mark::Group(_) | Mark::Atomic => deeper(&group.sub),
             Mark::Ahead(_) | Mark::Behind(_) => Hir::empty(),
-            // A group that stands further behind, or in itself, may be anything.
-            Mark::Again(number) => groups
-                .get(number)
-                .and_then(|index| find(whole, *index))
-                .filter(|found| is_plain(found))
-                .map_or_else(anything, deeper),
+            Mark::Again(number) => {
+                let ignores_case = matches!(group.sub.kind(), HirKind::Class(_));
+                let found = groups.get(number).and_then(|index| find(whole, *index));
+                match found.filter(|found| is_plain(found)) {
+                    Some(found) if ignores_case => folded(found),
+                    Some(found) => found.clone(),
+                    // A group with groups in it, or that looks around, may be anything elsewhere.
+                    None => anything(),
+                }
+            }
         },
         HirKind::Repetition(repetition) => {
             let sub = Box::new(deeper(&repetition.sub));
@@ -144,6 +152,33 @@ fn widen(part: &Hir, whole: &Hir, groups: &[u32]) -> Hir {
         HirKind::Concat(parts) => Hir::concat(parts.iter().map(deeper).collect()),
         HirKind::Alternation(parts) => Hir::alternation(parts.iter().map(deeper).collect()),
         _ => part.clone(),
+    }
+}
+
+/// A part without groups, in either case.
+fn folded(part: &Hir) -> Hir {
+    match part.kind() {
+        HirKind::Literal(text) => {
+            let either = |byte: &u8| {
+                let cases = [byte.to_ascii_lowercase(), byte.to_ascii_uppercase()];
+                let ranges = cases.map(|byte| ClassBytesRange::new(byte, byte));
+                Hir::class(Class::Bytes(ClassBytes::new(ranges)))
+            };
+            Hir::concat(text.0.iter().map(either).collect())
+        }
+        HirKind::Class(Class::Bytes(class)) => {
+            let mut class = class.clone();
+            class.case_fold_simple();
+            Hir::class(Class::Bytes(class))
+        }
+        HirKind::Repetition(repetition) => {
+            let sub = Box::new(folded(&repetition.sub));
+            Hir::repetition(Repetition { sub, ..repetition.clone() })
+        }
+        HirKind::Concat(parts) => Hir::concat(parts.iter().map(folded).collect()),
+        HirKind::Alternation(parts) => Hir::alternation(parts.iter().map(folded).collect()),
+        HirKind::Empty => Hir::empty(),
+        _ => anything(),
     }
 }
 
@@ -320,11 +355,15 @@ fn set_of(class: &Class) -> Set {
     };
     match class {
         Class::Bytes(class) => {
-            class.iter().for_each(|range| take(range.start().into(), range.end().into()));
+            for range in class.iter() {
+                take(range.start().into(), range.end().into());
+            }
         }
         // Without Unicode these are ASCII only.
         Class::Unicode(class) => {
-            class.iter().for_each(|range| take(range.start().into(), range.end().into()));
+            for range in class.iter() {
+                take(range.start().into(), range.end().into());
+            }
         }
     }
     set

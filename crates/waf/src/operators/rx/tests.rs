@@ -104,6 +104,9 @@ const OUTCOMES: &[(&str, &str, Option<&[&str]>)] = &[
     (r"^(?!.*admin)\w+", "user", Some(&["user"])),
     (r"^(?!.*admin)\w+", "admin", None),
     (r"^(?!.*admin)\w+", "superadmin1", None),
+    (r"(abc)(?i:\1)", "abcABC", Some(&["abcABC", "abc"])),
+    (r"(abc)\1", "abcABC", None),
+    (r"(?i)(ab|c)\1", "cC", Some(&["cC", "c"])),
 ];
 
 #[test]
