@@ -152,22 +152,31 @@ impl Config {
         overrides.refuse(self.mode == Mode::Block);
         let level = self.paranoia_level;
         let detects = self.detection_paranoia_level.or(level);
-        for (field, name, number) in [
-            ("paranoia_level", "blocking_paranoia_level", level.map(i64::from)),
-            ("detection_paranoia_level", "detection_paranoia_level", detects.map(i64::from)),
+        // Version 3 of the Core Rule Set calls the levels otherwise.
+        for (field, names, number) in [
+            (
+                "paranoia_level",
+                &["blocking_paranoia_level", "paranoia_level"][..],
+                level.map(i64::from),
+            ),
+            (
+                "detection_paranoia_level",
+                &["detection_paranoia_level", "executing_paranoia_level"],
+                detects.map(i64::from),
+            ),
             (
                 "inbound_threshold",
-                "inbound_anomaly_score_threshold",
+                &["inbound_anomaly_score_threshold"],
                 self.inbound_threshold.map(i64::from),
             ),
             (
                 "outbound_threshold",
-                "outbound_anomaly_score_threshold",
+                &["outbound_anomaly_score_threshold"],
                 self.outbound_threshold.map(i64::from),
             ),
         ] {
             let Some(number) = number else { continue };
-            overrides.pin(rules, name, number).map_err(|fault| {
+            pin(&mut overrides, rules, names, number).map_err(|fault| {
                 Invalid::at(field, format!("means nothing to `{}`: {fault}", self.rule_set))
             })?;
         }
@@ -179,6 +188,20 @@ impl Config {
             })?;
         }
         Ok(overrides)
+    }
+}
+
+/// Fixes the value under each of its names that rules read; one of them at least.
+fn pin(
+    overrides: &mut Overrides,
+    rules: &RuleSet,
+    names: &[&str],
+    number: i64,
+) -> Result<(), OverrideFault> {
+    let outcomes: Vec<_> = names.iter().map(|name| overrides.pin(rules, name, number)).collect();
+    match outcomes.iter().find(|outcome| outcome.is_ok()) {
+        Some(_) => Ok(()),
+        None => outcomes.into_iter().next().unwrap_or(Ok(())),
     }
 }
 
