@@ -5,6 +5,7 @@ mod expand;
 mod facts;
 mod judge;
 mod live;
+mod opened;
 mod outcome;
 mod persistent;
 mod phases;

@@ -37,6 +37,10 @@ pub struct Config {
     /// What is left out.
     #[schemars(length(min = 1, max = 1_000))]
     exclude: Option<Vec<Exclusion>>,
+    /// Whether text in base64 is judged as well: of arguments, values of bodies and cookies of at
+    /// least 16 characters.
+    #[serde(default)]
+    decode_base64: bool,
     /// Whether bodies of answers are judged, where the rule set says how.
     #[serde(default = "yes")]
     pub(super) response: bool,
@@ -150,6 +154,7 @@ impl Config {
     pub(super) fn overrides(&self, rules: &RuleSet) -> Result<Overrides, Invalid> {
         let mut overrides = Overrides::new();
         overrides.refuse(self.mode == Mode::Block);
+        overrides.open_base64(self.decode_base64);
         let level = self.paranoia_level;
         let detects = self.detection_paranoia_level.or(level);
         // Version 3 of the Core Rule Set calls the levels otherwise.
