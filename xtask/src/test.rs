@@ -1,5 +1,7 @@
 //! `cargo xtask test`: everything that is tested, on a machine that has Rust and a C compiler.
 
+mod rule_sets;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -74,10 +76,14 @@ fn take_steps(steps: &mut Steps, options: &Options) -> Vec<String> {
     if options.filter.is_empty() && options.package.is_empty() {
         take_documentation_step(steps);
     }
-    match nextest() {
+    let summary = match nextest() {
         Some(nextest) => run_nextest(steps, &nextest, options),
         None => run_cargo_test(steps, options),
+    };
+    if options.filter.is_empty() && options.package.is_empty() {
+        rule_sets::take_steps(steps);
     }
+    summary
 }
 
 fn run_nextest(steps: &mut Steps, nextest: &Path, options: &Options) -> Vec<String> {
