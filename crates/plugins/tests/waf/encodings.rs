@@ -80,4 +80,46 @@ pub(crate) const DISGUISES: &[Disguise] = &[
     post("parts: text before the first", PARTS, b"q=<script>alert(1)</script>\r\n--b0\r\nContent-Disposition: form-data; name=\"q\"\r\n\r\n1\r\n--b0--\r\n", (400, 7_000_011)),
     post("parts: text behind the last", PARTS, b"--b0\r\nContent-Disposition: form-data; name=\"q\"\r\n\r\n1\r\n--b0--\r\n<script>alert(1)</script>", (400, 7_000_011)),
     post("parts: quotes of another kind", PARTS, b"--b0\r\nContent-Disposition: form-data; name='q'\r\n\r\n<script>alert(1)</script>\r\n--b0--\r\n", (400, 7_000_011)),
+    post(
+        "JSON in UTF-16",
+        "application/json; charset=utf-16",
+        b"{\0\"\0q\0\"\0:\0\"\0<\0s\0c\0r\0i\0p\0t\0>\0\"\0}\0",
+        (400, 7_000_010),
+    ),
+    post(
+        "a form in UTF-7",
+        "application/x-www-form-urlencoded; charset=utf-7",
+        b"q=%2BADw-script%2BAD4-alert(1)%2BADw-/script%2BAD4-",
+        (415, 7_009_002),
+    ),
+    post(
+        "a form in EBCDIC, the alphabet in quotes",
+        "application/x-www-form-urlencoded; Charset=\"IBM037\"",
+        b"%98=L%a2%83%99%89%97%a3n",
+        (415, 7_009_002),
+    ),
+    post(
+        "an alphabet that begins like another",
+        "application/json; charset=utf-8-but-not-quite",
+        b"{}",
+        (415, 7_009_002),
+    ),
+    post(
+        "a form that names its alphabet",
+        FORM,
+        b"_charset_=utf-7&q=%2BADw-script%2BAD4-",
+        (415, 7_009_003),
+    ),
+    post(
+        "parts: a text in UTF-7",
+        PARTS,
+        b"--b0\r\nContent-Disposition: form-data; name=\"q\"\r\nContent-Type: text/plain; charset=utf-7\r\n\r\n+ADw-script+AD4-\r\n--b0--\r\n",
+        (415, 7_009_002),
+    ),
+    post(
+        "parts: a text in base64",
+        PARTS,
+        b"--b0\r\nContent-Disposition: form-data; name=\"q\"\r\nContent-Transfer-Encoding: base64\r\n\r\nPHNjcmlwdD4=\r\n--b0--\r\n",
+        (415, 7_009_004),
+    ),
 ];
