@@ -1,4 +1,4 @@
-//! Tasks of the project: `cargo xtask test | check | generate | site | fuzz-smoke | bench`.
+//! Tasks of the project: `cargo xtask test | check | generate | site | fuzz-smoke | bench | crs | waf`.
 //!
 //! Everything that continuous integration and contributors run is here, so that it runs the
 //! same in both places. Commands stay ordinary (`cargo`, `apt-get`, `pip`); each step is named
@@ -7,6 +7,8 @@
 #[cfg(feature = "bench")]
 mod bench;
 mod check;
+#[cfg(feature = "crs")]
+mod clean;
 mod costs;
 #[cfg(feature = "crs")]
 mod crs;
@@ -58,6 +60,20 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
+    /// Judge clean traffic, made from documents of APIs, with the web application firewall
+    /// (`waf clean`).
+    #[cfg(feature = "crs")]
+    #[command(subcommand)]
+    Waf(WafTask),
+    /// Judge clean traffic, made from documents of APIs, with the web application firewall
+    /// (`waf clean`).
+    #[cfg(not(feature = "crs"))]
+    #[command(disable_help_flag = true)]
+    Waf {
+        /// Passed on to the optimised build.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Compare the cost of the web application firewall with libmodsecurity (`bench waf`).
     #[cfg(feature = "crs")]
     BenchWaf(waf_bench::Options),
@@ -91,6 +107,14 @@ enum Task {
     },
 }
 
+/// What is done with the web application firewall.
+#[cfg(feature = "crs")]
+#[derive(Subcommand)]
+enum WafTask {
+    /// Judge clean traffic, made from documents of APIs.
+    Clean(clean::Options),
+}
+
 fn main() -> ExitCode {
     let outcome = enter_workspace().and_then(|()| match Cli::parse_from(words()).task {
         Task::Test(options) => test::run(&options),
@@ -102,6 +126,10 @@ fn main() -> ExitCode {
         Task::Crs(options) => crs::run(&options),
         #[cfg(not(feature = "crs"))]
         Task::Crs { words } => in_optimised_build("crs", "crs", &words),
+        #[cfg(feature = "crs")]
+        Task::Waf(WafTask::Clean(options)) => clean::run(&options),
+        #[cfg(not(feature = "crs"))]
+        Task::Waf { words } => in_optimised_build("crs", "waf", &words),
         #[cfg(feature = "crs")]
         Task::BenchWaf(options) => waf_bench::run(&options),
         #[cfg(not(feature = "crs"))]

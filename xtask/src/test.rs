@@ -1,5 +1,7 @@
 //! `cargo xtask test`: everything that is tested, on a machine that has Rust and a C compiler.
 
+mod rule_sets;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -78,10 +80,14 @@ fn take_steps(steps: &mut Steps, options: &Options) -> Vec<String> {
     if options.filter.is_empty() && options.package.is_empty() {
         take_documentation_step(steps);
     }
-    match nextest() {
+    let summary = match nextest() {
         Some(nextest) => run_nextest(steps, &nextest, options),
         None => run_cargo_test(steps, options),
+    };
+    if options.filter.is_empty() && options.package.is_empty() {
+        rule_sets::take_steps(steps);
     }
+    summary
 }
 
 /// Fetches what tests read from npm; says whether to go on. Without it those tests say that they

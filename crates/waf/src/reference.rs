@@ -30,7 +30,9 @@ pub fn reference() -> String {
     list(
         &mut page,
         "Operators",
-        "What rules ask of values. Anything that asks the outside for each request is refused.",
+        "What rules ask of values. Nothing asks the outside: `@rbl`, and `@geoLookup` without \
+         `SecGeoLookupDb`, are read, since stock rules hold them, but where one has its turn the \
+         exchange counts as not judged.",
         operators::NAMES.iter().map(|name| format!("@{name}")),
     );
     list(

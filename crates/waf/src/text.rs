@@ -25,6 +25,9 @@ pub(crate) trait Expand {
 
     /// Something cannot be judged: whatever the rules say, the exchange must not pass for judged.
     fn give_up(&self);
+
+    /// More work was done than the operator says in general.
+    fn spend(&self, _work: usize) {}
 }
 
 impl Text {

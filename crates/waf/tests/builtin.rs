@@ -93,6 +93,9 @@ fn what_only_looks_like_an_attack_passes() {
         ("/a?text=3*4=12", &[], ""),
         ("/a", &[("user-agent", "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101")], ""),
         ("/a", &[("authorization", "Bearer eyJhbGciOiJSUzI1NiJ9.e30.AAAA-_")], ""),
+        ("/a", &[("content-type", "application/json; charset=\"UTF-8\"")], r#"{"a": 1}"#),
+        ("/a", &[("content-type", "application/json;charset=utf8;v=1")], r#"{"a": 1}"#),
+        ("/a", &[("content-type", "text/plain; charset = ISO-8859-1")], "caf\u{e9}"),
         (
             "/a",
             JSON,

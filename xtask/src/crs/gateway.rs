@@ -240,6 +240,8 @@ pub(super) fn refused(stage: &Stage, reply: &Reply) -> Option<Result<(), String>
     }
     let code = reply.refusal.as_ref()?;
     let is_ours = !code.starts_with("upstream.");
-    let is_expected = is_ours && (expected.fails || expected.status == reply.status);
+    let is_expected = is_ours
+        && (expected.fails
+            || reply.status.is_some_and(|status| expected.statuses.contains(&status)));
     Some(if is_expected { Ok(()) } else { Err(code.clone()) })
 }

@@ -34,6 +34,11 @@ impl Report {
         counts.fold((0, 0), |(passed, all), (more, of)| (passed + more, all + of))
     }
 
+    /// The names of the tests that failed.
+    pub(super) fn failed(&self) -> impl Iterator<Item = &str> {
+        self.failures.iter().map(|(name, _)| name.as_str())
+    }
+
     /// How many of a hundred passed.
     pub(super) fn share(&self) -> f64 {
         let (passed, all) = self.totals();

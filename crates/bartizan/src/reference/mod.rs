@@ -76,7 +76,8 @@ fn seclang() -> String {
     let text = "\
 What rule files of the plugin [`waf`](plugins/waf.md) may say: SecLang, the language of ModSecurity \
 and of the OWASP Core Rule Set. Rule files are read as they are; whatever is not known is a fault \
-with its place, never passed over. Patterns are those of PCRE that can be matched in linear time.";
+with its place, never passed over. Patterns are those of PCRE without recursion and conditions; those \
+that need to go back and try again do so within a bound.";
     page("SecLang", text) + bartizan_waf::reference().trim_end() + "\n"
 }
 

@@ -9,6 +9,7 @@ mod ends_with;
 mod geo_lookup;
 mod ip_match;
 mod numbers;
+mod outside;
 mod pm;
 mod rx;
 mod streq;
@@ -20,7 +21,7 @@ mod validate_utf8_encoding;
 mod verify;
 mod within;
 
-pub(crate) use geo_lookup::{Atlas, PlaceFact, Places};
+pub(crate) use geo_lookup::{PlaceFact, Places};
 pub(crate) use numbers::{NumberTest, leading_number};
 
 use crate::byte_mask::ByteMask;
@@ -266,6 +267,7 @@ operators! {
     ValidateUrlEncoding(validate_url_encoding::ValidateUrlEncoding) "validateUrlEncoding",
     ValidateUtf8Encoding(validate_utf8_encoding::ValidateUtf8Encoding) "validateUtf8Encoding",
     Verify(verify::Verify) "verifyCC" "verifyCPF" "verifySSN" "verifySVNR",
+    Outside(outside::Outside) "rbl",
     Always(Always) "unconditionalMatch" "noMatch",
 }
 
@@ -295,11 +297,7 @@ impl Operator {
 }
 
 /// Operators that need something from outside, and what to do instead.
-const REFUSED: [(&str, &str); 6] = [
-    (
-        "rbl",
-        "asks a name server for each request; use `ip-restriction` with a list that is fetched",
-    ),
+const REFUSED: [(&str, &str); 5] = [
     ("inspectfile", "runs a program for each request"),
     ("fuzzyhash", "needs a library of fuzzy hashes"),
     ("gsblookup", "its service has ended"),

@@ -9,7 +9,7 @@ use super::updates::{Updates, is_removed, update};
 use super::{About, Quick, RULES_MAX, Rule, RuleSet, Step};
 use crate::fault::{Place, RuleFault};
 use crate::files::Files;
-use crate::operators::{Atlas, Places};
+use crate::operators::Places;
 use crate::seclang::excerpt;
 use crate::seclang::script::{Action, Directive, Item, OperatorText, Phase, Script, Setting};
 use crate::sieve::Sieve;
@@ -196,19 +196,19 @@ impl Assembly {
     }
 
     /// Reads the database that `SecGeoLookupDb` names.
-    fn atlas(&mut self, files: &dyn Files) -> Atlas {
-        let Some((place, name)) = self.places.take() else { return Atlas::Unnamed };
+    fn atlas(&mut self, files: &dyn Files) -> Option<Arc<Places>> {
+        let (place, name) = self.places.take()?;
         let read = files.read_database(&place.file, &name).map_err(|fault| fault.to_string());
         let places = read.and_then(|bytes| {
             let unsound = |why| format!("`{name}` is no sound database: {why}");
             Places::new(bytes).map_err(unsound)
         });
         match places {
-            Ok(places) => Atlas::Read(Arc::new(places)),
+            Ok(places) => Some(Arc::new(places)),
             Err(problem) => {
                 let help = Some("a file in MaxMind's format, such as `GeoLite2-Country.mmdb`");
                 self.fault(place, problem, help);
-                Atlas::Broken
+                None
             }
         }
     }

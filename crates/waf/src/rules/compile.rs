@@ -1,5 +1,7 @@
 //! One rule after another, compiled.
 
+use std::sync::Arc;
+
 use super::actions::{Assign, CtlPlan, Effect};
 use super::assemble::{ChainDraft, Draft};
 use super::link::{Exception, Hidden, Link, NamePattern, Pick, TargetPlan};
@@ -9,7 +11,7 @@ use super::{About, Rule, indices};
 use crate::fault::{Place, RuleFault};
 use crate::files::Files;
 use crate::name_pattern::name_pattern;
-use crate::operators::{Atlas, Operator};
+use crate::operators::{Operator, Places};
 use crate::seclang::script::{Action, Change, Ctl, IdRanges, OperatorText, Sanitise, SetVar};
 use crate::text::{Piece, Text};
 use crate::transformations::Transformation;
@@ -21,13 +23,13 @@ pub(super) type OpenCtl = (u32, usize, usize, Ctl);
 /// Makes rules of what was written.
 pub(super) struct Compiler<'f> {
     files: &'f dyn Files,
-    atlas: Atlas,
+    atlas: Option<Arc<Places>>,
     slots: Slots,
     faults: Vec<RuleFault>,
 }
 
 impl<'f> Compiler<'f> {
-    pub(super) fn new(files: &'f dyn Files, atlas: Atlas) -> Self {
+    pub(super) fn new(files: &'f dyn Files, atlas: Option<Arc<Places>>) -> Self {
         Self { files, atlas, slots: Slots::default(), faults: Vec::new() }
     }
 
@@ -58,6 +60,7 @@ impl<'f> Compiler<'f> {
             .any(|action| matches!(action, Action::Sanitise(Sanitise::Matched)));
         let mut links = Vec::new();
         for (position, draft) in drafts.iter().enumerate() {
+            self.refuse_targets(draft);
             links.push(self.link(draft, &defaults, (index, position), ctls));
         }
         Rule {
@@ -148,18 +151,20 @@ impl<'f> Compiler<'f> {
         }
     }
 
+    /// Refuses what is always empty. Of a place there is something to ask where one was looked up.
+    fn refuse_targets(&mut self, draft: &Draft) {
+        for target in &draft.targets {
+            if let Some(why) = target.variable.refused() {
+                let problem = format!("`{}` is not supported", target.variable.name());
+                self.fault(&draft.place, problem, Some(why.to_owned()));
+            }
+        }
+    }
+
     fn operator(&mut self, text: &OperatorText, place: &Place) -> Option<Operator> {
         match Operator::compile(&text.name, &text.argument, self.files, &place.file) {
             Ok(Operator::GeoLookup(mut lookup)) => {
-                match &self.atlas {
-                    Atlas::Read(places) => lookup.places = Some(places.clone()),
-                    Atlas::Broken => {}
-                    Atlas::Unnamed => {
-                        let problem = "there is no database of places: `SecGeoLookupDb` names one";
-                        let help = "such as `SecGeoLookupDb GeoLite2-Country.mmdb`".to_owned();
-                        self.fault(&text.place, problem, Some(help));
-                    }
-                }
+                lookup.places.clone_from(&self.atlas);
                 Some(Operator::GeoLookup(lookup))
             }
             Ok(operator) => Some(operator),

@@ -15,6 +15,7 @@ pub struct Overrides {
     pub(crate) pinned: Vec<(SlotId, i64)>,
     pub(crate) removed: Vec<RuleIndex>,
     pub(crate) hidden: Vec<Hidden>,
+    pub(crate) opens_base64: bool,
 }
 
 /// Why a change cannot be made.
@@ -47,6 +48,12 @@ impl Overrides {
     pub fn refuse(&mut self, may_refuse: bool) {
         let mode = if may_refuse { EngineMode::On } else { EngineMode::DetectionOnly };
         self.engine = Some(mode);
+    }
+
+    /// Whether text in base64, in arguments and cookies, is judged as well, as one more value of the
+    /// same name; by the rules of phase 2 and later.
+    pub fn open_base64(&mut self, opens: bool) {
+        self.opens_base64 = opens;
     }
 
     /// Gives a member of `TX` a number that rules cannot change.

@@ -19,6 +19,10 @@ impl Expand for Transaction {
         self.is_partial.set(true);
     }
 
+    fn spend(&self, work: usize) {
+        self.extra.set(self.extra.get().saturating_add(work));
+    }
+
     fn expand(&self, variable: Variable, selector: &Selector, out: &mut Vec<u8>) {
         match (variable, selector) {
             (Variable::Tx, Selector::Name(name)) => {

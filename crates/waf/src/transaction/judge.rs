@@ -314,7 +314,8 @@ impl Transaction {
         let mut captures = std::mem::take(&mut self.spare);
         let holds = holds(self, at.link, operator, self.values.bytes(value), &mut captures);
         self.keep_captures(at.link, holds, captures);
-        self.work.spend(operator.cost(self.values.bytes(value).len()));
+        self.work
+            .spend(operator.cost(self.values.bytes(value).len()).saturating_add(self.extra.take()));
         if holds {
             // A match is rare: what is told of it may be copied.
             let name = self.values.piece(member.name).to_vec();
@@ -328,7 +329,7 @@ impl Transaction {
         let mut captures = std::mem::take(&mut self.spare);
         let holds = holds(self, at.link, operator, seen.value, &mut captures);
         self.keep_captures(at.link, holds, captures);
-        self.work.spend(operator.cost(seen.value.len()));
+        self.work.spend(operator.cost(seen.value.len()).saturating_add(self.extra.take()));
         if holds {
             self.matched_value(at, operator, seen);
         }

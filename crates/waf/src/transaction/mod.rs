@@ -6,6 +6,7 @@ mod facts;
 mod judge;
 mod kinds;
 mod live;
+mod opened;
 mod outcome;
 mod persistent;
 mod phases;
@@ -60,6 +61,8 @@ pub struct Transaction {
     work: Work,
     /// Something was left out, or could not be judged.
     is_partial: Cell<bool>,
+    /// Work of operators beyond what they say in general.
+    extra: Cell<usize>,
     state: State,
     /// What the sieve says of the rules.
     screened: Screened,
@@ -124,6 +127,7 @@ impl Transaction {
             spare: Captures::default(),
             work: Work::new(Budget::default()),
             is_partial: Cell::new(false),
+            extra: Cell::new(0),
             state,
             screened: Screened::default(),
             removed: Vec::new(),
@@ -203,6 +207,7 @@ impl Transaction {
         self.captures.clear();
         self.work.renew();
         self.is_partial.set(false);
+        self.extra.set(0);
         self.removed.clear();
         self.removed.resize(self.rules.len().div_ceil(64), 0);
         self.proven = Proven::default();

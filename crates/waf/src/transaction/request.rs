@@ -76,6 +76,7 @@ impl Transaction {
             self.take_body(body);
         }
         self.sum_up_arguments();
+        self.open_values();
         self.run(Phase::RequestBody)
     }
 

@@ -37,6 +37,10 @@ pub struct Config {
     /// What is left out.
     #[schemars(length(min = 1, max = 1_000))]
     exclude: Option<Vec<Exclusion>>,
+    /// Whether text in base64 is judged as well: of arguments, values of bodies and cookies of at
+    /// least 16 characters.
+    #[serde(default)]
+    decode_base64: bool,
     /// Whether bodies of answers are judged, where the rule set says how.
     #[serde(default = "yes")]
     pub(super) response: bool,
@@ -154,24 +158,34 @@ impl Config {
     pub(super) fn overrides(&self, rules: &RuleSet) -> Result<Overrides, Invalid> {
         let mut overrides = Overrides::new();
         overrides.refuse(self.mode == Mode::Block);
+        overrides.open_base64(self.decode_base64);
         let level = self.paranoia_level;
         let detects = self.detection_paranoia_level.or(level);
-        for (field, name, number) in [
-            ("paranoia_level", "blocking_paranoia_level", level.map(i64::from)),
-            ("detection_paranoia_level", "detection_paranoia_level", detects.map(i64::from)),
+        // Version 3 of the Core Rule Set calls the levels otherwise.
+        for (field, names, number) in [
+            (
+                "paranoia_level",
+                &["blocking_paranoia_level", "paranoia_level"][..],
+                level.map(i64::from),
+            ),
+            (
+                "detection_paranoia_level",
+                &["detection_paranoia_level", "executing_paranoia_level"],
+                detects.map(i64::from),
+            ),
             (
                 "inbound_threshold",
-                "inbound_anomaly_score_threshold",
+                &["inbound_anomaly_score_threshold"],
                 self.inbound_threshold.map(i64::from),
             ),
             (
                 "outbound_threshold",
-                "outbound_anomaly_score_threshold",
+                &["outbound_anomaly_score_threshold"],
                 self.outbound_threshold.map(i64::from),
             ),
         ] {
             let Some(number) = number else { continue };
-            overrides.pin(rules, name, number).map_err(|fault| {
+            pin(&mut overrides, rules, names, number).map_err(|fault| {
                 Invalid::at(field, format!("means nothing to `{}`: {fault}", self.rule_set))
             })?;
         }
@@ -183,6 +197,20 @@ impl Config {
             })?;
         }
         Ok(overrides)
+    }
+}
+
+/// Fixes the value under each of its names that rules read; one of them at least.
+fn pin(
+    overrides: &mut Overrides,
+    rules: &RuleSet,
+    names: &[&str],
+    number: i64,
+) -> Result<(), OverrideFault> {
+    let outcomes: Vec<_> = names.iter().map(|name| overrides.pin(rules, name, number)).collect();
+    match outcomes.iter().find(|outcome| outcome.is_ok()) {
+        Some(_) => Ok(()),
+        None => outcomes.into_iter().next().unwrap_or(Ok(())),
     }
 }
 

@@ -27,6 +27,10 @@
 //! are those of the Core Rule Set, and hold against what its set-up file says. `exclude` takes rules
 //! out, by id or by a pattern for their tags, for everything or for one value only (`ARGS:note`).
 //!
+//! Rules look at values as they are; an attack in base64 is text of no kind to them. With
+//! `decode_base64: true` a value of at least 16 characters that is base64 of text is judged a second
+//! time as that text, with what that costs; base64 inside base64 is not opened.
+//!
 //! The head and the body of a request are judged together, once it is known who calls and whether
 //! they may: the body is held up to `limits.inspected_body`. Answers are judged if the rule set says
 //! so (`SecResponseBodyAccess`) and `response` does not turn it off: bodies of the types that it
@@ -103,10 +107,23 @@
 //!
 //! It knows patterns, not your application: say what requests look like (`request-validation`,
 //! `oas-validator`) and who may reach what (`object-guard`) first. `redirect` and `drop` of rules
-//! are refusals here. `builtin` looks at bodies that are forms, JSON, XML or uploads, and refuses JSON
-//! and XML that come without a type or as text (415); bodies of other types it does not look at. What rules count across exchanges (`initcol`) is counted by each node for
+//! are refusals here. What rules count across exchanges (`initcol`) is counted by each node for
 //! itself, and forgotten with the process. Where no route matches nothing is judged. Apache APISIX
 //! has `chaitin-waf` and `coraza`, which ask something outside.
+//!
+//! `builtin` looks at bodies that are forms, JSON, XML or uploads, and refuses JSON and XML that come
+//! without a type or as text (415). It leaves out, where sure rules would find little or refuse much:
+//!
+//! - headers, but for lookups of loggers and functions of the shell: what browsers write there looks
+//!   like an attack too often;
+//! - of the path all but its last segment, since what is before it is the gateway's to match;
+//! - names of values, for paths, templates and URLs: they are not opened, filled in or fetched;
+//! - of XML, URLs and files of the system that do not stand in an attribute or at the beginning of
+//!   the text: all of it is one value;
+//! - bodies of other types and contents of files: any text may stand in them;
+//! - queries of directories, of XML and of mail: their signs are those of ordinary text;
+//! - words of one language, such as functions of PHP or classes of Java, and products' own weak
+//!   points: the Core Rule Set has them.
 
 mod config;
 mod judge;

@@ -37,8 +37,13 @@ struct Known {
 
 /// What a pattern needs.
 pub(super) fn of(pattern: &str, config: syntax::Config) -> Needs {
-    let Ok(hir) = syntax::parse_with(pattern, &config) else { return Needs::default() };
-    let known = walk(&hir);
+    syntax::parse_with(pattern, &config)
+        .map_or_else(|_| Needs::default(), |parsed| of_parsed(&parsed))
+}
+
+/// What a pattern needs that has been read.
+pub(super) fn of_parsed(hir: &Hir) -> Needs {
+    let known = walk(hir);
     let literals = best(&known);
     let mut masks = known.masks;
     if let Some(exact) = &known.exact

@@ -1,8 +1,11 @@
 //! Says a pattern of PCRE in the dialect of the matcher, byte for byte.
 //!
 //! The two dialects write some things in the same way and mean others: `\<` is a sign here and the
-//! start of a word there, `&&` in a class two signs here and an intersection there, `a++` never
-//! gives back what it took. So every pattern is read as PCRE reads it, and written anew in ASCII.
+//! start of a word there, `&&` in a class two signs here and an intersection there. So every pattern
+//! is read as PCRE reads it, and written anew in ASCII. What the matcher does not know at all is
+//! written as a group with a name of its own, which `program.rs` knows: `l` and `b` for what is to
+//! follow or precede, `L` and `B` for what is not to, `a` for what is never given back, `r` for a
+//! group that is found again.
 
 use std::fmt::Write as _;
 
@@ -13,19 +16,34 @@ const HORIZONTAL: &str = r"\x09\x20\xa0";
 const VERTICAL: &str = r"\x0a\x0b\x0c\x0d\x85";
 
 /// `pattern` in the dialect of the matcher.
-pub(super) fn translate(pattern: &[u8]) -> Result<String, OperatorFault> {
+pub(super) fn translate(pattern: &[u8]) -> Result<Translated, OperatorFault> {
     let groups = memchr::memchr_iter(b'(', pattern).count();
-    let mut reader = Reader { rest: pattern, out: String::with_capacity(pattern.len()), groups };
+    let out = String::with_capacity(pattern.len());
+    let mut reader = Reader { rest: pattern, out, groups, atom: 0, open: Vec::new(), marks: 0 };
     while let Some(byte) = reader.next() {
         reader.take(byte)?;
     }
-    Ok(reader.out)
+    Ok(Translated { pattern: reader.out, goes_back: reader.marks > 0 })
+}
+
+/// A pattern in the dialect of the matcher.
+#[derive(Debug)]
+pub(super) struct Translated {
+    pub(super) pattern: String,
+    /// Whether there are groups in it that only `program.rs` knows.
+    pub(super) goes_back: bool,
 }
 
 struct Reader<'p> {
     rest: &'p [u8],
     out: String,
     groups: usize,
+    /// Where what a repetition would repeat begins.
+    atom: usize,
+    /// Where the groups begin that are not closed.
+    open: Vec<usize>,
+    /// How many groups have a name of ours.
+    marks: usize,
 }
 
 /// A member of a class.
@@ -52,6 +70,9 @@ impl Reader<'_> {
     }
 
     fn take(&mut self, byte: u8) -> Result<(), OperatorFault> {
+        if !matches!(byte, b'*' | b'+' | b'?' | b'{') {
+            self.atom = self.out.len();
+        }
         match byte {
             b'\\' => self.escape(),
             b'[' => self.class(),
@@ -61,7 +82,12 @@ impl Reader<'_> {
                 self.after_quantifier()
             }
             b'{' => self.braces(),
-            b'.' | b'^' | b'$' | b'|' | b')' => {
+            b')' => {
+                self.atom = self.open.pop().unwrap_or(self.atom);
+                self.out.push(')');
+                Ok(())
+            }
+            b'.' | b'^' | b'$' | b'|' => {
                 self.out.push(char::from(byte));
                 Ok(())
             }
@@ -80,8 +106,10 @@ impl Reader<'_> {
     fn after_quantifier(&mut self) -> Result<(), OperatorFault> {
         if self.skip(b"?") {
             self.out.push('?');
-        } else if self.peek() == Some(b'+') {
-            return Err(backtracking("possessive repetitions"));
+        } else if self.skip(b"+") {
+            let mark = self.mark("a");
+            self.out.insert_str(self.atom, &mark);
+            self.out.push(')');
         }
         if matches!(self.peek(), Some(b'*' | b'+' | b'?')) {
             return Err(OperatorFault::new("the pattern repeats a repetition"));
@@ -100,6 +128,7 @@ impl Reader<'_> {
         let is_number = |text: &[u8]| text.iter().all(u8::is_ascii_digit);
         let is_there = !min.is_empty() || max.is_some_and(|max| !max.is_empty());
         if end.is_none() || !is_there || !is_number(min) || !max.is_none_or(is_number) {
+            self.atom = self.out.len();
             self.out.push_str("\\{");
             return Ok(());
         }
@@ -116,6 +145,7 @@ impl Reader<'_> {
             return Err(OperatorFault::new("the pattern holds a verb, such as `(*UTF8)`"));
         }
         if !self.skip(b"?") {
+            self.open.push(self.out.len());
             self.out.push('(');
             return Ok(());
         }
@@ -123,19 +153,22 @@ impl Reader<'_> {
             while self.next().is_some_and(|byte| byte != b')') {}
             return Ok(());
         }
-        for look in [&b"="[..], b"!", b"<=", b"<!"] {
-            if self.rest.starts_with(look) {
-                return Err(backtracking("look-around"));
+        for (look, name) in [(&b"="[..], "l"), (b"!", "L"), (b"<=", "b"), (b"<!", "B"), (b">", "a")]
+        {
+            if self.skip(look) {
+                let mark = self.mark(name);
+                self.open.push(self.out.len());
+                self.out.push_str(&mark);
+                return Ok(());
             }
         }
         for (start, what) in [
-            (&b">"[..], "atomic groups"),
-            (b"|", "groups that share numbers"),
+            (&b"|"[..], "groups that share numbers"),
             (b"(", "conditions"),
             (b"R", "recursion"),
             (b"&", "recursion"),
             (b"P>", "recursion"),
-            (b"P=", "back-references"),
+            (b"P=", "references by name"),
         ] {
             if self.rest.starts_with(start) {
                 return Err(backtracking(what));
@@ -145,6 +178,7 @@ impl Reader<'_> {
             if self.skip(start) {
                 // Groups are found by number; names are not needed.
                 while self.next().is_some_and(|byte| byte != end) {}
+                self.open.push(self.out.len());
                 self.out.push('(');
                 return Ok(());
             }
@@ -154,6 +188,7 @@ impl Reader<'_> {
 
     /// `i`, `i:`, `-i)` and the like, behind `(?`.
     fn flags(&mut self) -> Result<(), OperatorFault> {
+        let start = self.out.len();
         self.out.push_str("(?");
         while let Some(byte) = self.next() {
             match byte {
@@ -163,6 +198,9 @@ impl Reader<'_> {
                     return Ok(());
                 }
                 b':' | b')' => {
+                    if byte == b':' {
+                        self.open.push(start);
+                    }
                     self.out.push(char::from(byte));
                     return Ok(());
                 }
@@ -195,9 +233,16 @@ impl Reader<'_> {
                 }
             }
             b'E' => {}
-            b'k' | b'g' => return Err(backtracking("back-references")),
+            b'k' | b'g' => return Err(backtracking("references by name")),
             b'1'..=b'9' if self.is_reference(byte) => {
-                return Err(backtracking("back-references"));
+                let mut number = usize::from(byte - b'0');
+                while let Some(digit @ b'0'..=b'9') = self.peek() {
+                    number = number.saturating_mul(10).saturating_add(usize::from(digit - b'0'));
+                    self.next();
+                }
+                let mark = self.mark(&format!("r{number}"));
+                // The letter tells whether case counts.
+                let _ = write!(self.out, "{mark}a)");
             }
             _ => match self.member(byte)? {
                 Member::Byte(byte) => push_byte(&mut self.out, byte),
@@ -205,6 +250,12 @@ impl Reader<'_> {
             },
         }
         Ok(())
+    }
+
+    /// The beginning of a group with a name of ours.
+    fn mark(&mut self, name: &str) -> String {
+        self.marks += 1;
+        format!("(?P<{name}_{}>", self.marks)
     }
 
     /// Whether `\1` and the like means a group rather than a byte in octal.
@@ -413,18 +464,20 @@ mod tests {
             (r"\Qa.b\E.", r"a\x2eb."),
             ("é+", r"\xc3\xa9+"),
             (r"a}]", r"a\x7d\x5d"),
+            (r"x(?:ab)++", "x(?P<a_1>(?:ab)+)"),
+            (r"xa*+[bc]?+", r"x(?P<a_1>a*)(?P<a_2>[bc]?)"),
+            (r"(?<!a|b)c(?=d)", "(?P<B_1>a|b)c(?P<l_2>d)"),
+            (r"(?>a)(b)\1", "(?P<a_1>a)(b)(?P<r1_2>a)"),
         ] {
-            let found = translate(pattern.as_bytes()).unwrap_or_else(|fault| fault.problem);
+            let found = translate(pattern.as_bytes());
+            let found = found.map_or_else(|fault| fault.problem, |found| found.pattern);
             assert_eq!(found, wanted, "{pattern}");
         }
     }
 
     #[test]
-    fn what_needs_backtracking_is_refused_with_advice() {
-        for pattern in [
-            "(?=a)b", "(?<!a)b", r"(a)\1", "a++", "a*+", "a{2}+", "(?>a)", "(?R)", r"\k<n>",
-            "(?|a)",
-        ] {
+    fn what_cannot_be_bounded_or_is_rare_is_refused_with_advice() {
+        for pattern in ["(?R)", r"\k<n>", "(?|a)", "(?(1)a|b)", "(?P=n)"] {
             let fault = translate(pattern.as_bytes()).err().unwrap();
             assert!(fault.problem.contains("backtracking"), "{pattern}: {}", fault.problem);
             assert!(fault.help.is_some());
