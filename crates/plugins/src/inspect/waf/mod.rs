@@ -50,8 +50,8 @@
 //!   `ipv6` or `uuid`, or a `pattern` that allows ASCII letters, digits, `_`, `-` and `.` alone from
 //!   beginning to end. Only schemas that hold in any case count (not `anyOf`, `oneOf`, `not`, `if`),
 //!   and only texts without escapes.
-//! * `oas-validator`: parameters of the query, fields and cookies that can only be a number or a
-//!   boolean; nothing with `danger_reject_if_not_match: false`.
+//! * `oas-validator`: the same values of a JSON body, and parameters of the query, fields and cookies
+//!   that can only be a number or a boolean; nothing with `danger_reject_if_not_match: false`.
 //!
 //! They are left out by rules that look for a text in all of `ARGS`, `ARGS_GET`, `ARGS_POST`,
 //! `REQUEST_HEADERS` or `REQUEST_COOKIES` with `@rx`, `@pm`, `@pmFromFile`, `@contains`,
