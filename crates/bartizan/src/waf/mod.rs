@@ -1,8 +1,8 @@
 //! `bartizan waf`: tries rules of the web application firewall on requests that are files.
 //!
 //! Requests go through the gateway's own codec and gate and are judged as the plugin `waf` judges
-//! with `mode: block`; nothing is sent anywhere. What the codec or the gate refuses is refused before
-//! any rule, and told so.
+//! with `mode: block`; nothing is sent anywhere. What the codec or the gate refuses is refused
+//! before any rule, and told so.
 
 mod excuse;
 mod explain;

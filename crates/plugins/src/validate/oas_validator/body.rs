@@ -100,7 +100,7 @@ impl Entry {
         reader: Reader<'_>,
     ) -> Result<Option<Value>, Refusal> {
         if actual.is_json() {
-            let fits = |definition| reader.schemas.accepts_body(definition, bytes, reader.limits);
+            let fits = |definition| reader.schemas.accepts_body(definition, bytes, reader);
             if self.definition.is_some_and(fits) {
                 return Ok(None);
             }

@@ -6,13 +6,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
-use bartizan_chain::JsonLimits;
 use bartizan_core::PATTERN_SIZE_MAX;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, Keyword, PatternOptions, ValidationError, ValidationOptions, Validator};
 use serde_json::{Map, Value};
 
 use super::compile::DEFINITION;
+use super::parameter::Reader;
 use crate::validate::plan::{Dialect, Document, Plan};
 
 /// Most places that are shown of one request.
@@ -97,10 +97,14 @@ impl Schemas {
 
     /// True if a JSON text certainly fits the definition of a body. Otherwise its value must be
     /// looked at, which also finds out why it does not.
-    pub(super) fn accepts_body(&self, definition: usize, body: &[u8], limits: JsonLimits) -> bool {
-        self.plans.get(&definition).is_some_and(|plan| {
-            Document::read(body, limits).is_some_and(|document| plan.accepts(&document))
-        })
+    pub(super) fn accepts_body(&self, definition: usize, body: &[u8], reader: Reader<'_>) -> bool {
+        let Some(plan) = self.plans.get(&definition) else { return false };
+        let document = Document::read(body, reader.limits).filter(|text| plan.accepts(text));
+        if let (Some(document), Some(harmless)) = (&document, reader.harmless) {
+            let leaves = plan.harmless_leaves(document).into_iter();
+            harmless.borrow_mut().extend(leaves.map(|leaf| leaf.range));
+        }
+        document.is_some()
     }
 
     /// What of a request does not fit: nothing, or at least one thing. Everything is looked for
@@ -196,6 +200,7 @@ impl<'i> Keyword<'i> for ReadOnly {
 
 #[cfg(test)]
 mod tests {
+    use bartizan_chain::JsonLimits;
     use serde_json::json;
 
     use super::*;
@@ -210,6 +215,7 @@ mod tests {
         }});
         let schemas = Schemas::compile(&root, &BTreeSet::from([0, 2, 3])).unwrap();
         let limits = JsonLimits { depth: 8, items: 8 };
+        let reader = Reader { schemas: &schemas, limits, harmless: None };
         for (definition, body, accepts) in [
             (0, r#"{"id": 1}"#, true),
             (0, r#"{"id": "1"}"#, false),
@@ -223,7 +229,7 @@ mod tests {
             // Nobody asked for one.
             (1, "1", false),
         ] {
-            let accepted = schemas.accepts_body(definition, body.as_bytes(), limits);
+            let accepted = schemas.accepts_body(definition, body.as_bytes(), reader);
             assert_eq!(accepted, accepts, "{definition}: {body}");
         }
     }

@@ -1,5 +1,7 @@
 //! A compiled description, and holding requests against it.
 
+use std::cell::RefCell;
+
 use bartizan_chain::{JsonLimits, Proven, RequestCx};
 use bartizan_wire::Fields;
 use serde_json::{Map, Value};
@@ -92,13 +94,13 @@ impl Api {
     }
 
     /// Holds a request against the description. A refusal comes with the operation, if there is
-    /// one. `proven` takes the names of parameters that can do no harm, if somebody wants to know.
+    /// one. `proven` takes what can do no harm, if somebody wants to know.
     pub(super) fn check(
         &self,
         request: &Request<'_>,
         scope: Scope,
         limits: JsonLimits,
-        proven: Option<&mut Proven>,
+        mut proven: Option<&mut Proven>,
     ) -> Result<(), (Option<&str>, Refusal)> {
         let (index, captures) =
             self.paths.find(request.path, request.method).map_err(|miss| match miss {
@@ -108,9 +110,15 @@ impl Api {
         let Some(operation) = self.operations.get(index) else {
             return Err((None, Refusal::Path));
         };
-        let reader = Reader { schemas: &self.schemas, limits };
-        self.check_operation(operation, request, &captures, (scope, proven), reader)
-            .map_err(|refusal| (Some(&*operation.label), refusal))
+        let harmless = RefCell::default();
+        let wanted = proven.is_some().then_some(&harmless);
+        let reader = Reader { schemas: &self.schemas, limits, harmless: wanted };
+        self.check_operation(operation, request, &captures, (scope, proven.as_deref_mut()), reader)
+            .map_err(|refusal| (Some(&*operation.label), refusal))?;
+        if let Some(proven) = proven {
+            proven.json = harmless.into_inner();
+        }
+        Ok(())
     }
 
     fn check_operation(

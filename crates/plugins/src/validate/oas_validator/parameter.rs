@@ -1,5 +1,7 @@
 //! The parameters of an operation, and reading them from a request.
 
+use std::cell::RefCell;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bartizan_chain::{JsonLimits, parse_strict};
@@ -49,6 +51,8 @@ pub(super) struct Unreadable {
 pub(super) struct Reader<'a> {
     pub(super) schemas: &'a Schemas,
     pub(super) limits: JsonLimits,
+    /// Takes where in a JSON body values are that can do no harm, if somebody wants to know.
+    pub(super) harmless: Option<&'a RefCell<Vec<Range<usize>>>>,
 }
 
 impl Parameter {
