@@ -284,6 +284,12 @@ impl Ask for Always {
     }
 }
 
+/// A value with blanks in place of zero bytes; None if there are none.
+fn without_zeros(input: &[u8]) -> Option<Vec<u8>> {
+    memchr::memchr(0, input)?;
+    Some(input.iter().map(|byte| if *byte == 0 { b' ' } else { *byte }).collect())
+}
+
 /// Operators that need something from outside, and what to do instead.
 const REFUSED: [(&str, &str); 7] = [
     ("geolookup", "no MaxMind file is read by rules yet; `ip-restriction` decides by address"),
