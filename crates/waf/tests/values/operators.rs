@@ -520,9 +520,9 @@ fn no_value_that_a_detector_flags_is_kept_from_it() {
     let mut flagged = 0;
     for (name, pieces) in [("detectSQLi", SQL), ("detectXSS", MARKUP)] {
         let detector = Asked::new(name, b"", b"").unwrap();
-        let mut inputs = mutated(31, pieces, 4_000);
-        inputs.extend(drawn(32, TEXTS, 2_000, 6));
-        inputs.extend(mutated(33, &[pieces, TEXTS, CHARACTERS].concat(), 4_000));
+        let mut inputs = mutated(31, pieces, 2_000);
+        inputs.extend(drawn(32, TEXTS, 1_000, 6));
+        inputs.extend(mutated(33, &[pieces, TEXTS, CHARACTERS].concat(), 2_000));
         for input in inputs {
             let changed = ["lowercase", "urlDecodeUni", "removeNulls"];
             let changed = changed.map(|by| transform(by, &input).unwrap());
@@ -534,5 +534,5 @@ fn no_value_that_a_detector_flags_is_kept_from_it() {
             }
         }
     }
-    assert!(flagged > 5_000, "{flagged}");
+    assert!(flagged > 2_500, "{flagged}");
 }

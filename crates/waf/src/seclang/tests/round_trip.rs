@@ -241,7 +241,7 @@ fn shown(directive: &Directive) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1_500) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
 
     #[test]
     fn rules_are_read_as_they_are_written(seed in any::<u64>()) {
