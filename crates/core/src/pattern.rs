@@ -146,6 +146,14 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_that_fits_nothing_fits_bytes_that_are_no_text() {
+        let regex = compile_all(&["a|||b"], false).unwrap();
+        for text in [b"\x83".as_slice(), b"\xc3\xa9", b"\x89\x83|\xd6\x07"] {
+            assert!(regex.find(text).is_some(), "{text:?}");
+        }
+    }
+
+    #[test]
     fn faults_in_a_list_name_the_item() {
         let fault = |list: &[&str]| compile_all(list, false).unwrap_err();
         assert!(matches!(fault(&["a", "(?=b)"]), (Some(1), PatternError::Backtracking)));

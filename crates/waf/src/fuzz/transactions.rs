@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::choices::Choices;
 use crate::files::Memory;
 use crate::rules::RuleSet;
-use crate::sieve::Sieve;
 use crate::transaction::{
     Budget, Collections, Peer, RequestHead, ResponseHead, Transaction, Verdict,
 };

@@ -4,7 +4,7 @@
 
 use libinjectionrs::{SqliFlags, SqliState};
 
-use super::{Ask, Captures, Needs, OperatorFault, Source};
+use super::{Ask, Captures, Needs, OperatorFault, Source, without_zeros};
 use crate::byte_mask::ByteMask;
 use crate::text::Expand;
 
@@ -40,10 +40,19 @@ impl Ask for DetectSqli {
     fn holds(&self, input: &[u8], _text: &dyn Expand, captures: Option<&mut Captures>) -> bool {
         // PERF: the crate's shortcut computes the fingerprint of what it found a second time.
         let mut state = SqliState::new(input, SqliFlags::FLAG_NONE);
-        let holds = state.detect();
-        if let Some(captures) = captures.filter(|_| holds) {
-            captures.push(state.fingerprint_string().as_bytes());
+        if state.detect() {
+            return found(&state, captures);
         }
-        holds
+        // A zero ends a name for libinjection, for the crate it is part of one.
+        let Some(input) = without_zeros(input) else { return false };
+        let mut state = SqliState::new(&input, SqliFlags::FLAG_NONE);
+        state.detect() && found(&state, captures)
     }
+}
+
+fn found(state: &SqliState<'_>, captures: Option<&mut Captures>) -> bool {
+    if let Some(captures) = captures {
+        captures.push(state.fingerprint_string().as_bytes());
+    }
+    true
 }

@@ -296,6 +296,12 @@ impl Operator {
     }
 }
 
+/// A value with blanks in place of zero bytes; None if there are none.
+fn without_zeros(input: &[u8]) -> Option<Vec<u8>> {
+    memchr::memchr(0, input)?;
+    Some(input.iter().map(|byte| if *byte == 0 { b' ' } else { *byte }).collect())
+}
+
 /// Operators that need something from outside, and what to do instead.
 const REFUSED: [(&str, &str); 5] = [
     ("inspectfile", "runs a program for each request"),

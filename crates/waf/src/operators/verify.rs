@@ -122,6 +122,8 @@ fn is_cpf(digits: &[u32]) -> bool {
         let rest = sum * 10 % 11;
         if rest == 10 { 0 } else { rest }
     };
+    // What a pattern took in behind the number does not make it another one.
+    let digits = digits.get(..11).unwrap_or_default();
     let [_, _, _, _, _, _, _, _, _, first, second] = digits else { return false };
     !is_one_digit(digits) && check(9) == u64::from(*first) && check(10) == u64::from(*second)
 }
@@ -142,7 +144,9 @@ fn is_ssn(digits: &[u32]) -> bool {
 fn is_svnr(digits: &[u32]) -> bool {
     const WEIGHTS: [u32; 10] = [3, 7, 9, 0, 5, 8, 4, 2, 1, 6];
     let sum: u32 = digits.iter().zip(WEIGHTS).map(|(digit, weight)| digit * weight).sum();
-    digits.len() == 10 && digits.get(3) == Some(&(sum % 11)) && !is_one_digit(digits)
+    let check = if sum % 11 == 10 { 0 } else { sum % 11 };
+    let digits = digits.get(..WEIGHTS.len()).unwrap_or_default();
+    digits.get(3) == Some(&check) && !is_one_digit(digits)
 }
 
 fn is_one_digit(digits: &[u32]) -> bool {
@@ -163,10 +167,12 @@ mod tests {
         assert!(!is_card(&digits("4111111111111112")));
         assert!(is_cpf(&digits("52998224725")));
         assert!(!is_cpf(&digits("52998224726")));
+        assert!(is_cpf(&digits("52998224725123")));
         assert!(!is_cpf(&digits("11111111111")));
         assert!(is_ssn(&digits("078051120")));
         assert!(!is_ssn(&digits("000051120")));
         assert!(is_svnr(&digits("1237010180")));
+        assert!(is_svnr(&digits("2190999990")) && is_svnr(&digits("12370101804")));
         assert!(!is_svnr(&digits("1238010180")));
     }
 }

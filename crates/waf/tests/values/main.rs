@@ -2,5 +2,6 @@
 
 mod bodies;
 mod corpus;
+mod operators;
 mod oracle;
 mod transformations;

@@ -6,9 +6,14 @@ with what the transformations make of it, one after another, apart by spaces.
 oracle.py requests VARIABLE,VARIABLE...  reads requests, `METHOD URI BODY NAME VALUE...` in
 hexadecimal, and answers with the members of each variable in hexadecimal, apart by spaces: of each
 its name, `<~>`, its value in hexadecimal and `<;>`. What is empty is `-`, in either direction.
+
+oracle.py operators -  reads `NAME ARGUMENT VALUE` in hexadecimal; answers `31` (a one) or `-`, and
+with what the operator found first. An argument of several lines is a file.
 """
 
+import os
 import sys
+import tempfile
 
 from libmodsecurity import ModSecurity, RulesSet
 
@@ -51,8 +56,52 @@ def variables(names):
     return rules
 
 
+def answer_operators():
+    """Asks an operator about each value; rules for the same question are loaded once."""
+    engine = ModSecurity()
+    loaded = {}
+    said = []
+    engine.set_rule_message_callback(lambda message: said.append((message.rule_id, message.data)))
+    for line in sys.stdin:
+        name, argument, value = (bytes.fromhex(word.replace("-", "")) for word in line.split())
+        rules = loaded.get((name, argument)) or loaded.setdefault((name, argument), load(name, argument))
+        said.clear()
+        with engine.transaction(rules) as transaction:
+            transaction.process_connection("127.0.0.1", 1, "127.0.0.1", 80)
+            transaction.process_uri("/", "GET", "1.1")
+            transaction.add_request_header("x", value.hex())
+            transaction.process_request_headers()
+        held = any(number == 3 for number, _ in said)
+        found = next((data for number, data in said if number == 2), "")
+        print("31" if held else "-", (held and found) or "-", flush=True)
+
+
+def load(name, argument):
+    """The rules that ask one operator, tell what it found, and that it held."""
+    name, text = name.decode(), argument.decode("latin-1")
+    if "\n" in text:
+        handle, path = tempfile.mkstemp()
+        os.write(handle, argument)
+        os.close(handle)
+        text = path
+    rules = RulesSet()
+    rule = (
+        "SecRuleEngine On\n"
+        f'SecRule REQUEST_HEADERS:x "@{name} {text}" "id:1,phase:1,pass,log,t:none,t:hexDecode,'
+        'capture,setvar:tx.t=1"\n'
+        'SecRule TX:0 "@unconditionalMatch" "id:2,phase:1,pass,log,t:none,t:hexEncode,'
+        "logdata:'%{MATCHED_VAR}'\"\n"
+        'SecRule TX:t "@streq 1" "id:3,phase:1,pass,log"\n'
+    )
+    if rules.load(rule) < 0:
+        sys.exit(rules.get_parser_error())
+    return rules
+
+
 def main():
     """Loads the rules and answers line by line."""
+    if sys.argv[1] == "operators":
+        return answer_operators()
     names = sys.argv[2].split(",")
     is_request = sys.argv[1] == "requests"
     engine = ModSecurity()

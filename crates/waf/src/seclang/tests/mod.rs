@@ -1,3 +1,5 @@
 //! Tests of the reader.
 
+mod grammar;
+mod round_trip;
 mod stock;
