@@ -7,7 +7,6 @@
 
 use std::collections::BTreeSet;
 
-use regex_automata::util::syntax;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use crate::byte_mask::ByteMask;
@@ -36,9 +35,8 @@ struct Known {
 }
 
 /// What a pattern needs.
-pub(super) fn of(pattern: &str, config: syntax::Config) -> Needs {
-    let Ok(hir) = syntax::parse_with(pattern, &config) else { return Needs::default() };
-    let known = walk(&hir);
+pub(super) fn of(hir: &Hir) -> Needs {
+    let known = walk(hir);
     let literals = best(&known);
     let mut masks = known.masks;
     if let Some(exact) = &known.exact
@@ -268,7 +266,7 @@ mod tests {
     use super::*;
 
     fn needs(pattern: &str) -> Needs {
-        of(pattern, super::super::syntax())
+        of(&super::super::parse(pattern.as_bytes()))
     }
 
     fn literals(pattern: &str) -> Vec<String> {
