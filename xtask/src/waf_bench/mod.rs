@@ -3,6 +3,9 @@
 //! Both run the Core Rule Set with the same set-up in this run, on one thread: the head, the body
 //! and the logging phase; reading the request counts. Transactions are used again, as the
 //! gateway does. A figure is the median of many measurements.
+//!
+//! The library of the Python wheel is built with a PCRE2 that has no just-in-time compiler;
+//! `--library` names another, such as Debian's, whose PCRE2 has one.
 
 mod requests;
 
@@ -50,6 +53,9 @@ pub(crate) struct Options {
     /// Only requests whose name contains this.
     #[arg(long)]
     only: Option<String>,
+    /// The libmodsecurity to compare with, instead of the wheel's.
+    #[arg(long, conflicts_with = "alone")]
+    library: Option<PathBuf>,
     /// Only this engine: nothing is compared, and no report is kept.
     #[arg(long)]
     alone: bool,
@@ -69,7 +75,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if !options.rules.is_dir() {
         bail!("there is no rule set in {}", options.rules.display());
     }
-    let wheel = if options.alone { None } else { wheel() };
+    let library = if options.alone { None } else { options.library.clone().or_else(library) };
     let mut report = String::from("# The web application firewall: cost of a request\n\n");
     for (title, requests, levels) in [
         ("Everyday requests, µs", requests::usual(), 1..=2),
@@ -82,8 +88,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         for level in levels {
             let text = rules_text(&options.rules, level)?;
             let ours = measure(&text, &options.rules, &requests, options.seconds)?;
-            let theirs = match &wheel {
-                Some(wheel) => Some(compare(wheel, &text, &requests, options.seconds)?),
+            let theirs = match &library {
+                Some(library) => Some(compare(library, &text, &requests, options.seconds)?),
                 None => None,
             };
             let table = table(&requests, &ours, theirs.as_ref());
@@ -91,7 +97,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             let _ = write!(report, "## {title}, paranoia {level}\n\n{table}\n");
         }
     }
-    if options.only.is_none() && wheel.is_some() {
+    if options.only.is_none() && library.is_some() {
         let path = Path::new(RESULTS).join(format!("waf-{}.md", options.name));
         fs::write(&path, report)?;
         println!("kept in {}", path.display());
@@ -99,11 +105,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// The wheel's folder; where it cannot be had, the comparison is left out.
-fn wheel() -> Option<PathBuf> {
-    crate::tools::install_wheel("libmodsecurity", WHEEL)
-        .inspect_err(|problem| println!("libmodsecurity is left out: {problem:#}"))
-        .ok()
+/// The wheel's library; where it cannot be had, the comparison is left out.
+fn library() -> Option<PathBuf> {
+    let found = crate::tools::install_wheel("libmodsecurity", WHEEL).and_then(|folder| {
+        let names = fs::read_dir(folder.join("libmodsecurity.libs"))?;
+        let mut paths = names.filter_map(|entry| Some(entry.ok()?.path()));
+        let is_it = |path: &PathBuf| path.to_string_lossy().contains("/libmodsecurity-");
+        paths.find(is_it).context("the wheel has no library")
+    });
+    found.inspect_err(|problem| println!("libmodsecurity is left out: {problem:#}")).ok()
 }
 
 fn rules_text(rules: &Path, level: u8) -> Result<String> {
@@ -189,7 +199,7 @@ fn judge(transaction: &mut Transaction, rules: &Arc<RuleSet>, request: &Request)
 }
 
 /// Measures libmodsecurity, driven by a script.
-fn compare(wheel: &Path, text: &str, requests: &[Request], seconds: f64) -> Result<Costs> {
+fn compare(library: &Path, text: &str, requests: &[Request], seconds: f64) -> Result<Costs> {
     let requests: Vec<Value> = requests
         .iter()
         .map(|request| {
@@ -199,7 +209,8 @@ fn compare(wheel: &Path, text: &str, requests: &[Request], seconds: f64) -> Resu
             })
         })
         .collect();
-    let task = json!({ "wheel": wheel, "rules": text, "requests": requests, "seconds": seconds });
+    let task =
+        json!({ "library": library, "rules": text, "requests": requests, "seconds": seconds });
     let mut child = Command::new("python3")
         .args(["-c", include_str!("modsecurity.py")])
         .stdin(Stdio::piped())
@@ -212,6 +223,7 @@ fn compare(wheel: &Path, text: &str, requests: &[Request], seconds: f64) -> Resu
         bail!("libmodsecurity ended with {}", output.status);
     }
     let answer: Value = serde_json::from_slice(&output.stdout)?;
+    println!("{}", answer["version"].as_str().unwrap_or_default());
     let costs = answer["costs"].as_array().context("no costs")?;
     Ok(Costs {
         loaded: answer["loaded"].as_f64().context("no time of loading")?,

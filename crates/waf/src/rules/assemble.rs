@@ -178,7 +178,7 @@ impl Assembly {
             rules.push(compiler.rule(chain, index, &mut ctls));
         }
         compiler.resolve_ctls(&mut rules, ctls);
-        let (slots, faults) = compiler.finish();
+        let (slots, faults) = compiler.finish(&mut rules);
         self.faults.extend(faults);
         let unicode_map = self.unicode_map(files);
         let mut steps = self.steps(&mut rules, &places);

@@ -33,8 +33,15 @@ impl<'f> Compiler<'f> {
         Self { files, atlas, slots: Slots::default(), faults: Vec::new() }
     }
 
-    /// The numbers that were given, and what is wrong.
-    pub(super) fn finish(self) -> (Slots, Vec<RuleFault>) {
+    /// The numbers that were given, now that all are known, and what is wrong.
+    pub(super) fn finish(self, rules: &mut [Rule]) -> (Slots, Vec<RuleFault>) {
+        let links = rules.iter_mut().flat_map(|rule| &mut rule.links);
+        for target in links.flat_map(|link| &mut link.targets) {
+            if let TargetPlan::Values(Variable::Tx, Pick::Pattern(pattern)) = target {
+                let slots = self.slots.pick(|name| pattern.regex.is_match(name));
+                *target = TargetPlan::Members(pattern.clone(), slots);
+            }
+        }
         (self.slots, self.faults)
     }
 

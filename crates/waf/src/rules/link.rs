@@ -56,6 +56,8 @@ pub(crate) enum TargetPlan {
     Slot(SlotId),
     /// How often a `TX` member that has a number is there: 0 or 1.
     SlotCount(SlotId),
+    /// The `TX` members whose names a pattern is found in, and those of them that have a number.
+    Members(Box<NamePattern>, Box<[SlotId]>),
     /// All values of a variable that the selection fits.
     Values(Variable, Pick),
     /// How many values of a variable the selection fits.

@@ -37,6 +37,12 @@ impl Slots {
         self.names.get(slot.0 as usize).map_or(&[], |name| name)
     }
 
+    /// The numbers of the names that `is_meant` picks.
+    pub(crate) fn pick(&self, is_meant: impl Fn(&[u8]) -> bool) -> Box<[SlotId]> {
+        let names = (0..).map(SlotId).zip(&self.names);
+        names.filter(|(_, name)| is_meant(name)).map(|(slot, _)| slot).collect()
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.names.len()

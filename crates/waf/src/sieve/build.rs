@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::literals::Literals;
 use super::tiers::{Key, keys};
-use super::{Group, LENGTH_MAX, Pipeline, Sheet, Sieve, Sieved, Tier, View, by_word, set};
+use super::{Group, LENGTH_MAX, Pipeline, Sheet, Sieve, Sieved, Tier, View, set};
 use crate::byte_mask::ByteMask;
 use crate::operators::Needs;
 use crate::rules::{Link, Pick, Rule, Step, TargetPlan};
@@ -87,7 +87,7 @@ impl Sieve {
     fn take_needs(&mut self, needs: &[(u16, &Needs)], [request, response]: [usize; 2]) {
         let words = self.words;
         let mut base = vec![0; words];
-        let mut masks: Vec<(ByteMask, Vec<u16>)> = Vec::new();
+        let mut masks: Vec<Box<[ByteMask]>> = vec![[].into(); words * 64];
         let mut lengths: Vec<Box<[u64]>> = vec![vec![0; words].into(); LENGTH_MAX + 1];
         for (bit, need) in needs {
             if need.literals.is_empty() {
@@ -96,15 +96,8 @@ impl Sieve {
             for enough in lengths.iter_mut().skip(need.length_min.min(LENGTH_MAX)) {
                 set(enough, *bit);
             }
-            for mask in &need.masks {
-                let known = masks.iter().position(|(other, _)| other == mask);
-                let known = known.unwrap_or_else(|| {
-                    masks.push((*mask, Vec::new()));
-                    masks.len() - 1
-                });
-                if let Some((_, bits)) = masks.get_mut(known) {
-                    bits.push(*bit);
-                }
+            if let Some(masks) = masks.get_mut(usize::from(*bit)) {
+                *masks = need.masks.clone().into();
             }
         }
         self.sides = [0..request, request..response.max(request)].map(|words| {
@@ -117,7 +110,7 @@ impl Sieve {
             })
         });
         self.base = base.into();
-        self.masks = masks.into_iter().map(|(mask, bits)| (mask, by_word(&bits, 0))).collect();
+        self.masks = masks.into();
         self.lengths = lengths.into();
     }
 }

@@ -99,8 +99,8 @@ pub(crate) struct Sieve {
     words: usize,
     /// The bits of the rules that need no literal.
     base: Box<[u64]>,
-    /// For each mask that a rule needs, the bits of all rules that need it.
-    masks: Box<[(ByteMask, WordBits)]>,
+    /// For each bit, the masks that its rule needs.
+    masks: Box<[Box<[ByteMask]>]>,
     /// For each length up to a bound, the bits of the rules that it is enough for.
     lengths: Box<[Box<[u64]>]>,
 }
@@ -120,13 +120,22 @@ impl Sieve {
         if request.words.contains(&tier.words.start) { (0, request) } else { (1, response) }
     }
 
-    /// Writes the bits of the rules that values whose bytes are of these kinds do not rule out.
-    pub(crate) fn feasible(&self, mask: ByteMask, rules: &mut [u64]) {
-        rules.fill(u64::MAX);
-        for (_, bits) in self.masks.iter().filter(|(needed, _)| !mask.meets(*needed)) {
-            for (word, bits) in bits {
-                if let Some(word) = rules.get_mut(usize::from(*word)) {
-                    *word &= !bits;
+    /// True if bytes of these kinds do not rule out the rule that has a bit.
+    pub(crate) fn allows(&self, mask: ByteMask, bit: u16) -> bool {
+        let needed = self.masks.get(usize::from(bit)).map_or(&[][..], |masks| masks);
+        needed.iter().all(|needed| mask.meets(*needed))
+    }
+
+    /// Takes the rules that bytes of these kinds rule out from the bits of a tier.
+    pub(crate) fn retain(&self, mask: ByteMask, tier: &Tier, bits: &mut [u64]) {
+        for (word, bits) in tier.words.clone().zip(bits) {
+            let mut rest = *bits;
+            while let Some(below) = rest.checked_sub(1) {
+                let place = rest.trailing_zeros();
+                rest &= below;
+                let bit = u16::try_from(word * 64 + place as usize).unwrap_or(u16::MAX);
+                if !self.allows(mask, bit) {
+                    *bits &= !(1 << place);
                 }
             }
         }

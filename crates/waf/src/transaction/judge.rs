@@ -127,6 +127,14 @@ impl Transaction {
                     let count = self.count(at, *variable, pick);
                     any |= self.ask_count(at, operator, *variable, count);
                 }
+                TargetPlan::Members(pattern, slots) => {
+                    for (name, value) in self.members_of_tx(pattern, slots) {
+                        self.work.spend(name.len() + value.len());
+                        if !self.is_out(at, Variable::Tx, &name) {
+                            any |= self.ask_loose(at, operator, Variable::Tx, &name, &value);
+                        }
+                    }
+                }
                 TargetPlan::Values(variable, pick) if variable.is_live() => {
                     for (name, value) in self.living(*variable) {
                         self.work.spend(name.len() + value.len());

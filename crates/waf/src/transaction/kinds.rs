@@ -6,52 +6,23 @@ use crate::byte_mask::ByteMask;
 use crate::rules::{Pick, RuleSet};
 use crate::sieve::{Sheet, Tier};
 
-/// How many masks, and masks with sheets, are kept: requests have few, since what clients send is
-/// mostly of the same kinds.
-const KEPT: [usize; 2] = [128, 512];
+/// How many masks with sheets are kept: requests have few, since what clients send is mostly of the
+/// same kinds.
+const KEPT: usize = 512;
 /// How many views of a sheet are joined; those behind are looked at one by one.
 const JOINED_MAX: usize = 64;
 
-/// For masks, the rules that they do not rule out.
+/// For masks and sheets, the rules that are not ruled out; a newer entry takes the place of an older.
 ///
-/// PERF: asking every mask that rules need costs more than searching a short value (`bench waf`).
+/// PERF: asking every view of a sheet costs more than searching a short value (`bench waf`).
 #[derive(Debug, Default)]
 pub(super) struct Kinds {
     /// What they were made for; weak, so that rules that are replaced go.
     rules: Weak<RuleSet>,
-    masks: Table,
-    sheets: Table,
-}
-
-/// A table in which a newer entry takes the place of an older one.
-#[derive(Debug, Default)]
-struct Table {
     keys: Vec<Option<(ByteMask, u32)>>,
     bits: Vec<u64>,
     /// How many words an entry takes.
     words: usize,
-}
-
-impl Table {
-    fn prepare(&mut self, kept: usize, words: usize) {
-        self.words = words;
-        self.keys.clear();
-        self.keys.resize(kept, None);
-        self.bits.clear();
-        self.bits.resize(kept * words, 0);
-    }
-
-    /// The bits of an entry, and whether they have yet to be found out.
-    fn entry(&mut self, mask: ByteMask, number: u32) -> (&mut [u64], bool) {
-        let place = mask.spread(number, self.keys.len());
-        let key = Some((mask, number));
-        let is_new = self.keys.get(place) != Some(&key);
-        if let Some(known) = self.keys.get_mut(place) {
-            *known = key;
-        }
-        let start = place * self.words;
-        (self.bits.get_mut(start..start + self.words).unwrap_or_default(), is_new)
-    }
 }
 
 impl Kinds {
@@ -62,23 +33,17 @@ impl Kinds {
         }
         self.rules = Arc::downgrade(rules);
         let most = rules.sieve.tiers.iter().map(|tier| tier.words.len()).max().unwrap_or(0);
-        let [masks, sheets] = KEPT;
-        self.masks.prepare(masks, rules.sieve.words());
-        self.sheets.prepare(sheets, most + 1);
+        self.words = most + 1;
+        self.keys.clear();
+        self.keys.resize(KEPT, None);
+        self.bits.clear();
+        self.bits.resize(KEPT * self.words, 0);
     }
 
     /// How many bytes it keeps.
     pub(super) fn kept(&self) -> usize {
-        [&self.masks, &self.sheets].iter().map(|table| table.bits.capacity() * 8 * 2).sum()
-    }
-
-    /// The rules that a mask does not rule out.
-    pub(super) fn rules(&mut self, mask: ByteMask, rules: &RuleSet) -> &[u64] {
-        let (bits, is_new) = self.masks.entry(mask, 0);
-        if is_new {
-            rules.sieve.feasible(mask, bits);
-        }
-        bits
+        self.bits.capacity() * size_of::<u64>()
+            + self.keys.capacity() * size_of::<Option<(ByteMask, u32)>>()
     }
 
     /// Writes the bits of the rules that look at a value as it stands and that it does not rule out;
@@ -90,10 +55,14 @@ impl Kinds {
         (tier, sheet): (&Tier, &Sheet),
         out: &mut Vec<u64>,
     ) -> u64 {
-        let (bits, is_new) = self.sheets.entry(mask, sheet.number);
-        let Some((rest, bits)) = bits.split_first_mut() else { return u64::MAX };
+        let place = mask.spread(sheet.number, self.keys.len());
+        let start = place * self.words;
+        let entry = self.bits.get_mut(start..start + self.words).unwrap_or_default();
+        let Some((rest, bits)) = entry.split_first_mut() else { return u64::MAX };
         let bits = bits.get_mut(..tier.words.len()).unwrap_or_default();
-        if is_new {
+        let key = Some((mask, sheet.number));
+        if let Some(known) = self.keys.get_mut(place).filter(|known| **known != key) {
+            *known = key;
             *rest = 0;
             bits.fill(0);
             for (number, view) in sheet.views.iter().take(JOINED_MAX).enumerate() {
@@ -103,12 +72,7 @@ impl Kinds {
                     *rest |= 1 << number;
                 }
             }
-            let (feasible, is_new) = self.masks.entry(mask, 0);
-            if is_new {
-                rules.sieve.feasible(mask, feasible);
-            }
-            let feasible = feasible.get(tier.words.clone()).unwrap_or_default();
-            bits.iter_mut().zip(feasible).for_each(|(bits, feasible)| *bits &= feasible);
+            rules.sieve.retain(mask, tier, bits);
         }
         out.clear();
         out.extend_from_slice(bits);

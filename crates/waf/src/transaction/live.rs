@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::Transaction;
 use super::tx::write_number;
-use crate::rules::{SlotId, Slots};
+use crate::rules::{NamePattern, SlotId, Slots};
 use crate::variable::Variable;
 
 /// The most values of one chain that are kept for `MATCHED_VARS`: more than a request has arguments.
@@ -147,19 +147,30 @@ impl Transaction {
     }
 
     fn living_tx(&self) -> Vec<Living> {
+        let slots: Vec<SlotId> = self.tx.present().collect();
+        self.some_of_tx(|_| true, &slots)
+    }
+
+    /// The members of `TX` whose names a pattern is found in; `slots` are those that have a number.
+    pub(super) fn members_of_tx(&self, pattern: &NamePattern, slots: &[SlotId]) -> Vec<Living> {
+        self.some_of_tx(|name| pattern.regex.is_match(name), slots)
+    }
+
+    fn some_of_tx(&self, is_meant: impl Fn(&[u8]) -> bool, slots: &[SlotId]) -> Vec<Living> {
         let mut members = Vec::new();
         for (number, group) in self.captures.groups().iter().enumerate() {
             let name = number.to_string().into_bytes();
-            if self.tx.named(&name).is_none() {
+            if is_meant(&name) && self.tx.named(&name).is_none() {
                 members.push((name, group.to_vec()));
             }
         }
-        for slot in self.tx.present() {
+        for slot in slots.iter().copied().filter(|slot| self.tx.has(*slot)) {
             let mut value = Vec::new();
             self.tx.write(slot, &mut value);
             members.push((self.rules.slots.name(slot).to_vec(), value));
         }
-        members.extend_from_slice(self.tx.all_named());
+        let named = self.tx.all_named().iter();
+        members.extend(named.filter(|(name, _)| is_meant(name)).cloned());
         members
     }
 

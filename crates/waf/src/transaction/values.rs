@@ -201,10 +201,9 @@ impl Values {
         out: &mut [u64],
     ) {
         let Some(value) = self.list.get(id.0 as usize) else { return };
-        let feasible = self.kinds.rules(value.mask, rules);
-        let feasible = feasible.get(tier.words.clone()).unwrap_or_default();
         self.open.clear();
-        self.open.extend(view.bits.iter().zip(feasible).map(|(own, feasible)| own & feasible));
+        self.open.extend_from_slice(&view.bits);
+        rules.sieve.retain(value.mask, tier, &mut self.open);
         self.sift(id, rules, tier, work, out);
     }
 
@@ -280,7 +279,7 @@ impl Values {
     ) -> bool {
         let Some(value) = self.list.get(id.0 as usize).copied() else { return false };
         let sieve = &rules.sieve;
-        let is_open = has(self.kinds.rules(value.mask, rules), sieved.bit)
+        let is_open = sieve.allows(value.mask, sieved.bit)
             && has(sieve.long_enough(value.piece.len as usize), sieved.bit);
         if !is_open || has(sieve.base(), sieved.bit) {
             return is_open;

@@ -505,7 +505,8 @@ fn operators_decide_as_libmodsecurity_was_recorded_to() {
 #[test]
 fn every_operator_is_asked_often_enough() {
     let questions = questions();
-    for name in operator_names() {
+    // `@geoLookup` answers what a database holds, and `@rbl` nothing.
+    for name in operator_names().filter(|name| !["geoLookup", "rbl"].contains(name)) {
         let asked = questions.iter().filter(|question| question.name == name);
         let inputs: usize = asked.map(|question| question.inputs.len()).sum();
         let min = if name.starts_with("detect") { ATTACKS_MIN } else { INPUTS_MIN };

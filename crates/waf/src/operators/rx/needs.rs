@@ -7,7 +7,6 @@
 
 use std::collections::BTreeSet;
 
-use regex_automata::util::syntax;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use crate::byte_mask::ByteMask;
@@ -36,13 +35,7 @@ struct Known {
 }
 
 /// What a pattern needs.
-pub(super) fn of(pattern: &str, config: syntax::Config) -> Needs {
-    syntax::parse_with(pattern, &config)
-        .map_or_else(|_| Needs::default(), |parsed| of_parsed(&parsed))
-}
-
-/// What a pattern needs that has been read.
-pub(super) fn of_parsed(hir: &Hir) -> Needs {
+pub(super) fn of(hir: &Hir) -> Needs {
     let known = walk(hir);
     let literals = best(&known);
     let mut masks = known.masks;
@@ -273,7 +266,7 @@ mod tests {
     use super::*;
 
     fn needs(pattern: &str) -> Needs {
-        of(pattern, super::super::syntax())
+        of(&super::super::parse(pattern.as_bytes()))
     }
 
     fn literals(pattern: &str) -> Vec<String> {

@@ -3,7 +3,10 @@
 use std::cell::Cell;
 
 use proptest::prelude::*;
+use regex_automata::Input;
 
+use super::machine::{Found, Groups, Machine};
+use super::pattern::{builder, syntax};
 use super::*;
 use crate::variable::{Selector, Variable};
 
@@ -27,9 +30,9 @@ impl Expand for Notes {
 }
 
 fn rx(pattern: &str) -> Rx {
-    let pattern = Pattern::compile(pattern.as_bytes())
+    let (pattern, needs) = Pattern::build(pattern.as_bytes())
         .unwrap_or_else(|fault| panic!("{pattern}: {}", fault.problem));
-    Rx { pattern: Some(pattern), text: None, is_global: false }
+    Rx { pattern: Some(pattern), text: None, is_global: false, needs }
 }
 
 /// What the pattern finds, and its groups.
@@ -46,13 +49,13 @@ fn found(pattern: &str, input: &str) -> Option<Vec<String>> {
 
 #[test]
 fn faults_are_told_apart() {
-    let too_large = build("(?:a{1000}){1000}").err().unwrap();
+    let too_large = Pattern::build(b"(?:a{1000}){1000}").err().unwrap();
     assert!(too_large.problem.contains("more than 10 MiB"), "{}", too_large.problem);
-    assert!(build("a(").err().unwrap().problem.contains("cannot be read"));
+    assert!(Pattern::build(b"a(").err().unwrap().problem.contains("cannot be read"));
     for (pattern, wanted) in
         [("(?<=a*)b", "no longest length"), (r"\2(a)", "no group 2"), ("(?=a", "cannot be read")]
     {
-        let fault = Pattern::compile(pattern.as_bytes()).err().unwrap();
+        let fault = Pattern::build(pattern.as_bytes()).err().unwrap();
         assert!(fault.problem.contains(wanted), "{pattern}: {}", fault.problem);
     }
 }
@@ -141,7 +144,7 @@ proptest! {
         pattern in "(\\^|\\\\b)?([ab.]|\\(a\\|[bc]+\\)|\\(\\?:ab\\|a\\|c\\)|\\(a\\*b\\?\\)|\\[ab\\])([*+?]\\??|\\{1,2\\})?{1,4}",
         input in "[abc \\n]{0,12}",
     ) {
-        let parsed = syntax::parse_with(&pattern, &syntax());
+        let parsed = regex_automata::util::syntax::parse_with(&pattern, &syntax());
         prop_assume!(parsed.is_ok());
         let parsed = parsed.unwrap();
         let regex = builder().build_from_hir(&parsed).unwrap();
@@ -163,9 +166,11 @@ proptest! {
 
 #[test]
 fn empty_matches_in_bytes_that_are_no_text_are_found() {
-    let regex = build(r"\x89\x83|||\xd6").ok().unwrap();
+    let rx = rx(r"\x89\x83|||\xd6");
     for value in [&b"\x89\x83|\xd6\x07"[..], b"\x83", b"\xc3\xa9", b"\xed\xa0\x80", b""] {
-        assert!(regex.find(value).is_some(), "{value:?}");
-        assert!(regex.captures_iter(value).count() > 0, "{value:?}");
+        let (notes, mut captures) = (Notes::default(), Captures::default());
+        assert!(rx.find_from(value, 0).is_some(), "{value:?}");
+        assert!(rx.holds(value, &notes, Some(&mut captures)), "{value:?}");
+        assert!(!captures.groups().is_empty() && !notes.gave_up.get(), "{value:?}");
     }
 }
