@@ -91,8 +91,8 @@ impl Node {
             Ok(gateway) => gateway,
             Err(faults) => return Err(load::not_serving(draft.into_parts().0, faults)),
         };
-        let store = NodeStore::open(&config, &logs.clock)?;
-        let mut last_good = LastGood::default();
+        let store = NodeStore::open(&config, &logs.clock, &metrics, control.handle())?;
+        let mut last_good = control.block_on(store.begin());
         let settling = Settling {
             gateway: &gateway,
             node: &config,
@@ -120,7 +120,7 @@ impl Node {
             own_files,
             files: FileWatch::new(record.files(), config.limits.document.0),
             store,
-            seen,
+            seen: seen.unwrap_or_default(),
             last_good,
             control,
             gateway,
@@ -219,7 +219,7 @@ impl Node {
         };
         let (seen, outcome) =
             settle_all(&self.control, &self.store, &settling, draft, &mut self.last_good);
-        self.seen = self.seen.max(seen);
+        self.seen = seen.unwrap_or(self.seen);
         outcome
     }
 
@@ -257,6 +257,8 @@ impl Node {
             };
             self.logs.tell(EventKind::Reload, format!("applied as generation {generation}{aside}"));
             tracing::info!(generation, "reloaded{aside}");
+        } else if !self.store.is_files() {
+            tracing::info!(generation, "serving what the store holds");
         }
     }
 
@@ -282,20 +284,24 @@ impl Node {
 }
 
 /// Puts into force what is in the node's documents and its store. Gives the revision of the store
-/// too.
+/// too, where it could be read.
 fn settle_all(
     control: &Runtime,
     store: &NodeStore,
     settling: &Settling<'_>,
     mut draft: Draft,
     last_good: &mut LastGood,
-) -> (u64, Result<Settled, Failure>) {
+) -> (Option<u64>, Result<Settled, Failure>) {
     let snapshot = match control.block_on(store.snapshot()) {
         Ok(snapshot) => snapshot,
-        Err(error) => return (0, Err(Failure::new(error.to_string()))),
+        Err(error) => return (None, Err(Failure::new(error.to_string()))),
     };
     stores::add(&mut draft, &snapshot);
-    (snapshot.revision, settling.settle(draft, last_good))
+    let settled = settling.settle(draft, last_good);
+    if settled.is_ok() {
+        store.keep(&snapshot, last_good);
+    }
+    (Some(snapshot.revision), settled)
 }
 
 /// What a gateway is made of.
