@@ -79,12 +79,7 @@ impl Node {
         metrics.register(&mut registry);
         let registry: SharedRegistry = Arc::new(Mutex::new(registry));
         let logs = Logs::open(&config, &metrics)?;
-        let control = Builder::new_multi_thread()
-            .worker_threads(CONTROL_THREADS)
-            .thread_name("control")
-            .enable_all()
-            .build()
-            .map_err(|cause| Failure::new(format!("no threads can be started: {cause}")))?;
+        let control = control_runtime()?;
         let dialer = Dialer::Network(control.handle().clone());
         let settings = settings(&config, &logs, &metrics, &registry, dialer);
         let gateway = match Gateway::new(settings) {
@@ -110,11 +105,7 @@ impl Node {
         let pages = Arc::new(gateway.pages());
         let status = Status::start(&control, &config, &readiness, registry, pages)?;
         let running = gateway.start().map_err(|error| not_bound(&error, "listener"))?;
-        let resources = match &config.store {
-            Some(Store::File { path }) => Some(path.as_path()),
-            _ => None,
-        };
-        let own_files = record.before(resources);
+        let own_files = record.before(documents(&config));
         look_at_all(&record, &gateway, config.limits.document.0);
         let node = Self {
             own_files,
@@ -258,7 +249,7 @@ impl Node {
             self.logs.tell(EventKind::Reload, format!("applied as generation {generation}{aside}"));
             tracing::info!(generation, "reloaded{aside}");
         } else if !self.store.is_files() {
-            tracing::info!(generation, "serving what the store holds");
+            tracing::info!(generation, "applied what the store holds");
         }
     }
 
@@ -280,6 +271,23 @@ impl Node {
         }
         look_at_all(record, &self.gateway, self.config.limits.document.0);
         self.files.watch(record.files());
+    }
+}
+
+fn control_runtime() -> Result<Runtime, Failure> {
+    Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(|cause| Failure::new(format!("no threads can be started: {cause}")))
+}
+
+/// Where the documents of resources are, if they are not in the node file.
+fn documents(config: &NodeConfig) -> Option<&Path> {
+    match &config.store {
+        Some(Store::File { path }) => Some(path),
+        _ => None,
     }
 }
 

@@ -201,8 +201,7 @@ fn read_stored<'n>(
 ) {
     let fate = fates.get(&stored.place);
     let node = match (&stored.node, fate) {
-        (_, Some(Fate::Replaced(node))) => node,
-        (Ok(node), _) => node,
+        (_, Some(Fate::Replaced(node))) | (Ok(node), _) => node,
         (Err(_), Some(Fate::Aside)) => return,
         (Err(problems), None) => {
             for problem in problems {

@@ -206,7 +206,7 @@ fn a_node_that_never_reached_etcd_answers_503_until_it_does() {
     assert!(ready.starts_with("HTTP/1.1 503 "), "{ready}");
     assert!(ready.contains("the store cannot be reached"), "{ready}");
     server.start_again();
-    serving.log_line("serving what the store holds");
+    serving.log_line("applied what the store holds");
     assert_eq!(status(&serving.get("/a", "")), "401");
     assert!(serving.stop().success());
 }

@@ -154,7 +154,7 @@ impl Client {
     ) -> Result<Streamed, Fault> {
         let body = to_json(request)?;
         let endpoint = self.endpoint(self.current.load(Ordering::Relaxed))?;
-        let fields = self.fields(self.token(endpoint).await?.as_deref());
+        let fields = fields(self.token(endpoint).await?.as_deref());
         let call = Call { method: &Method::POST, target, fields: &fields, body: &body };
         let streamed = self.http.open(endpoint, &call, self.time).await;
         let streamed = streamed.map_err(|error| unreachable(endpoint, &error))?;
@@ -203,7 +203,7 @@ impl Client {
             Repeat::IfUnsent => Keep { size: 0, ..KEEP },
         };
         let limits = CallLimits { time: self.time, answer: ANSWER_MAX, keep };
-        let fields = self.fields(token);
+        let fields = fields(token);
         let call = Call { method: &Method::POST, target, fields: &fields, body };
         let answered = match self.http.call(endpoint, &call, &limits).await {
             Ok(answered) => answered,
@@ -246,20 +246,20 @@ impl Client {
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn fields(&self, token: Option<&Secret>) -> Fields {
-        let mut fields = Fields::new();
-        fields.append("content-type", "application/json");
-        if let Some(token) = token {
-            fields.append("authorization", token.expose().to_vec());
-        }
-        fields
-    }
-
     fn endpoint(&self, at: usize) -> Result<&Endpoint, Fault> {
         let count = self.endpoints.len().max(1);
         let none = || Fault::Unreachable("there are no endpoints".to_owned());
         self.endpoints.get(at % count).ok_or_else(none)
     }
+}
+
+fn fields(token: Option<&Secret>) -> Fields {
+    let mut fields = Fields::new();
+    fields.append("content-type", "application/json");
+    if let Some(token) = token {
+        fields.append("authorization", token.expose().to_vec());
+    }
+    fields
 }
 
 fn is_stale(error: &ErrorResponse) -> bool {

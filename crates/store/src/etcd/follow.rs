@@ -16,7 +16,7 @@ use super::mirror::{Kind, kind, object, path};
 use super::wire::{
     Bytes, Number, RangeRequest, RangeResponse, WatchCreate, WatchLine, WatchRequest,
 };
-use super::{Shared, State};
+use super::{Shared, State, warn};
 
 /// Objects in one answer, at first.
 const PAGE: u64 = 256;
@@ -71,7 +71,7 @@ async fn session(shared: &Shared, backoff: &mut Duration) -> Result<Never, Fault
     let mut different_at = None;
     loop {
         tokio::select! {
-            line = watch.next() => watch.take(shared, &line?)?,
+            line = watch.next() => Watch::take(shared, &line?)?,
             _ = heartbeat.tick() => {
                 // A watch that is silent may be dead: TCP alone does not tell.
                 let now = count(shared, 0).await?.count.0;
@@ -176,7 +176,7 @@ async fn list(shared: &Shared, past: Past) -> Result<(), Fault> {
             _ => break,
         }
     }
-    shared.warn(&bad);
+    warn(&bad);
     let revision = request.revision.0;
     let mut state = shared.lock();
     // Whoever removes everything does it under our eyes, or in the past that we have read.
@@ -213,7 +213,7 @@ impl Watch {
         let first = timeout(client.time, watch.next()).await;
         let silent = || Fault::Unreachable("a watch that does not begin".to_owned());
         let line = first.map_err(|_| silent())??;
-        watch.take(shared, &line)?;
+        Self::take(shared, &line)?;
         Ok(watch)
     }
 
@@ -243,7 +243,7 @@ impl Watch {
     }
 
     /// Takes a line into the mirror.
-    fn take(&self, shared: &Shared, line: &[u8]) -> Result<(), Fault> {
+    fn take(shared: &Shared, line: &[u8]) -> Result<(), Fault> {
         let read: WatchLine = serde_json::from_slice(line)
             .map_err(|error| Fault::Broken(format!("a watch that is not etcd's: {error}")))?;
         if let Some(error) = read.error {
@@ -266,7 +266,7 @@ impl Watch {
         let bad = mirror.apply(&shared.prefix, &result.events);
         let revision = mirror.revision;
         drop(state);
-        shared.warn(&bad);
+        warn(&bad);
         shared.revision.send_replace(revision);
         Ok(())
     }

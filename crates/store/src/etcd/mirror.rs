@@ -72,11 +72,11 @@ pub(super) fn path(prefix: &str, key: &Key) -> String {
 
 /// An object as etcd keeps it. Control planes write when they wrote it into it.
 pub(super) fn object(key: Key, pair: &KeyValue) -> Object {
-    let content: Arc<[u8]> = pair.value.0.as_slice().into();
     #[derive(serde::Deserialize)]
     struct Stamped {
         update_time: u64,
     }
+    let content: Arc<[u8]> = pair.value.0.as_slice().into();
     let at = serde_json::from_slice::<Stamped>(&content).ok();
     let at = at.map(|stamped| Timestamp::from_secs(stamped.update_time));
     Object { key, content, revision: pair.mod_revision.0, author: None, at }

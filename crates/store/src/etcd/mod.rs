@@ -109,11 +109,11 @@ impl Shared {
             tracing::info!("etcd is followed again");
         }
     }
+}
 
-    fn warn(&self, bad: &[String]) {
-        for key in bad {
-            tracing::warn!("a key in etcd is left out: {key}");
-        }
+fn warn(bad: &[String]) {
+    for key in bad {
+        tracing::warn!("a key in etcd is left out: {key}");
     }
 }
 
@@ -170,7 +170,7 @@ impl Etcd {
             return;
         }
         if self.before.is_some() {
-            tracing::warn!("serving what was kept of etcd on this machine");
+            tracing::warn!("etcd cannot be reached: what was kept on this machine is served");
         }
     }
 

@@ -45,7 +45,7 @@ async fn begun(settings: EtcdSettings) -> Etcd {
 async fn listed(store: &Etcd) {
     let reading = async {
         while store.snapshot().await.is_err() {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     };
     timeout(PATIENCE, reading).await.expect("etcd to be read");
@@ -58,9 +58,8 @@ async fn lost_until(store: &Etcd, condition: impl Fn(Option<&str>) -> bool) {
             tokio::task::yield_now().await;
         }
     };
-    if timeout(PATIENCE, waiting).await.is_err() {
-        panic!("still: {:?}", store.lost());
-    }
+    let outcome = timeout(PATIENCE, waiting).await;
+    assert!(outcome.is_ok(), "still: {:?}", store.lost());
 }
 
 impl Fixture for Scene {
@@ -299,7 +298,7 @@ async fn a_node_that_starts_without_etcd_begins_with_what_was_kept() {
     store.keep(store.snapshot().await.unwrap());
     let written = async {
         while !at.path.exists() {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     };
     timeout(PATIENCE, written).await.unwrap();
