@@ -1,8 +1,9 @@
 //! etcd as a test starts it: of its own, on ports that were free, and stopped, paused, wiped or
 //! compacted when the test says so.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -21,8 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct EtcdServer {
     child: Option<Child>,
     folder: TempDir,
-    client: u16,
-    peer: u16,
+    client: Port,
+    peer: Port,
     tls: Vec<String>,
 }
 
@@ -44,10 +45,8 @@ impl EtcdServer {
     }
 
     fn start_with(files: &[(&str, &str)]) -> Self {
-        // It takes no port from the system by itself: ports that were free a moment ago are tried
-        // until both still are.
         for _ in 0..20 {
-            let (client, peer) = free_ports();
+            let (client, peer) = (Port::reserve(), Port::reserve());
             let folder = tempfile::tempdir().expect("a folder");
             let mut tls = Vec::new();
             for (name, text) in files {
@@ -66,7 +65,7 @@ impl EtcdServer {
     /// The endpoint.
     pub fn url(&self) -> String {
         let scheme = if self.tls.is_empty() { "http" } else { "https" };
-        format!("{scheme}://127.0.0.1:{}", self.client)
+        format!("{scheme}://127.0.0.1:{}", self.client.number)
     }
 
     fn data(&self) -> PathBuf {
@@ -74,7 +73,7 @@ impl EtcdServer {
     }
 
     fn try_start(&mut self) -> bool {
-        let (url, peer) = (self.url(), format!("http://127.0.0.1:{}", self.peer));
+        let (url, peer) = (self.url(), format!("http://127.0.0.1:{}", self.peer.number));
         let log = std::fs::File::create(self.folder.path().join("log")).expect("a log");
         let mut command = Command::new("etcd");
         command.arg("--data-dir").arg(self.data());
@@ -104,7 +103,7 @@ impl EtcdServer {
             let answer = self.exchange("GET", "/health", "");
             return answer.is_ok_and(|answer| answer.contains("\"health\":\"true\""));
         }
-        TcpStream::connect((Ipv4Addr::LOCALHOST, self.client)).is_ok()
+        TcpStream::connect((Ipv4Addr::LOCALHOST, self.client.number)).is_ok()
     }
 
     /// Kills it.
@@ -130,18 +129,12 @@ impl EtcdServer {
     /// Runs something while it is on other ports, where nobody who follows it finds it.
     pub fn elsewhere(&mut self, work: impl FnOnce(&Self)) {
         self.stop();
-        let own = self.client;
-        for _ in 0..20 {
-            (self.client, _) = free_ports();
-            if self.try_start() {
-                work(self);
-                self.stop();
-                self.client = own;
-                self.start_again();
-                return;
-            }
-        }
-        panic!("etcd does not start elsewhere");
+        let own = std::mem::replace(&mut self.client, Port::reserve());
+        self.start_again();
+        work(self);
+        self.stop();
+        self.client = own;
+        self.start_again();
     }
 
     /// Lets it stand still: connections stay, nothing is answered.
@@ -197,12 +190,8 @@ impl EtcdServer {
     }
 
     fn exchange(&self, method: &str, path: &str, body: &str) -> std::io::Result<String> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.client));
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.client.number));
         let mut socket = TcpStream::connect(address)?;
-        // Where nobody listens yet, the system can connect a socket to itself.
-        if socket.local_addr()? == address {
-            return Err(std::io::ErrorKind::ConnectionRefused.into());
-        }
         socket.set_read_timeout(Some(PATIENCE))?;
         // HTTP/1.0: the answer ends with the connection.
         write!(
@@ -216,12 +205,28 @@ impl EtcdServer {
     }
 }
 
-/// Two ports that are free now.
-fn free_ports() -> (u16, u16) {
-    let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let port = |listener: &TcpListener| listener.local_addr().expect("an address").port();
-    let (one, other) = (free(), free());
-    (port(&one), port(&other))
+/// A port that is kept for one server, also while it is stopped.
+///
+/// It is outside of what systems give away by themselves, so that no connection gets it, and two
+/// servers of tests never get the same: the number is taken in UDP as long as this lives.
+#[derive(Debug)]
+struct Port {
+    number: u16,
+    _reserved: UdpSocket,
+}
+
+impl Port {
+    fn reserve() -> Self {
+        for turn in 0..1_000_u32 {
+            let random = RandomState::new().hash_one(turn) % 10_000;
+            let number = 20_000 + u16::try_from(random).expect("below 10,000");
+            let address = (Ipv4Addr::LOCALHOST, number);
+            if let (Ok(reserved), Ok(_)) = (UdpSocket::bind(address), TcpListener::bind(address)) {
+                return Self { number, _reserved: reserved };
+            }
+        }
+        panic!("no free port")
+    }
 }
 
 fn revision(answer: &Value) -> u64 {

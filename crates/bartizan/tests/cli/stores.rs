@@ -137,7 +137,7 @@ fn files_can_be_quarantined_object_by_object_too() {
 fn etcd_node(server: &EtcdServer) -> String {
     let key = "0f".repeat(32);
     node(&format!(
-        "{{ etcd: {{ endpoints: [\"{}\"], timeout: 500ms, \
+        "{{ etcd: {{ endpoints: [\"{}\"], timeout: 2s, \
          snapshot: {{ path: kept, key: \"{key}\" }} }} }}",
         server.url()
     ))

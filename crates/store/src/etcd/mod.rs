@@ -1,8 +1,8 @@
 //! etcd, version 3, in the key layout of Apache APISIX, so that its control plane, dashboard and
 //! ingress controller can write what we read.
 //!
-//! A task follows etcd and keeps its content in memory: reads are answered from there, also while
-//! etcd is away. Writes go to etcd, compare and swap there, and return once the copy in memory has
+//! A task follows etcd and keeps its content in memory: snapshots and changes are answered from
+//! there, also while etcd is away. Writes go to etcd, compare and swap there, and return once the copy in memory has
 //! them. etcd knows no authors; what it forgets of the past is up to whoever compacts it.
 //!
 //! It is spoken to over the JSON form of its API, by the client that plugins use too: the tree of a
@@ -266,8 +266,14 @@ impl Store for Etcd {
         Ok(written)
     }
 
+    /// As etcd has it now, since others may be ahead of the copy in memory; from there only while
+    /// etcd is away.
     async fn get(&self, key: &Key) -> Result<Option<Object>, StoreError> {
-        Ok(self.shared.lock().mirror.get(key))
+        match follow::read_at(&self.shared, key, 0).await {
+            Ok(read) => Ok(read.kvs.first().map(|pair| object(key.clone(), pair))),
+            Err(Fault::Unreachable(_)) => Ok(self.shared.lock().mirror.get(key)),
+            Err(fault) => Err(fault.into()),
+        }
     }
 
     /// Since the object was last made; what came before its removal is not told.

@@ -23,11 +23,16 @@ fn settings(endpoints: &[String]) -> EtcdSettings {
         prefix: "/apisix".to_owned(),
         user: None,
         tls: UpstreamTlsSettings::default(),
-        time: Duration::from_millis(500),
+        time: Duration::from_secs(3),
         kept: None,
         clock: Clock::System,
         metrics: bartizan_core::metrics::SharedMetrics::default(),
     }
+}
+
+/// A store that does not wait long, for what only waiting shows.
+fn hasty(endpoints: &[String]) -> EtcdSettings {
+    EtcdSettings { time: Duration::from_millis(500), ..settings(endpoints) }
 }
 
 fn open(settings: EtcdSettings) -> Etcd {
@@ -125,8 +130,9 @@ async fn held(store: &Etcd) -> Vec<(Key, Value)> {
 
 #[tokio::test]
 async fn a_paused_etcd_is_noticed_although_its_connections_stay() {
-    let Scene { server, store } = Scene::open().await;
+    let server = EtcdServer::start();
     server.put(A, n(1));
+    let store = begun(hasty(&[server.url()])).await;
     until(&store, holds(&[("routes/a", 1)])).await;
     server.pause();
     lost_until(&store, |lost| lost.is_some()).await;
@@ -293,7 +299,7 @@ async fn a_node_that_starts_without_etcd_begins_with_what_was_kept() {
     let at = KeptAt { path: folder.path().join("kept"), key: parse_key(&"0f".repeat(32)).unwrap() };
     let mut server = EtcdServer::start();
     server.put(A, n(1));
-    let kept = || EtcdSettings { kept: Some(at.clone()), ..settings(&[server.url()]) };
+    let kept = || EtcdSettings { kept: Some(at.clone()), ..hasty(&[server.url()]) };
     let store = begun(kept()).await;
     store.keep(store.snapshot().await.unwrap());
     let written = async {
