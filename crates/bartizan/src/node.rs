@@ -79,20 +79,15 @@ impl Node {
         metrics.register(&mut registry);
         let registry: SharedRegistry = Arc::new(Mutex::new(registry));
         let logs = Logs::open(&config, &metrics)?;
-        let control = Builder::new_multi_thread()
-            .worker_threads(CONTROL_THREADS)
-            .thread_name("control")
-            .enable_all()
-            .build()
-            .map_err(|cause| Failure::new(format!("no threads can be started: {cause}")))?;
+        let control = control_runtime()?;
         let dialer = Dialer::Network(control.handle().clone());
         let settings = settings(&config, &logs, &metrics, &registry, dialer);
         let gateway = match Gateway::new(settings) {
             Ok(gateway) => gateway,
             Err(faults) => return Err(load::not_serving(draft.into_parts().0, faults)),
         };
-        let store = NodeStore::open(&config, &logs.clock)?;
-        let mut last_good = LastGood::default();
+        let store = NodeStore::open(&config, &logs.clock, &metrics, control.handle())?;
+        let mut last_good = control.block_on(store.begin());
         let settling = Settling {
             gateway: &gateway,
             node: &config,
@@ -110,17 +105,13 @@ impl Node {
         let pages = Arc::new(gateway.pages());
         let status = Status::start(&control, &config, &readiness, registry, pages)?;
         let running = gateway.start().map_err(|error| not_bound(&error, "listener"))?;
-        let resources = match &config.store {
-            Some(Store::File { path }) => Some(path.as_path()),
-            _ => None,
-        };
-        let own_files = record.before(resources);
+        let own_files = record.before(documents(&config));
         look_at_all(&record, &gateway, config.limits.document.0);
         let node = Self {
             own_files,
             files: FileWatch::new(record.files(), config.limits.document.0),
             store,
-            seen,
+            seen: seen.unwrap_or_default(),
             last_good,
             control,
             gateway,
@@ -219,7 +210,7 @@ impl Node {
         };
         let (seen, outcome) =
             settle_all(&self.control, &self.store, &settling, draft, &mut self.last_good);
-        self.seen = self.seen.max(seen);
+        self.seen = seen.unwrap_or(self.seen);
         outcome
     }
 
@@ -257,6 +248,8 @@ impl Node {
             };
             self.logs.tell(EventKind::Reload, format!("applied as generation {generation}{aside}"));
             tracing::info!(generation, "reloaded{aside}");
+        } else if !self.store.is_files() {
+            tracing::info!(generation, "applied what the store holds");
         }
     }
 
@@ -281,21 +274,42 @@ impl Node {
     }
 }
 
+fn control_runtime() -> Result<Runtime, Failure> {
+    Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(|cause| Failure::new(format!("no threads can be started: {cause}")))
+}
+
+/// Where the documents of resources are, if they are not in the node file.
+fn documents(config: &NodeConfig) -> Option<&Path> {
+    match &config.store {
+        Some(Store::File { path }) => Some(path),
+        _ => None,
+    }
+}
+
 /// Puts into force what is in the node's documents and its store. Gives the revision of the store
-/// too.
+/// too, where it could be read.
 fn settle_all(
     control: &Runtime,
     store: &NodeStore,
     settling: &Settling<'_>,
     mut draft: Draft,
     last_good: &mut LastGood,
-) -> (u64, Result<Settled, Failure>) {
+) -> (Option<u64>, Result<Settled, Failure>) {
     let snapshot = match control.block_on(store.snapshot()) {
         Ok(snapshot) => snapshot,
-        Err(error) => return (0, Err(Failure::new(error.to_string()))),
+        Err(error) => return (None, Err(Failure::new(error.to_string()))),
     };
     stores::add(&mut draft, &snapshot);
-    (snapshot.revision, settling.settle(draft, last_good))
+    let settled = settling.settle(draft, last_good);
+    if settled.is_ok() {
+        store.keep(&snapshot, last_good);
+    }
+    (Some(snapshot.revision), settled)
 }
 
 /// What a gateway is made of.

@@ -6,6 +6,7 @@
 //! to it.
 
 mod aside;
+mod split;
 mod substitute;
 
 use std::collections::{BTreeSet, HashMap};
@@ -23,6 +24,7 @@ use crate::sources::Sources;
 use crate::words::quoted;
 
 pub use aside::ObjectFacts;
+pub use split::objects_at;
 pub(crate) use substitute::substitute;
 
 /// An object of a store, as it is read.
@@ -199,8 +201,7 @@ fn read_stored<'n>(
 ) {
     let fate = fates.get(&stored.place);
     let node = match (&stored.node, fate) {
-        (_, Some(Fate::Replaced(node))) => node,
-        (Ok(node), _) => node,
+        (_, Some(Fate::Replaced(node))) | (Ok(node), _) => node,
         (Err(_), Some(Fate::Aside)) => return,
         (Err(problems), None) => {
             for problem in problems {

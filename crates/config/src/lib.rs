@@ -24,8 +24,8 @@ mod words;
 
 pub use diagnostic::{Diagnostic, Invalid, PathStep, Place, SourceId};
 pub use document::{Content, Format, Member, Node, read};
-pub use draft::{Draft, ObjectAt, ObjectFacts, ObjectName, StoredObject};
-pub use load::{Failure, Loaded, LoadedResources, Loader, documents_at, load_node, load_resources};
+pub use draft::{Draft, ObjectAt, ObjectFacts, ObjectName, StoredObject, objects_at};
+pub use load::{Failure, Loaded, LoadedResources, Loader, load_node, load_resources};
 pub use merge::{Shared, effective_hosts, effective_plugins, effective_upstream};
 pub use node::{
     AccessLog, Audit, EtcdSnapshot, EtcdStore, EtcdTls, Listener, ListenerCertificate, ListenerTls,

@@ -188,7 +188,7 @@ impl<'a> Loader<'a> {
             && let Some(Store::File { path }) = &node.store
         {
             let limit = node.limits.document.0;
-            diagnostics.extend(self.read_documents(&mut draft, path, limit, &resolver));
+            diagnostics.extend(read_documents(&mut draft, path, limit, &resolver));
         }
         draft.note_files(resolver.into_files());
         match node {
@@ -240,8 +240,8 @@ impl<'a> Loader<'a> {
         let mut draft = Draft::new(Sources::new(), folder(&node.path), accepts);
         let limit = node.limits.document.0;
         let diagnostics = match text {
-            Text::File => self.read_documents(&mut draft, path, limit, &resolver),
-            Text::Given(_) => self.read_document(&mut draft, path, text, limit, &resolver),
+            Text::File => read_documents(&mut draft, path, limit, &resolver),
+            Text::Given(_) => read_document(&mut draft, path, text, limit, &resolver),
         };
         draft.note_files(resolver.into_files());
         if diagnostics.is_empty() {
@@ -249,49 +249,6 @@ impl<'a> Loader<'a> {
         }
         let (sources, files) = draft.into_parts();
         Err(Failure { sources, diagnostics, files })
-    }
-
-    /// Reads a document of resources, or every one of a folder.
-    fn read_documents(
-        &self,
-        draft: &mut Draft,
-        path: &Path,
-        limit: u64,
-        resolver: &Resolver<'_>,
-    ) -> Vec<Diagnostic> {
-        let documents = match documents_at(path, self.surroundings) {
-            Ok(documents) => documents,
-            Err(problem) => {
-                resolver.note(path);
-                return vec![problem];
-            }
-        };
-        if documents.as_slice() != [path.to_owned()] {
-            resolver.note(path);
-        }
-        let read = |path: &PathBuf| self.read_document(draft, path, &Text::File, limit, resolver);
-        documents.iter().flat_map(read).collect()
-    }
-
-    fn read_document(
-        &self,
-        draft: &mut Draft,
-        path: &Path,
-        text: &Text<'_>,
-        limit: u64,
-        resolver: &Resolver<'_>,
-    ) -> Vec<Diagnostic> {
-        let sources = draft.sources_mut();
-        let read =
-            document(path, text, limit, sources, resolver).and_then(|source| sources.read(source));
-        match read {
-            Ok(mut root) => {
-                let problems = substitute(&mut root, self.surroundings);
-                draft.add_document(Document { root, is_inline: false });
-                problems
-            }
-            Err(problems) => problems,
-        }
     }
 
     /// Reads the resources in a node file.
@@ -323,11 +280,49 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// The documents of resources at a path: itself, or those in the folder.
-pub fn documents_at(
+/// Reads a document of resources, or every one of a folder.
+pub(crate) fn read_documents(
+    draft: &mut Draft,
     path: &Path,
-    surroundings: &dyn Surroundings,
-) -> Result<Vec<PathBuf>, Diagnostic> {
+    limit: u64,
+    resolver: &Resolver<'_>,
+) -> Vec<Diagnostic> {
+    let documents = match documents_at(path, resolver.surroundings()) {
+        Ok(documents) => documents,
+        Err(problem) => {
+            resolver.note(path);
+            return vec![problem];
+        }
+    };
+    if documents.as_slice() != [path.to_owned()] {
+        resolver.note(path);
+    }
+    let read = |path: &PathBuf| read_document(draft, path, &Text::File, limit, resolver);
+    documents.iter().flat_map(read).collect()
+}
+
+fn read_document(
+    draft: &mut Draft,
+    path: &Path,
+    text: &Text<'_>,
+    limit: u64,
+    resolver: &Resolver<'_>,
+) -> Vec<Diagnostic> {
+    let sources = draft.sources_mut();
+    let read =
+        document(path, text, limit, sources, resolver).and_then(|source| sources.read(source));
+    match read {
+        Ok(mut root) => {
+            let problems = substitute(&mut root, resolver.surroundings());
+            draft.add_document(Document { root, is_inline: false });
+            problems
+        }
+        Err(problems) => problems,
+    }
+}
+
+/// The documents of resources at a path: itself, or those in the folder.
+fn documents_at(path: &Path, surroundings: &dyn Surroundings) -> Result<Vec<PathBuf>, Diagnostic> {
     let refused =
         |problem: String| Diagnostic { place: None, path: "".into(), problem, help: None };
     let shown = path.display();

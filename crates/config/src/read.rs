@@ -28,7 +28,7 @@ use crate::wire::{COLLECTIONS_NOT_YET, meta_specials, schema, specials};
 use crate::words::{choices, did_you_mean, quoted};
 
 use ids::Ids;
-pub(crate) use ids::{CREDENTIALS, id_of};
+pub(crate) use ids::{CREDENTIALS, READ, id_of};
 pub(crate) use site::{Placed, Site};
 
 /// Most problems that are collected.

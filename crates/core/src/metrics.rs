@@ -97,6 +97,8 @@ pub struct NodeMetrics {
     pub reload_refused: Gauge,
     /// Objects of the configuration that are at fault and in quarantine.
     pub quarantined: Gauge,
+    /// 1 while the store that others write to is followed; 0 while it cannot be reached.
+    pub store_reachable: Gauge,
     /// Audit events that were dropped because the queue was full.
     pub audit_dropped: Counter,
     /// Lines of the access log that were dropped because its queue was full.
@@ -139,6 +141,11 @@ impl NodeMetrics {
             "quarantined",
             "Objects of the configuration that are at fault and left out or kept as they were",
             self.quarantined.clone(),
+        );
+        r.register(
+            "store_reachable",
+            "1 while the store that others write to is followed",
+            self.store_reachable.clone(),
         );
         r.register("audit_dropped", "Audit events dropped", self.audit_dropped.clone());
         r.register("access_dropped", "Access log lines dropped", self.access_dropped.clone());

@@ -27,7 +27,7 @@ mod resolver;
 mod upstream_io;
 
 pub use client::{
-    Answered, Call, CallError, CallLimits, Client, Endpoint, Keep, Url, UrlFault, is_host,
+    Answered, Call, CallError, CallLimits, Client, Endpoint, Keep, Streamed, Url, UrlFault, is_host,
 };
 pub use connector::{ConnectError, ConnectPhase, Connector, Target, TargetTls};
 pub use egress::{EgressDenial, EgressPolicy, is_loopback};

@@ -1,6 +1,7 @@
 //! Where resources live, and how the node learns that they changed.
 //!
 //! A [`Store`] holds JSON objects by collection and id. [`Embedded`] is a database in one file,
+//! [`Etcd`] a cluster that many nodes and other control planes share,
 //! [`FileStore`] reads documents that people write; [`FileWatch`] says that files changed.
 //!
 //! Architecture invariant: nothing here knows what an object means. Reading and judging is the
@@ -17,7 +18,9 @@
 mod diff;
 mod disk;
 mod embedded;
+mod etcd;
 mod fault;
+mod file_store;
 mod file_watch;
 mod key;
 mod object;
@@ -27,7 +30,9 @@ mod watch;
 pub use diff::{Difference, differences, merge};
 pub use disk::Digest;
 pub use embedded::{Embedded, EmbeddedSettings};
+pub use etcd::{Etcd, EtcdSettings, KeptAt, parse_key};
 pub use fault::{OpenError, StoreError};
+pub use file_store::FileStore;
 pub use file_watch::{Change as FileChange, FileWatch, INTERVAL, Loaded};
 pub use key::{KEY_MAX, Key, KeyFault};
 pub use object::{

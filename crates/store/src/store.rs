@@ -24,8 +24,8 @@ pub trait Store: Send + Sync {
     /// Everything, at one revision.
     fn snapshot(&self) -> impl Future<Output = Result<Snapshot, StoreError>> + Send;
 
-    /// Waits until the store is beyond revision `after`, and tells what changed. Dropping the future
-    /// loses nothing.
+    /// Waits until the store is at another revision than `after`, and tells what changed. Dropping
+    /// the future loses nothing.
     fn changes(&self, after: u64) -> impl Future<Output = Result<Changes, StoreError>> + Send;
 
     /// Makes all changes of a commit, or none, and gives the revision that they made. What is

@@ -40,6 +40,7 @@ pub mod cases;
 mod certificates;
 mod client;
 pub mod corpus;
+mod etcd;
 mod events;
 mod gateway;
 mod geo;
@@ -53,6 +54,7 @@ mod upstream;
 
 pub use certificates::TestAuthority;
 pub use client::{Connection, Request};
+pub use etcd::EtcdServer;
 pub use gateway::{Gateway, GatewayBuilder, START, run};
 pub use geo::geo_database;
 pub use load::Refusal;

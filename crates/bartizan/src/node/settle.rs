@@ -23,6 +23,18 @@ const ROUNDS_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct LastGood(HashMap<ObjectName, Arc<str>>);
 
+impl LastGood {
+    /// What was in force before this process began.
+    pub(crate) fn of(objects: impl IntoIterator<Item = (ObjectName, Arc<str>)>) -> Self {
+        Self(objects.into_iter().collect())
+    }
+
+    /// The text of an object.
+    pub(crate) fn get(&self, name: &ObjectName) -> Option<&Arc<str>> {
+        self.0.get(name)
+    }
+}
+
 /// What a configuration is judged and put into force with.
 pub(crate) struct Settling<'a> {
     pub(crate) gateway: &'a Gateway,

@@ -1,9 +1,18 @@
 //! The store of a node, whichever it is.
 
-use bartizan_config::{Draft, NodeConfig, Store as Configured, StoredObject};
+use bartizan_config::{
+    Draft, EtcdStore, NodeConfig, ObjectName, Store as Configured, StoredObject,
+};
 use bartizan_core::Clock;
-use bartizan_store::{Embedded, EmbeddedSettings, OpenError, Snapshot, Store, StoreError};
+use bartizan_core::metrics::SharedMetrics;
+use bartizan_store::{
+    Embedded, EmbeddedSettings, Etcd, EtcdSettings, KeptAt, Object, OpenError, Snapshot, Store,
+    StoreError, parse_key,
+};
+use bartizan_tls::UpstreamTlsSettings;
+use tokio::runtime::Handle;
 
+use super::settle::LastGood;
 use crate::failure::Failure;
 
 /// Where a node's resources are, beside the files that it reads.
@@ -13,11 +22,18 @@ pub(crate) enum NodeStore {
     Files,
     /// In a database.
     Embedded(Embedded),
+    /// In a cluster that others write to.
+    Etcd(Box<Etcd>),
 }
 
 impl NodeStore {
     /// Opens the store that a node file names.
-    pub(crate) fn open(config: &NodeConfig, clock: &Clock) -> Result<Self, Failure> {
+    pub(crate) fn open(
+        config: &NodeConfig,
+        clock: &Clock,
+        metrics: &SharedMetrics,
+        runtime: &Handle,
+    ) -> Result<Self, Failure> {
         Ok(match &config.store {
             None | Some(Configured::File { .. }) => Self::Files,
             Some(Configured::Embedded { path, history }) => {
@@ -25,7 +41,10 @@ impl NodeStore {
                 let settings = EmbeddedSettings { path, history, clock };
                 Self::Embedded(Embedded::open(settings).map_err(not_open)?)
             }
-            Some(Configured::Etcd(_)) => return Err(Failure::new("etcd is not served yet")),
+            Some(Configured::Etcd(etcd)) => {
+                let settings = etcd_settings(etcd, clock, metrics)?;
+                Self::Etcd(Box::new(Etcd::open(settings, runtime).map_err(not_open)?))
+            }
         })
     }
 
@@ -39,7 +58,32 @@ impl NodeStore {
         match self {
             Self::Files => Ok(Snapshot::default()),
             Self::Embedded(store) => store.snapshot().await,
+            Self::Etcd(store) => store.snapshot().await,
         }
+    }
+
+    /// Waits for a store that is elsewhere, for a while. Gives the objects that were in force when
+    /// the node last ran, as far as they are kept on this machine.
+    pub(crate) async fn begin(&self) -> LastGood {
+        let Self::Etcd(store) = self else { return LastGood::default() };
+        store.begin().await;
+        let before = store.before().map(|before| before.objects.as_slice()).unwrap_or_default();
+        LastGood::of(before.iter().filter_map(|object| {
+            let text = std::str::from_utf8(&object.content).ok()?;
+            Some((name_of(object), text.into()))
+        }))
+    }
+
+    /// Keeps what is in force now, where the store may be away when the node starts again: objects
+    /// in quarantine as they were when they were in order.
+    pub(crate) fn keep(&self, snapshot: &Snapshot, last_good: &LastGood) {
+        let Self::Etcd(store) = self else { return };
+        let in_force = |object: &Object| match last_good.get(&name_of(object)) {
+            Some(text) => Object { content: text.as_bytes().into(), ..object.clone() },
+            None => object.clone(),
+        };
+        let objects = snapshot.objects.iter().map(in_force).collect();
+        store.keep(Snapshot { revision: snapshot.revision, objects });
     }
 
     /// Waits until something is other than at a revision.
@@ -47,6 +91,7 @@ impl NodeStore {
         let outcome = match self {
             Self::Files => std::future::pending().await,
             Self::Embedded(store) => store.changes(after).await,
+            Self::Etcd(store) => store.changes(after).await,
         };
         if let Err(error) = outcome {
             tracing::error!("the store tells no changes: {error}");
@@ -54,6 +99,40 @@ impl NodeStore {
             std::future::pending::<()>().await;
         }
     }
+}
+
+fn name_of(object: &Object) -> ObjectName {
+    ObjectName { collection: object.key.collection().into(), id: object.key.id().into() }
+}
+
+fn etcd_settings(
+    etcd: &EtcdStore,
+    clock: &Clock,
+    metrics: &SharedMetrics,
+) -> Result<EtcdSettings, Failure> {
+    let mut kept = None;
+    if let Some(snapshot) = &etcd.snapshot {
+        let key = snapshot.key.expose_str().and_then(parse_key).ok_or_else(|| {
+            Failure::new("`store.etcd.snapshot.key` is not 32 bytes in hexadecimal or Base64")
+                .with_help("make one with `openssl rand -hex 32`")
+        })?;
+        kept = Some(KeptAt { path: snapshot.path.clone(), key });
+    }
+    Ok(EtcdSettings {
+        endpoints: etcd.endpoints.clone(),
+        prefix: etcd.prefix.clone(),
+        user: etcd.user.clone().zip(etcd.password.clone()),
+        tls: UpstreamTlsSettings {
+            ca_certs: etcd.tls.ca_certs.clone(),
+            client_cert: etcd.tls.cert.clone(),
+            client_key: etcd.tls.key.clone(),
+            danger_verify_off: false,
+        },
+        time: etcd.timeout.0,
+        kept,
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+    })
 }
 
 /// Adds what is in a store to a draft.

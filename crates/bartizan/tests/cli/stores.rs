@@ -2,6 +2,7 @@
 
 use bartizan_core::Clock;
 use bartizan_store::{Embedded, EmbeddedSettings, Expect, Key, Store};
+use bartizan_testkit::EtcdServer;
 use serde_json::{Value, json};
 
 use crate::driver::Bench;
@@ -131,4 +132,90 @@ fn files_can_be_quarantined_object_by_object_too() {
     serving.log_line("the change is refused");
     assert_eq!(status(&serving.get("/a2", "")), "401");
     assert!(serving.stop().success());
+}
+
+fn etcd_node(server: &EtcdServer) -> String {
+    let key = "0f".repeat(32);
+    node(&format!(
+        "{{ etcd: {{ endpoints: [\"{}\"], timeout: 2s, \
+         snapshot: {{ path: kept, key: \"{key}\" }} }} }}",
+        server.url()
+    ))
+}
+
+/// Waits until a page of the status listener says something.
+fn until_told(serving: &crate::driver::Serving, path: &str, text: &str) {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !serving.status_page(path).contains(text) {
+        assert!(std::time::Instant::now() < end, "{}", serving.status_page(path));
+        std::thread::park_timeout(std::time::Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn etcd_is_served_while_it_changes_goes_away_and_comes_back() {
+    let mut server = EtcdServer::start();
+    let bench = Bench::with(&[("bartizan.yaml", &etcd_node(&server))]);
+    server.put("/apisix/routes/a", route("/a").to_string());
+    let mut serving = bench.serve(&["run"]);
+    assert_eq!(status(&serving.get("/a", "")), "401");
+    server.put("/apisix/routes/b", route("/b").to_string());
+    serving.log_line("reloaded");
+    assert_eq!(status(&serving.get("/b", "")), "401");
+    // What is at fault keeps its last good version, and is told with key and revision.
+    let revision = server.put("/apisix/routes/b", "{\"uri\": ");
+    server.put("/apisix/rooutes/x", "{}");
+    until_told(&serving, "/readyz", "\"quarantined_count\":2");
+    until_told(&serving, "/readyz", &format!("routes/b: routes/b at revision {revision}:1:"));
+    until_told(&serving, "/readyz", "did you mean `routes`?");
+    assert_eq!(status(&serving.get("/b", "")), "401");
+    until_told(&serving, "/metrics", "bartizan_store_reachable 1\n");
+    server.stop();
+    until_told(&serving, "/metrics", "bartizan_store_reachable 0\n");
+    assert_eq!([status(&serving.get("/a", "")), status(&serving.get("/b", ""))], ["401", "401"]);
+    assert!(serving.stop().success());
+
+    // A restart without etcd serves what was kept, the last good version of `b` included.
+    assert!(
+        !String::from_utf8_lossy(&std::fs::read(bench.path("kept")).unwrap())
+            .contains("authenticated")
+    );
+    let mut serving = bench.serve(&["run"]);
+    assert_eq!([status(&serving.get("/a", "")), status(&serving.get("/b", ""))], ["401", "401"]);
+    server.start_again();
+    server.put("/apisix/routes/c", route("/c").to_string());
+    loop {
+        serving.log_line("reloaded");
+        if status(&serving.get("/c", "")) == "401" {
+            break;
+        }
+    }
+    assert_eq!(status(&serving.get("/b", "")), "401");
+    assert!(serving.stop().success());
+}
+
+#[test]
+fn a_node_that_never_reached_etcd_answers_503_until_it_does() {
+    let mut server = EtcdServer::start();
+    server.put("/apisix/routes/a", route("/a").to_string());
+    let bench = Bench::with(&[("bartizan.yaml", &etcd_node(&server))]);
+    server.stop();
+    let mut serving = bench.serve(&["run"]);
+    assert_eq!(status(&serving.get("/a", "")), "503");
+    let ready = serving.status_page("/readyz");
+    assert!(ready.starts_with("HTTP/1.1 503 "), "{ready}");
+    assert!(ready.contains("the store cannot be reached"), "{ready}");
+    server.start_again();
+    serving.log_line("applied what the store holds");
+    assert_eq!(status(&serving.get("/a", "")), "401");
+    assert!(serving.stop().success());
+}
+
+#[test]
+fn a_key_for_the_snapshot_that_is_none_is_refused() {
+    let server = EtcdServer::start();
+    let text = etcd_node(&server).replace(&"0f".repeat(32), "short");
+    let bench = Bench::with(&[("bartizan.yaml", &text)]);
+    let told = bench.bartizan(&["run", "--log-level", "off"]).fails_with(2);
+    assert!(told.contains("is not 32 bytes in hexadecimal or Base64"), "{told}");
 }

@@ -35,7 +35,7 @@ pub enum Store {
         history: u64,
     },
     /// etcd (version 3.4 or newer), in the layout of Apache APISIX.
-    Etcd(EtcdStore),
+    Etcd(Box<EtcdStore>),
 }
 
 fn history() -> u64 {

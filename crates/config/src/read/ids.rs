@@ -11,7 +11,7 @@ use crate::wire::Id;
 use crate::words::{did_you_mean, quoted};
 
 /// The lists of a declarative document that are read. Credentials stand among the consumers.
-pub(super) const READ: [ResourceKind; 9] = [
+pub(crate) const READ: [ResourceKind; 9] = [
     ResourceKind::Route,
     ResourceKind::Service,
     ResourceKind::Upstream,

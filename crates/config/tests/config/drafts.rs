@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use bartizan_config::{Draft, ObjectFacts, Resources, StoredObject, one_line};
+use bartizan_config::{Draft, ObjectFacts, Resources, StoredObject, objects_at, one_line};
+use proptest::prelude::*;
+use serde_json::{Value, json};
 
 use crate::catalogue::{Catalogue, NODE, loader};
 
@@ -198,4 +200,57 @@ fn variables_of_the_environment_are_replaced_in_documents_and_not_in_stores() {
         problems[0].contains("is replaced in documents of a `file` store only"),
         "{problems:?}"
     );
+}
+
+/// Resources as text, without the places where they stand.
+fn placeless(resources: &Resources) -> String {
+    let text = format!("{resources:?}");
+    let mut parts = text.split("Place {");
+    let mut left = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        left.push_str(part.split_once('}').map_or(part, |(_, rest)| rest));
+    }
+    left
+}
+
+fn documents() -> impl Strategy<Value = Value> {
+    let id = || "[a-d]";
+    let upstreams = prop::collection::btree_map(id(), 1_u16..9, 1..4);
+    let routes = prop::collection::btree_map(id(), ("/[a-z]{1,3}", 0_i64..3), 0..4);
+    let consumers = prop::collection::btree_map("[a-d]{2}", "[a-z]{3,5}", 0..4);
+    (upstreams, routes, consumers).prop_map(|(upstreams, routes, consumers)| {
+        let first = upstreams.keys().next().cloned();
+        let upstream = |(id, port): (String, u16)| {
+            json!({ "id": id, "nodes": { format!("127.0.0.1:{port}"): 1 } })
+        };
+        let route = |(id, (uri, priority)): (String, (String, i64))| {
+            json!({ "id": id, "uri": uri, "priority": priority, "upstream_id": first })
+        };
+        let consumer = |(name, key): (String, String)| {
+            json!({ "username": name, "plugins": { "key-auth": { "key": key } } })
+        };
+        json!({
+            "upstreams": upstreams.into_iter().map(upstream).collect::<Vec<_>>(),
+            "routes": routes.into_iter().map(route).collect::<Vec<_>>(),
+            "consumers": consumers.into_iter().map(consumer).collect::<Vec<_>>(),
+        })
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_document_means_the_same_as_its_objects_in_a_store(document in documents()) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.json");
+        std::fs::write(&path, document.to_string()).unwrap();
+        let node = crate::catalogue::node("");
+        let whole = loader().resources_text(&node, &path, &document.to_string()).unwrap();
+        let mut draft = draft();
+        for (name, value) in objects_at(&path, 1 << 20, &bartizan_config::System).unwrap() {
+            let content = value.to_string();
+            add(&mut draft, &[(&name.collection, &name.id, &content)]);
+        }
+        let single = judged(&mut draft).unwrap();
+        prop_assert_eq!(placeless(&whole.resources), placeless(&single));
+    }
 }

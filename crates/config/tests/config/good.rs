@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bartizan_config::{
-    Invalid, PassHost, ResourceKind, Scheme, Sink, SslType, Store, TlsVersion, locate,
+    Invalid, OnInvalid, PassHost, ResourceKind, Scheme, Sink, SslType, Store, TlsVersion, locate,
 };
 use serde_json::json;
 
@@ -302,4 +302,30 @@ fn resources_in_a_node_file_can_be_read_alone() {
     assert_eq!(again.resources.upstreams.len(), 2);
     std::fs::write(&path, "store: {}\n").unwrap();
     assert!(bartizan_config::load_resources(&loaded.node, &catalogue).is_err());
+}
+
+#[test]
+fn a_store_in_etcd_has_its_secrets_resolved_and_its_files_read() {
+    let text = format!(
+        "{NODE}\
+store:
+  etcd:
+    endpoints: ['https://etcd-1:2379', 'http://localhost:2379']
+    user: root
+    password: $env://ALICE
+    tls: {{ca_certs: ca.pem, cert: cert.pem, key: $file://key.pem}}
+    snapshot: {{path: kept, key: $env://SHORT}}
+"
+    );
+    let loaded = loader().node_text(Path::new("/etc/b/bartizan.yaml"), &text).unwrap();
+    let node = &loaded.node;
+    let Some(Store::Etcd(etcd)) = &node.store else { panic!("etcd") };
+    assert_eq!(etcd.password.as_ref().unwrap().expose_str(), Some("alice-key"));
+    assert_eq!(etcd.tls.ca_certs.as_deref(), Some(PEM.trim_end()));
+    assert_eq!(etcd.tls.key.as_ref().unwrap().expose_str(), Some(PEM.trim_end()));
+    let snapshot = etcd.snapshot.as_ref().unwrap();
+    assert_eq!((&*snapshot.path, snapshot.key.len()), (Path::new("/etc/b/kept"), 2));
+    assert_eq!((etcd.prefix.as_str(), etcd.timeout.0.as_secs()), ("/apisix", 5));
+    assert_eq!(node.on_invalid(), OnInvalid::Quarantine);
+    assert!(loaded.resources.routes.is_empty());
 }

@@ -9,6 +9,7 @@
 //! the caller did not name.
 
 mod pool;
+mod stream;
 mod talk;
 mod url;
 
@@ -30,6 +31,7 @@ use pool::Pool;
 use talk::{ReadLimits, Talk};
 
 pub use pool::Keep;
+pub use stream::Streamed;
 pub use url::{Url, UrlFault, is_host};
 
 /// A server that is asked.
@@ -191,25 +193,9 @@ impl Client {
         limits: &CallLimits,
         deadline: Instant,
     ) -> Result<Answered, CallError> {
-        let mut head = Vec::new();
-        let body = match u64::try_from(call.body.len()) {
-            Ok(0) | Err(_) => BodyLength::None,
-            Ok(length) => BodyLength::Fixed(length),
-        };
         let keeps = limits.keep.size > 0;
-        let request = OutgoingRequest {
-            method: call.method,
-            target: call.target,
-            host: &to.authority,
-            fields: call.fields,
-            lines: None,
-            forwarded_host: None,
-            body,
-            connection: if keeps { ConnectionUse::KeepAlive } else { ConnectionUse::Close },
-            websocket: false,
-            expect_continue: false,
-        };
-        encode_request(&mut head, &request).map_err(|fault| CallError::Unsendable(fault.detail))?;
+        let connection = if keeps { ConnectionUse::KeepAlive } else { ConnectionUse::Close };
+        let head = head_of(to, call, connection)?;
         let read = ReadLimits { head: self.head, chunks: self.chunks, body: limits.answer };
         let kept = std::future::poll_fn(|cx| {
             let kept = if keeps { self.pool.take(&to.target, cx) } else { None };
@@ -243,4 +229,31 @@ impl Client {
         }
         answered
     }
+}
+
+/// The head of a call.
+fn head_of(
+    to: &Endpoint,
+    call: &Call<'_>,
+    connection: ConnectionUse,
+) -> Result<Vec<u8>, CallError> {
+    let mut head = Vec::new();
+    let body = match u64::try_from(call.body.len()) {
+        Ok(0) | Err(_) => BodyLength::None,
+        Ok(length) => BodyLength::Fixed(length),
+    };
+    let request = OutgoingRequest {
+        method: call.method,
+        target: call.target,
+        host: &to.authority,
+        fields: call.fields,
+        lines: None,
+        forwarded_host: None,
+        body,
+        connection,
+        websocket: false,
+        expect_continue: false,
+    };
+    encode_request(&mut head, &request).map_err(|fault| CallError::Unsendable(fault.detail))?;
+    Ok(head)
 }

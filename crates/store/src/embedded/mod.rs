@@ -118,7 +118,7 @@ impl Store for Embedded {
     async fn changes(&self, after: u64) -> Result<Changes, StoreError> {
         let mut revision = self.revision.subscribe();
         // The sender lives as long as we do.
-        let _ = revision.wait_for(|revision| *revision > after).await;
+        let _ = revision.wait_for(|revision| *revision != after).await;
         self.work(move |database| tables::changes(database, after)).await
     }
 

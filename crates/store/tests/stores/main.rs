@@ -7,3 +7,5 @@ mod suite;
 
 mod crash;
 mod embedded;
+mod etcd;
+mod file;

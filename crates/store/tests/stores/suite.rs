@@ -288,6 +288,30 @@ pub(crate) mod writing {
     }
 }
 
+/// What stores do that others write.
+pub(crate) mod refusing {
+    use super::*;
+
+    pub(crate) async fn each_write_is_refused_and_says_how_it_is_done<F: Fixture>() {
+        let fixture = F::open().await;
+        let store = fixture.store();
+        let u = key("upstreams/u");
+        fixture.write(&u, Some(upstream(1))).await;
+        until(store, |held| held.len() == 1).await;
+        let revision = store.get(&u).await.unwrap().unwrap().revision;
+        let outcomes = [
+            store.put(&u, &upstream(2), Expect::Anything, AUTHOR).await,
+            store.patch(&u, &json!({ "retries": 1 }), Expect::Anything, AUTHOR).await,
+            store.delete(&u, Expect::Anything, AUTHOR).await,
+            store.rollback(&u, revision, Expect::Anything, AUTHOR).await,
+        ];
+        for outcome in outcomes {
+            assert!(matches!(outcome, Err(StoreError::ReadOnly { .. })), "{outcome:?}");
+        }
+        assert_eq!(store.get(&u).await.unwrap().unwrap().value().unwrap(), upstream(1));
+    }
+}
+
 /// One test for each law.
 macro_rules! laws {
     ($fixture:ty: $($group:ident::$law:ident),* $(,)?) => {

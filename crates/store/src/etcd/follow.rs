@@ -1,0 +1,284 @@
+//! Following etcd: list once, then watch, and start over where the watch is lost.
+//!
+//! A watch resumes where it ended, if etcd's past is still the one that was read: it knows the same
+//! number of keys at that revision, and the newest object as it was. Otherwise everything is listed
+//! again. An etcd that is empty without having told so is not believed: what was read stays.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::rand;
+use bytes::BytesMut;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use super::client::{Client, Fault, Repeat};
+use super::mirror::{Kind, kind, object, path};
+use super::wire::{
+    Bytes, Number, RangeRequest, RangeResponse, WatchCreate, WatchLine, WatchRequest,
+};
+use super::{Shared, State, warn};
+
+/// Objects in one answer, at first.
+const PAGE: u64 = 256;
+
+/// Longest line of a watch: a commit of many large objects.
+const LINE_MAX: usize = 512 * 1_024 * 1_024;
+
+/// The waits between attempts.
+const BACKOFF_MIN: Duration = Duration::from_millis(100);
+const BACKOFF_MAX: Duration = Duration::from_secs(10);
+
+/// Follows for ever.
+pub(super) async fn follow(shared: Arc<Shared>) {
+    let mut backoff = BACKOFF_MIN;
+    loop {
+        let fault = match session(&shared, &mut backoff).await {
+            Ok(never) => match never {},
+            Err(fault) => fault,
+        };
+        shared.lost(&fault);
+        shared.client.move_on();
+        sleep(jittered(backoff)).await;
+        backoff = (backoff * 2).min(BACKOFF_MAX);
+    }
+}
+
+/// Between half of it and all of it, so that nodes that lost the same etcd do not return at once.
+fn jittered(backoff: Duration) -> Duration {
+    let mut random = [0; 2];
+    // Without randomness all of it is waited.
+    let share = match rand::fill(&mut random) {
+        Ok(()) => u32::from(u16::from_be_bytes(random)),
+        Err(_) => u32::from(u16::MAX),
+    };
+    backoff / 2 + backoff / 2 * share / u32::from(u16::MAX)
+}
+
+enum Never {}
+
+/// Follows one member until it is lost.
+async fn session(shared: &Shared, backoff: &mut Duration) -> Result<Never, Fault> {
+    let past = past(shared).await?;
+    if past != Past::Same {
+        list(shared, past).await?;
+    }
+    let mut watch = Watch::open(shared).await?;
+    shared.found();
+    *backoff = BACKOFF_MIN;
+    let mut heartbeat = interval(shared.client.time);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    heartbeat.tick().await;
+    let mut different_at = None;
+    loop {
+        tokio::select! {
+            line = watch.next() => Watch::take(shared, &line?)?,
+            _ = heartbeat.tick() => {
+                // A watch that is silent may be dead: TCP alone does not tell.
+                let now = count(shared, 0).await?.count.0;
+                let (known, at) = {
+                    let state = shared.lock();
+                    (state.mirror.count, state.mirror.revision)
+                };
+                if now != known && different_at == Some(at) {
+                    return Err(Fault::Broken("the watch has lost changes".to_owned()));
+                }
+                different_at = (now != known).then_some(at);
+            }
+        }
+    }
+}
+
+fn range(shared: &Shared) -> RangeRequest {
+    let prefix = &shared.prefix;
+    RangeRequest {
+        key: Bytes::of(&format!("{prefix}/")),
+        // The byte after `/`.
+        range_end: Some(Bytes::of(&format!("{prefix}0"))),
+        ..RangeRequest::default()
+    }
+}
+
+async fn count(shared: &Shared, revision: u64) -> Result<RangeResponse, Fault> {
+    let request = RangeRequest { count_only: true, revision: Number(revision), ..range(shared) };
+    shared.client.ask_first("/v3/kv/range", &request).await
+}
+
+/// What etcd knows of the past that was read from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Past {
+    /// All of it: the watch can go on where it ended.
+    Same,
+    /// Nothing any more, or nothing was read yet.
+    Unknown,
+    /// Another one: it is not the etcd that was read.
+    Other,
+}
+
+async fn past(shared: &Shared) -> Result<Past, Fault> {
+    let (revision, known, newest) = {
+        let state = shared.lock();
+        if !state.is_listed {
+            return Ok(Past::Unknown);
+        }
+        let newest = state.mirror.newest().map(|object| (object.key.clone(), object.revision));
+        (state.mirror.revision, state.mirror.count, newest)
+    };
+    match count(shared, revision).await {
+        Ok(now) if now.count.0 == known => {}
+        Ok(_) | Err(Fault::Future) => return Ok(Past::Other),
+        Err(Fault::Compacted) => return Ok(Past::Unknown),
+        Err(fault) => return Err(fault),
+    }
+    let Some((key, written)) = newest else { return Ok(Past::Same) };
+    let key = Bytes::of(&path(&shared.prefix, &key));
+    let request = RangeRequest { key, revision: Number(revision), ..RangeRequest::default() };
+    match shared.client.ask_first::<RangeResponse>("/v3/kv/range", &request).await {
+        Ok(read) if read.kvs.first().is_some_and(|pair| pair.mod_revision.0 == written) => {
+            Ok(Past::Same)
+        }
+        Ok(_) | Err(Fault::Future) => Ok(Past::Other),
+        Err(Fault::Compacted) => Ok(Past::Unknown),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Reads everything at one revision, in pages.
+async fn list(shared: &Shared, past: Past) -> Result<(), Fault> {
+    let mut request = RangeRequest { limit: Number(PAGE), ..range(shared) };
+    let (mut objects, mut count, mut bad) = (Vec::new(), 0, Vec::new());
+    loop {
+        let page = match shared.client.ask_first::<RangeResponse>("/v3/kv/range", &request).await {
+            Ok(page) => page,
+            Err(Fault::TooLarge) if request.limit.0 > 1 => {
+                request.limit.0 /= 2;
+                continue;
+            }
+            Err(fault) => return Err(fault),
+        };
+        if request.revision.0 == 0 {
+            request.revision = page.header.revision;
+        }
+        for pair in &page.kvs {
+            count += 1;
+            match kind(&shared.prefix, pair) {
+                Kind::Object(key) => objects.push(object(key, pair)),
+                Kind::Foreign => {}
+                Kind::Bad(key, fault) => {
+                    bad.push(format!("`{key}` at revision {} {fault}", pair.mod_revision.0));
+                }
+            }
+        }
+        match page.kvs.last() {
+            Some(last) if page.more => {
+                request.key = last.key.clone();
+                request.key.0.push(0);
+            }
+            _ => break,
+        }
+    }
+    warn(&bad);
+    let revision = request.revision.0;
+    let mut state = shared.lock();
+    // Whoever removes everything does it under our eyes, or in the past that we have read.
+    let is_other = past == Past::Other || revision <= state.mirror.revision;
+    if objects.is_empty() && !state.mirror.is_empty() && is_other {
+        return Err(Fault::Wiped);
+    }
+    state.mirror.replace(revision, objects, count);
+    state.is_listed = true;
+    drop(state);
+    shared.revision.send_replace(revision);
+    Ok(())
+}
+
+/// A watch that was opened.
+struct Watch {
+    streamed: bartizan_net::Streamed,
+    received: BytesMut,
+}
+
+impl Watch {
+    /// Opens a watch from where the mirror is; waits until etcd says that it has begun.
+    async fn open(shared: &Shared) -> Result<Self, Fault> {
+        let all = range(shared);
+        let start = shared.lock().mirror.revision.saturating_add(1);
+        let create_request = WatchCreate {
+            key: all.key,
+            range_end: all.range_end.unwrap_or_default(),
+            start_revision: Number(start),
+        };
+        let client: &Client = &shared.client;
+        let streamed = client.open("/v3/watch", &WatchRequest { create_request }).await?;
+        let mut watch = Self { streamed, received: BytesMut::new() };
+        let first = timeout(client.time, watch.next()).await;
+        let silent = || Fault::Unreachable("a watch that does not begin".to_owned());
+        let line = first.map_err(|_| silent())??;
+        Self::take(shared, &line)?;
+        Ok(watch)
+    }
+
+    /// The next line. Dropping the future loses nothing.
+    async fn next(&mut self) -> Result<BytesMut, Fault> {
+        let mut searched = 0;
+        loop {
+            let unseen = self.received.get(searched..).unwrap_or_default();
+            if let Some(end) = unseen.iter().position(|byte| *byte == b'\n') {
+                let line = self.received.split_to(searched + end + 1);
+                if line.iter().any(|byte| !byte.is_ascii_whitespace()) {
+                    return Ok(line);
+                }
+                searched = 0;
+                continue;
+            }
+            searched = self.received.len();
+            if searched > LINE_MAX {
+                return Err(Fault::TooLarge);
+            }
+            match self.streamed.next().await {
+                Ok(Some(part)) => self.received.extend_from_slice(&part),
+                Ok(None) => return Err(Fault::Unreachable("the watch ended".to_owned())),
+                Err(error) => return Err(Fault::Unreachable(format!("the watch: {error}"))),
+            }
+        }
+    }
+
+    /// Takes a line into the mirror.
+    fn take(shared: &Shared, line: &[u8]) -> Result<(), Fault> {
+        let read: WatchLine = serde_json::from_slice(line)
+            .map_err(|error| Fault::Broken(format!("a watch that is not etcd's: {error}")))?;
+        if let Some(error) = read.error {
+            return Err(Fault::Unreachable(format!("the watch: {error}")));
+        }
+        let Some(result) = read.result else { return Ok(()) };
+        if result.compact_revision.0 > 0 {
+            shared.lock().is_listed = false;
+            return Err(Fault::Compacted);
+        }
+        if result.canceled {
+            shared.client.forget_token();
+            return Err(Fault::Refused(format!("the watch: {}", result.cancel_reason)));
+        }
+        if result.events.is_empty() {
+            return Ok(());
+        }
+        let mut state = shared.lock();
+        let State { mirror, .. } = &mut *state;
+        let bad = mirror.apply(&shared.prefix, &result.events);
+        let revision = mirror.revision;
+        drop(state);
+        warn(&bad);
+        shared.revision.send_replace(revision);
+        Ok(())
+    }
+}
+
+/// Reads one key at a revision.
+pub(super) async fn read_at(
+    shared: &Shared,
+    key: &crate::key::Key,
+    revision: u64,
+) -> Result<RangeResponse, Fault> {
+    let key = Bytes::of(&path(&shared.prefix, key));
+    let request = RangeRequest { key, revision: Number(revision), ..RangeRequest::default() };
+    shared.client.ask("/v3/kv/range", &request, Repeat::Freely).await
+}

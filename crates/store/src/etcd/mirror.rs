@@ -1,0 +1,243 @@
+//! What is known of etcd's content: every object, and what changed lately. No I/O.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bartizan_core::Timestamp;
+
+use super::wire::{Event, KeyValue};
+use crate::key::{Key, KeyFault};
+use crate::object::{Change, Changes, Object, Snapshot};
+
+/// Most changes that are remembered for those who follow.
+const LOG_MAX: usize = 1_024;
+
+/// The placeholder that Apache APISIX puts into each folder of keys.
+const PLACEHOLDER: &[u8] = b"init_dir";
+
+/// Keys below the prefix that are no resources.
+const FOREIGN: [&str; 1] = ["data_plane/"];
+
+/// The key of the list of enabled plugins, which has no id.
+const PLUGINS: &str = "plugins";
+
+/// The content of etcd below a prefix.
+#[derive(Debug, Default)]
+pub(super) struct Mirror {
+    pub(super) revision: u64,
+    objects: BTreeMap<Key, Object>,
+    /// How many keys there are, others included.
+    pub(super) count: u64,
+    log: VecDeque<(u64, Key)>,
+    /// Everything after this revision is in the log.
+    log_from: u64,
+}
+
+/// What a key below the prefix is.
+pub(super) enum Kind {
+    /// An object's.
+    Object(Key),
+    /// Something that is not read.
+    Foreign,
+    /// A key that cannot be an object's.
+    Bad(String, KeyFault),
+}
+
+/// What a key is, `prefix` being without the slash at its end.
+pub(super) fn kind(prefix: &str, pair: &KeyValue) -> Kind {
+    let text = String::from_utf8_lossy(&pair.key.0).into_owned();
+    let Some(rest) = text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')) else {
+        return Kind::Foreign;
+    };
+    let is_placeholder = rest.ends_with('/') && (pair.value.0 == PLACEHOLDER);
+    if is_placeholder || FOREIGN.iter().any(|known| rest.starts_with(known)) {
+        return Kind::Foreign;
+    }
+    let parsed = if rest == PLUGINS { Key::new(PLUGINS, "list") } else { Key::parse(rest) };
+    match parsed {
+        Ok(key) if std::str::from_utf8(&pair.key.0).is_ok() => Kind::Object(key),
+        Ok(_) => Kind::Bad(text, KeyFault::Control),
+        Err(fault) => Kind::Bad(text, fault),
+    }
+}
+
+/// The key in etcd of an object.
+pub(super) fn path(prefix: &str, key: &Key) -> String {
+    if key.collection() == PLUGINS {
+        format!("{prefix}/{PLUGINS}")
+    } else {
+        format!("{prefix}/{key}")
+    }
+}
+
+/// An object as etcd keeps it. Control planes write when they wrote it into it.
+pub(super) fn object(key: Key, pair: &KeyValue) -> Object {
+    #[derive(serde::Deserialize)]
+    struct Stamped {
+        update_time: u64,
+    }
+    let content: Arc<[u8]> = pair.value.0.as_slice().into();
+    let at = serde_json::from_slice::<Stamped>(&content).ok();
+    let at = at.map(|stamped| Timestamp::from_secs(stamped.update_time));
+    Object { key, content, revision: pair.mod_revision.0, author: None, at }
+}
+
+impl Mirror {
+    /// Takes the whole content, as it was at a revision.
+    pub(super) fn replace(&mut self, revision: u64, objects: Vec<Object>, count: u64) {
+        self.objects = objects.into_iter().map(|object| (object.key.clone(), object)).collect();
+        self.count = count;
+        self.revision = revision;
+        self.log.clear();
+        self.log_from = revision;
+    }
+
+    /// Takes what happened.
+    pub(super) fn apply(&mut self, prefix: &str, events: &[Event]) -> Vec<String> {
+        let mut told = Vec::new();
+        for event in events {
+            let pair = &event.kv;
+            let is_delete = event.kind == "DELETE";
+            let is_new = pair.create_revision == pair.mod_revision;
+            if is_delete {
+                self.count = self.count.saturating_sub(1);
+            } else if is_new {
+                self.count += 1;
+            }
+            self.revision = self.revision.max(pair.mod_revision.0);
+            match kind(prefix, pair) {
+                Kind::Object(key) => {
+                    self.log.push_back((pair.mod_revision.0, key.clone()));
+                    if is_delete {
+                        self.objects.remove(&key);
+                    } else {
+                        self.objects.insert(key.clone(), object(key, pair));
+                    }
+                }
+                Kind::Foreign => {}
+                Kind::Bad(key, fault) => {
+                    told.push(format!("`{key}` at revision {} {fault}", pair.mod_revision.0));
+                }
+            }
+        }
+        while self.log.len() > LOG_MAX {
+            if let Some((revision, _)) = self.log.pop_front() {
+                self.log_from = revision;
+            }
+        }
+        told
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
+    pub(super) fn get(&self, key: &Key) -> Option<Object> {
+        self.objects.get(key).cloned()
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot { revision: self.revision, objects: self.objects.values().cloned().collect() }
+    }
+
+    /// The object that was written last.
+    pub(super) fn newest(&self) -> Option<&Object> {
+        self.objects.values().max_by_key(|object| object.revision)
+    }
+
+    /// What changed since a revision.
+    pub(super) fn changes(&self, after: u64) -> Changes {
+        if after < self.log_from || after > self.revision {
+            return Changes::Anew(self.snapshot());
+        }
+        let since = self.log.iter().filter(|(revision, _)| *revision > after);
+        let keys: std::collections::BTreeSet<&Key> = since.map(|(_, key)| key).collect();
+        let change = |key: &Key| Change { key: key.clone(), object: self.get(key) };
+        Changes::Some { revision: self.revision, objects: keys.into_iter().map(change).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::{Bytes, Number};
+    use super::*;
+
+    fn pair(key: &str, value: &str, created: u64, revision: u64) -> KeyValue {
+        KeyValue {
+            key: Bytes::of(key),
+            value: Bytes::of(value),
+            create_revision: Number(created),
+            mod_revision: Number(revision),
+        }
+    }
+
+    fn put(key: &str, revision: u64) -> Event {
+        Event { kind: String::new(), kv: pair(key, "{}", revision, revision) }
+    }
+
+    fn told(changes: Changes) -> (bool, Vec<String>) {
+        match changes {
+            Changes::Some { objects, .. } => {
+                (false, objects.iter().map(|change| change.key.to_string()).collect())
+            }
+            Changes::Anew(snapshot) => {
+                (true, snapshot.objects.iter().map(|object| object.key.to_string()).collect())
+            }
+        }
+    }
+
+    #[test]
+    fn keys_are_those_of_apache_apisix() {
+        let object = |key: &str, value: &str| match kind("/apisix", &pair(key, value, 1, 1)) {
+            Kind::Object(key) => Some(key.to_string()),
+            Kind::Foreign => None,
+            Kind::Bad(..) => Some("bad".to_owned()),
+        };
+        for (key, value, expected) in [
+            ("/apisix/routes/1", "{}", Some("routes/1")),
+            ("/apisix/consumers/a/credentials/b", "{}", Some("consumers/a/credentials/b")),
+            ("/apisix/plugins", "[]", Some("plugins/list")),
+            ("/apisix/routes/", "init_dir", None),
+            ("/apisix/data_plane/server_info/x", "{}", None),
+            ("/apisix2/routes/1", "{}", None),
+            ("/apisix/routes/", "{}", Some("bad")),
+            ("/apisix/routes//1", "{}", Some("bad")),
+            ("/apisix/routes/a\nb", "{}", Some("bad")),
+        ] {
+            assert_eq!(object(key, value).as_deref(), expected, "{key}");
+        }
+        assert_eq!(path("/apisix", &Key::parse("plugins/list").unwrap()), "/apisix/plugins");
+        assert_eq!(path("/apisix", &Key::parse("routes/1").unwrap()), "/apisix/routes/1");
+    }
+
+    #[test]
+    fn events_are_counted_remembered_and_forgotten() {
+        let mut mirror = Mirror::default();
+        mirror.replace(10, Vec::new(), 1);
+        assert!(
+            mirror.apply("/apisix", &[put("/apisix/routes/a", 11), put("/apisix/x", 12)]).len()
+                == 1
+        );
+        assert_eq!((mirror.count, mirror.revision), (3, 12));
+        let delete = Event { kind: "DELETE".into(), kv: pair("/apisix/routes/a", "", 0, 13) };
+        mirror.apply("/apisix", &[delete]);
+        assert_eq!((mirror.count, mirror.is_empty()), (2, true));
+        assert_eq!(told(mirror.changes(10)), (false, vec!["routes/a".to_owned()]));
+        assert_eq!(told(mirror.changes(13)), (false, Vec::new()));
+        assert_eq!(told(mirror.changes(9)), (true, Vec::new()));
+        assert_eq!(told(mirror.changes(14)), (true, Vec::new()), "it went back");
+        let many: Vec<Event> = (14..14 + 2_000).map(|at| put("/apisix/routes/a", at)).collect();
+        mirror.apply("/apisix", &many);
+        assert!(told(mirror.changes(13)).0 && !told(mirror.changes(2_000)).0);
+    }
+
+    #[test]
+    fn the_time_of_an_object_is_what_its_writer_says() {
+        let stamped = |text| object(Key::parse("routes/a").unwrap(), &pair("", text, 1, 1)).at;
+        assert_eq!(stamped(r#"{"update_time": 7}"#), Some(Timestamp::from_secs(7)));
+        assert_eq!(
+            (stamped("{}"), stamped("{"), stamped(r#"{"update_time": "x"}"#)),
+            (None, None, None)
+        );
+    }
+}
