@@ -86,8 +86,8 @@ fn work_beyond_the_budget_is_refused_wherever_it_is_spent() {
             get("/").header("x", &"' or 1=1 ".repeat(200)),
         ),
         (
-            "SecRule RESPONSE_BODY \"@rx a\" \"id:1,phase:4,pass,nolog\"",
-            get("/").answered(200, "text/html", &value),
+            "SecRule RESPONSE_BODY \"@rx ax\" \"id:1,phase:4,pass,nolog\"",
+            get("/").answered(200, "text/html", &format!("{value}a")),
         ),
     ] {
         let setup = format!("SecAction \"id:9,phase:1,pass,nolog,setvar:'tx.a={value}'\"\n{text}");
