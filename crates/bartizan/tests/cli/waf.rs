@@ -110,10 +110,13 @@ fn explain_tells_what_matched_and_what_would_let_it_pass() {
     let expected = r#"attack.http: refused with 403 by rule 7001001
 
   rule       7001001 SQL injection
-  stands in  builtin.conf:49, phase 2
+  stands in  builtin.conf:58, phase 2
   looked at  ARGS:id after urlDecodeUni, removeNulls
   asked      @detectSQLi
   found      "s&sos" in "1' or '1'='1"
+  looked at  MATCHED_VARS:ARGS:id after urlDecodeUni, removeNulls, lowercase
+  asked      @rx ['\x22`][\s)]*(?:\|\||&&|(?:x?or|and|union|having|order|group|limit|procedure|waitfor)(?:\b|['\x22(])|like\s*['\x22(]|--…
+  found      "' or" in "1' or '1'='1"
   does       refuses
 
 If this is a false alarm, the `waf` of the route can leave out (with it the request passes):
