@@ -37,6 +37,9 @@ pub enum ClaimFault {
     /// `aud` has none of the audiences.
     #[error("the token is not meant for this audience")]
     Audience,
+    /// A claim that grants scopes has the wrong type.
+    #[error("the token's `{0}` does not list scopes")]
+    MalformedScopes(Box<str>),
     /// A scope that the route requires was not granted.
     #[error("the token does not grant the scope `{0}`")]
     Scope(Box<str>),
@@ -56,7 +59,7 @@ impl ClaimFault {
         match self {
             Self::Scope(_) | Self::Claim(_) => Reason::InsufficientScope,
             Self::Expired => Reason::ExpiredCredential,
-            Self::Malformed(_) => Reason::MalformedCredential,
+            Self::Malformed(_) | Self::MalformedScopes(_) => Reason::MalformedCredential,
             _ => Reason::InvalidCredential,
         }
     }
@@ -153,6 +156,8 @@ pub struct ClaimRules {
     pub max_lifetime: Option<Duration>,
     /// Scopes that must all be granted.
     pub required_scopes: Vec<String>,
+    /// Claims that grant scopes; with none, `scope` and `scp` do.
+    pub scope_claims: Vec<ClaimPath>,
     /// Claims that must all hold.
     pub required_claims: Vec<RequiredClaim>,
 }
@@ -168,6 +173,7 @@ impl Default for ClaimRules {
             audiences: Vec::new(),
             max_lifetime: None,
             required_scopes: Vec::new(),
+            scope_claims: Vec::new(),
             required_claims: Vec::new(),
         }
     }
@@ -234,7 +240,7 @@ impl ClaimRules {
 
     fn check_grants(&self, claims: &Claims) -> Result<(), ClaimFault> {
         for scope in &self.required_scopes {
-            if !claims.scopes()?.any(|granted| granted == scope) {
+            if !self.grants(claims, scope)? {
                 return Err(ClaimFault::Scope(scope.as_str().into()));
             }
         }
@@ -242,6 +248,18 @@ impl ClaimRules {
             Some(required) => Err(ClaimFault::Claim(required.path.as_str().into())),
             None => Ok(()),
         }
+    }
+
+    fn grants(&self, claims: &Claims, scope: &str) -> Result<bool, ClaimFault> {
+        if self.scope_claims.is_empty() {
+            return Ok(claims.scopes()?.any(|granted| granted == scope));
+        }
+        for path in &self.scope_claims {
+            if claims.scopes_at(path)?.any(|granted| granted == scope) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
