@@ -49,9 +49,9 @@ impl Case {
         for (server, pages) in &servers {
             serve(&gateway, server, pages);
         }
-        let plugins: String = recipe(heading).lines().map(|line| format!("    {line}\n")).collect();
+        let plugins = recipe(heading).replace('\n', "\n    ");
         let upstream = "upstream: {nodes: {\"127.0.0.1:8080\": 1}}";
-        let resources = format!("routes:\n- uri: /*\n  {upstream}\n  plugins:\n{plugins}");
+        let resources = format!("routes:\n- uri: /*\n  {upstream}\n  plugins:\n    {plugins}\n");
         gateway.reload(&resources).unwrap_or_else(|refusal| panic!("{heading}: {refusal}"));
         Self { gateway, key }
     }

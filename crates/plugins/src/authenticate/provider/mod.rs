@@ -162,7 +162,7 @@ impl Provider {
         let host = &endpoint.target().host;
         let is_clear = endpoint.target().tls.is_none();
         if is_clear && !is_loopback(host) && !settings.danger_clear_http {
-            return Err(Invalid::at(*key, format!("keys of `{host}` would come in clear"))
+            return Err(Invalid::at(key, format!("keys of `{host}` would come in clear"))
                 .with_help("use `https`: whoever can change keys can sign every token"));
         }
         if settings.danger_clear_http && !is_clear {
