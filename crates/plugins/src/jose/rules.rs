@@ -46,18 +46,21 @@ pub enum ClaimFault {
     /// A claim that the route requires is not there or has another value.
     #[error("the token's claim `{0}` does not have a required value")]
     Claim(Box<str>),
+    /// A claim that the route requires is not in the token, which says that it is elsewhere.
+    #[error("the token says that its `{0}` is elsewhere, where nobody is asked")]
+    Elsewhere(Box<str>),
 }
 
 impl ClaimFault {
     /// True if the token is good but does not permit this: 403. The others say that it is not: 401.
     pub fn is_forbidden(&self) -> bool {
-        matches!(self, Self::Scope(_) | Self::Claim(_))
+        matches!(self, Self::Scope(_) | Self::Claim(_) | Self::Elsewhere(_))
     }
 
     /// The public reason.
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Scope(_) | Self::Claim(_) => Reason::InsufficientScope,
+            Self::Scope(_) | Self::Claim(_) | Self::Elsewhere(_) => Reason::InsufficientScope,
             Self::Expired => Reason::ExpiredCredential,
             Self::Malformed(_) | Self::MalformedScopes(_) => Reason::MalformedCredential,
             _ => Reason::InvalidCredential,
@@ -245,7 +248,14 @@ impl ClaimRules {
             }
         }
         match self.required_claims.iter().find(|required| !required.holds(claims)) {
-            Some(required) => Err(ClaimFault::Claim(required.path.as_str().into())),
+            Some(required) => {
+                let name = required.path.as_str();
+                // Aggregated and distributed claims (OpenID Connect Core 1.0 §5.6.2).
+                let elsewhere = claims.claim("_claim_names").and_then(|names| names.get(name));
+                let is_here = claims.at(&required.path).is_some() || elsewhere.is_none();
+                let fault = if is_here { ClaimFault::Claim } else { ClaimFault::Elsewhere };
+                Err(fault(name.into()))
+            }
             None => Ok(()),
         }
     }
@@ -385,6 +395,24 @@ mod tests {
         let level = one("level", json!(3));
         assert_eq!(judge(&level, &json!({"level": 3})), Ok(()));
         assert!(judge(&level, &json!({"level": "3"})).unwrap_err().is_forbidden());
+    }
+
+    #[test]
+    fn a_claim_that_is_elsewhere_is_not_there_and_the_cause_says_so() {
+        let groups = RequiredClaim::new(ClaimPath::parse("groups").unwrap(), json!("a")).unwrap();
+        let rules = ClaimRules { required_claims: vec![groups], ..ClaimRules::default() };
+        let refused = |value: Value| judge(&rules, &value).unwrap_err();
+        for (value, is_elsewhere) in [
+            (json!({"_claim_names": {"groups": "src1"}}), true),
+            (json!({"_claim_names": {"groups": "src1"}, "groups": ["b"]}), false),
+            (json!({"_claim_names": {"roles": "src1"}}), false),
+            (json!({"_claim_names": "groups"}), false),
+            (json!({}), false),
+        ] {
+            let fault = refused(value.clone());
+            assert!(fault.is_forbidden(), "{value}");
+            assert_eq!(matches!(fault, ClaimFault::Elsewhere(_)), is_elsewhere, "{value}");
+        }
     }
 
     #[test]

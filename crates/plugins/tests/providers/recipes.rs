@@ -185,6 +185,9 @@ fn entra_v2_scopes_and_app_roles_grant_and_groups_that_are_elsewhere_do_not() {
         ] {
             assert_eq!(case.status(header.clone(), with(&claims, &more)).await, status, "{more}");
         }
+        let events = case.gateway.events();
+        let tells = |event: &Value| event["detail"].to_string().contains("`groups` is elsewhere");
+        assert_eq!(events.iter().filter(|event| tells(event)).count(), 1, "{events:#?}");
     });
 }
 
