@@ -140,6 +140,8 @@ reasons! {
     AmbiguousCredential = "auth.ambiguous_credential", 400, "The credential was sent more than once.", Message("Invalid authorization in request");
     /// The identity lacks a scope, claim or role that the route requires.
     InsufficientScope = "auth.insufficient_scope", 403, "The credential does not permit this.", Message("The request is rejected");
+    /// The keys of the token's issuer are not known, or too old, because the issuer cannot be asked.
+    KeysUnavailable = "auth.keys_unavailable", 503, "The credential cannot be judged now.", Page;
 
     /// More requests than the limit allows in its window.
     RateLimited = "limit.exceeded", 429, "Too many requests.", Page;

@@ -64,6 +64,17 @@ impl Waiters {
         Ok(())
     }
 
+    /// Holds a request back until `work` ends, but for no longer than `most`; nothing where it did
+    /// not end in time.
+    pub(crate) async fn hold<T>(
+        &self,
+        most: Duration,
+        work: impl Future<Output = T>,
+    ) -> Result<Option<T>, Crowded> {
+        let _place = self.enter()?;
+        Ok(tokio::time::timeout(most.min(self.longest), work).await.ok())
+    }
+
     fn enter(&self) -> Result<Place<'_>, Crowded> {
         let more = |waiting: u32| waiting.checked_add(1).filter(|waiting| *waiting <= self.most);
         self.waiting

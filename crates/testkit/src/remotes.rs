@@ -48,9 +48,13 @@ pub enum Sent {
     },
 }
 
+/// What a server makes of a request.
+type Respond = Box<dyn FnMut(&Seen) -> Answer + Send>;
+
 #[derive(Default)]
 struct Server {
     next: Vec<Answer>,
+    respond: Option<Respond>,
     refuses: bool,
     /// How long it takes to be reached.
     slow: Duration,
@@ -82,6 +86,12 @@ impl Remotes {
     /// without a body otherwise.
     pub fn answer(&self, node: &str, answer: Answer) {
         self.state().servers.entry(node.to_owned()).or_default().next.push(answer);
+    }
+
+    /// What the server at `host:port` answers to every request for which no answer is given.
+    pub fn respond(&self, node: &str, respond: impl FnMut(&Seen) -> Answer + Send + 'static) {
+        let mut state = self.state();
+        state.servers.entry(node.to_owned()).or_default().respond = Some(Box::new(respond));
     }
 
     /// The server at `host:port` refuses connections from now on, or takes them again.
@@ -140,8 +150,11 @@ impl Remotes {
     fn note(&self, node: &str, is_tls: bool, is_kept: bool, seen: Seen) -> Vec<Step> {
         let mut state = self.state();
         let server = state.servers.entry(node.to_owned()).or_default();
-        let answer =
-            if server.next.is_empty() { Answer::status(200) } else { server.next.remove(0) };
+        let answer = match (&mut server.respond, server.next.is_empty()) {
+            (_, false) => server.next.remove(0),
+            (Some(respond), true) => respond(&seen),
+            (None, true) => Answer::status(200),
+        };
         let steps = answer.steps(&seen.method);
         state.sent.push(Sent::Request { is_tls, is_kept, seen });
         steps

@@ -17,6 +17,7 @@ mod limits;
 mod listeners;
 mod nginx;
 mod openssl;
+mod providers;
 mod reload;
 mod retries;
 mod sinks;

@@ -8,3 +8,4 @@ pub mod jwe_decrypt;
 pub mod jwt_auth;
 pub mod key_auth;
 pub mod multi_auth;
+mod provider;

@@ -14,6 +14,7 @@
 //!
 //! It is bounded in bytes and in number, and shared by all workers (sharded, reads share a lock).
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
@@ -70,17 +71,17 @@ impl TokenCache {
     ///
     /// `choose` sees header and claims and must do what the caller does on a miss; what it is
     /// shown has been verified by some key, but counts only if that is the key it returns.
-    pub fn recall<'k>(
+    pub fn recall<K: Deref<Target = VerificationKey>>(
         &self,
         text: &str,
-        choose: impl FnOnce(&Header, &Claims) -> Option<&'k VerificationKey>,
+        choose: impl FnOnce(&Header, &Claims) -> Option<K>,
     ) -> Option<Arc<Verified>> {
         if text.len() > TOKEN_MAX {
             return None;
         }
         let verified = self.verdicts.get(&digest_of(text))?;
         let key = choose(verified.header(), verified.claims())?;
-        verified.was_verified_by(key).then_some(verified)
+        verified.was_verified_by(&key).then_some(verified)
     }
 
     /// Verifies a token in full, and remembers it if that succeeds.
@@ -181,7 +182,7 @@ mod tests {
         remember(&cache, &text, &old);
         let replaced = key(Algorithm::Hs256, 2);
         assert!(cache.recall(&text, |_, _| Some(&replaced)).is_none());
-        assert!(cache.recall(&text, |_, _| None).is_none());
+        assert!(cache.recall(&text, |_, _| None::<&VerificationKey>).is_none());
         let rebound = key(Algorithm::Hs512, 1);
         assert_eq!(rebound.generation(), old.generation());
         assert!(cache.recall(&text, |_, _| Some(&rebound)).is_none());
@@ -232,6 +233,12 @@ mod tests {
     fn a_token_that_is_too_long_is_not_even_hashed() {
         let cache = TokenCache::new();
         let text = "a".repeat(TOKEN_MAX + 1);
-        assert!(cache.recall(&text, |_, _| unreachable!("nothing can be known")).is_none());
+        assert!(
+            cache
+                .recall(&text, |_, _| -> Option<&VerificationKey> {
+                    unreachable!("nothing is known")
+                })
+                .is_none()
+        );
     }
 }

@@ -116,6 +116,13 @@ impl Claims {
         Ok(scope.chain(scp))
     }
 
+    /// The scopes granted by the claim at `path`: one text with spaces between the scopes, or a list
+    /// with one in each item. None if it is not there.
+    pub fn scopes_at(&self, path: &ClaimPath) -> Result<impl Iterator<Item = &str>, ClaimFault> {
+        let malformed = || ClaimFault::MalformedScopes(path.as_str().into());
+        scope_texts(self.at(path)).ok_or_else(malformed)
+    }
+
     /// A `NumericDate`: seconds since the epoch, fractions allowed (RFC 7519 §2).
     fn time(&self, name: &'static str) -> Result<Option<Timestamp>, ClaimFault> {
         let malformed = ClaimFault::Malformed(name);

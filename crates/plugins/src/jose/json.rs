@@ -33,21 +33,21 @@ pub enum JsonFault {
 
 /// How much of it is read.
 #[derive(Clone, Copy)]
-pub(super) struct JsonLimits {
+pub(crate) struct JsonLimits {
     /// Deepest nesting; a flat object has depth one.
-    pub(super) depth: u32,
+    pub(crate) depth: u32,
     /// Most members and items in all.
-    pub(super) items: u32,
+    pub(crate) items: u32,
 }
 
 /// What was read, and how many members and items it has.
-pub(super) struct Parsed {
-    pub(super) object: Map<String, Value>,
+pub(crate) struct Parsed {
+    pub(crate) object: Map<String, Value>,
     pub(super) items: u32,
 }
 
 /// Reads exactly one object.
-pub(super) fn parse_object(text: &[u8], limits: JsonLimits) -> Result<Parsed, JsonFault> {
+pub(crate) fn parse_object(text: &[u8], limits: JsonLimits) -> Result<Parsed, JsonFault> {
     let spent = Spent { items: Cell::new(0), limits, fault: Cell::new(JsonFault::Syntax) };
     let mut reader = serde_json::Deserializer::from_slice(text);
     let value =

@@ -4,6 +4,8 @@
 //! encryption, weak keys) is skipped with its cause (RFC 7517 §5); what makes the set ambiguous is
 //! an error: members that occur twice, and two keys of one name for one algorithm.
 
+use std::sync::Arc;
+
 use bartizan_core::Secret;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -60,7 +62,7 @@ pub struct SkippedKey {
 /// Keys to choose from by a token's header.
 #[derive(Debug)]
 pub struct KeySet {
-    keys: Box<[VerificationKey]>,
+    keys: Box<[Arc<VerificationKey>]>,
     skipped: Box<[SkippedKey]>,
 }
 
@@ -81,7 +83,7 @@ impl KeySet {
         let (mut keys, mut skipped) = (Vec::new(), Vec::new());
         for (position, member) in members.iter().enumerate() {
             match parse_key(member, allowed) {
-                Ok(key) => keys.push(key),
+                Ok(key) => keys.push(Arc::new(key)),
                 Err(cause) => {
                     let kid = member.get("kid").and_then(Value::as_str);
                     let kid = kid.filter(|kid| kid.len() <= KID_MAX).map(str::to_owned);
@@ -93,7 +95,7 @@ impl KeySet {
             return Err(KeySetFault::NoneUsable(skipped));
         }
         for (at, key) in keys.iter().enumerate() {
-            let twin = |other: &&VerificationKey| {
+            let twin = |other: &&Arc<VerificationKey>| {
                 key.kid().is_some()
                     && key.kid() == other.kid()
                     && !key.algorithms().and(other.algorithms()).is_empty()
@@ -110,7 +112,7 @@ impl KeySet {
     ///
     /// Keys are never tried one after the other, which would let a client choose how much
     /// cryptography its request costs.
-    pub fn choose(&self, header: &Header) -> Result<&VerificationKey, TokenFault> {
+    pub fn choose(&self, header: &Header) -> Result<&Arc<VerificationKey>, TokenFault> {
         let fitting = || self.keys.iter().filter(|key| key.permits(header.algorithm()));
         match header.kid() {
             Some(kid) => match only(fitting().filter(|key| key.kid() == Some(kid))) {
@@ -122,7 +124,7 @@ impl KeySet {
     }
 
     /// The keys that can be chosen.
-    pub fn keys(&self) -> &[VerificationKey] {
+    pub fn keys(&self) -> &[Arc<VerificationKey>] {
         &self.keys
     }
 
@@ -133,8 +135,8 @@ impl KeySet {
 }
 
 fn only<'k>(
-    mut keys: impl Iterator<Item = &'k VerificationKey>,
-) -> Result<&'k VerificationKey, TokenFault> {
+    mut keys: impl Iterator<Item = &'k Arc<VerificationKey>>,
+) -> Result<&'k Arc<VerificationKey>, TokenFault> {
     let key = keys.next().ok_or(TokenFault::NoKey)?;
     if keys.next().is_some() { Err(TokenFault::AmbiguousKey) } else { Ok(key) }
 }

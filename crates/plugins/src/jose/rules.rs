@@ -37,26 +37,32 @@ pub enum ClaimFault {
     /// `aud` has none of the audiences.
     #[error("the token is not meant for this audience")]
     Audience,
+    /// A claim that grants scopes has the wrong type.
+    #[error("the token's `{0}` does not list scopes")]
+    MalformedScopes(Box<str>),
     /// A scope that the route requires was not granted.
     #[error("the token does not grant the scope `{0}`")]
     Scope(Box<str>),
     /// A claim that the route requires is not there or has another value.
     #[error("the token's claim `{0}` does not have a required value")]
     Claim(Box<str>),
+    /// A claim that the route requires is not in the token, which says that it is elsewhere.
+    #[error("the token says that its `{0}` is elsewhere, where nobody is asked")]
+    Elsewhere(Box<str>),
 }
 
 impl ClaimFault {
     /// True if the token is good but does not permit this: 403. The others say that it is not: 401.
     pub fn is_forbidden(&self) -> bool {
-        matches!(self, Self::Scope(_) | Self::Claim(_))
+        matches!(self, Self::Scope(_) | Self::Claim(_) | Self::Elsewhere(_))
     }
 
     /// The public reason.
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Scope(_) | Self::Claim(_) => Reason::InsufficientScope,
+            Self::Scope(_) | Self::Claim(_) | Self::Elsewhere(_) => Reason::InsufficientScope,
             Self::Expired => Reason::ExpiredCredential,
-            Self::Malformed(_) => Reason::MalformedCredential,
+            Self::Malformed(_) | Self::MalformedScopes(_) => Reason::MalformedCredential,
             _ => Reason::InvalidCredential,
         }
     }
@@ -153,6 +159,8 @@ pub struct ClaimRules {
     pub max_lifetime: Option<Duration>,
     /// Scopes that must all be granted.
     pub required_scopes: Vec<String>,
+    /// Claims that grant scopes; with none, `scope` and `scp` do.
+    pub scope_claims: Vec<ClaimPath>,
     /// Claims that must all hold.
     pub required_claims: Vec<RequiredClaim>,
 }
@@ -168,6 +176,7 @@ impl Default for ClaimRules {
             audiences: Vec::new(),
             max_lifetime: None,
             required_scopes: Vec::new(),
+            scope_claims: Vec::new(),
             required_claims: Vec::new(),
         }
     }
@@ -234,14 +243,33 @@ impl ClaimRules {
 
     fn check_grants(&self, claims: &Claims) -> Result<(), ClaimFault> {
         for scope in &self.required_scopes {
-            if !claims.scopes()?.any(|granted| granted == scope) {
+            if !self.grants(claims, scope)? {
                 return Err(ClaimFault::Scope(scope.as_str().into()));
             }
         }
         match self.required_claims.iter().find(|required| !required.holds(claims)) {
-            Some(required) => Err(ClaimFault::Claim(required.path.as_str().into())),
+            Some(required) => {
+                let name = required.path.as_str();
+                // Aggregated and distributed claims (OpenID Connect Core 1.0 §5.6.2).
+                let elsewhere = claims.claim("_claim_names").and_then(|names| names.get(name));
+                let is_here = claims.at(&required.path).is_some() || elsewhere.is_none();
+                let fault = if is_here { ClaimFault::Claim } else { ClaimFault::Elsewhere };
+                Err(fault(name.into()))
+            }
             None => Ok(()),
         }
+    }
+
+    fn grants(&self, claims: &Claims, scope: &str) -> Result<bool, ClaimFault> {
+        if self.scope_claims.is_empty() {
+            return Ok(claims.scopes()?.any(|granted| granted == scope));
+        }
+        for path in &self.scope_claims {
+            if claims.scopes_at(path)?.any(|granted| granted == scope) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -367,6 +395,24 @@ mod tests {
         let level = one("level", json!(3));
         assert_eq!(judge(&level, &json!({"level": 3})), Ok(()));
         assert!(judge(&level, &json!({"level": "3"})).unwrap_err().is_forbidden());
+    }
+
+    #[test]
+    fn a_claim_that_is_elsewhere_is_not_there_and_the_cause_says_so() {
+        let groups = RequiredClaim::new(ClaimPath::parse("groups").unwrap(), json!("a")).unwrap();
+        let rules = ClaimRules { required_claims: vec![groups], ..ClaimRules::default() };
+        let refused = |value: Value| judge(&rules, &value).unwrap_err();
+        for (value, is_elsewhere) in [
+            (json!({"_claim_names": {"groups": "src1"}}), true),
+            (json!({"_claim_names": {"groups": "src1"}, "groups": ["b"]}), false),
+            (json!({"_claim_names": {"roles": "src1"}}), false),
+            (json!({"_claim_names": "groups"}), false),
+            (json!({}), false),
+        ] {
+            let fault = refused(value.clone());
+            assert!(fault.is_forbidden(), "{value}");
+            assert_eq!(matches!(fault, ClaimFault::Elsewhere(_)), is_elsewhere, "{value}");
+        }
     }
 
     #[test]

@@ -33,6 +33,7 @@ const ACCEPTED_ONLY: &[(&str, &str)] = &[
 /// of it, with the unit test of the plugin that shows them to be live.
 pub(super) const COST_ONLY: &[(&str, &str)] = &[
     ("jwt-auth.token_cache", "a_verdict_is_remembered_and_dies_with_the_key"),
+    ("jwt-auth.providers[].ca_certs", "the_authorities_of_a_provider_can_be_named"),
     ("forward-auth.keepalive_pool", "the_pool_is_as_large_as_said"),
     ("forward-auth.ca_certs", "a_private_authority_can_be_named"),
     ("forward-auth.danger_ssl_verify", "verification_ends_only_where_danger_is_written"),

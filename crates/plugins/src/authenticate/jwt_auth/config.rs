@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::super::carrier::Realm;
 use crate::jose::Algorithm;
+use crate::outgoing::Pem;
 
 /// The configuration of `jwt-auth` on a route.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -31,7 +32,11 @@ pub struct Config {
     pub(super) hide_credentials: Option<bool>,
     /// The realm that a 401 names; `jwt` if left out.
     pub(super) realm: Option<Realm>,
-    /// The claim that names the consumer's key; `key` if left out. Not with `jwks`.
+    /// The address of this resource's metadata (RFC 9728), which a 401 and a 403 then name, so that
+    /// clients find out where tokens are to be had.
+    #[schemars(length(min = 1, max = 2_048))]
+    pub(super) resource_metadata: Option<String>,
+    /// The claim that names the consumer's key; `key` if left out. Not with `jwks` or `providers`.
     #[schemars(length(min = 1))]
     pub(super) key_claim_name: Option<String>,
     /// Times that a token must state. What it states is checked in any case; `exp` must be there
@@ -44,15 +49,22 @@ pub struct Config {
     /// Claims are always kept for later plugins, so there is nothing to choose: accepted in
     /// compatibility mode only.
     pub(super) store_in_ctx: Option<bool>,
+    /// The kind of token that is accepted, by `typ` in its header.
+    #[serde(default)]
+    pub(super) token_type: TokenType,
     /// Issuers of which `iss` must be one. Required with `jwks`.
     #[schemars(length(min = 1))]
     pub(super) issuers: Option<Vec<String>>,
     /// Audiences of which `aud` must have one. Required with `jwks`.
     #[schemars(length(min = 1))]
     pub(super) audiences: Option<Vec<String>>,
-    /// Scopes that must all be granted, by `scope` or `scp`; else 403.
+    /// Scopes that must all be granted, by the claims of `scope_claims`; else 403.
     #[schemars(length(min = 1))]
     pub(super) required_scopes: Option<Vec<String>>,
+    /// The claims that grant scopes, each with spaces between them or as a list; `scope` and `scp`
+    /// if left out. A name may lead into objects: `realm_access.roles`.
+    #[schemars(length(min = 1, max = 8))]
+    pub(super) scope_claims: Option<Vec<String>>,
     /// Claims that must all have the value, or one of the values, given here; else 403. A name may
     /// lead into objects: `realm_access.roles`.
     #[schemars(extend("minProperties" = 1))]
@@ -67,6 +79,10 @@ pub struct Config {
     pub(super) token_cache: bool,
     /// The keys of a token issuer. Tokens are then verified with these, and not with consumers'.
     pub(super) jwks: Option<Jwks>,
+    /// Token issuers that publish their keys. A token is verified with the keys of the one that its
+    /// `iss` names, and judged by what is asked of that one.
+    #[schemars(length(min = 1, max = 16))]
+    pub(super) providers: Option<Vec<Provider>>,
     /// With `jwks`: the claim that names the consumer, which must exist.
     #[schemars(length(min = 1))]
     pub(super) consumer_claim: Option<String>,
@@ -93,6 +109,62 @@ pub(super) enum TimeClaim {
     Exp,
     /// When it begins.
     Nbf,
+}
+
+/// The kinds of token that are accepted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub(super) enum TokenType {
+    /// Without a type, `JWT` or `at+jwt`.
+    #[default]
+    #[serde(rename = "jwt")]
+    Jwt,
+    /// `at+jwt` only (RFC 9068), so that no identity token passes for an access token.
+    #[serde(rename = "at+jwt")]
+    AccessToken,
+}
+
+/// A token issuer that publishes its keys.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub(super) struct Provider {
+    /// The issuer, letter for letter as `iss` and the provider's metadata name it. Metadata is
+    /// looked for below it, at `/.well-known/openid-configuration`, unless `discovery_uri` or
+    /// `jwks_uri` is there.
+    #[schemars(length(min = 1, max = 2_048))]
+    pub(super) issuer: String,
+    /// Audiences of which `aud` must have one.
+    #[schemars(length(min = 1, max = 64))]
+    pub(super) audiences: Vec<String>,
+    /// Where the metadata is, if not below the issuer.
+    #[schemars(length(min = 1, max = 2_048))]
+    pub(super) discovery_uri: Option<String>,
+    /// Where the keys are; no metadata is fetched then.
+    #[schemars(length(min = 1, max = 2_048))]
+    pub(super) jwks_uri: Option<String>,
+    /// Servers, as `host` or `host:port`, at which the metadata may say that keys are, beside the
+    /// one that it comes from.
+    #[schemars(length(min = 1, max = 16))]
+    pub(super) jwks_hosts: Option<Vec<String>>,
+    /// The claim that names the consumer, who must exist. Without it there is no consumer.
+    #[schemars(length(min = 1))]
+    pub(super) consumer_claim: Option<String>,
+    /// PEM of the authorities that may have signed the provider's certificate; the system's if left
+    /// out. It is verified always.
+    pub(super) ca_certs: Option<Pem>,
+    /// Fetches keys in clear from beyond this machine. Whoever is on the way can then sign tokens
+    /// for anybody.
+    #[serde(default)]
+    pub(super) danger_clear_http: bool,
+    /// How long one call to the provider may take, 1s to 30s; `5s` if left out.
+    pub(super) timeout: Option<Span>,
+    /// The longest time between two fetches, `60s` to `24h`; `1h` if left out. Where the provider
+    /// says in `Cache-Control` that keys hold for less, that counts, but no less than a minute.
+    pub(super) refresh: Option<Span>,
+    /// The age at which keys end that could not be fetched again, up to `168h`; `24h` if left out.
+    /// The provider's tokens are answered with 503 then.
+    pub(super) stale: Option<Span>,
 }
 
 /// A set of public keys (RFC 7517), from a file or written here: one of both.

@@ -2,6 +2,7 @@
 
 use bartizan_core::{Denial, Reason};
 
+use super::super::provider::Lack;
 use super::carriers::CarrierFault;
 use crate::jose::{ClaimFault, TokenFault};
 
@@ -24,6 +25,9 @@ pub(super) enum Fault {
     UnknownConsumer,
     #[error(transparent)]
     Claim(#[from] ClaimFault),
+    /// A provider has no key for the token; a fetch may bring it, after the `seen` that have ended.
+    #[error("{lack}")]
+    Lack { issuer: usize, lack: Lack, seen: u64 },
 }
 
 impl Fault {
@@ -34,7 +38,9 @@ impl Fault {
             Self::Carrier(CarrierFault::NotText(_)) => Reason::MalformedCredential,
             Self::Token(fault) => fault.reason(),
             Self::Claim(fault) => fault.reason(),
-            Self::NoKeyName(_)
+            Self::Lack { lack, .. } if !lack.is_of_the_token() => Reason::KeysUnavailable,
+            Self::Lack { .. }
+            | Self::NoKeyName(_)
             | Self::UnknownKey
             | Self::NoConsumerName(_)
             | Self::UnknownConsumer => Reason::InvalidCredential,
@@ -52,6 +58,7 @@ impl Fault {
             Self::NoKeyName(_) => "missing user key in JWT token",
             Self::UnknownKey => "Invalid user key in JWT token",
             Self::Claim(fault) if fault.is_forbidden() => return None,
+            Self::Lack { lack, .. } if !lack.is_of_the_token() => return None,
             _ => "failed to verify jwt",
         };
         Some(message)
@@ -90,7 +97,7 @@ impl Challenges {
             None => denial,
         };
         let challenge = match reason {
-            Reason::AmbiguousCredential => return denial,
+            Reason::AmbiguousCredential | Reason::KeysUnavailable => return denial,
             Reason::MissingCredential => &self.missing,
             Reason::InsufficientScope => &self.insufficient,
             _ => &self.invalid,

@@ -1,19 +1,30 @@
 //! Proves who calls by a signed token (JWT; RFC 7519, RFC 8725, RFC 6750).
 //!
 //! The token is read from a header field (with or without `Bearer`), else a query parameter, else
-//! a cookie; each may occur once. There are two ways to know its key:
+//! a cookie; each may occur once. There are three ways to know its key:
 //!
 //! * **Consumers' keys**, as in Apache APISIX: the claim `key_claim_name` names the key of a
 //!   consumer, which says algorithm and secret or public key.
 //! * **An issuer's keys** (`jwks`): the token's `kid` names one of a set of public keys. `issuers`
 //!   and `audiences` are then required. The identity has the token's subject and claims, and a
 //!   consumer only where `consumer_claim` names one.
+//! * **Providers** (`providers`): the token's `iss` names one of several issuers, whose keys are
+//!   fetched. Each says its own audiences, and which claim names a consumer, if any.
 //!
 //! ```yaml
 //! jwt-auth:
 //!   jwks: {file: keys/issuer.json}
 //!   issuers: [https://id.example.com]
 //!   audiences: [orders]
+//!   required_scopes: [orders:read]
+//! ```
+//!
+//! with keys that are fetched:
+//!
+//! ```yaml
+//! jwt-auth:
+//!   providers:
+//!   - {issuer: "https://id.example.com/realms/shop", audiences: [orders]}
 //!   required_scopes: [orders:read]
 //! ```
 //!
@@ -32,10 +43,33 @@
 //! mode it stays, unless `true`). With `anonymous_consumer`, callers without a valid token become
 //! that consumer; this proves nothing and grants nothing.
 //!
+//! # Keys that are fetched
+//!
+//! Metadata and keys come over verified https; in clear from this machine only, or where
+//! `danger_clear_http` says so. The metadata must be that of the very issuer, and may say that keys
+//! are at its own server or at one of `jwks_hosts`. Redirects are not followed; metadata of more
+//! than 128 KiB, key sets of more than 512 KiB or 100 keys, and whatever is not strict JSON are
+//! refused.
+//!
+//! The node fetches once for all routes that say the same of a provider: when the configuration is
+//! put into force, and again when nine tenths of `refresh` have passed, or of what the provider's
+//! `Cache-Control` says, if that is less. A token with a `kid` that is not known causes one fetch
+//! more, for which at most `limits.delayed` requests of a route wait, for 3 seconds at most; the
+//! next such fetch is 30 seconds later at the earliest, whatever names clients invent. What was
+//! fetched replaces what was known: a key that the provider has withdrawn ends at once, with
+//! everything that was remembered of it.
+//!
+//! A fetch that fails is tried again after 1, 2, 4 and at last every 30 seconds. Until the keys are
+//! older than `stale`, they serve on; then, and where there never were any, tokens of that provider
+//! get 503, and `anonymous_consumer` does not stand in. The node stays ready.
+//! `bartizan_jwks_fetches_total` counts fetches by issuer and result, `bartizan_jwks_age_seconds`
+//! tells how old keys are.
+//!
 //! # Headers
 //!
 //! `header` (or parameter, or cookie) is read, and taken out of the request. A 401 has
-//! `WWW-Authenticate: Bearer` with the realm; a 403 for a scope says so there, too.
+//! `WWW-Authenticate: Bearer` with the realm and, if configured, `resource_metadata` (RFC 9728
+//! §5.1); a 403 for a scope says so there, too.
 //!
 //! # What it costs
 //!
@@ -45,55 +79,45 @@
 //! # What it cannot do
 //!
 //! A token stays valid until it expires: to end it earlier, remove the key or the consumer. A key
-//! set in a file is read when the configuration is loaded and when the file changes; a set that is
-//! fetched is not supported yet, and there is no login and no introspection.
+//! that a provider withdraws is valid here until the next fetch. A key set in a file is read when
+//! the configuration is loaded and when the file changes. Opaque tokens cannot be verified; there
+//! is no login, no introspection and no proof of possession, and the metadata that
+//! `resource_metadata` names has to be served by somebody else.
 //!
 //! # How it differs from Apache APISIX
 //!
 //! `exp` is required outside of compatibility mode, the token is hidden from upstreams, one that is
 //! sent twice is refused, short secrets need `danger_short_secret`, and nothing is signed here.
-//! Issuers, audiences, scopes, claims, a greatest lifetime and key sets are added.
+//! Issuers, audiences, scopes, claims, a greatest lifetime, key sets and providers are added.
 
 mod carriers;
 mod config;
 mod credential;
 mod fault;
+mod keys;
+mod rules;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_chain::{
-    CompileCx, Consumer, ConsumerIndex, CredentialEntry, CredentialRef, Flow, Identity,
-    IdentityKey, IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
+    CompileCx, Consumer, ConsumerIndex, CredentialEntry, Flow, Identity, IdentityKey,
+    IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
 };
-use bartizan_config::{Invalid, PathStep, ResourceKind, ResourceRef};
+use bartizan_config::{Invalid, ResourceKind, ResourceRef};
 use bartizan_core::{Denial, Stage, StageSet, Timestamp};
+use bartizan_net::{Url, is_loopback};
 
 use super::carrier::{Realm, StandIn, field_name, parameter_name};
-use crate::jose::{
-    ClaimPath, ClaimRules, Claims, Header, KeySet, RequiredClaim, Token, TokenCache, TokenFault,
-    VerificationKey, Verified,
-};
+use super::provider::Lack;
+use crate::jose::{ClaimRules, Claims, Header, Token, TokenCache, Verified};
 use carriers::Carriers;
-use config::TimeClaim;
 pub use config::{Config, ConsumerConfig};
-use credential::ConsumerKey;
 use fault::{Challenges, Fault};
-
-/// Most that clocks may differ. RFC 7519 §4.1.4 speaks of a few minutes.
-const LEEWAY_MAX: Duration = Duration::from_secs(600);
-
-/// Whose keys verify the tokens.
-enum Keys {
-    /// Those of consumers, named by a claim.
-    Consumers { key_claim: Box<str> },
-    /// Those of an issuer; a claim may name the consumer.
-    Issuer { set: Box<KeySet>, consumer_claim: Option<ClaimPath> },
-}
+use keys::{Issuer, Keys, consumer_key, owner};
 
 /// Compiled `jwt-auth`.
 pub struct JwtAuth {
@@ -111,7 +135,7 @@ impl Plugin for JwtAuth {
     const PRIORITY: i32 = 2510;
     const KINSHIP: Kinship = Kinship::Different(
         "`exp` is required, the token is hidden from upstreams by default, a token sent twice \
-         is refused; issuers, audiences, scopes and key sets can be asked for",
+         is refused; issuers, audiences, scopes, key sets and providers can be asked for",
     );
     const STAGES: StageSet = StageSet::of(&[Stage::Authenticate]);
     const IS_AUTHENTICATION: bool = true;
@@ -127,10 +151,11 @@ impl Plugin for JwtAuth {
             return Err(Invalid::at("store_in_ctx", "claims are always kept for later plugins")
                 .with_help("remove it: there is nothing to choose"));
         }
-        let rules = rules(&config, is_apisix)?;
-        let bearer = Realm::challenge(config.realm.as_ref(), "Bearer", "jwt");
+        let mut config = config;
+        let rules = rules::rules(&config, is_apisix)?;
+        let bearer = bearer(&config)?;
         Ok(Self {
-            keys: keys(&config, cx)?,
+            keys: Keys::compile(&mut config, &rules, cx)?,
             challenges: Challenges::new(bearer, &rules.required_scopes, is_apisix),
             rules,
             carriers: Carriers {
@@ -166,7 +191,13 @@ impl Plugin for JwtAuth {
         key: &IdentityKey,
         _call: &mut (),
     ) -> Result<Flow, Denial> {
-        let proof = self.prove(cx).map_err(|fault| self.challenges.denial(&fault));
+        let mut proof = self.prove(cx);
+        if let Err(Fault::Lack { issuer, lack, seen }) = proof {
+            // Boxed: no request that has its key carries the wait for one.
+            Box::pin(self.await_keys(issuer, lack, seen)).await?;
+            proof = self.prove(cx);
+        }
+        let proof = proof.map_err(|fault| self.challenges.denial(&fault));
         let parts = match (proof, &self.stand_in) {
             (Err(denial), Some(stand_in)) => stand_in.take_over(cx.consumers(), denial)?,
             (proof, _) => proof?,
@@ -180,6 +211,13 @@ impl Plugin for JwtAuth {
 }
 
 impl JwtAuth {
+    /// Waits for keys of a provider that a fetch may bring.
+    async fn await_keys(&self, issuer: usize, lack: Lack, seen: u64) -> Result<(), Denial> {
+        let Keys::Providers(issuers) = &self.keys else { return Ok(()) };
+        let Some(issuer) = issuers.get(issuer) else { return Ok(()) };
+        Ok(issuer.provider.news(lack, seen, &issuer.waiters).await?)
+    }
+
     fn prove(&self, cx: &RequestCx) -> Result<IdentityParts, Fault> {
         let query = cx.canonical().query_value(&self.carriers.query);
         let token = self.carriers.token(&cx.fields, query)?.ok_or(Fault::Missing)?;
@@ -197,14 +235,16 @@ impl JwtAuth {
         let claims = verified.claims();
         let owner = match &self.keys {
             Keys::Consumers { key_claim } => Some(owner(key_claim, claims, consumers)?),
-            Keys::Issuer { .. } => None,
+            Keys::Issuer { .. } | Keys::Providers(_) => None,
         };
+        let issuer = self.keys.issuer(claims)?.map(|(_, issuer)| issuer);
+        let rules = issuer.map_or(&self.rules, |issuer| &issuer.rules);
         let own = owner.map(consumer_key).transpose()?.map_or(Duration::ZERO, |key| key.leeway);
-        let leeway = own.max(self.rules.leeway);
-        verified.check(&self.rules_with(leeway), now)?;
+        let leeway = own.max(rules.leeway);
+        verified.check(&with_leeway(rules, leeway), now)?;
         let consumer = match owner {
             Some(owner) => Some(owner.consumer),
-            None => self.named_consumer(claims, consumers)?,
+            None => self.named_consumer(issuer, claims, consumers)?,
         };
         Ok(IdentityParts {
             consumer: consumer.cloned(),
@@ -219,10 +259,15 @@ impl JwtAuth {
     /// The consumer that an issuer's token names, where one is asked for.
     fn named_consumer<'k>(
         &self,
+        issuer: Option<&Issuer>,
         claims: &Claims,
         consumers: &'k ConsumerIndex,
     ) -> Result<Option<&'k Arc<Consumer>>, Fault> {
-        let Keys::Issuer { consumer_claim: Some(path), .. } = &self.keys else { return Ok(None) };
+        let path = match (&self.keys, issuer) {
+            (Keys::Issuer { consumer_claim, .. }, _) => consumer_claim.as_ref(),
+            (_, issuer) => issuer.and_then(|issuer| issuer.consumer_claim.as_ref()),
+        };
+        let Some(path) = path else { return Ok(None) };
         let name = claims.at(path).and_then(|name| name.as_str());
         let name = name.ok_or_else(|| Fault::NoConsumerName(path.as_str().into()))?;
         consumers.by_name(name).map(Some).ok_or(Fault::UnknownConsumer)
@@ -230,152 +275,51 @@ impl JwtAuth {
 
     /// The token with its signature verified, now or when it came before.
     fn verify(&self, text: &str, consumers: &ConsumerIndex) -> Result<Arc<Verified>, Fault> {
-        let choose = |header: &Header, claims: &Claims| self.choose(header, claims, consumers).ok();
+        let choose =
+            |header: &Header, claims: &Claims| self.keys.choose(header, claims, consumers).ok();
         if let Some(known) = self.cache.as_ref().and_then(|cache| cache.recall(text, choose)) {
             return Ok(known);
         }
         let mut token = Token::parse(text)?;
         let header = token.header().clone();
-        let key = self.choose(&header, token.unverified_claims()?, consumers)?;
+        let key = self.keys.choose(&header, token.unverified_claims()?, consumers)?;
         let verified = match &self.cache {
-            Some(cache) => cache.verify(token, key)?,
+            Some(cache) => cache.verify(token, &key)?,
             None => Arc::new(key.verify(token)?),
         };
         Ok(verified)
     }
-
-    /// The key that a token has to be verified with.
-    fn choose<'k>(
-        &'k self,
-        header: &Header,
-        claims: &Claims,
-        consumers: &'k ConsumerIndex,
-    ) -> Result<&'k VerificationKey, Fault> {
-        match &self.keys {
-            Keys::Issuer { set, .. } => Ok(set.choose(header)?),
-            Keys::Consumers { key_claim } => {
-                Ok(&consumer_key(owner(key_claim, claims, consumers)?)?.key)
-            }
-        }
-    }
-
-    /// The rules, with the leeway that counts; only a consumer with a leeway of its own costs.
-    fn rules_with(&self, leeway: Duration) -> Cow<'_, ClaimRules> {
-        if leeway == self.rules.leeway {
-            return Cow::Borrowed(&self.rules);
-        }
-        Cow::Owned(ClaimRules { leeway, ..self.rules.clone() })
-    }
 }
 
-/// The credential whose key a token names.
-fn owner<'k>(
-    key_claim: &str,
-    claims: &Claims,
-    consumers: &'k ConsumerIndex,
-) -> Result<CredentialRef<'k>, Fault> {
-    let name = claims.claim(key_claim).and_then(|name| name.as_str());
-    let name = name.ok_or_else(|| Fault::NoKeyName(key_claim.into()))?;
-    consumers.find(JwtAuth::NAME, name.as_bytes()).ok_or(Fault::UnknownKey)
+/// The rules, with the leeway that counts; only a consumer with a leeway of its own costs.
+fn with_leeway(rules: &ClaimRules, leeway: Duration) -> Cow<'_, ClaimRules> {
+    if leeway == rules.leeway {
+        return Cow::Borrowed(rules);
+    }
+    Cow::Owned(ClaimRules { leeway, ..rules.clone() })
 }
 
-fn consumer_key(owner: CredentialRef<'_>) -> Result<&ConsumerKey, Fault> {
-    // The index holds what `credential` made; anything else would be a key of nobody.
-    owner.data::<ConsumerKey>().ok_or(Fault::Token(TokenFault::NoKey))
+/// The challenge of every refusal: scheme, realm, and where the resource's metadata is.
+fn bearer(config: &Config) -> Result<String, Invalid> {
+    const KEY: &str = "resource_metadata";
+    let mut bearer = Realm::challenge(config.realm.as_ref(), "Bearer", "jwt");
+    if let Some(address) = &config.resource_metadata {
+        let url = Url::parse(address)
+            .map_err(|fault| Invalid::at(KEY, format!("`{address}` {fault}")))?;
+        if !url.is_tls && !is_loopback(&url.host) {
+            return Err(Invalid::at(KEY, "clients must be able to believe it")
+                .with_help("use `https` (RFC 9728 §3)"));
+        }
+        if address.contains(['"', '\\']) {
+            return Err(Invalid::at(KEY, "a quote or backslash ends what clients read"));
+        }
+        bearer.extend([", resource_metadata=\"", address.as_str(), "\""]);
+    }
+    Ok(bearer)
 }
 
 /// One memory for all routes of the node: a verdict is about a token and a key, not about a route.
 fn node_cache(cx: &CompileCx<'_>) -> Arc<TokenCache> {
     let node = ResourceRef { kind: ResourceKind::PluginMetadata, id: Arc::from(JwtAuth::NAME) };
     cx.node.registry.state(&node, JwtAuth::NAME, "tokens".to_owned(), TokenCache::new)
-}
-
-fn keys(config: &Config, cx: &CompileCx<'_>) -> Result<Keys, Invalid> {
-    let Some(jwks) = &config.jwks else {
-        if config.consumer_claim.is_some() {
-            return Err(Invalid::at("consumer_claim", "there is no `jwks`").with_help(
-                "with consumers' keys the consumer is whose key it is; see `key_claim_name`",
-            ));
-        }
-        let key_claim = config.key_claim_name.as_deref().unwrap_or("key").into();
-        return Ok(Keys::Consumers { key_claim });
-    };
-    if config.key_claim_name.is_some() {
-        return Err(Invalid::at("key_claim_name", "there is also `jwks`, whose keys count")
-            .with_help("remove one of both; `consumer_claim` names the consumer"));
-    }
-    for (key, list) in [("issuers", &config.issuers), ("audiences", &config.audiences)] {
-        if list.as_ref().is_none_or(Vec::is_empty) {
-            return Err(Invalid::new(format!("`jwks` needs `{key}`")).with_help(
-                "an issuer signs tokens for others too; say whose and for whom are meant",
-            ));
-        }
-    }
-    let consumer_claim = config.consumer_claim.as_deref().map(ClaimPath::parse).transpose();
-    Ok(Keys::Issuer {
-        set: Box::new(credential::key_set(jwks, cx)?),
-        consumer_claim: consumer_claim
-            .map_err(|error| Invalid::at("consumer_claim", error.to_string()))?,
-    })
-}
-
-fn rules(config: &Config, is_apisix: bool) -> Result<ClaimRules, Invalid> {
-    let must_state = |claim| config.claims_to_verify.iter().flatten().any(|c| *c == claim);
-    let leeway = config.leeway.map_or(Duration::ZERO, |span| span.0);
-    if leeway > LEEWAY_MAX {
-        return Err(Invalid::at("leeway", "clocks may differ by ten minutes at most"));
-    }
-    if config.max_lifetime.is_some_and(|span| span.0.is_zero()) {
-        return Err(Invalid::at("max_lifetime", "no token could be valid"));
-    }
-    Ok(ClaimRules {
-        require_exp: !is_apisix || config.jwks.is_some() || must_state(TimeClaim::Exp),
-        require_nbf: must_state(TimeClaim::Nbf),
-        leeway,
-        issuers: texts("issuers", config.issuers.as_ref(), |_| true)?,
-        audiences: texts("audiences", config.audiences.as_ref(), |_| true)?,
-        max_lifetime: config.max_lifetime.map(|span| span.0),
-        required_scopes: texts("required_scopes", config.required_scopes.as_ref(), is_scope)?,
-        required_claims: required_claims(config)?,
-        ..ClaimRules::default()
-    })
-}
-
-/// A list that is left out, or that names something.
-fn texts(
-    key: &str,
-    list: Option<&Vec<String>>,
-    is_valid: impl Fn(&str) -> bool,
-) -> Result<Vec<String>, Invalid> {
-    let Some(list) = list else { return Ok(Vec::new()) };
-    if list.is_empty() {
-        return Err(Invalid::at(key, "the list is empty"));
-    }
-    match list.iter().position(|text| text.is_empty() || !is_valid(text)) {
-        Some(index) => {
-            let text = list.get(index).map_or("", String::as_str);
-            Err(Invalid::at_item(key, index, format!("`{text}` cannot be in a token")))
-        }
-        None => Ok(list.clone()),
-    }
-}
-
-/// A scope token (RFC 6749 §3.3), which fits into a quoted string too.
-fn is_scope(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b'!'..=b'~') && !matches!(byte, b'"' | b'\\'))
-}
-
-fn required_claims(config: &Config) -> Result<Vec<RequiredClaim>, Invalid> {
-    const KEY: &str = "required_claims";
-    if config.required_claims.as_ref().is_some_and(BTreeMap::is_empty) {
-        return Err(Invalid::at(KEY, "nothing is required"));
-    }
-    let claims = config.required_claims.iter().flatten();
-    claims
-        .map(|(name, values)| {
-            let fault = |problem| Invalid::at(name, problem).under(PathStep::Key(KEY.to_owned()));
-            let path = ClaimPath::parse(name).map_err(|error| fault(error.to_string()))?;
-            RequiredClaim::new(path, values.clone()).map_err(|error| fault(error.to_string()))
-        })
-        .collect()
 }

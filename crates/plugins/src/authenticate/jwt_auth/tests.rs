@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::fixture::Bench;
-use crate::jose::{Algorithm, ClaimFault, SigningKey};
+use crate::jose::{Algorithm, ClaimFault, SigningKey, TokenFault};
 
 const NOW: u64 = 1_000_000;
 const SECRET: &str = "a secret of at least thirty-two bytes";

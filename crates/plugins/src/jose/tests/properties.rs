@@ -74,7 +74,8 @@ proptest! {
         drop(VerificationKey::from_pem(Algorithm::Rs256, &text));
         drop(SigningKey::from_pem(Algorithm::Es256, &Secret::new(text.clone())));
         drop(ClaimPath::parse(&text));
-        prop_assert!(TokenCache::with_capacity(8, 1024).recall(&text, |_, _| None).is_none());
+        let cache = TokenCache::with_capacity(8, 1024);
+        prop_assert!(cache.recall(&text, |_, _| None::<&VerificationKey>).is_none());
     }
 
     #[test]

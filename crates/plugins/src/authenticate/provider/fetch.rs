@@ -1,0 +1,200 @@
+//! One fetch of a provider's keys: its metadata, where keys are found by it, and the key set.
+//!
+//! A provider is believed as little as anybody else. Its answers are bounded, redirects are not
+//! followed, metadata of another issuer counts for nothing (OpenID Connect Discovery 1.0 §4.3), and
+//! metadata cannot send us to a server that the configuration does not name.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_core::Limits;
+use bartizan_net::{Answered, Call, CallError, CallLimits, Client, Endpoint, Keep, Reach, Url};
+use bartizan_wire::Fields;
+use http::{Method, StatusCode};
+use serde_json::{Map, Value};
+
+use super::{ProviderSettings, Source};
+use crate::jose::{AlgorithmSet, JsonFault, JsonLimits, KeySet, KeySetFault, parse_object};
+
+/// Longest metadata of a provider. Real ones have some thousand bytes.
+pub(super) const METADATA_MAX: usize = 128 * 1024;
+/// Longest key set that is fetched. Real ones have some thousand bytes, with certificates some ten
+/// thousand.
+pub(super) const FETCHED_MAX: usize = 512 * 1024;
+/// How much metadata may say.
+const METADATA_LIMITS: JsonLimits = JsonLimits { depth: 16, items: 10_000 };
+/// A connection between metadata and keys; the next fetch comes later than it lives.
+const KEEP: Keep = Keep { size: 1, idle: Duration::from_secs(10) };
+
+/// Why a fetch brought nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FetchFault {
+    #[error("{0}: {1}")]
+    Call(&'static str, CallError),
+    #[error("{0}: the provider answers {1}")]
+    Status(&'static str, StatusCode),
+    #[error("the provider's metadata is {0}")]
+    Metadata(JsonFault),
+    #[error("the provider's metadata has no `{0}` of use")]
+    Member(&'static str),
+    #[error("the provider's metadata is that of another issuer")]
+    Issuer,
+    #[error(
+        "the provider's metadata says that keys are at `{0}`, which `jwks_hosts` does not name"
+    )]
+    Foreign(Arc<str>),
+    #[error("the provider's metadata says that keys come in clear, or of no certified server")]
+    Insecure,
+    #[error(transparent)]
+    KeySet(#[from] KeySetFault),
+}
+
+impl FetchFault {
+    /// The result as the metric tells it.
+    pub(super) fn label(&self) -> &'static str {
+        match self {
+            Self::Call(_, CallError::TooLarge(_)) => "too_large",
+            Self::Call(..) => "unreachable",
+            Self::Status(..) => "status",
+            Self::Metadata(_) | Self::Member(_) => "metadata",
+            Self::Issuer => "issuer",
+            Self::Foreign(_) => "foreign",
+            Self::Insecure => "insecure",
+            Self::KeySet(KeySetFault::NoneUsable(_)) => "no_keys",
+            Self::KeySet(_) => "key_set",
+        }
+    }
+}
+
+/// What a fetch brought.
+pub(super) struct Fetched {
+    pub(super) keys: KeySet,
+    /// How long the provider says that it holds.
+    pub(super) fresh: Option<Duration>,
+}
+
+/// Fetches the keys of one provider.
+pub(super) struct Fetcher {
+    client: Client,
+    issuer: String,
+    source: Source,
+    endpoint: Endpoint,
+    target: Arc<str>,
+    /// The server of the address, and others that metadata may point to.
+    hosts: Vec<Arc<str>>,
+    time: Duration,
+    fields: Fields,
+}
+
+impl Fetcher {
+    pub(super) fn new(
+        settings: &ProviderSettings,
+        endpoint: Endpoint,
+        target: Arc<str>,
+        mut hosts: Vec<Arc<str>>,
+        reach: &Arc<dyn Reach>,
+        limits: &Limits,
+    ) -> Self {
+        let own = Url::parse(&settings.address);
+        hosts.extend(own.into_iter().map(|url| url.authority));
+        let mut fields = Fields::new();
+        fields.append("accept", "application/json");
+        fields.append("user-agent", concat!("bartizan/", env!("CARGO_PKG_VERSION")));
+        Self {
+            client: Client::new(reach.clone(), limits),
+            issuer: settings.issuer.clone(),
+            source: settings.source,
+            endpoint,
+            target,
+            hosts,
+            time: settings.timeout,
+            fields,
+        }
+    }
+
+    /// Fetches the keys.
+    pub(super) async fn fetch(&self) -> Result<Fetched, FetchFault> {
+        self.client.sweep();
+        let answered = match self.source {
+            Source::KeySet => self.get("keys", &self.endpoint, &self.target, FETCHED_MAX).await?,
+            Source::Discovery => {
+                let metadata =
+                    self.get("metadata", &self.endpoint, &self.target, METADATA_MAX).await?;
+                let (endpoint, target) = self.locate(metadata.body())?;
+                self.get("keys", &endpoint, &target, FETCHED_MAX).await?
+            }
+        };
+        let keys = KeySet::parse(answered.body(), AlgorithmSet::asymmetric())?;
+        Ok(Fetched { keys, fresh: fresh(&answered.fields) })
+    }
+
+    async fn get(
+        &self,
+        what: &'static str,
+        endpoint: &Endpoint,
+        target: &str,
+        answer: usize,
+    ) -> Result<Answered, FetchFault> {
+        let call = Call { method: &Method::GET, target, fields: &self.fields, body: &[] };
+        let limits = CallLimits { time: self.time, answer, keep: KEEP };
+        let answered = self.client.call(endpoint, &call, &limits).await;
+        let answered = answered.map_err(|error| FetchFault::Call(what, error))?;
+        match answered.status {
+            StatusCode::OK => Ok(answered),
+            status => Err(FetchFault::Status(what, status)),
+        }
+    }
+
+    /// Where the metadata says that keys are.
+    fn locate(&self, metadata: &[u8]) -> Result<(Endpoint, Arc<str>), FetchFault> {
+        let metadata = parse_object(metadata, METADATA_LIMITS).map_err(FetchFault::Metadata)?;
+        let text = |name| text_of(&metadata.object, name);
+        if text("issuer")? != self.issuer {
+            return Err(FetchFault::Issuer);
+        }
+        let url = Url::parse(text("jwks_uri")?).map_err(|_| FetchFault::Member("jwks_uri"))?;
+        if !self.hosts.contains(&url.authority) {
+            return Err(FetchFault::Foreign(url.authority));
+        }
+        let own = self.endpoint.target();
+        let tls = own.tls.as_ref().map(|tls| tls.config.clone());
+        // In clear only where the metadata came in clear, from the very same server.
+        if url.is_tls != tls.is_some() || !url.is_tls && url.host != own.host {
+            return Err(FetchFault::Insecure);
+        }
+        let endpoint = Endpoint::new(&url, tls).ok_or(FetchFault::Insecure)?;
+        Ok((endpoint, url.target))
+    }
+}
+
+fn text_of<'m>(members: &'m Map<String, Value>, name: &'static str) -> Result<&'m str, FetchFault> {
+    members.get(name).and_then(Value::as_str).ok_or(FetchFault::Member(name))
+}
+
+/// How long an answer holds (RFC 9111 §4.2.1): `max-age` less `Age`; not at all where it says so or
+/// says what cannot be read. Nothing where it says nothing.
+pub(super) fn fresh(fields: &Fields) -> Option<Duration> {
+    let mut least: Option<u64> = None;
+    let values = fields.all("cache-control");
+    let directives = values.flat_map(|value| value.split(|byte| *byte == b','));
+    for directive in directives.map(<[u8]>::trim_ascii) {
+        let at = directive.iter().position(|byte| *byte == b'=').unwrap_or(directive.len());
+        let (name, value) = directive.split_at_checked(at).unwrap_or((directive, &[]));
+        let seconds = match name.trim_ascii() {
+            name if name.eq_ignore_ascii_case(b"max-age") => number(value).unwrap_or(0),
+            name if name.eq_ignore_ascii_case(b"no-store") => 0,
+            name if name.eq_ignore_ascii_case(b"no-cache") => 0,
+            _ => continue,
+        };
+        least = Some(least.map_or(seconds, |least| least.min(seconds)));
+    }
+    let age = fields.all("age").next().and_then(number).unwrap_or(0);
+    least.map(|seconds| Duration::from_secs(seconds.saturating_sub(age)))
+}
+
+/// The number behind an `=`, quoted or not.
+fn number(value: &[u8]) -> Option<u64> {
+    let value = value.strip_prefix(b"=").unwrap_or(value).trim_ascii();
+    let value = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).unwrap_or(value);
+    std::str::from_utf8(value).ok()?.parse().ok()
+}

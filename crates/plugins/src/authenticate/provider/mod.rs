@@ -1,0 +1,275 @@
+//! The keys of token issuers, fetched and kept: what signed tokens of a provider are verified with.
+//!
+//! One task on the control runtime fetches the keys of a provider, for all routes of the node that
+//! say the same of it, and workers read through a watch what it found. It fetches when the
+//! configuration is put into force, again before the keys are due, and at once when a token names a
+//! key that is not known: then whoever asks waits for the one fetch that is under way, never for
+//! one of its own, and [`REFETCH_EVERY`] lies between two of them, however many names clients
+//! invent.
+//!
+//! What a fetch finds replaces what was known, so that a key that the provider has withdrawn is
+//! withdrawn here. A fetch that fails changes nothing until the keys are too old; then there are
+//! none. Ages are measured by the monotonic clock, so that a jump of the wall clock neither renews
+//! nor ends a key.
+
+mod fetch;
+mod metrics;
+mod refresh;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_chain::CompileCx;
+use bartizan_config::{Invalid, ResourceKind, ResourceRef};
+use bartizan_net::{Url, is_loopback};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use crate::jose::{Header, KeySet, TokenFault, VerificationKey};
+use crate::node_state::shared_metrics;
+use crate::outgoing::{Pem, Trust, endpoint};
+use crate::waiting::{Crowded, Waiters};
+use fetch::Fetcher;
+use metrics::{Counts, KeyMetrics};
+
+/// Least time between two fetches that tokens with unknown keys have caused.
+pub(crate) const REFETCH_EVERY: Duration = Duration::from_secs(30);
+/// Longest that a request waits for keys.
+pub(crate) const WAIT_MOST: Duration = Duration::from_secs(3);
+/// What the state of providers belongs to, beside the node.
+const OWNER: &str = "jwks";
+
+/// Where the keys of a provider are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Where the provider's metadata says (OpenID Connect Discovery 1.0 §4, RFC 8414 §3).
+    Discovery,
+    /// At the address itself.
+    KeySet,
+}
+
+/// A provider as configuration says it.
+#[derive(Clone, Debug)]
+pub(crate) struct ProviderSettings {
+    /// What its tokens and its metadata name as the issuer.
+    pub(crate) issuer: String,
+    /// What is at the address.
+    pub(crate) source: Source,
+    /// The field that the address was written in.
+    pub(crate) key: &'static str,
+    /// The address.
+    pub(crate) address: String,
+    /// Servers, as `host` or `host:port`, that metadata may point to beside its own.
+    pub(crate) hosts: Vec<String>,
+    /// The authorities that may have signed its certificate; the system's where absent.
+    pub(crate) ca_certs: Option<Pem>,
+    /// Whether keys may come in clear from beyond this machine.
+    pub(crate) danger_clear_http: bool,
+    /// Time for one call.
+    pub(crate) timeout: Duration,
+    /// Longest time between two fetches.
+    pub(crate) refresh: Duration,
+    /// The age at which keys end that could not be fetched again.
+    pub(crate) stale: Duration,
+}
+
+/// Why a provider has no key for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Lack {
+    /// Nothing was fetched yet, or the provider has withdrawn all it had.
+    #[error("no keys of the token's issuer are known")]
+    Unknown,
+    /// The last keys are too old.
+    #[error("the keys of the token's issuer are older than `stale` permits")]
+    Stale,
+    /// There is no key of this name.
+    #[error("no key fits the token's `kid` and algorithm")]
+    Kid,
+    /// There is no key of this name, and the provider could not be asked for it.
+    #[error("no key fits the token's `kid`, and its issuer cannot be asked for more")]
+    KidUnasked,
+}
+
+impl Lack {
+    /// True where the token itself is at fault, as far as anybody knows.
+    pub(crate) fn is_of_the_token(self) -> bool {
+        self == Self::Kid
+    }
+}
+
+/// Why there is no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absence {
+    /// It may be there after a fetch; so many had ended.
+    Lack(Lack, u64),
+    /// The token cannot have a key.
+    Token(TokenFault),
+}
+
+/// What is known of a provider.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    keys: Option<Arc<KeySet>>,
+    /// When the fetch began that brought them.
+    fetched: Option<Instant>,
+    /// How many fetches have ended.
+    ended: u64,
+    /// When the last one began.
+    began: Option<Instant>,
+    /// One is under way.
+    is_fetching: bool,
+    /// The last one failed.
+    is_failing: bool,
+}
+
+/// What the handle, the task and the metrics share.
+struct Shared {
+    issuer: String,
+    refresh: Duration,
+    known: watch::Sender<Known>,
+    /// A token names a key that is not known.
+    wanted: Notify,
+    /// No configuration needs the provider any more.
+    closed: Notify,
+    counts: Counts,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+/// A provider whose keys are kept up to date for as long as this is held.
+#[derive(Debug)]
+pub(crate) struct Provider {
+    shared: Arc<Shared>,
+    stale: Duration,
+}
+
+impl Provider {
+    /// The provider of these settings: the one that is at work already, or a new one.
+    pub(crate) fn of(
+        settings: &ProviderSettings,
+        cx: &CompileCx<'_>,
+    ) -> Result<Arc<Self>, Invalid> {
+        let ProviderSettings { key, address, ca_certs, .. } = settings;
+        let trust = Trust { ca_certs: ca_certs.clone(), verifies: true };
+        let (endpoint, target) = endpoint(key, address, &trust, cx)?;
+        let host = &endpoint.target().host;
+        let is_clear = endpoint.target().tls.is_none();
+        if is_clear && !is_loopback(host) && !settings.danger_clear_http {
+            return Err(Invalid::at(key, format!("keys of `{host}` would come in clear"))
+                .with_help("use `https`: whoever can change keys can sign every token"));
+        }
+        if settings.danger_clear_http && !is_clear {
+            return Err(Invalid::at("danger_clear_http", "the address is not in clear"));
+        }
+        let hosts = settings.hosts.iter().enumerate().map(|(index, host)| {
+            authority(host).ok_or_else(|| {
+                let problem = format!("`{host}` is no server such as `keys.example:8443`");
+                Invalid::at_item("jwks_hosts", index, problem)
+            })
+        });
+        let hosts = hosts.collect::<Result<Vec<_>, _>>()?;
+        let metrics = shared_metrics(cx, OWNER, KeyMetrics::default);
+        let reach = &cx.node.outside.reach;
+        let node = ResourceRef { kind: ResourceKind::PluginMetadata, id: Arc::from(OWNER) };
+        let id = format!("provider {settings:?}");
+        Ok(cx.node.registry.state(&node, OWNER, id, || {
+            let fetcher = Fetcher::new(settings, endpoint, target, hosts, reach, &cx.node.limits);
+            let (shared, stale) = (Shared::new(settings, &metrics), settings.stale);
+            reach.spawn(Box::pin(refresh::run(shared.clone(), fetcher)));
+            Self { shared, stale }
+        }))
+    }
+
+    /// The key that a token with this header has to be verified with.
+    pub(crate) fn choose(&self, header: &Header) -> Result<Arc<VerificationKey>, Absence> {
+        let known = self.shared.known.borrow();
+        let lack = |lack| Err(Absence::Lack(lack, known.ended));
+        let (Some(keys), Some(fetched)) = (&known.keys, known.fetched) else {
+            return lack(Lack::Unknown);
+        };
+        if fetched.elapsed() > self.stale {
+            return lack(Lack::Stale);
+        }
+        match keys.choose(header) {
+            Ok(key) => Ok(key.clone()),
+            Err(TokenFault::NoKey) if header.kid().is_some() && known.is_failing => {
+                lack(Lack::KidUnasked)
+            }
+            Err(TokenFault::NoKey) if header.kid().is_some() => lack(Lack::Kid),
+            Err(fault) => Err(Absence::Token(fault)),
+        }
+    }
+
+    /// Waits for the fetch that may end a lack of which is known that `seen` fetches did not, if
+    /// there is one, or may be one now. Whether it did, only choosing again tells.
+    pub(crate) async fn news(
+        &self,
+        lack: Lack,
+        seen: u64,
+        waiters: &Waiters,
+    ) -> Result<(), Crowded> {
+        if !self.can_end(lack) {
+            return Ok(());
+        }
+        let mut known = self.shared.known.subscribe();
+        let ended = async { drop(known.wait_for(|known| known.ended > seen).await) };
+        waiters.hold(WAIT_MOST, ended).await.map(drop)
+    }
+
+    /// True where it is worth while to wait, which asks the provider if it has to.
+    fn can_end(&self, lack: Lack) -> bool {
+        let known = self.shared.known.borrow();
+        match lack {
+            // A provider that has failed is asked again by the task; nobody waits for that.
+            Lack::Unknown => known.ended == 0,
+            Lack::Stale => false,
+            Lack::Kid | Lack::KidUnasked => {
+                let is_early = known.began.is_some_and(|began| began.elapsed() < REFETCH_EVERY);
+                if !is_early && !known.is_fetching {
+                    self.shared.wanted.notify_one();
+                }
+                !is_early || known.is_fetching
+            }
+        }
+    }
+}
+
+impl Drop for Provider {
+    fn drop(&mut self) {
+        self.shared.closed.notify_one();
+    }
+}
+
+impl Shared {
+    fn new(settings: &ProviderSettings, metrics: &KeyMetrics) -> Arc<Self> {
+        let shared = Arc::new(Self {
+            issuer: settings.issuer.clone(),
+            refresh: settings.refresh,
+            known: watch::Sender::new(Known::default()),
+            wanted: Notify::new(),
+            closed: Notify::new(),
+            counts: metrics.of(&settings.issuer),
+        });
+        metrics.watch(&shared);
+        shared
+    }
+
+    /// Seconds since the keys in force were fetched; nothing where there are none.
+    fn age(&self) -> Option<u64> {
+        let known = self.known.borrow();
+        known.fetched.map(|fetched| fetched.elapsed().as_secs())
+    }
+}
+
+/// A server as a URL names it: in lower case, without the usual port.
+fn authority(text: &str) -> Option<Arc<str>> {
+    let url = Url::parse(&format!("https://{text}/")).ok()?;
+    (&*url.target == "/").then_some(url.authority)
+}

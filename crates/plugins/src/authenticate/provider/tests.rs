@@ -1,0 +1,160 @@
+use std::time::Duration;
+
+use bartizan_wire::Fields;
+use serde_json::json;
+
+use super::fetch::fresh;
+use super::refresh::{until_refresh, until_retry};
+use super::*;
+use crate::authenticate::jwt_auth::JwtAuth;
+use crate::fixture::{Bench, authority as certificate};
+
+fn settings() -> ProviderSettings {
+    ProviderSettings {
+        issuer: "https://id.example".to_owned(),
+        source: Source::Discovery,
+        key: "issuer",
+        address: "https://id.example/.well-known/openid-configuration".to_owned(),
+        hosts: Vec::new(),
+        ca_certs: None,
+        danger_clear_http: false,
+        timeout: Duration::from_secs(5),
+        refresh: Duration::from_secs(3_600),
+        stale: Duration::from_secs(86_400),
+    }
+}
+
+#[test]
+fn an_answer_holds_as_long_as_it_says() {
+    for (lines, expected) in [
+        (&[][..], None),
+        (&[("cache-control", "public")], None),
+        (&[("cache-control", "public, max-age=300, must-revalidate")], Some(300)),
+        (&[("cache-control", "Max-Age=\"300\"")], Some(300)),
+        (&[("cache-control", "max-age=300"), ("age", "100")], Some(200)),
+        (&[("cache-control", "max-age=300"), ("age", "400")], Some(0)),
+        (&[("cache-control", "max-age=300"), ("cache-control", "max-age=60")], Some(60)),
+        (&[("cache-control", "max-age=300, no-store")], Some(0)),
+        (&[("cache-control", "no-cache")], Some(0)),
+        (&[("cache-control", "max-age=soon")], Some(0)),
+        (&[("cache-control", "max-age")], Some(0)),
+        (&[("cache-control", "s-maxage=5, xmax-age=7")], None),
+    ] {
+        let mut fields = Fields::new();
+        for &(name, value) in lines {
+            fields.append(name, value);
+        }
+        assert_eq!(fresh(&fields), expected.map(Duration::from_secs), "{lines:?}");
+    }
+}
+
+#[test]
+fn keys_are_fetched_again_before_they_are_due_within_bounds() {
+    let most = Duration::from_secs(3_600);
+    for (says, expected) in [
+        (None, 3_240),
+        (Some(300), 270),
+        (Some(0), 54),
+        (Some(59), 54),
+        (Some(86_400), 3_240),
+        (Some(u64::MAX), 3_240),
+    ] {
+        let pause = until_refresh(says.map(Duration::from_secs), most);
+        assert_eq!(pause, Duration::from_secs(expected), "{says:?}");
+    }
+}
+
+#[test]
+fn failures_are_tried_again_ever_later_and_at_last_every_half_minute() {
+    let seconds = [1, 2, 3, 4, 5, 6, 7, u32::MAX].map(|failures| until_retry(failures).as_secs());
+    assert_eq!(seconds, [1, 2, 4, 8, 16, 30, 30, 30]);
+}
+
+#[test]
+fn servers_are_named_as_addresses_name_them() {
+    for (text, expected) in [
+        ("Keys.example", Some("keys.example")),
+        ("keys.example:443", Some("keys.example")),
+        ("keys.example:8443", Some("keys.example:8443")),
+        ("[::1]:8443", Some("[::1]:8443")),
+        ("keys.example/path", None),
+        ("https://keys.example", None),
+        ("u@keys.example", None),
+        ("*.example", None),
+        ("", None),
+    ] {
+        assert_eq!(authority(text).as_deref(), expected, "{text}");
+    }
+}
+
+#[test]
+fn the_authorities_of_a_provider_can_be_named() {
+    let of = |bench: &Bench, pem: &str| {
+        let provider =
+            json!({ "issuer": "https://id.example", "audiences": ["a"], "ca_certs": pem });
+        bench.compile::<JwtAuth>(&json!({ "providers": [provider] })).map(drop)
+    };
+    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----";
+    assert!(of(&Bench::new(), &certificate()).is_ok());
+    let fault = of(&Bench::new(), broken).unwrap_err();
+    assert!(fault.path.contains(&bartizan_config::PathStep::Key("ca_certs".to_owned())), "{fault}");
+}
+
+#[test]
+fn who_says_the_same_of_a_provider_shares_it() {
+    let bench = Bench::new();
+    let of = |settings: &ProviderSettings| {
+        bench.within::<JwtAuth, _>(|cx| Provider::of(settings, cx).unwrap())
+    };
+    let first = of(&settings());
+    assert!(Arc::ptr_eq(&first, &of(&settings())));
+    let changes: [fn(&mut ProviderSettings); 4] = [
+        |settings| settings.issuer.push('/'),
+        |settings| settings.address.push('/'),
+        |settings| settings.stale *= 2,
+        |settings| settings.hosts.push("a.example".to_owned()),
+    ];
+    for change in changes {
+        let mut other = settings();
+        change(&mut other);
+        assert!(!Arc::ptr_eq(&first, &of(&other)), "{other:?}");
+    }
+}
+
+#[test]
+fn nobody_waits_longer_than_stated_for_a_provider_that_never_answers() {
+    bartizan_testkit::run(async {
+        let bench = Bench::new();
+        let (provider, waiters) = bench
+            .within::<JwtAuth, _>(|cx| (Provider::of(&settings(), cx).unwrap(), Waiters::of(cx)));
+        let begin = Instant::now();
+        provider.news(Lack::Unknown, 0, &waiters).await.unwrap();
+        assert_eq!(begin.elapsed(), WAIT_MOST);
+        provider.news(Lack::Stale, 0, &waiters).await.unwrap();
+        assert_eq!(begin.elapsed(), WAIT_MOST, "nothing comes of waiting for that");
+    });
+}
+
+proptest::proptest! {
+    /// Whatever a provider says, the next fetch is within the stated bounds.
+    #[test]
+    fn no_provider_moves_the_next_fetch_out_of_bounds(
+        line in "(max-age=[0-9]{0,20}|no-store|public|, ){0,4}",
+        most in 60_u64..=86_400,
+    ) {
+        let mut fields = Fields::new();
+        fields.append("cache-control", line.into_bytes());
+        let pause = until_refresh(fresh(&fields), Duration::from_secs(most));
+        proptest::prop_assert!((54..=most).contains(&pause.as_secs()), "{pause:?}");
+    }
+}
+
+/// The plugin's own word for a token without a key is a 401 only where the provider was asked.
+#[test]
+fn only_a_token_whose_provider_was_asked_is_at_fault() {
+    let of_the_token: Vec<bool> = [Lack::Unknown, Lack::Stale, Lack::Kid, Lack::KidUnasked]
+        .into_iter()
+        .map(Lack::is_of_the_token)
+        .collect();
+    assert_eq!(of_the_token, [false, false, true, false]);
+}
