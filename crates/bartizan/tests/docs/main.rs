@@ -105,7 +105,8 @@ fn every_recipe_is_played_and_has_what_a_reader_looks_for() {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(documents().join("recipes")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        if name == "README.md" {
+        // `token-providers.md` is held against doubles of the providers, beside `jwt-auth`.
+        if ["README.md", "token-providers.md"].contains(&&*name) {
             continue;
         }
         let path = format!("recipes/{name}");
