@@ -12,11 +12,12 @@ mod tests;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bartizan_admin::{FindPage, Readiness, SharedRegistry, StatusServer};
 use bartizan_audit::EventKind;
 use bartizan_chain::CpuPool;
-use bartizan_config::{Draft, NodeConfig, Store};
+use bartizan_config::{Draft, NodeConfig, OnInvalid, Store};
 use bartizan_core::NodeKey;
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_proxy::{BindError, Dialer, Gateway, GatewaySettings, Running};
@@ -35,6 +36,8 @@ use crate::telemetry;
 use settle::{LastGood, Settled, Settling};
 use stores::NodeStore;
 
+/// How long the node waits where a store tells of a change that cannot be read.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// Threads of the control runtime.
 const CONTROL_THREADS: usize = 2;
 
@@ -154,7 +157,14 @@ impl Node {
                 }
             });
             match wake {
-                Wake::Signal(Signal::Reload) | Wake::Stored => self.reload(&[]),
+                Wake::Signal(Signal::Reload) => self.reload(&[]),
+                Wake::Stored => {
+                    self.reload(&[]);
+                    if self.seen == seen {
+                        // The store could not be read: it would tell of the same change at once.
+                        self.control.block_on(tokio::time::sleep(STORE_PAUSE));
+                    }
+                }
                 Wake::Changed(files) => self.reload(&files),
                 Wake::Signal(Signal::Reopen) => {
                     self.logs.reopen();
@@ -199,7 +209,16 @@ impl Node {
 
     fn try_reload(&mut self, record: &Record) -> Result<Settled, Failure> {
         let loader = load::loader(record);
-        let (mut node, draft) = load::draft(&self.config.path, &loader)?;
+        let (mut node, draft) = match load::draft(&self.config.path, &loader) {
+            Ok(read) => read,
+            Err(failure) => {
+                // The file that is at fault is watched; what the store holds waits for it.
+                if let Ok(snapshot) = self.control.block_on(self.store.snapshot()) {
+                    self.seen = snapshot.revision;
+                }
+                return Err(failure);
+            }
+        };
         self.overrides.node(&mut node);
         let settling = Settling {
             gateway: &self.gateway,
@@ -307,7 +326,8 @@ fn settle_all(
     stores::add(&mut draft, &snapshot);
     let settled = settling.settle(draft, last_good);
     if settled.is_ok() {
-        store.keep(&snapshot, last_good);
+        let stand_ins = (settling.on_invalid == OnInvalid::Quarantine).then_some(&*last_good);
+        store.keep(&snapshot, stand_ins);
     }
     (Some(snapshot.revision), settled)
 }

@@ -211,7 +211,7 @@ fn read_stored<'n>(
         }
     };
     let site = Site::root(node);
-    if fate.is_none() && &*stored.name.collection == PLUGINS {
+    if !matches!(fate, Some(Fate::Aside)) && &*stored.name.collection == PLUGINS {
         reader.enabled_plugins(&site);
         return;
     }

@@ -76,9 +76,10 @@ impl NodeStore {
 
     /// Keeps what is in force now, where the store may be away when the node starts again: objects
     /// in quarantine as they were when they were in order.
-    pub(crate) fn keep(&self, snapshot: &Snapshot, last_good: &LastGood) {
+    pub(crate) fn keep(&self, snapshot: &Snapshot, last_good: Option<&LastGood>) {
         let Self::Etcd(store) = self else { return };
-        let in_force = |object: &Object| match last_good.get(&name_of(object)) {
+        let in_force = |object: &Object| match last_good.and_then(|good| good.get(&name_of(object)))
+        {
             Some(text) => Object { content: text.as_bytes().into(), ..object.clone() },
             None => object.clone(),
         };

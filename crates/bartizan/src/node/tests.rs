@@ -110,6 +110,36 @@ fn a_route_that_never_was_in_order_answers_503_and_nothing_falls_through_to_a_wi
 }
 
 #[test]
+fn a_route_in_quarantine_stands_before_another_with_its_path() {
+    let mut scene = Scene::start();
+    let mut faulty = route("/a/*");
+    faulty["methods"] = json!(["GET", "get"]);
+    scene.put("routes/z", &faulty);
+    scene.put("routes/b", &route("/a/*"));
+    scene.take_change();
+    assert_eq!((scene.status("/a/1"), scene.quarantined()), ("503".to_owned(), 1));
+    faulty["status"] = json!(0);
+    scene.put("routes/z", &faulty);
+    scene.take_change();
+    assert_eq!((scene.status("/a/1"), scene.quarantined()), ("401".to_owned(), 1));
+}
+
+#[test]
+fn a_node_file_at_fault_does_not_make_the_store_tell_of_one_change_for_ever() {
+    let mut scene = Scene::start();
+    let path = scene.node.config.path.clone();
+    std::fs::write(&path, "listeners: 7\n").unwrap();
+    scene.put("routes/a", &route("/a"));
+    scene.take_change();
+    assert_eq!(scene.status("/a"), "404");
+    let seen = scene.node.seen;
+    assert_eq!(scene.node.control.block_on(scene.node.store.snapshot()).unwrap().revision, seen);
+    std::fs::write(&path, NODE).unwrap();
+    scene.node.reload(&[path]);
+    assert_eq!(scene.status("/a"), "401");
+}
+
+#[test]
 fn what_refers_to_an_object_that_is_left_out_is_in_quarantine_with_it() {
     let mut scene = Scene::start();
     let mut uses = route("/a");

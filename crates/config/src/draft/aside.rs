@@ -118,7 +118,11 @@ fn opens_something(object: &ObjectFacts) -> bool {
 
 /// What routes that were set aside own.
 pub(super) fn blocked(aside: &[Placed<'_>], objects: &[Placed<'_>]) -> Vec<BlockedRoute> {
-    let routes = aside.iter().filter(|placed| placed.kind == ResourceKind::Route);
+    let is_in_service = |placed: &&Placed<'_>| {
+        placed.kind == ResourceKind::Route
+            && scalar(placed.site.node, "status").as_deref() != Some("0")
+    };
+    let routes = aside.iter().filter(is_in_service);
     routes.map(|placed| block(placed, aside, objects)).collect()
 }
 
@@ -135,9 +139,7 @@ fn block(route: &Placed<'_>, aside: &[Placed<'_>], objects: &[Placed<'_>]) -> Bl
         let found = objects.iter().chain(aside).find(is_it);
         hosts = found.map_or_else(Vec::new, |found| texts(found.site.node, "host", "hosts"));
     }
-    let is_path = |uri: &String| uri.starts_with('/') && !uri.trim_end_matches('*').contains('*');
-    let mut uris = texts(node, "uri", "uris");
-    uris.retain(is_path);
+    let uris = texts(node, "uri", "uris").iter().filter_map(|uri| owned(uri)).collect();
     let priority = match node.get("priority").map(|value| &value.content) {
         Some(Content::Number(number)) => number.as_i64().unwrap_or_default(),
         _ => 0,
@@ -146,10 +148,27 @@ fn block(route: &Placed<'_>, aside: &[Placed<'_>], objects: &[Placed<'_>]) -> Bl
         id: id_of(route.kind, node, route.index),
         uris,
         hosts: hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
-        methods: texts(node, "method", "methods"),
+        methods: methods(node),
         priority,
         place: node.place,
     }
+}
+
+/// The paths that a route may have been meant for: those that begin as it is written, where it
+/// stands for several in a way that no route here can.
+fn owned(uri: &str) -> Option<String> {
+    let several = [uri.find('*'), uri.find("/:").map(|at| at + 1)];
+    let fixed = several.into_iter().flatten().min().map_or(uri, |at| uri.get(..at).unwrap_or(uri));
+    let is_prefix = fixed.len() < uri.len();
+    fixed.starts_with('/').then(|| if is_prefix { format!("{fixed}*") } else { uri.to_owned() })
+}
+
+/// The methods that a route is for; none, which is all, where one is no method.
+fn methods(node: &Node) -> Vec<String> {
+    let written = node.get("methods").map(Node::items).unwrap_or_default();
+    let names: Vec<String> = texts(node, "method", "methods");
+    let known = |name: &String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase());
+    if names.len() < written.len() || !names.iter().all(known) { Vec::new() } else { names }
 }
 
 fn scalar(node: &Node, key: &str) -> Option<String> {
@@ -165,4 +184,26 @@ fn texts(node: &Node, one: &str, several: &str) -> Vec<String> {
     let one = node.get(one).and_then(Node::as_text);
     let several = node.get(several).map(Node::items).unwrap_or_default();
     one.into_iter().chain(several.iter().filter_map(Node::as_text)).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_owns_every_path_that_it_may_have_been_meant_for() {
+        for (uri, expected) in [
+            ("/a", Some("/a")),
+            ("/a/*", Some("/a/*")),
+            ("/a/*/b", Some("/a/*")),
+            ("/users/:id/admin", Some("/users/*")),
+            ("/a:b", Some("/a:b")),
+            ("/**", Some("/*")),
+            ("a/*", None),
+            ("*", None),
+            ("", None),
+        ] {
+            assert_eq!(owned(uri).as_deref(), expected, "{uri}");
+        }
+    }
 }

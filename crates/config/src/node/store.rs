@@ -138,7 +138,8 @@ fn complete_etcd(
     problems: &mut Vec<Invalid>,
 ) {
     for (index, endpoint) in etcd.endpoints.iter().enumerate() {
-        let rest = endpoint.strip_prefix("http://");
+        let lower = endpoint.to_ascii_lowercase();
+        let rest = lower.strip_prefix("http://");
         if rest.is_some_and(|rest| !is_local(rest)) && !etcd.danger_plaintext {
             let problem = "the endpoint is on another machine and not `https`";
             let help = "write `https://`, or `danger_plaintext: true` beside the endpoints";

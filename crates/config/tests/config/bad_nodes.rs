@@ -267,6 +267,12 @@ fn stores_that_are_not_sound() {
             ],
         ),
         (
+            "{etcd: {endpoints: ['HTTP://etcd:1']}}",
+            &[
+                "n.yaml:2:28: the endpoint is on another machine and not `https` (at store.etcd.endpoints[0]); write `https://`, or `danger_plaintext: true` beside the endpoints",
+            ],
+        ),
+        (
             "{etcd: {endpoints: ['https://a'], prefix: apisix/, user: root}}",
             &[
                 "n.yaml:2:50: the prefix begins with `/` and does not end with it (at store.etcd.prefix)",

@@ -39,6 +39,8 @@ impl<'a> Compilation<'a> {
         global_uses: &[&'a PluginUse],
     ) -> Routes<'a> {
         let mut builder = RouterBuilder::default();
+        // First, since of routes with one path and priority the one that is added first counts.
+        self.block(&mut builder);
         let mut reports = Vec::with_capacity(self.resources.routes.len());
         let mut covers = Vec::with_capacity(self.resources.routes.len());
         let mut chains = HashMap::new();
@@ -85,7 +87,6 @@ impl<'a> Compilation<'a> {
             }
             reports.push(report);
         }
-        self.block(&mut builder);
         Routes { router: builder.build(), reports, covers }
     }
 

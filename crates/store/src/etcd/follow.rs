@@ -74,15 +74,16 @@ async fn session(shared: &Shared, backoff: &mut Duration) -> Result<Never, Fault
             line = watch.next() => Watch::take(shared, &line?)?,
             _ = heartbeat.tick() => {
                 // A watch that is silent may be dead: TCP alone does not tell.
-                let now = count(shared, 0).await?.count.0;
                 let (known, at) = {
                     let state = shared.lock();
                     (state.mirror.count, state.mirror.revision)
                 };
-                if now != known && different_at == Some(at) {
+                let now = newer_than(shared, at).await?;
+                let is_behind = now.count.0 != known || !now.kvs.is_empty();
+                if is_behind && different_at == Some(at) {
                     return Err(Fault::Broken("the watch has lost changes".to_owned()));
                 }
-                different_at = (now != known).then_some(at);
+                different_at = is_behind.then_some(at);
             }
         }
     }
@@ -100,6 +101,17 @@ fn range(shared: &Shared) -> RangeRequest {
 
 async fn count(shared: &Shared, revision: u64) -> Result<RangeResponse, Fault> {
     let request = RangeRequest { count_only: true, revision: Number(revision), ..range(shared) };
+    shared.client.ask_first("/v3/kv/range", &request).await
+}
+
+/// How many objects there are, and one that was changed after a revision.
+async fn newer_than(shared: &Shared, revision: u64) -> Result<RangeResponse, Fault> {
+    let request = RangeRequest {
+        keys_only: true,
+        limit: Number(1),
+        min_mod_revision: Number(revision.saturating_add(1)),
+        ..range(shared)
+    };
     shared.client.ask_first("/v3/kv/range", &request).await
 }
 

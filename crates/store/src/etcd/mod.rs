@@ -209,7 +209,8 @@ async fn keep_for_ever(at: KeptAt, mut snapshots: watch::Receiver<Option<Snapsho
 
 fn endpoints(settings: &EtcdSettings) -> Result<Vec<Endpoint>, OpenError> {
     let mut tls = None;
-    if settings.endpoints.iter().any(|endpoint| endpoint.starts_with("https:")) {
+    if settings.endpoints.iter().any(|endpoint| endpoint.to_ascii_lowercase().starts_with("https:"))
+    {
         let config = client_config(&settings.tls, &settings.clock);
         tls = Some(config.map_err(|fault| OpenError::new(format!("tls towards etcd: {fault}")))?);
     }

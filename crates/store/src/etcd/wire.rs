@@ -78,6 +78,9 @@ pub(super) struct RangeRequest {
     pub(super) revision: Number,
     pub(super) limit: Number,
     pub(super) count_only: bool,
+    pub(super) keys_only: bool,
+    /// Only what was changed at this revision or later; all where zero. The count is that of all.
+    pub(super) min_mod_revision: Number,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -115,7 +115,10 @@ impl<'f> Compiler<'f> {
         }
         let operator = draft.operator.as_ref().and_then(|text| self.operator(text, &draft.place));
         let is_negated = draft.operator.as_ref().is_some_and(|text| text.is_negated);
-        let is_search = !is_negated && operator.as_ref().is_some_and(Operator::is_search);
+        // What is harmless as it stands need not be once it is decoded.
+        let is_search = !is_negated
+            && operator.as_ref().is_some_and(Operator::is_search)
+            && !pipeline.iter().any(|step| step.makes_other_text());
         let has = |wanted: fn(&Action) -> bool| draft.actions.iter().any(wanted);
         let mut effects = Vec::new();
         for action in &draft.actions {

@@ -73,6 +73,13 @@ macro_rules! transformations {
                 match self { $(Self::$variant => $module::TRIGGERS),* }
             }
 
+            /// True if text made of letters and digits may become any other.
+            pub(crate) fn makes_other_text(self) -> bool {
+                const DECODERS: [&str; 6] =
+                    ["base64Decode", "base64DecodeExt", "hexDecode", "sqlHexDecode", "md5", "sha1"];
+                DECODERS.contains(&self.name())
+            }
+
             /// The output is never longer than this times the input's length, and
             /// [`DIGEST_LENGTH`] more.
             pub(crate) fn growth(self) -> usize {

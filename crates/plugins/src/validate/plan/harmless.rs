@@ -112,7 +112,7 @@ impl<'p> Search<'p, '_> {
 fn is_narrow(rule: &TextRule, text: &[u8]) -> bool {
     let has_pattern = rule.pattern.as_ref().is_some_and(Pattern::is_harmless);
     let has_format = rule.format.as_ref().is_some_and(|format| format.is_harmless);
-    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte);
+    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-".contains(byte);
     let is_stamp = |byte: &u8| byte.is_ascii_alphanumeric() || b"-:.+".contains(byte);
     (has_pattern && text.iter().all(is_word)) || (has_format && text.iter().all(is_stamp))
 }

@@ -32,9 +32,10 @@ impl Pattern {
         Verdict::of(verdict)
     }
 
-    /// Whether a text that matches is made of ASCII letters, digits, `_`, `-` and `.` alone.
+    /// Whether a text that matches is made of ASCII letters, digits, `_` and `-` alone. With dots, it
+    /// may be the name of a file.
     pub(super) fn is_harmless(&self) -> bool {
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
         self.simple.as_ref().is_some_and(|simple| {
             simple.parts.iter().all(|part| (0..128).all(|b| !part.class.has(b) || is_plain(b)))
                 && simple.parts.iter().all(|part| !part.class.is_open)
@@ -70,8 +71,11 @@ impl Class {
                 let letters = none.with(b'a'..=b'z').with(b'A'..=b'Z');
                 Some(letters.with(b'0'..=b'9').with(b'_'..=b'_'))
             }
-            // A letter with a backslash may mean anything, a mark means itself.
-            mark if mark.is_ascii_punctuation() => Some(none.with(mark..=mark)),
+            // A letter with a backslash may mean anything, a mark means itself; `\<` and `\>` are
+            // ends of words for the engine behind the validator.
+            mark if mark.is_ascii_punctuation() && !matches!(mark, b'<' | b'>') => {
+                Some(none.with(mark..=mark))
+            }
             _ => None,
         }
     }

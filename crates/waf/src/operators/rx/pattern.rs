@@ -27,6 +27,10 @@ const SEARCH_MEMORY: usize = 256 << 10;
 const RENEWALS_MAX: usize = 3;
 const BYTES_PER_STATE: usize = 10;
 
+/// How many states of a pattern cost as much for each byte as one byte in a table, where every state
+/// is looked at by itself.
+const STATES_PER_COST: usize = 8;
+
 /// Makes the states of a search, for a thread that has none yet.
 type NewCache = Box<dyn Fn() -> Cache + Send + Sync>;
 
@@ -64,7 +68,12 @@ impl Pattern {
         let translated = translate::translate(text)?;
         let read = syntax::parse_with(&translated.pattern, &syntax())
             .map_err(|fault| unreadable(&fault.to_string()))?;
-        let back = if translated.goes_back {
+        let has_none = [&b"{0}"[..], b"{0,0}"].iter().any(|none| memmem(text, none));
+        let back = if translated.goes_back && has_none {
+            // Groups that stand nowhere would give their numbers to others.
+            return Err(OperatorFault::new("a pattern that goes back repeats something no times")
+                .with_help("leave out what is never there"));
+        } else if translated.goes_back {
             let program = program::compile(&read)?;
             Some(Box::new(Back { program, wide: program::widened(&read) }))
         } else {
@@ -91,7 +100,7 @@ impl Pattern {
         text: &dyn Expand,
         captures: Option<(&mut Captures, usize)>,
     ) -> bool {
-        if !self.may_be_in(input) {
+        if !self.may_be_in(input, text) {
             return false;
         }
         if let Some(back) = &self.back {
@@ -101,7 +110,12 @@ impl Pattern {
                     captures.push(group.and_then(|range| input.get(range)).unwrap_or_default());
                 }
             }
-        } else if let Some(((captures, places), regex)) = captures.zip(self.places()) {
+        } else if let Some((captures, places)) = captures {
+            let Some(regex) = self.places() else {
+                // Found, but nobody knows what: rules may build on the groups.
+                text.give_up();
+                return true;
+            };
             for groups in regex.captures_iter(input).take(places) {
                 for group in groups.iter().take(Captures::COUNT_MAX) {
                     let found = group.and_then(|span| input.get(span.range()));
@@ -123,16 +137,21 @@ impl Pattern {
         self.forwards.memory_usage()
     }
 
-    fn may_be_in(&self, input: &[u8]) -> bool {
+    fn may_be_in(&self, input: &[u8], text: &dyn Expand) -> bool {
+        let length = input.len();
         let input = Input::new(input).earliest(true);
         let found = self.forwards.try_search_fwd(&mut self.states.get(), &input);
         match found {
             Ok(found) => found.is_some(),
             // Too many states: without them it takes longer, but never more than linear time.
-            Err(_) => match PikeVM::new_from_nfa(self.forwards.get_nfa().clone()) {
-                Ok(slow) => slow.is_match(&mut slow.create_cache(), input),
-                Err(_) => true,
-            },
+            Err(_) => {
+                let nfa = self.forwards.get_nfa();
+                text.spend(length.saturating_mul(nfa.states().len() / STATES_PER_COST));
+                match PikeVM::new_from_nfa(nfa.clone()) {
+                    Ok(slow) => slow.is_match(&mut slow.create_cache(), input),
+                    Err(_) => true,
+                }
+            }
         }
     }
 
@@ -205,6 +224,10 @@ pub(super) fn builder() -> meta::Builder {
     let mut builder = meta::Builder::new();
     builder.configure(config).syntax(syntax());
     builder
+}
+
+fn memmem(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
 }
 
 fn too_large() -> OperatorFault {

@@ -264,7 +264,9 @@ impl Maker {
         let Some(max) = repetition.max else {
             let split = self.later();
             let place = self.places;
-            let is_checked = repetition.sub.properties().minimum_len().unwrap_or(0) == 0;
+            // What only the machine knows may find nothing, whatever its text looks like.
+            let is_checked = repetition.sub.properties().minimum_len().unwrap_or(0) == 0
+                || self.has_mark(&repetition.sub);
             if is_checked {
                 self.places += 1;
                 self.steps.push(Step::Save(place));
@@ -310,6 +312,10 @@ impl Maker {
                 self.inner(&group.sub, |end| Step::Ahead { is_wanted, end })?;
             }
             Mark::Behind(is_wanted) => {
+                if self.has_mark(&group.sub) {
+                    let problem = "a look behind has a look or a reference in it";
+                    return Err(OperatorFault::new(problem));
+                }
                 let least = group.sub.properties().minimum_len().unwrap_or(0);
                 let most = group.sub.properties().maximum_len();
                 let most = most.filter(|most| *most <= BEHIND_MAX).ok_or_else(|| {
@@ -320,6 +326,21 @@ impl Maker {
             }
         }
         Ok(())
+    }
+
+    /// Whether there is something in a part that only the machine knows, and whose text says nothing
+    /// of its length.
+    fn has_mark(&self, part: &Hir) -> bool {
+        match part.kind() {
+            HirKind::Capture(group) => {
+                !matches!(mark(group, &self.groups), Mark::Group(_)) || self.has_mark(&group.sub)
+            }
+            HirKind::Repetition(repetition) => self.has_mark(&repetition.sub),
+            HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+                parts.iter().any(|part| self.has_mark(part))
+            }
+            _ => false,
+        }
     }
 
     /// A program inside the program.

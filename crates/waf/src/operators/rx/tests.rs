@@ -52,9 +52,14 @@ fn faults_are_told_apart() {
     let too_large = Pattern::build(b"(?:a{1000}){1000}").err().unwrap();
     assert!(too_large.problem.contains("more than 10 MiB"), "{}", too_large.problem);
     assert!(Pattern::build(b"a(").err().unwrap().problem.contains("cannot be read"));
-    for (pattern, wanted) in
-        [("(?<=a*)b", "no longest length"), (r"\2(a)", "no group 2"), ("(?=a", "cannot be read")]
-    {
+    for (pattern, wanted) in [
+        ("(?<=a*)b", "no longest length"),
+        (r"\2(a)", "no group 2"),
+        ("(?<=a(?!b))c", "a look or a reference in it"),
+        (r"(a)(?<!\1)c", "a look or a reference in it"),
+        (r"(a){0}(b)(c)\2", "no times"),
+        ("(?=a", "cannot be read"),
+    ] {
         let fault = Pattern::build(pattern.as_bytes()).err().unwrap();
         assert!(fault.problem.contains(wanted), "{pattern}: {}", fault.problem);
     }
@@ -83,6 +88,9 @@ const OUTCOMES: &[(&str, &str, Option<&[&str]>)] = &[
     (r"[^x\s]++y", "aby", None),
     (r"[^x\s]++y", "abzy y", None),
     (r"[^x\s]++y", "ab y", None),
+    (r"^(a?)(?:\1)*b$", "b", Some(&["b", ""])),
+    (r"^(a?)(?:\1)*b$", "aaab", Some(&["aaab", "a"])),
+    (r"(?:(?=a))*ab", "ab", Some(&["ab"])),
     (r"a++b", "aaab", Some(&["aaab"])),
     (r"a++b", "aaac", None),
     (r"(?>a|ab)c", "abc", None),
