@@ -141,17 +141,15 @@ impl Pattern {
         let length = input.len();
         let input = Input::new(input).earliest(true);
         let found = self.forwards.try_search_fwd(&mut self.states.get(), &input);
-        match found {
-            Ok(found) => found.is_some(),
-            // Too many states: without them it takes longer, but never more than linear time.
-            Err(_) => {
-                let nfa = self.forwards.get_nfa();
-                text.spend(length.saturating_mul(nfa.states().len() / STATES_PER_COST));
-                match PikeVM::new_from_nfa(nfa.clone()) {
-                    Ok(slow) => slow.is_match(&mut slow.create_cache(), input),
-                    Err(_) => true,
-                }
-            }
+        if let Ok(found) = found {
+            return found.is_some();
+        }
+        // Too many states: without them it takes longer, but never more than linear time.
+        let nfa = self.forwards.get_nfa();
+        text.spend(length.saturating_mul(nfa.states().len() / STATES_PER_COST));
+        match PikeVM::new_from_nfa(nfa.clone()) {
+            Ok(slow) => slow.is_match(&mut slow.create_cache(), input),
+            Err(_) => true,
         }
     }
 
