@@ -45,5 +45,5 @@ pub use reference::reference;
 pub use rules::{OverrideFault, Overrides, RULES_MAX, RuleSet, Settings};
 pub use transaction::{
     Budget, Cause, Collections, Interruption, Kind, MatchedValue, Peer, Proven, RequestHead,
-    ResponseHead, RuleMatch, Transaction, Verdict,
+    ResponseHead, RuleMatch, Transaction, Verdict, is_raw_text, name_of_value,
 };
