@@ -41,6 +41,7 @@ mod variable;
 pub use byte_mask::ByteMask;
 pub use fault::{Place, RuleFault};
 pub use files::{FileFault, Files, Folder, Memory};
+pub use operators::verify_places;
 pub use reference::reference;
 pub use rules::{OverrideFault, Overrides, RULES_MAX, RuleSet, Settings};
 pub use transaction::{
