@@ -1,7 +1,6 @@
 //! Consumers and certificates that are refused: each problem with its place.
 
 use crate::bad_resources::check;
-use crate::catalogue::{resources, resources_with};
 
 #[test]
 fn consumers_that_are_not_sound() {

@@ -1,7 +1,7 @@
 //! Documents that are not read: each problem with its place.
 
 use crate::bad_resources::check;
-use crate::catalogue::{resources, resources_with};
+use crate::catalogue::resources_with;
 
 #[test]
 fn documents_that_cannot_be_read() {

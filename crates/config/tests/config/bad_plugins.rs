@@ -1,7 +1,6 @@
 //! Plugins that are refused where they are written: each problem with its place.
 
 use crate::bad_resources::check;
-use crate::catalogue::{resources, resources_with};
 
 #[test]
 fn plugins_that_are_not_sound() {

@@ -1,6 +1,6 @@
 //! Resources that are not sound, and exactly what is said about them.
 
-use crate::catalogue::{resources, resources_with};
+use crate::catalogue::resources;
 
 /// A document and the lines that it must give, in order.
 type Case = (&'static str, &'static [&'static str]);
