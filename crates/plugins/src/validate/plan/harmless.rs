@@ -8,42 +8,26 @@ use super::judge::Judge;
 use super::node::{Additional, Node, NodeId, Others, TextRule, Types};
 use super::pattern::Pattern;
 
-/// A value that a schema leaves no room in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct HarmlessLeaf {
-    /// How many values other than objects and arrays stand before it in the text.
-    pub(crate) index: usize,
-    /// Where it stands in the text, in bytes; strings with their quotation marks.
-    pub(crate) range: Range<usize>,
-}
-
 impl Plan {
-    /// The values of a document that this plan has accepted ([`Plan::accepts`]) that are harmless,
-    /// in the order of the text:
+    /// Where in the text, in its order, the values are that are harmless, of a document that this
+    /// plan has accepted ([`Plan::accepts`]); strings with their quotation marks:
     ///
     /// - numbers, booleans and null, where the schema states a type for them;
     /// - values that `enum` or `const` lists;
     /// - strings of the formats `date`, `date-time`, `ipv4`, `ipv6` and `uuid`, where the format is
     ///   checked;
-    /// - strings whose `pattern` allows ASCII letters, digits, `_`, `-` and `.` alone, from the
-    ///   beginning to the end.
+    /// - strings whose `pattern` allows ASCII letters, digits, `_` and `-` alone, from the beginning
+    ///   to the end.
     ///
     /// Only schemas that hold in any case count, not those of `anyOf`, `oneOf`, `not` and `if`.
     /// Strings that are written with an escape are never among them. Names of members are not
     /// looked at, and of a document that was not accepted it says nothing.
-    pub(crate) fn harmless_leaves(&self, document: &Document<'_>) -> Vec<HarmlessLeaf> {
+    pub(crate) fn harmless_leaves(&self, document: &Document<'_>) -> Vec<Range<usize>> {
         let judge = Judge::new(&self.nodes, document);
         let mut search = Search { judge, proved: vec![false; document.len()] };
         search.visit(self.root, 0);
-        let mut leaves = Vec::new();
-        let tokens = (0..document.len()).filter_map(|at| Some((at, document.token(at)?)));
-        let scalars = tokens.filter(|(_, token)| is_scalar(*token));
-        for (index, (at, token)) in scalars.enumerate() {
-            if search.proved.get(at) == Some(&true) {
-                leaves.push(HarmlessLeaf { index, range: Document::range(token) });
-            }
-        }
-        leaves
+        let places = search.proved.iter().enumerate().filter(|(_, is_proved)| **is_proved);
+        places.filter_map(|(at, _)| document.token(at).map(Document::range)).collect()
     }
 }
 
