@@ -121,8 +121,7 @@ impl<P: PluginSet> Run<P> {
             .filter(|chain| !chain.is_empty())
             .map(|chain| Track::new(chain.clone()))
             .collect();
-        let limits = JsonLimits { depth: limits.json_depth, items: limits.json_items };
-        Self { cx, tracks, limits, needs_identity, times: None }
+        Self { cx, tracks, limits: limits.into(), needs_identity, times: None }
     }
 
     /// Has the time of every plugin taken for this request.

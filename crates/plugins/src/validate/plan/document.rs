@@ -69,7 +69,7 @@ impl<'b> Document<'b> {
     pub(crate) fn read(bytes: &'b [u8], limits: JsonLimits) -> Option<Self> {
         u32::try_from(bytes.len()).ok()?;
         std::str::from_utf8(bytes).ok()?;
-        let tokens = Vec::with_capacity(bytes.len() / 8 + 4);
+        let tokens = Vec::with_capacity(room(bytes.len(), limits.items));
         let mut reader = Reader { bytes, at: 0, tokens, items: limits.items };
         reader.space();
         reader.value(limits.depth.min(DEPTH_MAX))?;
@@ -85,6 +85,11 @@ impl<'b> Document<'b> {
     /// How many tokens there are.
     pub(super) fn len(&self) -> usize {
         self.tokens.len()
+    }
+
+    /// How many bytes there are.
+    pub(super) fn size(&self) -> usize {
+        self.bytes.len()
     }
 
     /// The bytes of a token, as [`Token::start`] and [`Token::end`] say.
@@ -107,6 +112,13 @@ impl<'b> Document<'b> {
     pub(super) fn unescaped(&self, token: Token) -> Option<String> {
         serde_json::from_slice(self.bytes.get(Self::range(token))?).ok()
     }
+}
+
+/// The tokens that room is made for before a text is read: as many as a usual text of that size
+/// has, and never more than any text within the limit can have, a name and a value for each item.
+fn room(size: usize, items: u32) -> usize {
+    let most = (items as usize).saturating_mul(2).saturating_add(1);
+    (size / 8 + 4).min(most)
 }
 
 struct Reader<'b> {
@@ -362,5 +374,20 @@ impl<'b> Known<'b> {
                 || !before().any(|token| token.info == last.info && raw(token) == Some(name));
         }
         self.many.get_or_insert_with(|| before().filter_map(raw).collect()).insert(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_made_for_no_more_tokens_than_a_text_may_have() {
+        assert_eq!(room(800, 1_000), 104);
+        assert_eq!(room(8 << 20, 1_000), 2_001);
+        // As many as fit: a name and a value for each item, and the object itself.
+        let text = br#"{"a":{"b":1}}"#;
+        let document = Document::read(text, JsonLimits { depth: 2, items: 2 }).unwrap();
+        assert_eq!(document.len(), room(usize::MAX, 2));
     }
 }
