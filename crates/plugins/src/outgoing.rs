@@ -12,7 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 /// Certificates of authorities, or a reference to them.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Pem(String);
 
@@ -72,10 +72,16 @@ impl Trust {
     }
 }
 
+/// True for what cannot lead beyond this machine. Names below `localhost` can: a resolver may know
+/// better than RFC 6761 §6.3 what they are.
+pub(crate) fn is_this_machine(host: &str) -> bool {
+    is_loopback(host) && !host.to_ascii_lowercase().contains(".localhost")
+}
+
 /// Notes what leaves the machine in clear, or towards somebody who need not prove who they are.
 fn expose(key: &str, host: &str, port: u16, trust: Option<&Trust>, cx: &CompileCx<'_>) {
     let exposure = match trust {
-        _ if is_loopback(host) => return,
+        _ if is_this_machine(host) => return,
         None => Invalid::at(key, format!("speaks in clear to `{host}:{port}`"))
             .with_help("use TLS: whoever is on the way can read and change all"),
         Some(Trust { verifies: true, .. }) => return,
@@ -140,11 +146,14 @@ pub(crate) fn target(
     Ok(Target { host: host.into(), port, tls })
 }
 
-/// An address without what may be a password in it.
-fn without_userinfo(text: &str) -> String {
-    match (text.split_once("://"), text.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://***@{rest}"),
-        _ => text.to_owned(),
+/// An address, or a server, without what may be a password in it.
+pub(crate) fn without_userinfo(text: &str) -> Cow<'_, str> {
+    let Some((before, rest)) = text.rsplit_once('@') else { return Cow::Borrowed(text) };
+    let scheme = before.split_once("://").map(|(scheme, _)| scheme);
+    let is_scheme = |scheme: &&str| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    match scheme.filter(is_scheme) {
+        Some(scheme) => Cow::Owned(format!("{scheme}://***@{rest}")),
+        None => Cow::Owned(format!("***@{rest}")),
     }
 }
 
@@ -182,6 +191,40 @@ mod tests {
                 assert_eq!(fault.path, [bartizan_config::PathStep::Key(key.to_owned())]);
             }
         });
+    }
+
+    #[test]
+    fn no_password_is_told() {
+        for (text, told) in [
+            ("https://a.example/", "https://a.example/"),
+            ("a.example:8443", "a.example:8443"),
+            ("https://u:p@a.example/", "https://***@a.example/"),
+            ("https://u:p@q@a.example/", "https://***@a.example/"),
+            ("u:p@a.example", "***@a.example"),
+            ("u:p://q@a.example", "***@a.example"),
+            ("u:p@a.example/?to=https://b@c", "***@c"),
+        ] {
+            assert_eq!(without_userinfo(text), told, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_leads_beyond_this_machine_in_clear_is_told() {
+        for (host, is_told) in [
+            ("localhost", false),
+            ("LOCALHOST.", false),
+            ("127.0.0.1", false),
+            ("[::1]", false),
+            ("a.example", true),
+            ("id.localhost", true),
+            ("ID.LocalHost.", true),
+        ] {
+            Bench::new().within::<HttpLogger, _>(|cx| {
+                let trust = Trust { ca_certs: None, verifies: true };
+                endpoint("uri", &format!("http://{host}/"), &trust, cx).unwrap();
+                assert_eq!(cx.exposed.borrow().len(), usize::from(is_told), "{host}");
+            });
+        }
     }
 
     #[test]

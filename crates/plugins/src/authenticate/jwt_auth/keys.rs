@@ -66,35 +66,45 @@ impl Deref for Chosen<'_> {
 impl Keys {
     /// The keys that a configuration names. `rules` are those of all providers.
     pub(super) fn compile(
-        config: &mut Config,
+        config: &Config,
         rules: &ClaimRules,
         cx: &CompileCx<'_>,
     ) -> Result<Self, Invalid> {
-        let (kind, is_there) = match (&config.jwks, &config.providers) {
-            (None, None) => ("", false),
-            (Some(_), None) => ("jwks", true),
-            (_, Some(_)) => ("providers", true),
+        let kind = match (&config.jwks, &config.providers) {
+            (Some(_), Some(_)) => {
+                return Err(Invalid::at("jwks", "there are also `providers`, whose keys count"));
+            }
+            (Some(_), None) => Some("jwks"),
+            (None, Some(_)) => Some("providers"),
+            (None, None) => None,
         };
-        if config.jwks.is_some() && config.providers.is_some() {
-            return Err(Invalid::at("jwks", "there are also `providers`, whose keys count"));
-        }
-        if is_there && config.key_claim_name.is_some() {
+        if let (Some(kind), Some(_)) = (kind, &config.key_claim_name) {
             let problem = format!("there is also `{kind}`, whose keys count");
             return Err(Invalid::at("key_claim_name", problem)
                 .with_help("remove one of both; `consumer_claim` names the consumer"));
         }
-        if let Some(providers) = config.providers.take() {
-            return issuers(config, &providers, rules, cx).map(Self::Providers);
+        match (&config.jwks, &config.providers) {
+            (_, Some(providers)) => issuers(config, providers, rules, cx).map(Self::Providers),
+            (Some(jwks), None) => Self::of_issuer(config, jwks, cx),
+            (None, None) => Self::of_consumers(config),
         }
-        let Some(jwks) = &config.jwks else {
-            if config.consumer_claim.is_some() {
-                return Err(Invalid::at("consumer_claim", "there is no `jwks`").with_help(
-                    "with consumers' keys the consumer is whose key it is; see `key_claim_name`",
-                ));
-            }
-            let key_claim = config.key_claim_name.as_deref().unwrap_or("key").into();
-            return Ok(Self::Consumers { key_claim });
-        };
+    }
+
+    fn of_consumers(config: &Config) -> Result<Self, Invalid> {
+        if config.consumer_claim.is_some() {
+            return Err(Invalid::at("consumer_claim", "there is no `jwks`").with_help(
+                "with consumers' keys the consumer is whose key it is; see `key_claim_name`",
+            ));
+        }
+        let key_claim = config.key_claim_name.as_deref().unwrap_or("key").into();
+        Ok(Self::Consumers { key_claim })
+    }
+
+    fn of_issuer(
+        config: &Config,
+        jwks: &config::Jwks,
+        cx: &CompileCx<'_>,
+    ) -> Result<Self, Invalid> {
         for (key, list) in [("issuers", &config.issuers), ("audiences", &config.audiences)] {
             if list.as_ref().is_none_or(Vec::is_empty) {
                 return Err(Invalid::new(format!("`jwks` needs `{key}`")).with_help(
@@ -111,9 +121,7 @@ impl Keys {
     /// The provider of a token, which nobody else may stand in for.
     pub(super) fn issuer(&self, claims: &Claims) -> Result<Option<(usize, &Issuer)>, Fault> {
         let Self::Providers(issuers) = self else { return Ok(None) };
-        let name = claims.issuer()?.ok_or(ClaimFault::Missing("iss"))?;
-        let found = issuers.iter().enumerate().find(|(_, issuer)| *issuer.name == *name);
-        found.map(Some).ok_or_else(|| ClaimFault::Issuer.into())
+        named(issuers, claims).map(Some)
     }
 
     /// The key that a token has to be verified with.
@@ -123,22 +131,29 @@ impl Keys {
         claims: &Claims,
         consumers: &'k ConsumerIndex,
     ) -> Result<Chosen<'k>, Fault> {
-        if let Some((at, issuer)) = self.issuer(claims)? {
-            let chosen = issuer.provider.choose(header).map_err(|absence| match absence {
-                Absence::Token(fault) => Fault::Token(fault),
-                Absence::Lack(lack, seen) => Fault::Lack { issuer: at, lack, seen },
-            });
-            return chosen.map(Chosen::Shared);
-        }
         match self {
             Self::Consumers { key_claim } => {
                 let owner = owner(key_claim, claims, consumers)?;
                 Ok(Chosen::Own(&consumer_key(owner)?.key))
             }
             Self::Issuer { set, .. } => Ok(Chosen::Own(set.choose(header)?)),
-            Self::Providers(_) => Err(TokenFault::NoKey.into()),
+            Self::Providers(issuers) => {
+                let (at, issuer) = named(issuers, claims)?;
+                let chosen = issuer.provider.choose(header).map_err(|absence| match absence {
+                    Absence::Token(fault) => Fault::Token(fault),
+                    Absence::Lack(lack, seen) => Fault::Lack { issuer: at, lack, seen },
+                });
+                chosen.map(Chosen::Shared)
+            }
         }
     }
+}
+
+/// The provider that a token's `iss` names, and where it stands.
+fn named<'k>(issuers: &'k [Issuer], claims: &Claims) -> Result<(usize, &'k Issuer), Fault> {
+    let name = claims.issuer()?.ok_or(ClaimFault::Missing("iss"))?;
+    let found = issuers.iter().enumerate().find(|(_, issuer)| *issuer.name == *name);
+    found.ok_or_else(|| ClaimFault::Issuer.into())
 }
 
 /// The credential whose key a token names.
@@ -231,7 +246,7 @@ fn settings(config: &config::Provider) -> Result<ProviderSettings, Invalid> {
     };
     let span = |span: Option<Span>, usual| span.map_or(usual, |span| span.0);
     let within = |key, span: Duration, least: u64, most: u64| {
-        if (least..=most).contains(&span.as_secs()) {
+        if (Duration::from_secs(least)..=Duration::from_secs(most)).contains(&span) {
             return Ok(span);
         }
         Err(Invalid::at(key, format!("must be from {least}s to {most}s")))

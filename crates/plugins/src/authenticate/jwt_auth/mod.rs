@@ -51,13 +51,13 @@
 //! than 128 KiB, key sets of more than 512 KiB or 100 keys, and whatever is not strict JSON are
 //! refused.
 //!
-//! The node fetches once for all routes that say the same of a provider: when the configuration is
-//! put into force, and again when nine tenths of `refresh` have passed, or of what the provider's
-//! `Cache-Control` says, if that is less. A token with a `kid` that is not known causes one fetch
-//! more, for which at most `limits.delayed` requests of a route wait, for 3 seconds at most; the
-//! next such fetch is 30 seconds later at the earliest, whatever names clients invent. What was
-//! fetched replaces what was known: a key that the provider has withdrawn ends at once, with
-//! everything that was remembered of it.
+//! The node fetches once for all routes that say the same of a provider: when a configuration
+//! that names it is compiled, and again when nine tenths of `refresh` have passed, or of what the
+//! provider's `Cache-Control` says, if that is less. A token with a `kid` that is not known causes
+//! one fetch more, for which at most `limits.delayed` requests of a route wait, for 3 seconds at
+//! most; the next such fetch is 30 seconds later at the earliest, whatever names clients invent.
+//! What was fetched replaces what was known: a key that the provider has withdrawn ends at once,
+//! with everything that was remembered of it.
 //!
 //! A fetch that fails is tried again after 1, 2, 4 and at last every 30 seconds. Until the keys are
 //! older than `stale`, they serve on; then, and where there never were any, tokens of that provider
@@ -114,6 +114,7 @@ use bartizan_net::{Url, is_loopback};
 use super::carrier::{Realm, StandIn, field_name, parameter_name};
 use super::provider::Lack;
 use crate::jose::{ClaimRules, Claims, Header, Token, TokenCache, Verified};
+use crate::outgoing::without_userinfo;
 use carriers::Carriers;
 pub use config::{Config, ConsumerConfig};
 use fault::{Challenges, Fault};
@@ -151,11 +152,10 @@ impl Plugin for JwtAuth {
             return Err(Invalid::at("store_in_ctx", "claims are always kept for later plugins")
                 .with_help("remove it: there is nothing to choose"));
         }
-        let mut config = config;
         let rules = rules::rules(&config, is_apisix)?;
         let bearer = bearer(&config)?;
         Ok(Self {
-            keys: Keys::compile(&mut config, &rules, cx)?,
+            keys: Keys::compile(&config, &rules, cx)?,
             challenges: Challenges::new(bearer, &rules.required_scopes, is_apisix),
             rules,
             carriers: Carriers {
@@ -194,8 +194,9 @@ impl Plugin for JwtAuth {
         let mut proof = self.prove(cx);
         if let Err(Fault::Lack { issuer, lack, seen }) = proof {
             // Boxed: no request that has its key carries the wait for one.
-            Box::pin(self.await_keys(issuer, lack, seen)).await?;
-            proof = self.prove(cx);
+            if Box::pin(self.await_keys(issuer, lack, seen)).await? {
+                proof = self.prove(cx);
+            }
         }
         let proof = proof.map_err(|fault| self.challenges.denial(&fault));
         let parts = match (proof, &self.stand_in) {
@@ -211,10 +212,10 @@ impl Plugin for JwtAuth {
 }
 
 impl JwtAuth {
-    /// Waits for keys of a provider that a fetch may bring.
-    async fn await_keys(&self, issuer: usize, lack: Lack, seen: u64) -> Result<(), Denial> {
-        let Keys::Providers(issuers) = &self.keys else { return Ok(()) };
-        let Some(issuer) = issuers.get(issuer) else { return Ok(()) };
+    /// Waits for keys of a provider that a fetch may bring; false where nothing can be new.
+    async fn await_keys(&self, issuer: usize, lack: Lack, seen: u64) -> Result<bool, Denial> {
+        let Keys::Providers(issuers) = &self.keys else { return Ok(false) };
+        let Some(issuer) = issuers.get(issuer) else { return Ok(false) };
         Ok(issuer.provider.news(lack, seen, &issuer.waiters).await?)
     }
 
@@ -304,8 +305,9 @@ fn bearer(config: &Config) -> Result<String, Invalid> {
     const KEY: &str = "resource_metadata";
     let mut bearer = Realm::challenge(config.realm.as_ref(), "Bearer", "jwt");
     if let Some(address) = &config.resource_metadata {
-        let url = Url::parse(address)
-            .map_err(|fault| Invalid::at(KEY, format!("`{address}` {fault}")))?;
+        let url = Url::parse(address).map_err(|fault| {
+            Invalid::at(KEY, format!("`{}` {fault}", without_userinfo(address)))
+        })?;
         if !url.is_tls && !is_loopback(&url.host) {
             return Err(Invalid::at(KEY, "clients must be able to believe it")
                 .with_help("use `https` (RFC 9728 §3)"));

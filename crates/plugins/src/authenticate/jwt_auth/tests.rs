@@ -75,6 +75,41 @@ fn every_way_to_fail_has_its_own_cause() {
 }
 
 #[test]
+fn times_are_held_to_their_bounds_to_the_millisecond() {
+    let of = |key: &str, value: &str| {
+        let mut provider = json!({ "issuer": "https://id.example", "audiences": ["a"] });
+        provider["stale"] = "168h".into();
+        if (key, value) == ("stale", "60s") {
+            provider["refresh"] = "60s".into();
+        }
+        provider[key] = value.into();
+        Bench::new().compile::<JwtAuth>(&json!({ "providers": [provider] })).is_ok()
+    };
+    for (key, value, is_fine) in [
+        ("timeout", "999ms", false),
+        ("timeout", "1s", true),
+        ("timeout", "1001ms", true),
+        ("timeout", "29999ms", true),
+        ("timeout", "30s", true),
+        ("timeout", "30001ms", false),
+        ("timeout", "30999ms", false),
+        ("refresh", "59999ms", false),
+        ("refresh", "60s", true),
+        ("refresh", "24h", true),
+        ("refresh", "86400001ms", false),
+        ("stale", "60s", true),
+        ("stale", "168h", true),
+        ("stale", "604800001ms", false),
+    ] {
+        assert_eq!(of(key, value), is_fine, "{key}: {value}");
+    }
+    for (leeway, is_fine) in [("599999ms", true), ("10m", true), ("600001ms", false)] {
+        let compiled = Bench::new().compile::<JwtAuth>(&json!({ "leeway": leeway }));
+        assert_eq!(compiled.is_ok(), is_fine, "{leeway}");
+    }
+}
+
+#[test]
 fn the_claim_that_names_the_key_can_be_chosen() {
     let token = token(&json!({ "key": null, "client": "alice-key" }));
     assert!(judged(&json!({ "key_claim_name": "client" }), &token).is_ok());

@@ -23,7 +23,7 @@ pub(super) const METADATA_MAX: usize = 128 * 1024;
 pub(super) const FETCHED_MAX: usize = 512 * 1024;
 /// How much metadata may say.
 const METADATA_LIMITS: JsonLimits = JsonLimits { depth: 16, items: 10_000 };
-/// A connection between metadata and keys; the next fetch comes later than it lives.
+/// One connection for metadata and keys; it ends with the fetch, whose client holds it.
 const KEEP: Keep = Keep { size: 1, idle: Duration::from_secs(10) };
 
 /// Why a fetch brought nothing.
@@ -43,7 +43,10 @@ pub(super) enum FetchFault {
         "the provider's metadata says that keys are at `{0}`, which `jwks_hosts` does not name"
     )]
     Foreign(Arc<str>),
-    #[error("the provider's metadata says that keys come in clear, or of no certified server")]
+    #[error(
+        "the provider's metadata comes in clear, or says that keys do, or names a server that no \
+         certificate can be for"
+    )]
     Insecure,
     #[error(transparent)]
     KeySet(#[from] KeySetFault),
@@ -75,7 +78,8 @@ pub(super) struct Fetched {
 
 /// Fetches the keys of one provider.
 pub(super) struct Fetcher {
-    client: Client,
+    reach: Arc<dyn Reach>,
+    limits: Limits,
     issuer: String,
     source: Source,
     endpoint: Endpoint,
@@ -95,13 +99,13 @@ impl Fetcher {
         reach: &Arc<dyn Reach>,
         limits: &Limits,
     ) -> Self {
-        let own = Url::parse(&settings.address);
-        hosts.extend(own.into_iter().map(|url| url.authority));
+        hosts.push(endpoint.authority().clone());
         let mut fields = Fields::new();
         fields.append("accept", "application/json");
         fields.append("user-agent", concat!("bartizan/", env!("CARGO_PKG_VERSION")));
         Self {
-            client: Client::new(reach.clone(), limits),
+            reach: reach.clone(),
+            limits: limits.clone(),
             issuer: settings.issuer.clone(),
             source: settings.source,
             endpoint,
@@ -114,14 +118,14 @@ impl Fetcher {
 
     /// Fetches the keys.
     pub(super) async fn fetch(&self) -> Result<Fetched, FetchFault> {
-        self.client.sweep();
+        let client = Client::new(self.reach.clone(), &self.limits);
+        let own = (&self.endpoint, &*self.target);
         let answered = match self.source {
-            Source::KeySet => self.get("keys", &self.endpoint, &self.target, FETCHED_MAX).await?,
+            Source::KeySet => self.get(&client, "keys", own, FETCHED_MAX).await?,
             Source::Discovery => {
-                let metadata =
-                    self.get("metadata", &self.endpoint, &self.target, METADATA_MAX).await?;
+                let metadata = self.get(&client, "metadata", own, METADATA_MAX).await?;
                 let (endpoint, target) = self.locate(metadata.body())?;
-                self.get("keys", &endpoint, &target, FETCHED_MAX).await?
+                self.get(&client, "keys", (&endpoint, &*target), FETCHED_MAX).await?
             }
         };
         let keys = KeySet::parse(answered.body(), AlgorithmSet::asymmetric())?;
@@ -130,14 +134,14 @@ impl Fetcher {
 
     async fn get(
         &self,
+        client: &Client,
         what: &'static str,
-        endpoint: &Endpoint,
-        target: &str,
+        (endpoint, target): (&Endpoint, &str),
         answer: usize,
     ) -> Result<Answered, FetchFault> {
         let call = Call { method: &Method::GET, target, fields: &self.fields, body: &[] };
         let limits = CallLimits { time: self.time, answer, keep: KEEP };
-        let answered = self.client.call(endpoint, &call, &limits).await;
+        let answered = client.call(endpoint, &call, &limits).await;
         let answered = answered.map_err(|error| FetchFault::Call(what, error))?;
         match answered.status {
             StatusCode::OK => Ok(answered),

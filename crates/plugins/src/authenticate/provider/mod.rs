@@ -1,16 +1,17 @@
 //! The keys of token issuers, fetched and kept: what signed tokens of a provider are verified with.
 //!
 //! One task on the control runtime fetches the keys of a provider, for all routes of the node that
-//! say the same of it, and workers read through a watch what it found. It fetches when the
-//! configuration is put into force, again before the keys are due, and at once when a token names a
-//! key that is not known: then whoever asks waits for the one fetch that is under way, never for
-//! one of its own, and [`REFETCH_EVERY`] lies between two of them, however many names clients
+//! say the same of it, and workers read through a watch what it found. It fetches when a
+//! configuration that names it is compiled, again before the keys are due, and at once when a token
+//! names a key that is not known: then whoever asks waits for the one fetch that is under way, never
+//! for one of its own, and [`REFETCH_EVERY`] lies between two of them, however many names clients
 //! invent.
 //!
 //! What a fetch finds replaces what was known, so that a key that the provider has withdrawn is
-//! withdrawn here. A fetch that fails changes nothing until the keys are too old; then there are
-//! none. Ages are measured by the monotonic clock, so that a jump of the wall clock neither renews
-//! nor ends a key.
+//! withdrawn here. A provider of which something else is said, such as a longer `timeout`, starts
+//! with the keys of the one before it, at their age. A fetch that fails changes nothing until the
+//! keys are too old; then there are none. Ages are measured by the monotonic clock, so that a jump
+//! of the wall clock neither renews nor ends a key.
 
 mod fetch;
 mod metrics;
@@ -24,21 +25,21 @@ use std::time::Duration;
 
 use bartizan_chain::CompileCx;
 use bartizan_config::{Invalid, ResourceKind, ResourceRef};
-use bartizan_net::{Url, is_loopback};
+use bartizan_net::Url;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::jose::{Header, KeySet, TokenFault, VerificationKey};
 use crate::node_state::shared_metrics;
-use crate::outgoing::{Pem, Trust, endpoint};
+use crate::outgoing::{Pem, Trust, endpoint, is_this_machine, without_userinfo};
 use crate::waiting::{Crowded, Waiters};
 use fetch::Fetcher;
 use metrics::{Counts, KeyMetrics};
 
 /// Least time between two fetches that tokens with unknown keys have caused.
-pub(crate) const REFETCH_EVERY: Duration = Duration::from_secs(30);
+const REFETCH_EVERY: Duration = Duration::from_secs(30);
 /// Longest that a request waits for keys.
-pub(crate) const WAIT_MOST: Duration = Duration::from_secs(3);
+const WAIT_MOST: Duration = Duration::from_secs(3);
 /// What the state of providers belongs to, beside the node.
 const OWNER: &str = "jwks";
 
@@ -88,8 +89,9 @@ pub(crate) enum Lack {
     /// There is no key of this name.
     #[error("no key fits the token's `kid` and algorithm")]
     Kid,
-    /// There is no key of this name, and the provider could not be asked for it.
-    #[error("no key fits the token's `kid`, and its issuer cannot be asked for more")]
+    /// There is no key of this name, and the provider could not be asked for it, or has not
+    /// answered yet.
+    #[error("no key fits the token's `kid`, and its issuer has not said that there are no more")]
     KidUnasked,
 }
 
@@ -107,6 +109,24 @@ pub(crate) enum Absence {
     Lack(Lack, u64),
     /// The token cannot have a key.
     Token(TokenFault),
+}
+
+/// Whose keys they are, and who vouches for that: what is known of one provider holds for another
+/// of the same.
+#[derive(Debug, PartialEq, Eq)]
+struct Origin {
+    issuer: String,
+    source: Source,
+    address: String,
+    hosts: Vec<String>,
+    ca_certs: Option<Pem>,
+}
+
+impl Origin {
+    fn of(settings: &ProviderSettings) -> Self {
+        let ProviderSettings { issuer, source, address, hosts, ca_certs, .. } = settings.clone();
+        Self { issuer, source, address, hosts, ca_certs }
+    }
 }
 
 /// What is known of a provider.
@@ -127,7 +147,7 @@ struct Known {
 
 /// What the handle, the task and the metrics share.
 struct Shared {
-    issuer: String,
+    origin: Origin,
     refresh: Duration,
     known: watch::Sender<Known>,
     /// A token names a key that is not known.
@@ -139,7 +159,7 @@ struct Shared {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("issuer", &self.issuer).finish_non_exhaustive()
+        f.debug_struct("Shared").field("origin", &self.origin).finish_non_exhaustive()
     }
 }
 
@@ -161,9 +181,7 @@ impl Provider {
         let (endpoint, target) = endpoint(key, address, &trust, cx)?;
         let host = &endpoint.target().host;
         let is_clear = endpoint.target().tls.is_none();
-        // Names below `localhost` may be resolved elsewhere.
-        let is_here = is_loopback(host) && !host.to_ascii_lowercase().contains(".localhost");
-        if is_clear && !is_here && !settings.danger_clear_http {
+        if is_clear && !is_this_machine(host) && !settings.danger_clear_http {
             return Err(Invalid::at(key, format!("keys of `{host}` would come in clear"))
                 .with_help("use `https`: whoever can change keys can sign every token"));
         }
@@ -172,6 +190,7 @@ impl Provider {
         }
         let hosts = settings.hosts.iter().enumerate().map(|(index, host)| {
             authority(host).ok_or_else(|| {
+                let host = without_userinfo(host);
                 let problem = format!("`{host}` is no server such as `keys.example:8443`");
                 Invalid::at_item("jwks_hosts", index, problem)
             })
@@ -201,7 +220,7 @@ impl Provider {
         }
         match keys.choose(header) {
             Ok(key) => Ok(key.clone()),
-            Err(TokenFault::NoKey) if header.kid().is_some() && known.is_failing => {
+            Err(TokenFault::NoKey) if header.kid().is_some() && known.is_behind() => {
                 lack(Lack::KidUnasked)
             }
             Err(TokenFault::NoKey) if header.kid().is_some() => lack(Lack::Kid),
@@ -210,19 +229,23 @@ impl Provider {
     }
 
     /// Waits for the fetch that may end a lack of which is known that `seen` fetches did not, if
-    /// there is one, or may be one now. Whether it did, only choosing again tells.
+    /// there is one, or may be one now. False where nobody waited and nothing is new; else only
+    /// choosing again tells whether the lack has ended.
     pub(crate) async fn news(
         &self,
         lack: Lack,
         seen: u64,
         waiters: &Waiters,
-    ) -> Result<(), Crowded> {
+    ) -> Result<bool, Crowded> {
+        if self.shared.known.borrow().ended > seen {
+            return Ok(true);
+        }
         if !self.can_end(lack) {
-            return Ok(());
+            return Ok(false);
         }
         let mut known = self.shared.known.subscribe();
         let ended = async { drop(known.wait_for(|known| known.ended > seen).await) };
-        waiters.hold(WAIT_MOST, ended).await.map(drop)
+        waiters.hold(WAIT_MOST, ended).await.map(|_| true)
     }
 
     /// True where it is worth while to wait, which asks the provider if it has to.
@@ -251,16 +274,30 @@ impl Drop for Provider {
 
 impl Shared {
     fn new(settings: &ProviderSettings, metrics: &KeyMetrics) -> Arc<Self> {
+        let origin = Origin::of(settings);
         let shared = Arc::new(Self {
-            issuer: settings.issuer.clone(),
+            known: watch::Sender::new(metrics.known(&origin, settings.stale)),
+            origin,
             refresh: settings.refresh,
-            known: watch::Sender::new(Known::default()),
             wanted: Notify::new(),
             closed: Notify::new(),
             counts: metrics.of(&settings.issuer),
         });
         metrics.watch(&shared);
         shared
+    }
+
+    /// What a provider of the same origin can start with: keys that are no older than `stale`, at
+    /// their age. That it is asked itself, it still has to see.
+    fn bequest(&self, origin: &Origin, stale: Duration) -> Option<Known> {
+        let known = self.known.borrow();
+        let fetched = known.fetched.filter(|fetched| fetched.elapsed() <= stale)?;
+        let is_same = self.origin == *origin && known.keys.is_some();
+        is_same.then(|| Known {
+            keys: known.keys.clone(),
+            fetched: Some(fetched),
+            ..Known::default()
+        })
     }
 
     /// Seconds since the keys in force were fetched; nothing where there are none.
