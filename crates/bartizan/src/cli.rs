@@ -51,8 +51,9 @@ pub(crate) enum Command {
     ///
     /// Reads the node file and the resources it names, and serves them until SIGTERM or SIGINT.
     /// Both drain: listeners close, running requests get `limits.drain`. Resources are read again
-    /// when one of their files changes and on SIGHUP; a change that does not compile is refused
-    /// and the running configuration stays. SIGUSR1 opens the log files anew.
+    /// when one of their files or their store changes and on SIGHUP; a change that does not
+    /// compile is refused and the running configuration stays, or all of it but the objects at
+    /// fault is applied (`on_invalid`). SIGUSR1 opens the log files anew.
     #[command(after_help = "\
 Examples:
   bartizan run -c bartizan.yaml
@@ -66,7 +67,7 @@ Examples:
     /// Reads and compiles a configuration as `run` would, and serves nothing. All problems are
     /// shown at once, each with its place and what to write instead; then the exit code is 2. A
     /// configuration that is in order is summed up: each route with what protects it, and
-    /// warnings.
+    /// warnings. A store that is no file is not read.
     #[command(after_help = "\
 Examples:
   bartizan check -c bartizan.yaml

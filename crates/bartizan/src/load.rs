@@ -42,14 +42,17 @@ impl Surroundings for Record {
     }
 
     fn folder(&self, path: &Path) -> io::Result<Option<Vec<PathBuf>>> {
-        let documents = System.folder(path)?;
-        if let Some(documents) = &documents {
-            let digest = Some(Digest::of_names(documents));
-            let mut files = self.0.borrow_mut();
-            let order = files.len();
-            files.entry(path.to_owned()).or_insert(First { order, digest });
-        }
-        Ok(documents)
+        let documents = System.folder(path);
+        let digest = match &documents {
+            Ok(None) => return documents,
+            Ok(Some(documents)) => Some(Digest::of_names(documents)),
+            // It is watched until it can be read.
+            Err(_) => None,
+        };
+        let mut files = self.0.borrow_mut();
+        let order = files.len();
+        files.entry(path.to_owned()).or_insert(First { order, digest });
+        documents
     }
 }
 

@@ -396,7 +396,6 @@ impl Status {
     }
 }
 
-/// Why a port cannot be had, and whom to ask.
 /// Watches what plugins have read, such as key sets.
 fn look_at_all(record: &Record, gateway: &Gateway, limit: u64) {
     for path in gateway.take_files() {
@@ -404,6 +403,7 @@ fn look_at_all(record: &Record, gateway: &Gateway, limit: u64) {
     }
 }
 
+/// Why a port cannot be had, and whom to ask.
 fn not_bound(error: &BindError, what: &str) -> Failure {
     let BindError { address, cause } = error;
     let failure =

@@ -81,8 +81,8 @@ struct Stored {
 enum Fate {
     /// An earlier text stands for it.
     Replaced(Node),
-    /// It is left out.
-    Aside,
+    /// It is left out, and so is the earlier text that stood for it before.
+    Aside(Option<Node>),
 }
 
 /// Resources that were read and are to be judged.
@@ -187,7 +187,10 @@ fn take<'n>(
     match fates.get(&placed.site.node.place) {
         None => objects.push(placed),
         Some(Fate::Replaced(node)) => objects.push(Placed { site: Site::root(node), ..placed }),
-        Some(Fate::Aside) => aside.push(placed),
+        Some(Fate::Aside(before)) => {
+            aside.extend(before.as_ref().map(|node| Placed { site: Site::root(node), ..placed }));
+            aside.push(placed);
+        }
     }
 }
 
@@ -202,7 +205,8 @@ fn read_stored<'n>(
     let fate = fates.get(&stored.place);
     let node = match (&stored.node, fate) {
         (_, Some(Fate::Replaced(node))) | (Ok(node), _) => node,
-        (Err(_), Some(Fate::Aside)) => return,
+        (Err(_), Some(Fate::Aside(None))) => return,
+        (Err(_), Some(Fate::Aside(Some(before)))) => before,
         (Err(problems), None) => {
             for problem in problems {
                 reader.tell(problem.clone());
@@ -211,17 +215,20 @@ fn read_stored<'n>(
         }
     };
     let site = Site::root(node);
-    if !matches!(fate, Some(Fate::Aside)) && &*stored.name.collection == PLUGINS {
+    let is_aside = matches!(fate, Some(Fate::Aside(_)));
+    if !is_aside && &*stored.name.collection == PLUGINS {
         reader.enabled_plugins(&site);
         return;
     }
-    let is_aside = matches!(fate, Some(Fate::Aside));
     let kind = if is_aside {
         ResourceKind::ALL.into_iter().find(|kind| kind.collection() == &*stored.name.collection)
     } else {
         reader.kind_of(&site, &stored.name.collection)
     };
     let Some(kind) = kind else { return };
+    if let (Ok(_), Some(Fate::Aside(Some(before)))) = (&stored.node, fate) {
+        aside.push(Placed { kind, site: Site::root(before), index });
+    }
     let placed = Placed { kind, site, index };
     if is_aside { aside.push(placed) } else { objects.push(placed) }
 }

@@ -13,7 +13,9 @@ mod upstream;
 use serde_json::Value;
 
 pub(crate) use consumer::{ConsumerGroupWire, ConsumerWire, CredentialWire};
-pub(crate) use route::{GlobalRuleWire, MetaWire, PluginConfigWire, RouteWire, ServiceWire};
+pub(crate) use route::{
+    GlobalRuleWire, METHODS, MetaWire, PluginConfigWire, RouteWire, ServiceWire,
+};
 pub(crate) use scalar::{Host, Id, Labels};
 pub(crate) use specials::{COLLECTIONS_NOT_YET, meta_specials, specials};
 pub(crate) use ssl::{SslProtocol, SslTypeWire, SslWire};

@@ -100,10 +100,13 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
     ),
     (Standing::NotYet("there is no export of traces"), &["zipkin", "skywalking", "opentelemetry"]),
     (Standing::NotYet("HTTP/2 carries many requests on one connection"), &["batch-requests"]),
-    (Standing::NotYet("no rule engine inspects requests"), &["chaitin-waf"]),
+    (
+        Standing::NotYet("`waf` inspects requests by its own rules, and asks nobody outside"),
+        &["chaitin-waf"],
+    ),
     (
         Standing::NotYet(
-            "`jwt-auth` with `jwks` verifies the tokens of a provider; there is no login flow",
+            "`jwt-auth` with `providers` verifies the tokens of a provider; there is no login flow",
         ),
         &[
             "openid-connect",

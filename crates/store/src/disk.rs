@@ -70,6 +70,8 @@ pub(crate) enum Look {
     Folder {
         /// When a name was added or removed.
         modified: (i64, i64),
+        /// When its inode changed, so also who may read it.
+        changed: (i64, i64),
         /// Its device and inode.
         inode: (u64, u64),
     },
@@ -85,6 +87,7 @@ impl Look {
         if metadata.is_dir() {
             return Self::Folder {
                 modified: (metadata.mtime(), metadata.mtime_nsec()),
+                changed: (metadata.ctime(), metadata.ctime_nsec()),
                 inode: (metadata.dev(), metadata.ino()),
             };
         }

@@ -92,7 +92,11 @@ mod tests {
         ] {
             assert_eq!(Key::parse(text), Err(fault), "{text:?}");
         }
-        assert_eq!(Key::parse(&format!("r/{}", "x".repeat(KEY_MAX))), Err(KeyFault::TooLong));
+        for (length, fits) in [(KEY_MAX - 1, true), (KEY_MAX, true), (KEY_MAX + 1, false)] {
+            let parsed = Key::parse(&format!("r/{}", "x".repeat(length - 2)));
+            assert_eq!(parsed == Err(KeyFault::TooLong), !fits, "{length}");
+            assert_eq!(parsed.is_ok(), fits, "{length}");
+        }
         assert_eq!(Key::new("a/b", "c"), Err(KeyFault::Form));
     }
 }

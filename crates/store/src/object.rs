@@ -198,3 +198,32 @@ fn check_content(content: &[u8]) -> Result<(), String> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commit(count: usize, length: usize) -> Commit {
+        // Eight bytes are around the text.
+        let text = format!("{{\"a\":\"{}\"}}", "x".repeat(length - 8));
+        let content: Arc<[u8]> = text.into_bytes().into();
+        let write = |n: usize| Write {
+            key: Key::parse(&format!("routes/{n}")).unwrap(),
+            content: Some(content.clone()),
+            expect: Expect::Anything,
+        };
+        Commit { author: "a test".into(), writes: (0..count).map(write).collect() }
+    }
+
+    #[test]
+    fn commits_and_objects_have_a_longest() {
+        for (n, fits) in
+            [(0, false), (COMMIT_MAX - 1, true), (COMMIT_MAX, true), (COMMIT_MAX + 1, false)]
+        {
+            assert_eq!(commit(n, 8).check().is_ok(), fits, "{n}");
+        }
+        for (n, fits) in [(OBJECT_MAX - 1, true), (OBJECT_MAX, true), (OBJECT_MAX + 1, false)] {
+            assert_eq!(commit(1, n).check().is_ok(), fits, "{n}");
+        }
+    }
+}

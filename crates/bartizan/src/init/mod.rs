@@ -179,8 +179,8 @@ listeners:
 # configuration stays, and the log and /readyz say why.
 store: {{ file: {{ path: resources.yaml }} }}
 
-# What every route must have, or the configuration is refused. `limit`, `schema` and
-# `upstream_tls` can be added.
+# What every route must have, or the configuration is refused. `limit`, `schema`,
+# `waf` and `upstream_tls` can be added.
 security:
   require: [{require}]
 

@@ -20,7 +20,7 @@ use crate::overrides::Overrides;
 const ROUNDS_MAX: usize = 64;
 
 /// The text of every object that was in force when it was in order, by name.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct LastGood(HashMap<ObjectName, Arc<str>>);
 
 impl LastGood {
@@ -84,15 +84,17 @@ impl Settling<'_> {
                 return Err(refused(draft.into_parts().0, problems));
             }
         };
-        let told = quarantine.map(|quarantine| quarantine.told).unwrap_or_default();
+        let (told, objects) = match quarantine {
+            Some(quarantine) => (quarantine.told, quarantine.objects),
+            None => (BTreeMap::new(), draft.objects(self.loader)),
+        };
         let quarantined = told.into_values().collect();
         if self.on_invalid == OnInvalid::Quarantine {
-            let objects = draft.objects(self.loader);
             let kept = objects.into_iter().filter_map(|object| {
                 let text = if draft.is_as_it_is(&object) {
                     object.text
                 } else {
-                    last_good.0.get(&object.name).cloned()
+                    last_good.0.get(&object.name).filter(|_| object.is_named).cloned()
                 };
                 Some((object.name, text?))
             });
@@ -122,7 +124,8 @@ impl Quarantine<'_> {
             let Some(object) = self.objects.get(at) else { return false };
             let line = format!("{}: {}", object.name, one_line(draft.sources(), problem));
             self.told.entry(at).or_insert(line);
-            let earlier = self.last_good.0.get(&object.name);
+            // What stands at a position now need not be what stood there before.
+            let earlier = self.last_good.0.get(&object.name).filter(|_| object.is_named);
             let is_replaced = earlier.is_some_and(|text| draft.replace(object, text));
             if !is_replaced && !draft.set_aside(object) {
                 return false;

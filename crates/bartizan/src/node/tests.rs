@@ -177,3 +177,66 @@ fn a_global_rule_at_fault_that_never_was_in_order_stops_every_change() {
     scene.take_change();
     assert_eq!((scene.status("/c"), scene.quarantined()), ("403".to_owned(), 1));
 }
+
+#[test]
+fn a_route_in_quarantine_is_in_the_way_wherever_it_may_have_stood() {
+    // What is at fault is also what says where it stands; the other one is the route that would serve.
+    let hosted = json!({ "host": "a.test" });
+    for (name, change, other) in [
+        ("a list where a text should be", json!({ "uri": ["/a/*"] }), json!({})),
+        (
+            "a priority in quotes",
+            json!({ "priority": "7" }),
+            json!({ "uri": "/a/*", "priority": 9 }),
+        ),
+        ("a method that is none", json!({ "methods": ["GTE"] }), json!({})),
+        ("a service that is gone", json!({ "service_id": "gone" }), hosted.clone()),
+        ("hosts that are no list", json!({ "hosts": { "a": 1 } }), hosted),
+    ] {
+        let with = |path: &str, change: &Value| {
+            let mut route = route(path);
+            route.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+            route
+        };
+        let mut scene = Scene::start();
+        scene.put("routes/a", &with("/*", &other));
+        scene.put("routes/b", &with("/a/*", &change));
+        scene.take_change();
+        assert_eq!((scene.status("/a/1"), scene.quarantined()), ("503".to_owned(), 1), "{name}");
+    }
+}
+
+#[test]
+fn a_route_of_which_nobody_knows_where_it_stood_stops_the_change() {
+    let mut scene = Scene::start();
+    scene.put("routes/a", &route("/a"));
+    scene.take_change();
+    let mut faulty = route("/b");
+    faulty.as_object_mut().unwrap().remove("uri");
+    scene.put("routes/b", &faulty);
+    scene.put("routes/c", &route("/c"));
+    scene.take_change();
+    assert_eq!(["/a", "/c"].map(|path| scene.status(path)), ["401", "404"]);
+}
+
+#[test]
+fn a_route_that_loses_its_last_good_version_too_keeps_the_paths_of_it() {
+    let mut scene = Scene::start();
+    scene.put("routes/wide", &route("/*"));
+    scene.put("upstreams/u", &json!({ "nodes": { "127.0.0.1:1": 1 } }));
+    let mut strict = route("/admin/*");
+    strict.as_object_mut().unwrap().remove("upstream");
+    strict["upstream_id"] = json!("u");
+    scene.put("routes/r", &strict);
+    scene.take_change();
+    assert_eq!((scene.status("/admin/x"), scene.quarantined()), ("401".to_owned(), 0));
+    strict["uri"] = json!("/adm/*");
+    strict["urii"] = json!("/typo");
+    scene.put("routes/r", &strict);
+    let upstream = Key::parse("upstreams/u").unwrap();
+    let gone = scene.store().delete(&upstream, Expect::Anything, "x");
+    scene.node.control.block_on(gone).unwrap();
+    scene.take_change();
+    let statuses = ["/admin/x", "/adm/x", "/other"].map(|path| scene.status(path));
+    assert_eq!(statuses, ["503", "503", "401"]);
+}

@@ -40,8 +40,8 @@ listeners:
 # configuration stays, and the log and /readyz say why.
 store: {{ file: {{ path: resources.yaml }} }}
 
-# What every route must have, or the configuration is refused. `schema` and `upstream_tls` can be
-# added.
+# What every route must have, or the configuration is refused. `schema`, `waf` and
+# `upstream_tls` can be added.
 security:
   require: [authentication, grant, limit]
 

@@ -1,7 +1,11 @@
 //! Objects at fault: which one a problem is about, what stands for it, and what must never be left
 //! out.
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
+
+use serde_json::Value;
 
 use super::{Draft, Fate, ObjectAt, ObjectName, name_of, named};
 use crate::diagnostic::Place;
@@ -12,9 +16,10 @@ use crate::reference::Resolver;
 use crate::resources::{BlockedRoute, ResourceKind};
 use crate::schema::Rules;
 use crate::sources::Sources;
+use crate::wire::METHODS;
 
 /// What is known of an object of a draft.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ObjectFacts {
     /// Which one.
     pub at: ObjectAt,
@@ -22,6 +27,15 @@ pub struct ObjectFacts {
     pub name: ObjectName,
     /// Its JSON, where it is any.
     pub text: Option<Arc<str>>,
+    /// Whether its name is its own, not the position of an object that says none.
+    pub is_named: bool,
+}
+
+/// The text holds secrets: only the name is shown.
+impl fmt::Debug for ObjectFacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ObjectFacts").field(&self.name).finish()
+    }
 }
 
 impl Draft {
@@ -37,10 +51,12 @@ impl Draft {
             let whole = Site::root(&document.root);
             let site = if document.is_inline { whole.child("resources") } else { Some(whole) };
             for placed in site.iter().flat_map(|site| reader.document(site)) {
+                let node = placed.site.node;
                 facts.push(ObjectFacts {
-                    at: ObjectAt(placed.site.node.place),
+                    at: ObjectAt(node.place),
                     name: name_of(&placed),
-                    text: Some(placed.site.node.to_json().to_string().into()),
+                    text: Some(node.to_json().to_string().into()),
+                    is_named: node.get("id").or_else(|| node.get("username")).is_some(),
                 });
             }
         }
@@ -48,6 +64,7 @@ impl Draft {
             at: ObjectAt(stored.place),
             name: stored.name.clone(),
             text: stored.node.as_ref().ok().map(|node| node.to_json().to_string().into()),
+            is_named: true,
         }));
         facts
     }
@@ -82,13 +99,20 @@ impl Draft {
     }
 
     /// Leaves an object out; false where that would leave something open. A route that is left out
-    /// keeps its paths.
+    /// keeps its paths, and those of the earlier text that stood for it.
     pub fn set_aside(&mut self, object: &ObjectFacts) -> bool {
         let ObjectAt(place) = object.at;
-        if matches!(self.fates.get(&place), Some(Fate::Aside)) || opens_something(object) {
+        let is_replaced = matches!(self.fates.get(&place), Some(Fate::Replaced(_)));
+        if matches!(self.fates.get(&place), Some(Fate::Aside(_)))
+            || opens_something(object) && !(is_replaced && is_route(object))
+        {
             return false;
         }
-        self.fates.insert(place, Fate::Aside);
+        let before = match self.fates.remove(&place) {
+            Some(Fate::Replaced(node)) => Some(node),
+            _ => None,
+        };
+        self.fates.insert(place, Fate::Aside(before));
         true
     }
 
@@ -103,17 +127,30 @@ impl Draft {
 }
 
 /// Whether something would be let through that the object may have been meant to stop: rules for
-/// all requests, settings of plugins for the whole node, and certificates that ask clients for
-/// theirs, beside which a wider certificate may be.
+/// all requests, settings of plugins for the whole node, certificates that ask clients for theirs,
+/// beside which a wider certificate may be, and routes of which nobody knows where they stood.
 fn opens_something(object: &ObjectFacts) -> bool {
-    match &*object.name.collection {
-        "global_rules" | "plugin_metadata" | "plugins" => true,
-        "ssls" => object.text.as_deref().is_none_or(|text| {
-            let value = serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
-            value.get("client").is_some()
-        }),
+    let value = object.text.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    match (&*object.name.collection, value) {
+        ("global_rules" | "plugin_metadata" | "plugins", _) => true,
+        ("ssls", value) => value.is_none_or(|value: Value| value.get("client").is_some()),
+        ("routes", value) => value.is_none_or(|value: Value| !names_a_path(&value)),
         _ => false,
     }
+}
+
+/// A route that an earlier text stood for keeps at least the paths of that.
+fn is_route(object: &ObjectFacts) -> bool {
+    &*object.name.collection == "routes"
+}
+
+fn names_a_path(route: &Value) -> bool {
+    let values = ["uri", "uris"].into_iter().filter_map(|key| route.get(key));
+    let mut texts = values.flat_map(|value| match value {
+        Value::Array(items) => items.iter().map(Value::as_str).collect(),
+        value => vec![value.as_str()],
+    });
+    texts.any(|text| text.is_some_and(|text| !text.is_empty()))
 }
 
 /// What routes that were set aside own.
@@ -126,27 +163,19 @@ pub(super) fn blocked(aside: &[Placed<'_>], objects: &[Placed<'_>]) -> Vec<Block
     routes.map(|placed| block(placed, aside, objects)).collect()
 }
 
+/// Where a route may have stood: rather too much than too little.
 fn block(route: &Placed<'_>, aside: &[Placed<'_>], objects: &[Placed<'_>]) -> BlockedRoute {
     let node = route.site.node;
-    let mut hosts = texts(node, "host", "hosts");
-    if hosts.is_empty()
-        && let Some(service) = scalar(node, "service_id")
-    {
-        let is_it = |placed: &&Placed<'_>| {
-            placed.kind == ResourceKind::Service
-                && *id_of(placed.kind, placed.site.node, placed.index) == *service
-        };
-        let found = objects.iter().chain(aside).find(is_it);
-        hosts = found.map_or_else(Vec::new, |found| texts(found.site.node, "host", "hosts"));
-    }
-    let uris = texts(node, "uri", "uris").iter().filter_map(|uri| owned(uri)).collect();
+    let hosts = hosts(node, aside, objects).unwrap_or_else(|| every_host(aside, objects));
+    let uris = texts(node, "uri", "uris");
     let priority = match node.get("priority").map(|value| &value.content) {
-        Some(Content::Number(number)) => number.as_i64().unwrap_or_default(),
-        _ => 0,
+        None => 0,
+        Some(Content::Number(number)) => number.as_i64().unwrap_or(i64::MAX),
+        Some(_) => i64::MAX,
     };
     BlockedRoute {
         id: id_of(route.kind, node, route.index),
-        uris,
+        uris: uris.iter().filter(|uri| !uri.is_empty()).map(|uri| owned(uri)).collect(),
         hosts: hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
         methods: methods(node),
         priority,
@@ -154,21 +183,53 @@ fn block(route: &Placed<'_>, aside: &[Placed<'_>], objects: &[Placed<'_>]) -> Bl
     }
 }
 
+/// The hosts of a route, or of its service; empty for any, `None` where they are not known.
+fn hosts(node: &Node, aside: &[Placed<'_>], objects: &[Placed<'_>]) -> Option<Vec<String>> {
+    let own = texts(node, "host", "hosts");
+    if !own.is_empty() {
+        return Some(own);
+    }
+    if node.get("host").or_else(|| node.get("hosts")).is_some() {
+        return None;
+    }
+    if node.get("service_id").is_none() {
+        return Some(Vec::new());
+    }
+    let service = scalar(node, "service_id")?;
+    let is_it = |placed: &&Placed<'_>| {
+        placed.kind == ResourceKind::Service
+            && *id_of(placed.kind, placed.site.node, placed.index) == *service
+    };
+    let found = objects.iter().chain(aside).find(is_it)?;
+    hosts(found.site.node, &[], &[])
+}
+
+/// Every host that something is written for, and any other.
+fn every_host(aside: &[Placed<'_>], objects: &[Placed<'_>]) -> Vec<String> {
+    let all = objects.iter().chain(aside);
+    let mut hosts: BTreeSet<String> =
+        all.flat_map(|placed| texts(placed.site.node, "host", "hosts")).collect();
+    hosts.insert("*".to_owned());
+    hosts.into_iter().collect()
+}
+
 /// The paths that a route may have been meant for: those that begin as it is written, where it
 /// stands for several in a way that no route here can.
-fn owned(uri: &str) -> Option<String> {
+fn owned(uri: &str) -> String {
+    let uri = uri.split(['?', '#']).next().unwrap_or_default();
     let several = [uri.find('*'), uri.find("/:").map(|at| at + 1)];
     let fixed = several.into_iter().flatten().min().map_or(uri, |at| uri.get(..at).unwrap_or(uri));
-    let is_prefix = fixed.len() < uri.len();
-    fixed.starts_with('/').then(|| if is_prefix { format!("{fixed}*") } else { uri.to_owned() })
+    let root = if fixed.starts_with('/') { "" } else { "/" };
+    let rest = if fixed.len() < uri.len() { "*" } else { "" };
+    format!("{root}{fixed}{rest}")
 }
 
 /// The methods that a route is for; none, which is all, where one is no method.
 fn methods(node: &Node) -> Vec<String> {
-    let written = node.get("methods").map(Node::items).unwrap_or_default();
-    let names: Vec<String> = texts(node, "method", "methods");
-    let known = |name: &String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase());
-    if names.len() < written.len() || !names.iter().all(known) { Vec::new() } else { names }
+    let written = node.get("methods").map(Node::items).unwrap_or_default().iter();
+    let known =
+        |method: &Node| method.as_text().filter(|name| METHODS.contains(name)).map(str::to_owned);
+    written.map(known).collect::<Option<_>>().unwrap_or_default()
 }
 
 fn scalar(node: &Node, key: &str) -> Option<String> {
@@ -179,11 +240,13 @@ fn scalar(node: &Node, key: &str) -> Option<String> {
     }
 }
 
-/// The texts under a key for one and a key for several.
+/// The texts under a key for one and a key for several, each also in the other's form.
 fn texts(node: &Node, one: &str, several: &str) -> Vec<String> {
-    let one = node.get(one).and_then(Node::as_text);
-    let several = node.get(several).map(Node::items).unwrap_or_default();
-    one.into_iter().chain(several.iter().filter_map(Node::as_text)).map(str::to_owned).collect()
+    let values = [one, several].into_iter().filter_map(|key| node.get(key));
+    let texts = values.flat_map(|value| {
+        value.as_text().into_iter().chain(value.items().iter().filter_map(Node::as_text))
+    });
+    texts.map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -193,17 +256,40 @@ mod tests {
     #[test]
     fn a_route_owns_every_path_that_it_may_have_been_meant_for() {
         for (uri, expected) in [
-            ("/a", Some("/a")),
-            ("/a/*", Some("/a/*")),
-            ("/a/*/b", Some("/a/*")),
-            ("/users/:id/admin", Some("/users/*")),
-            ("/a:b", Some("/a:b")),
-            ("/**", Some("/*")),
-            ("a/*", None),
-            ("*", None),
-            ("", None),
+            ("/a", "/a"),
+            ("/a/*", "/a/*"),
+            ("/a/*/b", "/a/*"),
+            ("/users/:id/admin", "/users/*"),
+            ("/a:b", "/a:b"),
+            ("/**", "/*"),
+            ("a/*", "/a/*"),
+            ("a", "/a"),
+            ("*", "/*"),
+            ("/a?x=1", "/a"),
+            ("/a/*#b", "/a/*"),
         ] {
-            assert_eq!(owned(uri).as_deref(), expected, "{uri}");
+            assert_eq!(owned(uri), expected, "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_route_of_which_nobody_knows_where_it_stood_cannot_be_left_out() {
+        for (text, expected) in [
+            (None, true),
+            (Some(r#"{"name":"a"}"#), true),
+            (Some(r#"{"uri":""}"#), true),
+            (Some(r#"{"uri":7,"uris":[{}]}"#), true),
+            (Some(r#"{"uris":"/a"}"#), false),
+            (Some(r#"{"uri":["/a"]}"#), false),
+            (Some(r#"{"uri":"/a"}"#), false),
+        ] {
+            let object = ObjectFacts {
+                at: ObjectAt(Place { source: crate::SourceId(0), start: 0, end: 0 }),
+                name: ObjectName { collection: "routes".into(), id: "1".into() },
+                text: text.map(Into::into),
+                is_named: true,
+            };
+            assert_eq!(opens_something(&object), expected, "{text:?}");
         }
     }
 }

@@ -149,6 +149,9 @@ fn complete_etcd(
     if !etcd.prefix.starts_with('/') || etcd.prefix.ends_with('/') {
         problems.push(Invalid::at("prefix", "the prefix begins with `/` and does not end with it"));
     }
+    if etcd.timeout.0.is_zero() {
+        problems.push(Invalid::at("timeout", "etcd would have no time to answer"));
+    }
     match (&etcd.user, &etcd.password) {
         (Some(_), None) => problems.push(Invalid::at("user", "a user needs a `password`")),
         (None, Some(_)) => problems.push(Invalid::at("password", "a password needs a `user`")),

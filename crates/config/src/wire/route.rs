@@ -77,6 +77,10 @@ const WEBSOCKET: &str = "is not supported yet: `Upgrade` is not passed on";
 #[serde(transparent)]
 pub(crate) struct Method(pub(crate) String);
 
+/// The methods that a route can name.
+pub(crate) const METHODS: [&str; 10] =
+    ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE", "PURGE"];
+
 impl JsonSchema for Method {
     fn inline_schema() -> bool {
         true
@@ -87,13 +91,7 @@ impl JsonSchema for Method {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "type": "string",
-            "enum": [
-                "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE",
-                "PURGE"
-            ]
-        })
+        schemars::json_schema!({ "type": "string", "enum": METHODS })
     }
 }
 

@@ -273,6 +273,10 @@ fn stores_that_are_not_sound() {
             ],
         ),
         (
+            "{etcd: {endpoints: ['https://a'], timeout: 0s}}",
+            &["n.yaml:2:51: etcd would have no time to answer (at store.etcd.timeout)"],
+        ),
+        (
             "{etcd: {endpoints: ['https://a'], prefix: apisix/, user: root}}",
             &[
                 "n.yaml:2:50: the prefix begins with `/` and does not end with it (at store.etcd.prefix)",

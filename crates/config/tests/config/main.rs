@@ -1,6 +1,9 @@
 //! Configurations as they are written, read against a small catalogue of plugins.
 
+mod bad_credentials;
+mod bad_documents;
 mod bad_nodes;
+mod bad_plugins;
 mod bad_resources;
 mod catalogue;
 mod drafts;

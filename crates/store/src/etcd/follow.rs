@@ -68,9 +68,11 @@ async fn session(shared: &Shared, backoff: &mut Duration) -> Result<Never, Fault
     let mut heartbeat = interval(shared.client.time);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     heartbeat.tick().await;
-    let mut different_at = None;
+    let (mut different_at, mut quiet_at) = (None, None);
     loop {
         tokio::select! {
+            // What has come counts before what is asked whether it should have.
+            biased;
             line = watch.next() => Watch::take(shared, &line?)?,
             _ = heartbeat.tick() => {
                 // A watch that is silent may be dead: TCP alone does not tell.
@@ -78,12 +80,18 @@ async fn session(shared: &Shared, backoff: &mut Duration) -> Result<Never, Fault
                     let state = shared.lock();
                     (state.mirror.count, state.mirror.revision)
                 };
-                let now = newer_than(shared, at).await?;
-                let is_behind = now.count.0 != known || !now.kvs.is_empty();
-                if is_behind && different_at == Some(at) {
+                let now = count(shared, 0).await?;
+                let moved = now.header.revision.0;
+                // The dearer question only where etcd has moved: it reads every key for it.
+                let is_behind = now.count.0 != known
+                    || (quiet_at != Some(moved) && is_changed_after(shared, at).await?);
+                // A line that is still coming in is no silence.
+                let seen = (at, watch.received.len());
+                if is_behind && different_at == Some(seen) {
                     return Err(Fault::Broken("the watch has lost changes".to_owned()));
                 }
-                different_at = is_behind.then_some(at);
+                different_at = is_behind.then_some(seen);
+                quiet_at = if is_behind { None } else { Some(moved) };
             }
         }
     }
@@ -104,15 +112,16 @@ async fn count(shared: &Shared, revision: u64) -> Result<RangeResponse, Fault> {
     shared.client.ask_first("/v3/kv/range", &request).await
 }
 
-/// How many objects there are, and one that was changed after a revision.
-async fn newer_than(shared: &Shared, revision: u64) -> Result<RangeResponse, Fault> {
+/// Whether an object was changed after a revision.
+async fn is_changed_after(shared: &Shared, revision: u64) -> Result<bool, Fault> {
     let request = RangeRequest {
         keys_only: true,
         limit: Number(1),
         min_mod_revision: Number(revision.saturating_add(1)),
         ..range(shared)
     };
-    shared.client.ask_first("/v3/kv/range", &request).await
+    let answer: RangeResponse = shared.client.ask_first("/v3/kv/range", &request).await?;
+    Ok(!answer.kvs.is_empty())
 }
 
 /// What etcd knows of the past that was read from it.

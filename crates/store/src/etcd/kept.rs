@@ -73,6 +73,10 @@ pub(super) fn write(at: &KeptAt, snapshot: &Snapshot) -> io::Result<()> {
     let nonce = key(at)?
         .seal_in_place_append_tag(Aad::from(MAGIC), &mut sealed)
         .map_err(|_| io::Error::other("it cannot be encrypted"))?;
+    let length = MAGIC.len() + NONCE_LEN + sealed.len();
+    if u64::try_from(length).is_ok_and(|length| length > FILE_MAX) {
+        return Err(io::Error::other(format!("it is longer than {FILE_MAX} bytes")));
+    }
     let name = at.path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
     let temporary = at.path.with_file_name(format!(".{}.new", name.to_string_lossy()));
     let mut options = OpenOptions::new();

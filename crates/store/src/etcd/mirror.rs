@@ -232,6 +232,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_forgotten_is_told_anew() {
+        for (count, is_anew) in [(LOG_MAX - 1, false), (LOG_MAX, false), (LOG_MAX + 1, true)] {
+            let mut mirror = Mirror::default();
+            mirror.replace(1, Vec::new(), 0);
+            let events: Vec<Event> =
+                (2..).take(count).map(|at| put("/apisix/routes/a", at)).collect();
+            mirror.apply("/apisix", &events);
+            assert_eq!(told(mirror.changes(1)).0, is_anew, "{count}");
+            assert!(!told(mirror.changes(2)).0, "{count}");
+        }
+    }
+
+    #[test]
     fn the_time_of_an_object_is_what_its_writer_says() {
         let stamped = |text| object(Key::parse("routes/a").unwrap(), &pair("", text, 1, 1)).at;
         assert_eq!(stamped(r#"{"update_time": 7}"#), Some(Timestamp::from_secs(7)));

@@ -99,8 +99,6 @@ impl Shared {
         if before.as_ref() != Some(&text) {
             tracing::warn!("etcd is not followed: {text}");
         }
-        // Whoever waits for the first answer learns that there is none yet.
-        self.revision.send_modify(|_| {});
     }
 
     fn found(&self) {

@@ -79,7 +79,7 @@ pub(super) struct RangeRequest {
     pub(super) limit: Number,
     pub(super) count_only: bool,
     pub(super) keys_only: bool,
-    /// Only what was changed at this revision or later; all where zero. The count is that of all.
+    /// Only what was changed at this revision or later; all where zero.
     pub(super) min_mod_revision: Number,
 }
 

@@ -7,6 +7,8 @@ use bartizan_store::{Etcd, EtcdSettings, Expect, KeptAt, Key, Store, StoreError,
 use bartizan_testkit::EtcdServer;
 use bartizan_tls::{Authority, KeyKind, UpstreamTlsSettings, Validity};
 use serde_json::{Value, json};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
@@ -23,7 +25,7 @@ fn settings(endpoints: &[String]) -> EtcdSettings {
         prefix: "/apisix".to_owned(),
         user: None,
         tls: UpstreamTlsSettings::default(),
-        time: Duration::from_secs(3),
+        time: PATIENCE,
         kept: None,
         clock: Clock::System,
         metrics: bartizan_core::metrics::SharedMetrics::default(),
@@ -93,6 +95,16 @@ reads!(Scene);
 writes!(Scene);
 
 const A: &str = "/apisix/routes/a";
+const B: &str = "/apisix/routes/b";
+
+/// A scene with two routes.
+async fn with_two() -> Scene {
+    let scene = Scene::open().await;
+    scene.server.put(A, n(1));
+    scene.server.put(B, n(1));
+    until(&scene.store, holds(&[("routes/a", 1), ("routes/b", 1)])).await;
+    scene
+}
 
 fn holds(expected: &'static [(&'static str, u64)]) -> impl Fn(&[(Key, Value)]) -> bool {
     move |held| {
@@ -119,7 +131,7 @@ async fn a_stopped_etcd_leaves_what_was_read_and_is_followed_again() {
     let refused = store.put(&key("routes/b"), &json!({}), Expect::Absent, "x").await;
     assert!(matches!(refused, Err(StoreError::Unreachable(_))), "{refused:?}");
     server.start_again();
-    server.put("/apisix/routes/b", n(2));
+    server.put(B, n(2));
     until(&store, holds(&[("routes/a", 1), ("routes/b", 2)])).await;
 }
 
@@ -143,12 +155,56 @@ async fn a_paused_etcd_is_noticed_although_its_connections_stay() {
     lost_until(&store, |lost| lost.is_none()).await;
 }
 
+/// Passes connections on until it is told that those of now are to die without a word.
+struct Middlebox {
+    url: String,
+    silent: tokio::sync::watch::Sender<u64>,
+}
+
+impl Middlebox {
+    async fn before(server: &EtcdServer) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let behind = server.url().strip_prefix("http://").unwrap().to_owned();
+        let silent = tokio::sync::watch::Sender::new(0);
+        let told = silent.clone();
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let mut server = TcpStream::connect(&behind).await.unwrap();
+                let mut told = told.subscribe();
+                told.mark_unchanged();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut client, &mut server) => {}
+                        // Both ends stay open and hear nothing any more.
+                        _ = told.changed() => std::future::pending().await,
+                    }
+                });
+            }
+        });
+        Self { url, silent }
+    }
+
+    fn drop_what_is_open(&self) {
+        self.silent.send_modify(|count| *count += 1);
+    }
+}
+
+#[tokio::test]
+async fn a_watch_that_died_without_a_word_is_noticed_although_nothing_came_or_went() {
+    let server = EtcdServer::start();
+    server.put(A, n(1));
+    let middlebox = Middlebox::before(&server).await;
+    let store = begun(hasty(std::slice::from_ref(&middlebox.url))).await;
+    until(&store, holds(&[("routes/a", 1)])).await;
+    middlebox.drop_what_is_open();
+    server.put(A, n(2));
+    until(&store, holds(&[("routes/a", 2)])).await;
+}
+
 #[tokio::test]
 async fn what_happened_in_an_outage_is_caught_up_with() {
-    let Scene { mut server, store } = Scene::open().await;
-    server.put(A, n(1));
-    server.put("/apisix/routes/b", n(1));
-    until(&store, holds(&[("routes/a", 1), ("routes/b", 1)])).await;
+    let Scene { mut server, store } = with_two().await;
     server.elsewhere(|server| {
         server.delete(A);
         server.put("/apisix/routes/c", n(3));
@@ -158,14 +214,11 @@ async fn what_happened_in_an_outage_is_caught_up_with() {
 
 #[tokio::test]
 async fn what_was_compacted_in_an_outage_is_listed_again() {
-    let Scene { mut server, store } = Scene::open().await;
-    server.put(A, n(1));
-    server.put("/apisix/routes/b", n(1));
-    until(&store, holds(&[("routes/a", 1), ("routes/b", 1)])).await;
+    let Scene { mut server, store } = with_two().await;
     server.elsewhere(|server| {
         server.delete(A);
         for turn in 2..10 {
-            let revision = server.put("/apisix/routes/b", n(turn));
+            let revision = server.put(B, n(turn));
             server.compact(revision);
         }
     });
@@ -183,6 +236,9 @@ async fn an_etcd_that_was_wiped_is_not_believed_until_it_holds_something() {
     lost_until(&store, |lost| lost.is_some_and(|lost| lost.contains("wiped"))).await;
     assert!(holds(&[("routes/a", 1)])(&held(&store).await));
     // Also where it has come further than it was.
+    server.stop();
+    lost_until(&store, |lost| lost.is_some_and(|lost| !lost.contains("wiped"))).await;
+    server.start_again();
     for _ in 0..20 {
         server.put("/other", "x");
     }
@@ -282,14 +338,16 @@ async fn many_objects_are_listed_in_pages_at_one_revision() {
 async fn what_is_no_json_is_handed_on_as_it_is() {
     let Scene { server, store } = Scene::open().await;
     let revision = server.put(A, b"\xff{");
-    let before = 0;
     let told = async {
-        while store.get(&key("routes/a")).await.unwrap().is_none() {
-            store.changes(before).await.unwrap();
+        loop {
+            let snapshot = store.snapshot().await.unwrap();
+            if let Some(object) = snapshot.get(&key("routes/a")) {
+                return object.clone();
+            }
+            store.changes(snapshot.revision).await.unwrap();
         }
     };
-    timeout(PATIENCE, told).await.unwrap();
-    let object = store.get(&key("routes/a")).await.unwrap().unwrap();
+    let object = timeout(PATIENCE, told).await.unwrap();
     assert_eq!((&*object.content, object.revision), (&b"\xff{"[..], revision));
 }
 

@@ -173,7 +173,7 @@ pub(super) struct Provider {
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub(super) struct Jwks {
-    /// The file, read when the configuration is loaded.
+    /// The file. It is watched: a new version is taken without a restart.
     #[schemars(length(min = 1))]
     pub(super) file: Option<String>,
     /// The set itself: `{keys: [{kty: RSA, …}]}`.
