@@ -69,8 +69,11 @@ fn metadata_and(more: &str) -> String {
 
 /// A text with spaces behind it.
 fn padded(text: &str, length: usize) -> Answer {
-    Answer::json(200, &format!("{text:<length$}"))
+    Answer::json(200, &format!("{text}{}", " ".repeat(length - text.len())))
 }
+
+/// A result of the metric, and what the provider answers at which path.
+type Edge = (&'static str, &'static str, Box<dyn Fn(&Provider) -> Answer>);
 
 #[test]
 fn what_a_provider_says_has_bounds() {
@@ -95,7 +98,7 @@ fn what_a_provider_says_has_bounds() {
             Answer::json(200, &json!({ "keys": keys }).to_string())
         }
     };
-    let edges: Vec<(&str, &str, Box<dyn Fn(&Provider) -> Answer>)> = vec![
+    let edges: Vec<Edge> = vec![
         ("ok", METADATA, Box::new(long(128 * 1024 - 1))),
         ("ok", METADATA, Box::new(long(128 * 1024))),
         ("too_large", METADATA, Box::new(long(128 * 1024 + 1))),

@@ -134,9 +134,12 @@ fn fetched(provider: &Provider) {
     });
 }
 
+/// Something else that is said of a provider.
+type Change = fn(&mut ProviderSettings);
+
 #[test]
 fn keys_outlive_a_change_of_all_but_where_they_come_from_and_who_vouches_for_that() {
-    let changes: [(bool, fn(&mut ProviderSettings)); 11] = [
+    let changes: [(bool, Change); 11] = [
         (true, |settings| settings.timeout *= 2),
         (true, |settings| settings.refresh *= 2),
         (true, |settings| settings.stale *= 2),
