@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bartizan_chain::CompileCx;
 use bartizan_config::Invalid;
+use bartizan_core::Secret;
 use bartizan_net::{Endpoint, Target, TargetTls, Url, is_host, is_loopback};
 use bartizan_tls::UpstreamTlsSettings;
 use rustls::ClientConfig;
@@ -45,18 +46,41 @@ pub(crate) struct Trust {
     pub(crate) verifies: bool,
 }
 
+/// How we prove who we are, towards servers that ask for a certificate.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnCertificate {
+    /// The certificate and its chain; under `client_cert`.
+    pub(crate) chain: Pem,
+    /// Its key; under `client_cert_key`.
+    pub(crate) key: Secret,
+}
+
 impl Trust {
-    fn config(&self, cx: &CompileCx<'_>) -> Result<Arc<ClientConfig>, Invalid> {
+    fn config(
+        &self,
+        own: Option<&OwnCertificate>,
+        cx: &CompileCx<'_>,
+    ) -> Result<Arc<ClientConfig>, Invalid> {
         let settings = UpstreamTlsSettings {
             ca_certs: self.ca_certs.as_ref().map(|pem| pem.0.clone()),
             danger_verify_off: !self.verifies,
             ..UpstreamTlsSettings::default()
         };
-        let compiled = cx.node.outside.tls.compile(&settings, &cx.node.clock);
-        compiled.map_err(|fault| match self.ca_certs {
-            Some(_) => Invalid::at("ca_certs", fault.to_string()),
-            None => Invalid::new(fault.to_string()),
+        let compile = |settings: &UpstreamTlsSettings| {
+            cx.node.outside.tls.compile(settings, &cx.node.clock).map_err(|fault| fault.to_string())
+        };
+        let compiled = compile(&settings).map_err(|fault| match self.ca_certs {
+            Some(_) => Invalid::at("ca_certs", fault),
+            None => Invalid::new(fault),
+        })?;
+        let Some(own) = own else { return Ok(compiled) };
+        // What is wrong now is wrong with the certificate.
+        compile(&UpstreamTlsSettings {
+            client_cert: Some(own.chain.0.clone()),
+            client_key: Some(own.key.clone()),
+            ..settings
         })
+        .map_err(|fault| Invalid::at("client_cert", fault))
     }
 
     /// What would have no effect in clear is refused there.
@@ -101,10 +125,23 @@ pub(crate) fn endpoint(
     trust: &Trust,
     cx: &CompileCx<'_>,
 ) -> Result<(Endpoint, Arc<str>), Invalid> {
+    endpoint_as(key, text, trust, None, cx)
+}
+
+/// The same, where we prove who we are with a certificate.
+pub(crate) fn endpoint_as(
+    key: &str,
+    text: &str,
+    trust: &Trust,
+    own: Option<&OwnCertificate>,
+    cx: &CompileCx<'_>,
+) -> Result<(Endpoint, Arc<str>), Invalid> {
     let url = Url::parse(text)
         .map_err(|fault| Invalid::at(key, format!("`{}` {fault}", without_userinfo(text))))?;
     let tls = if url.is_tls {
-        Some(trust.config(cx)?)
+        Some(trust.config(own, cx)?)
+    } else if own.is_some() {
+        return Err(Invalid::at("client_cert", "there is no TLS towards this address"));
     } else {
         trust.check_clear()?;
         None
@@ -136,7 +173,7 @@ pub(crate) fn target(
     let tls = match tls {
         Some((trust, name)) => {
             let (key, name) = name.map_or(("host", &*host), |name| ("tls_options", name));
-            let tls = TargetTls::new(trust.config(cx)?, name);
+            let tls = TargetTls::new(trust.config(None, cx)?, name);
             Some(tls.ok_or_else(|| {
                 Invalid::at(key, format!("no certificate can be for the name `{name}`"))
             })?)

@@ -2,6 +2,8 @@
 
 #[path = "providers/double.rs"]
 mod double;
+#[path = "providers/introspection.rs"]
+mod introspection;
 #[path = "providers/lies.rs"]
 mod lies;
 #[path = "providers/recipes.rs"]

@@ -14,6 +14,7 @@
 //! of the wall clock neither renews nor ends a key.
 
 mod fetch;
+mod metadata;
 mod metrics;
 mod refresh;
 #[cfg(test)]
@@ -25,15 +26,15 @@ use std::time::Duration;
 
 use bartizan_chain::CompileCx;
 use bartizan_config::{Invalid, ResourceKind, ResourceRef};
-use bartizan_net::Url;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::jose::{Header, KeySet, TokenFault, VerificationKey};
 use crate::node_state::shared_metrics;
-use crate::outgoing::{Pem, Trust, endpoint, is_this_machine, without_userinfo};
+use crate::outgoing::{Pem, Trust, endpoint, is_this_machine};
 use crate::waiting::{Crowded, Waiters};
 use fetch::Fetcher;
+pub(super) use metadata::{METADATA_MAX, MetadataFault, WELL_KNOWN, Wanted, servers, well_known};
 use metrics::{Counts, KeyMetrics};
 
 /// Least time between two fetches that tokens with unknown keys have caused.
@@ -57,6 +58,8 @@ pub(crate) enum Source {
 pub(crate) struct ProviderSettings {
     /// What its tokens and its metadata name as the issuer.
     pub(crate) issuer: String,
+    /// Other names that they may give to the same issuer.
+    pub(crate) aliases: Vec<String>,
     /// What is at the address.
     pub(crate) source: Source,
     /// The field that the address was written in.
@@ -65,6 +68,8 @@ pub(crate) struct ProviderSettings {
     pub(crate) address: String,
     /// Servers, as `host` or `host:port`, that metadata may point to beside its own.
     pub(crate) hosts: Vec<String>,
+    /// The field that names them.
+    pub(crate) hosts_key: &'static str,
     /// The authorities that may have signed its certificate; the system's where absent.
     pub(crate) ca_certs: Option<Pem>,
     /// Whether keys may come in clear from beyond this machine.
@@ -75,6 +80,13 @@ pub(crate) struct ProviderSettings {
     pub(crate) refresh: Duration,
     /// The age at which keys end that could not be fetched again.
     pub(crate) stale: Duration,
+}
+
+impl ProviderSettings {
+    /// All that its tokens and its metadata may name as the issuer.
+    pub(crate) fn names(&self) -> Vec<String> {
+        std::iter::once(&self.issuer).chain(&self.aliases).cloned().collect()
+    }
 }
 
 /// Why a provider has no key for a token.
@@ -116,6 +128,7 @@ pub(crate) enum Absence {
 #[derive(Debug, PartialEq, Eq)]
 struct Origin {
     issuer: String,
+    aliases: Vec<String>,
     source: Source,
     address: String,
     hosts: Vec<String>,
@@ -124,8 +137,9 @@ struct Origin {
 
 impl Origin {
     fn of(settings: &ProviderSettings) -> Self {
-        let ProviderSettings { issuer, source, address, hosts, ca_certs, .. } = settings.clone();
-        Self { issuer, source, address, hosts, ca_certs }
+        let ProviderSettings { issuer, aliases, source, address, hosts, ca_certs, .. } =
+            settings.clone();
+        Self { issuer, aliases, source, address, hosts, ca_certs }
     }
 }
 
@@ -188,14 +202,7 @@ impl Provider {
         if settings.danger_clear_http && !is_clear {
             return Err(Invalid::at("danger_clear_http", "the address is not in clear"));
         }
-        let hosts = settings.hosts.iter().enumerate().map(|(index, host)| {
-            authority(host).ok_or_else(|| {
-                let host = without_userinfo(host);
-                let problem = format!("`{host}` is no server such as `keys.example:8443`");
-                Invalid::at_item("jwks_hosts", index, problem)
-            })
-        });
-        let hosts = hosts.collect::<Result<Vec<_>, _>>()?;
+        let hosts = servers(settings.hosts_key, &settings.hosts)?;
         let metrics = shared_metrics(cx, OWNER, KeyMetrics::default);
         let reach = &cx.node.outside.reach;
         let node = ResourceRef { kind: ResourceKind::PluginMetadata, id: Arc::from(OWNER) };
@@ -305,10 +312,4 @@ impl Shared {
         let known = self.known.borrow();
         known.fetched.map(|fetched| fetched.elapsed().as_secs())
     }
-}
-
-/// A server as a URL names it: in lower case, without the usual port.
-fn authority(text: &str) -> Option<Arc<str>> {
-    let url = Url::parse(&format!("https://{text}/")).ok()?;
-    (&*url.target == "/").then_some(url.authority)
 }

@@ -4,6 +4,7 @@ use bartizan_wire::Fields;
 use serde_json::json;
 
 use super::fetch::fresh;
+use super::metadata::authority;
 use super::refresh::{until_refresh, until_retry};
 use super::*;
 use crate::authenticate::jwt_auth::JwtAuth;
@@ -13,10 +14,12 @@ use crate::jose::AlgorithmSet;
 fn settings() -> ProviderSettings {
     ProviderSettings {
         issuer: "https://id.example".to_owned(),
+        aliases: Vec::new(),
         source: Source::Discovery,
         key: "issuer",
         address: "https://id.example/.well-known/openid-configuration".to_owned(),
         hosts: Vec::new(),
+        hosts_key: "jwks_hosts",
         ca_certs: None,
         danger_clear_http: false,
         timeout: Duration::from_secs(5),
@@ -139,7 +142,7 @@ type Change = fn(&mut ProviderSettings);
 
 #[test]
 fn keys_outlive_a_change_of_all_but_where_they_come_from_and_who_vouches_for_that() {
-    let changes: [(bool, Change); 11] = [
+    let changes: [(bool, Change); 12] = [
         (true, |settings| settings.timeout *= 2),
         (true, |settings| settings.refresh *= 2),
         (true, |settings| settings.stale *= 2),
@@ -147,6 +150,7 @@ fn keys_outlive_a_change_of_all_but_where_they_come_from_and_who_vouches_for_tha
         (true, |settings| settings.key = "discovery_uri"),
         (false, |settings| settings.stale = Duration::from_secs(99)),
         (false, |settings| settings.issuer.push('/')),
+        (false, |settings| settings.aliases.push("https://id.example/".to_owned())),
         (false, |settings| settings.source = Source::KeySet),
         (false, |settings| settings.address.push('/')),
         (false, |settings| settings.hosts.push("a.example".to_owned())),
