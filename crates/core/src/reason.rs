@@ -142,6 +142,8 @@ reasons! {
     InsufficientScope = "auth.insufficient_scope", 403, "The credential does not permit this.", Message("The request is rejected");
     /// The keys of the token's issuer are not known, or too old, because the issuer cannot be asked.
     KeysUnavailable = "auth.keys_unavailable", 503, "The credential cannot be judged now.", Page;
+    /// The issuer cannot be asked what a token is worth: it is not reached, is late, or answers what is no answer (RFC 7662).
+    IntrospectionFailed = "auth.introspection_failed", 503, "The credential cannot be judged now.", Page;
 
     /// More requests than the limit allows in its window.
     RateLimited = "limit.exceeded", 429, "Too many requests.", Page;
