@@ -14,8 +14,10 @@
     clippy::cast_possible_truncation
 )]
 
+mod operators;
 mod readiness;
 mod status;
 
+pub use operators::{Act, Forbidden, Operator, Operators, Refusal, Verb};
 pub use readiness::Readiness;
 pub use status::{CONNECTIONS_MAX, FindPage, SharedRegistry, StatusServer};

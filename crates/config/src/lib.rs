@@ -28,8 +28,9 @@ pub use draft::{Draft, ObjectAt, ObjectFacts, ObjectName, StoredObject, objects_
 pub use load::{Failure, Loaded, LoadedResources, Loader, load_node, load_resources};
 pub use merge::{Shared, effective_hosts, effective_plugins, effective_upstream};
 pub use node::{
-    AccessLog, Audit, EtcdSnapshot, EtcdStore, EtcdTls, Listener, ListenerCertificate, ListenerTls,
-    NodeConfig, OnFull, OnInvalid, Requirement, Security, Sink, Status, Store, TlsVersion,
+    AccessLog, Admin, AdminTls, Audit, EtcdSnapshot, EtcdStore, EtcdTls, Listener,
+    ListenerCertificate, ListenerTls, NodeConfig, OnFull, OnInvalid, Requirement, Security, Sink,
+    Status, Store, TlsVersion,
 };
 pub use plugin_schemas::{PluginSchemas, Slot, Standing};
 pub use publish::{node_schema, resources_schema};
