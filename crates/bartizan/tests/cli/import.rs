@@ -2,6 +2,7 @@
 //! object, and written so that nothing is open that was not.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -22,7 +23,7 @@ fn told(report: &str, folder: &Path) -> String {
     let mut lines = String::new();
     for object in report["objects"].as_array().unwrap() {
         let verdict = object["verdict"].as_str().unwrap();
-        lines += &format!("{TOLD} {}: {verdict}\n", object["object"].as_str().unwrap());
+        writeln!(lines, "{TOLD} {}: {verdict}", object["object"].as_str().unwrap()).unwrap();
         let most = match verdict {
             "refused" => usize::MAX,
             "to be reviewed" => 1,
@@ -32,7 +33,7 @@ fn told(report: &str, folder: &Path) -> String {
             let file = format!("{}/apisix.yaml", folder.canonicalize().unwrap().display());
             let text = note["text"].as_str().unwrap();
             let text = text.strip_prefix(&format!("{file}:")).unwrap_or(text);
-            lines += &format!("{TOLD}   {}\n", text.replace(&file, "apisix.yaml"));
+            writeln!(lines, "{TOLD}   {}", text.replace(&file, "apisix.yaml")).unwrap();
         }
     }
     lines
@@ -248,9 +249,10 @@ fn serve_lists(mut stream: &std::net::TcpStream) -> usize {
             }]),
             _ => json!([]),
         };
-        let (status, body) = match has_key {
-            true => ("200 OK", json!({ "list": list, "total": 1 }).to_string()),
-            false => ("401 Unauthorized", "{}".to_owned()),
+        let (status, body) = if has_key {
+            ("200 OK", json!({ "list": list, "total": 1 }).to_string())
+        } else {
+            ("401 Unauthorized", "{}".to_owned())
         };
         let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         if stream.write_all(answer.as_bytes()).is_err() {
@@ -283,7 +285,7 @@ fn objects_come_from_an_admin_api() {
 fn objects_come_out_of_etcd() {
     let etcd = EtcdServer::start();
     let route = json!({ "uri": "/a", "plugins": { "jwt-auth": {} }, "service_id": "none" });
-    etcd.put("/apisix/routes/1", &route.to_string());
+    etcd.put("/apisix/routes/1", route.to_string());
     etcd.put("/apisix/consumers/jack", r#"{"username":"jack"}"#);
     let bench = Bench::new();
     let source = format!("etcd+{}/apisix", etcd.url());
