@@ -6,6 +6,7 @@ mod check;
 mod cli;
 mod failure;
 mod files;
+mod import;
 mod init;
 mod load;
 mod logs;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
         Command::Init(args) => init::init(&args),
+        Command::Import(args) => import::import(&args.source),
         Command::Token(args) => token::token(&args),
         Command::Waf(args) => waf::waf(&args.command),
         Command::Quickstart(args) => quickstart::quickstart(&args),

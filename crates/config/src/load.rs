@@ -121,6 +121,12 @@ impl<'a> Loader<'a> {
         self.read_node(path, &Text::File)
     }
 
+    /// As [`Loader::node_draft`], of a node file that is already in memory; relative paths start at
+    /// the folder of `path`.
+    pub fn node_draft_text(&self, path: &Path, text: &str) -> Result<(NodeConfig, Draft), Failure> {
+        self.read_node(path, &Text::Given(text))
+    }
+
     /// Reads the resources of a node again.
     pub fn resources(&self, node: &NodeConfig) -> Result<LoadedResources, Failure> {
         let path = match &node.store {

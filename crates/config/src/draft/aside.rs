@@ -116,6 +116,30 @@ impl Draft {
         true
     }
 
+    /// Leaves an object out whatever that opens, so that the others can be judged: for those who
+    /// look at a configuration and put nothing into force.
+    pub fn leave_out(&mut self, object: &ObjectFacts) {
+        self.fates.insert(object.at.0, Fate::Aside(None));
+    }
+
+    /// Leaves out the whole list that a place is in, and gives its name: for those who look at a
+    /// configuration and put nothing into force.
+    pub fn forget(&mut self, place: Place) -> Option<String> {
+        let is_in = |whole: Place| {
+            whole.source == place.source && whole.start <= place.start && whole.end >= place.end
+        };
+        for document in self.documents.iter_mut().filter(|document| !document.is_inline) {
+            let Content::Map(members) = &mut document.root.content else { continue };
+            let at = members
+                .iter()
+                .position(|member| is_in(member.key_place) || is_in(member.value.place));
+            if let Some(at) = at {
+                return Some(members.remove(at).key);
+            }
+        }
+        None
+    }
+
     /// Whether the object is neither replaced nor set aside.
     pub fn is_as_it_is(&self, object: &ObjectFacts) -> bool {
         !self.fates.contains_key(&object.at.0)
