@@ -196,7 +196,11 @@ impl Operation {
             parameters.iter().filter(is_proven).map(|parameter| parameter.name.clone()).collect()
         };
         // A map may take any names for its members.
-        let stated = self.query.iter().filter(|parameter| !parameter.is_spread());
+        let sent = parts.get("query").and_then(Value::as_object);
+        let is_sent = |parameter: &&Parameter| {
+            !parameter.is_spread() && sent.is_some_and(|sent| sent.contains_key(&*parameter.name))
+        };
+        let stated = self.query.iter().filter(is_sent);
         Proven {
             query: names("query", &self.query),
             fields: names("header", &self.headers),
