@@ -259,7 +259,12 @@ impl<P: PluginSet> Run<P> {
         source: &mut dyn BodySource,
     ) -> Result<Option<Box<LocalAnswer>>, Denial> {
         for at in first..self.tracks.len() {
-            let Some(chain) = self.tracks.get(at).map(|track| track.chain.clone()) else { break };
+            let Some(track) = self.tracks.get(at) else { break };
+            // Most turns have nothing to do, and to share a chain costs two locked operations.
+            if track.chain.turn(turn).is_empty() {
+                continue;
+            }
+            let chain = track.chain.clone();
             for &index in chain.turn(turn) {
                 if let Some(answer) =
                     self.step(turn, at, &chain, usize::from(index), source).await?

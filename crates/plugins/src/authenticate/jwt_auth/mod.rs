@@ -109,6 +109,7 @@ use bartizan_core::{Denial, Stage, StageSet};
 
 use super::carrier::{StandIn, field_name, parameter_name};
 use super::token::{Challenges, bearer};
+use crate::jose::KnownHeader;
 use carriers::Carriers;
 pub use config::{Config, ConsumerConfig};
 use fault::Fault;
@@ -153,6 +154,7 @@ impl Plugin for JwtAuth {
                 challenges: Challenges::new(bearer, &rules.required_scopes, is_apisix),
                 rules,
                 cache: config.token_cache.then(|| Judge::node_cache(cx)),
+                header: KnownHeader::default(),
             },
             carriers: Carriers {
                 header: field_name("header", &config.header)?,
