@@ -132,7 +132,7 @@ mod tests {
             ] {
                 let memory = Memory::new(Duration::from_secs(30), Duration::from_secs(5));
                 memory.keep([1; 32], &answer, now);
-                tokio::time::advance(Duration::from_secs(seconds) - Duration::from_millis(1)).await;
+                tokio::time::advance(Duration::from_millis(seconds * 1_000 - 1)).await;
                 assert!(is_known(&memory), "{answer:?}");
                 tokio::time::advance(Duration::from_millis(1)).await;
                 assert!(!is_known(&memory), "{answer:?}");

@@ -36,7 +36,8 @@
 //! with `auth.introspection_failed`, and the event says why. After five failures one after the other
 //! it is left alone for a second, then a single request asks again; each further failure doubles
 //! that time, up to 30 seconds. For one token one question is under way at a time on the whole
-//! node; at most `limits.delayed` requests of a route wait for the answer to another's.
+//! node; at most `limits.delayed` requests of a route wait for the answer to another's, each for
+//! `limits.delay` at most.
 //! `bartizan_introspections_total` counts questions by server and result.
 //!
 //! # Headers
@@ -56,8 +57,8 @@
 //!
 //! A token that is withdrawn passes until `cache_ttl` is over. Tokens that clients invent each cost
 //! a call: put a limit by address before this. Answers that the issuer signs (RFC 9701) are not
-//! asked for. There is no login and no proof of possession: a token that is bound to its sender is
-//! accepted only where its type is `Bearer`, and the binding stays unseen.
+//! asked for. There is no login and no proof of possession: a token that is bound to its sender
+//! (`cnf`) is refused.
 
 mod config;
 #[cfg(test)]
@@ -70,7 +71,7 @@ use bartizan_config::Invalid;
 use bartizan_core::{Denial, Stage, StageSet};
 
 use super::introspection::{Judge, Terms};
-use super::token::{Challenges, ConsumerClaim, TokenField, bearer, texts};
+use super::token::{Challenges, ConsumerClaim, TokenField, bearer, refuse_bound, texts};
 pub use config::Config;
 
 /// Compiled `oauth-introspection`.
@@ -138,6 +139,7 @@ impl Plugin for OauthIntrospection {
                 return Err(self.judge.refusal(denial));
             }
         };
+        refuse_bound(&parts).map_err(|denial| self.judge.refusal(denial))?;
         if self.hides {
             cx.fields.remove(self.field.name());
         }

@@ -48,7 +48,8 @@
 //! Log anybody in: there are no sessions, no redirects, no logout, and no identity or refresh
 //! tokens to hand on. With `use_jwks` and `match_with_client_id` it cannot tell an identity token
 //! from an access token where the provider gives both the same audience: let access tokens be for
-//! the API, and name that in `audiences`.
+//! the API, and name that in `audiences`. A token that is bound to its sender (`cnf`) is refused:
+//! there is no proof of possession here.
 //!
 //! # How it differs from Apache APISIX
 //!
@@ -75,7 +76,7 @@ use serde_json::Value;
 
 use super::introspection::{self, Terms};
 use super::jwt_auth::{self, ProviderTokens};
-use super::token::{Challenges, ConsumerClaim, Demands, TokenField, bearer, texts};
+use super::token::{Challenges, ConsumerClaim, Demands, TokenField, bearer, refuse_bound, texts};
 use crate::jose::{ClaimPath, ClaimRules, RequiredClaim, TypeRule};
 use config::AudienceValidator;
 pub use config::Config;
@@ -192,6 +193,7 @@ impl Plugin for OpenidConnect {
             self.challenges.attach(Denial::new(fault.reason(), fault.to_string()))
         })?;
         let parts = self.judge.proof(token, cx).await?;
+        refuse_bound(&parts).map_err(|denial| self.challenges.attach(denial))?;
         let added = self.forwarded.fields(token, &parts)?;
         cx.fields.remove(self.field.name());
         for (name, value) in added.into_iter().flatten() {
