@@ -2,6 +2,7 @@
 //!
 //! This page is the table of contents; each command is a module.
 
+mod admin;
 mod check;
 mod cli;
 mod failure;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Init(args) => init::init(&args),
         Command::Token(args) => token::token(&args),
+        Command::Admin(args) => admin::admin(&args),
         Command::Waf(args) => waf::waf(&args.command),
         Command::Quickstart(args) => quickstart::quickstart(&args),
         Command::Completions(args) => shell::completions(&args),
