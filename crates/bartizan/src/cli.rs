@@ -8,6 +8,8 @@ use bartizan_core::Span;
 use bartizan_plugins::jose::Algorithm;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::admin::AdminArgs;
+
 /// What `--version` says beyond the number.
 const BUILD: &str = concat!(
     env!("CARGO_PKG_VERSION"),
@@ -108,6 +110,16 @@ Examples:
   bartizan token --consumer alice --key alice.pem --alg RS256
   curl -H \"Authorization: Bearer $(bartizan token --consumer alice)\" https://…")]
     Token(TokenArgs),
+
+    /// Administer the node that runs here
+    ///
+    /// Operators prove who they are to the Admin API by keys, which are made here, and nowhere
+    /// else.
+    #[command(after_help = "\
+Examples:
+  bartizan admin key create --name alice --role admin --expires 90d
+  bartizan admin key list")]
+    Admin(AdminArgs),
 
     /// Try web application firewall rules on requests
     ///
@@ -496,9 +508,13 @@ mod tests {
 
     #[test]
     fn every_visible_command_has_examples() {
-        for command in Cli::command().get_subcommands().filter(|c| !c.is_hide_set()) {
-            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(help.contains("Examples:\n  bartizan "), "{}", command.get_name());
+        fn look(command: &clap::Command) {
+            for command in command.get_subcommands().filter(|c| !c.is_hide_set()) {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains("Examples:\n  bartizan "), "{}", command.get_name());
+                look(command);
+            }
         }
+        look(&Cli::command());
     }
 }

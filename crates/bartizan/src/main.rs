@@ -2,6 +2,7 @@
 //!
 //! This page is the table of contents; each command is a module.
 
+mod admin;
 mod check;
 mod cli;
 mod failure;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Init(args) => init::init(&args),
         Command::Import(args) => import::import(&args.source),
         Command::Token(args) => token::token(&args),
+        Command::Admin(args) => admin::admin(&args),
         Command::Waf(args) => waf::waf(&args.command),
         Command::Quickstart(args) => quickstart::quickstart(&args),
         Command::Completions(args) => shell::completions(&args),

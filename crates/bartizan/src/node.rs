@@ -4,6 +4,7 @@
 //! it before a request was taken. Order of an end: readiness says so, listeners close, requests
 //! get `limits.drain`, logs are written out.
 
+mod operators;
 mod settle;
 mod stores;
 #[cfg(test)]
@@ -33,6 +34,7 @@ use crate::logs::Logs;
 use crate::overrides::Overrides;
 use crate::signals::{Signal, Signals};
 use crate::telemetry;
+use operators::Keys;
 use settle::{LastGood, Settled, Settling};
 use stores::NodeStore;
 
@@ -59,6 +61,7 @@ pub(crate) struct Node {
     readiness: Readiness,
     logs: Logs,
     status: Option<Status>,
+    keys: Option<Keys>,
 }
 
 /// Why the node wakes up.
@@ -89,6 +92,8 @@ impl Node {
             Ok(gateway) => gateway,
             Err(faults) => return Err(load::not_serving(draft.into_parts().0, faults)),
         };
+        let keys = config.admin.as_ref().map(|admin| Keys::start(&control, admin, &logs));
+        let keys = keys.transpose()?;
         let store = NodeStore::open(&config, &logs.clock, &metrics, control.handle())?;
         let mut last_good = control.block_on(store.begin());
         let settling = Settling {
@@ -125,6 +130,7 @@ impl Node {
             readiness,
             logs,
             status,
+            keys,
         };
         node.logs.tell(EventKind::Node, format!("started on {}", node.listed_addresses()));
         node.tell(&first);
@@ -185,7 +191,7 @@ impl Node {
 
     /// Drains and stops.
     pub(crate) fn stop(self) {
-        let Self { control, running, readiness, logs, status, gateway, .. } = self;
+        let Self { control, running, readiness, logs, status, gateway, keys, .. } = self;
         readiness.draining();
         logs.tell(EventKind::Node, "draining".to_owned());
         tracing::info!("draining");
@@ -195,6 +201,9 @@ impl Node {
             status.stop(&control);
         }
         drop(gateway);
+        if let Some(keys) = keys {
+            keys.stop(&control);
+        }
         logs.close();
         tracing::info!("stopped");
     }

@@ -1,5 +1,6 @@
 //! The built binary, driven as people drive it.
 
+mod admin;
 mod bad_input;
 mod driver;
 mod import;
@@ -24,7 +25,7 @@ fn the_version_names_the_build() {
 fn the_help_shows_where_to_start() {
     let bench = Bench::new();
     let help = bench.bartizan(&["--help"]).succeeds();
-    for command in ["run", "check", "init", "import", "token", "waf", "quickstart"] {
+    for command in ["run", "check", "init", "import", "token", "admin", "waf", "quickstart"] {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
         let own = bench.bartizan(&[command, "--help"]).succeeds();
         assert!(own.contains("Examples:\n  bartizan "), "{own}");
