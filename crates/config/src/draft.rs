@@ -152,7 +152,8 @@ impl Draft {
         (place, node.and_then(|node| named(node, name)))
     }
 
-    /// Judges what there is now.
+    /// Judges what there is now. No problems are told where nothing is known to be wrong, but
+    /// secrets have yet to be fetched.
     pub fn judge(&mut self, loader: &Loader<'_>) -> Result<Resources, Vec<Diagnostic>> {
         let resolver = Resolver::new(loader.surroundings());
         let rules = Rules::new(&resolver, self.accepts_fail_open);
@@ -172,8 +173,9 @@ impl Draft {
         let mut resources = reader.objects(&objects);
         resources.blocked = aside::blocked(&aside, &objects);
         let diagnostics = reader.finish();
+        let is_unfinished = resolver.is_unfinished();
         self.files.extend(resolver.into_files());
-        if diagnostics.is_empty() { Ok(resources) } else { Err(diagnostics) }
+        if diagnostics.is_empty() && !is_unfinished { Ok(resources) } else { Err(diagnostics) }
     }
 }
 

@@ -11,3 +11,4 @@ mod good;
 mod merging;
 mod properties;
 mod schemas;
+mod secrets;
