@@ -5,6 +5,7 @@
 //! replaced by an earlier text, or set aside; then the others are judged again, since they may refer
 //! to it.
 
+mod adc;
 mod aside;
 mod split;
 mod substitute;
@@ -26,6 +27,16 @@ use crate::words::quoted;
 pub use aside::ObjectFacts;
 pub use split::objects_at;
 pub(crate) use substitute::substitute;
+
+/// A document of resources in the shape of Apache APISIX. One of ADC is brought into it; then what
+/// is wrong with it as such is told as well.
+pub(crate) fn in_shape(root: Node) -> (Node, Option<Vec<Diagnostic>>) {
+    if !adc::is_adc(&root) {
+        return (root, None);
+    }
+    let (root, problems) = adc::converted(root);
+    (root, Some(problems))
+}
 
 /// An object of a store, as it is read.
 #[derive(Clone)]
@@ -174,6 +185,7 @@ impl Draft {
         resources.blocked = aside::blocked(&aside, &objects);
         let diagnostics = reader.finish();
         let is_unfinished = resolver.is_unfinished();
+        let diagnostics = self.sources.retraced(diagnostics);
         self.files.extend(resolver.into_files());
         if diagnostics.is_empty() && !is_unfinished { Ok(resources) } else { Err(diagnostics) }
     }
