@@ -65,9 +65,12 @@ struct Shared {
 /// The id of the Vault and the path in it.
 type At = (Arc<str>, Arc<str>);
 
+/// A Vault that can be asked, or as it is written and why it cannot.
+type Known = Result<Arc<Server>, (Arc<Vault>, Fault)>;
+
 #[derive(Default)]
 struct State {
-    servers: HashMap<Arc<str>, Result<Arc<Server>, (Arc<Vault>, Fault)>>,
+    servers: HashMap<Arc<str>, Known>,
     entries: HashMap<At, Entry>,
     /// What is referred to and was never asked for.
     wanted: BTreeSet<At>,

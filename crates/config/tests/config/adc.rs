@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::catalogue::{PEM, resources};
 
-const DOCUMENT: &str = r#"
+const DOCUMENT: &str = "
 services:
   - name: orders
     description: what people bought
@@ -40,7 +40,7 @@ consumer_groups:
       - username: joe
 global_rules:
   limit-count: { count: 500, time_window: 60 }
-"#;
+";
 
 /// `printf orders | sha1sum`
 const SERVICE: &str = "9658403816409e66eba2175f8eff8b53a9681573";

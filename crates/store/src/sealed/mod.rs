@@ -29,6 +29,9 @@ pub use self::seal::{SEALED, SealingKey};
 /// Says which fields of an object hold secrets, as JSON pointers.
 pub type FindSecrets = Arc<dyn Fn(&Key, &Value) -> Vec<String> + Send + Sync>;
 
+/// Objects with their secrets in clear, each with its revision.
+type Opened = HashMap<Key, (u64, Arc<[u8]>)>;
+
 /// Objects that are encrypted anew in one commit.
 const BATCH: usize = 32;
 /// The author of what is encrypted anew.
@@ -80,7 +83,7 @@ pub struct Sealed<S> {
     settings: SealedSettings,
     find: FindSecrets,
     /// What was decrypted, so that it is done once for each revision.
-    opened: Mutex<HashMap<Key, (u64, Arc<[u8]>)>>,
+    opened: Mutex<Opened>,
 }
 
 impl<S: fmt::Debug> fmt::Debug for Sealed<S> {
