@@ -7,7 +7,7 @@ use bartizan_core::Limits;
 
 use crate::diagnostic::{Diagnostic, Invalid, SourceId};
 use crate::document::Node;
-use crate::draft::{Document, Draft, substitute};
+use crate::draft::{Document, Draft, in_shape, substitute};
 use crate::node::{NodeConfig, Store, complete, specials};
 use crate::plugin_schemas::PluginSchemas;
 use crate::read::{Reader, Site};
@@ -319,7 +319,13 @@ fn read_document(
         document(path, text, limit, sources, resolver).and_then(|source| sources.read(source));
     match read {
         Ok(mut root) => {
-            let problems = substitute(&mut root, resolver.surroundings());
+            let mut problems = substitute(&mut root, resolver.surroundings());
+            let source = root.place.source;
+            let (root, of_adc) = in_shape(root);
+            if let Some(told) = of_adc {
+                draft.sources_mut().reshaped(source);
+                problems.extend(draft.sources().retraced(told));
+            }
             draft.add_document(Document { root, is_inline: false });
             problems
         }

@@ -22,7 +22,8 @@ use crate::schema::Special;
 pub use admin::{Admin, AdminTls};
 pub(crate) use complete::complete;
 pub(crate) use forms::Network;
-pub use store::{EtcdSnapshot, EtcdStore, EtcdTls, Store};
+pub(crate) use store::is_local;
+pub use store::{EncryptAs, Encryption, EncryptionKey, EtcdSnapshot, EtcdStore, EtcdTls, Store};
 
 /// The configuration of a node.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -8,6 +8,7 @@ mod init;
 mod init_openapi;
 mod quickstart;
 mod run;
+mod secrets;
 mod shell;
 mod stores;
 mod token;

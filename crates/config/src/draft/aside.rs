@@ -74,10 +74,14 @@ impl Draft {
     pub fn object_of(&self, objects: &[ObjectFacts], place: Option<Place>) -> Option<usize> {
         let place = place?;
         let place = self.replacements.get(&place.source).copied().unwrap_or(place);
-        objects.iter().position(|object| {
+        let holds = |object: &ObjectFacts| {
             let ObjectAt(whole) = object.at;
-            whole.source == place.source && whole.start <= place.start && whole.end >= place.end
-        })
+            let is_inside = whole.start <= place.start && whole.end >= place.end;
+            (whole.source == place.source && is_inside).then_some(whole.end - whole.start)
+        };
+        // In documents of ADC objects stand inside of others: the innermost is meant.
+        let held = objects.iter().enumerate().filter_map(|(at, object)| Some((holds(object)?, at)));
+        held.min().map(|(_, at)| at)
     }
 
     /// Lets an earlier text stand for an object; false where that is already so, or where the
