@@ -275,6 +275,10 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
 
+    /// A file with the keys that secrets in etcd are encrypted with, one on each line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keyring_file: Option<PathBuf>,
+
     /// Write `bartizan.yaml` and `resources.yaml` into this folder
     #[arg(long, value_name = "DIR")]
     pub(crate) write: Option<PathBuf>,

@@ -39,5 +39,7 @@ pub use key::{KEY_MAX, Key, KeyFault};
 pub use object::{
     COMMIT_MAX, Change, Changes, Commit, Expect, OBJECT_MAX, Object, Revision, Snapshot, Write,
 };
-pub use sealed::{ApisixKeyring, FindSecrets, SEALED, SealAs, Sealed, SealedSettings, SealingKey};
+pub use sealed::{
+    ApisixKeyring, FindSecrets, SEALED, SealAs, Sealed, SealedSettings, SealingKey, looks_sealed,
+};
 pub use store::Store;

@@ -194,7 +194,7 @@ impl Book {
         Ok(key)
     }
 
-    /// Lets a key be good only until the overlap is over.
+    /// Lets a key be good only until the overlap is over, or until it would have ended anyway.
     pub(super) fn retire(
         &mut self,
         id: KeyId,
@@ -204,7 +204,8 @@ impl Book {
         check_overlap(overlap)?;
         self.good(id, now)?;
         if let Some(entry) = self.entries.get_mut(&id) {
-            entry.retires = Some(now.plus(overlap));
+            let date = now.plus(overlap);
+            entry.retires = Some(entry.retires.map_or(date, |known| known.min(date)));
         }
         Ok(())
     }

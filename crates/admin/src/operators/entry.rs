@@ -166,8 +166,9 @@ impl Entry {
         [self.revoked, self.retires].into_iter().flatten().fold(self.expires, Second::min)
     }
 
+    /// A clock that is set back makes no revoked key good again.
     pub(super) fn is_over(&self, now: Second) -> bool {
-        now >= self.end()
+        self.revoked.is_some() || now >= self.end()
     }
 
     pub(super) fn state(&self, now: Second) -> KeyState {

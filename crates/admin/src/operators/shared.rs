@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 use super::book::{Book, NewOperator};
 use super::entry::{Entry, Second, Use};
 use super::file::{BookError, BookFile};
-use super::key::{self, KeyId, NewKey};
+use super::key::{KeyId, NewKey};
 use super::operator::{Operator, Refusal};
 use super::rights::Unfit;
 use super::throttle::Throttle;
@@ -108,11 +108,6 @@ impl Operators {
             self.refuse(Refusal::Missing, peer, None);
             return Err(Refusal::Missing);
         };
-        let bucket = self.0.throttle.admit(peer, key::id_of(key)).map_err(|retry_after| {
-            let refusal = Refusal::Throttled { retry_after };
-            self.refuse(refusal, peer, None);
-            refusal
-        })?;
         let book = self.book();
         let now = self.now();
         let entry = book.find(key);
@@ -121,7 +116,10 @@ impl Operators {
             Some(entry) => Refusal::Over { why: entry.over() },
             None => Refusal::Wrong,
         };
-        self.0.throttle.fail(bucket);
+        let (refusal, entry) = match self.0.throttle.fail(peer) {
+            Ok(()) => (refusal, entry),
+            Err(retry_after) => (Refusal::Throttled { retry_after }, None),
+        };
         self.refuse(refusal, peer, entry);
         Err(refusal)
     }
@@ -290,7 +288,6 @@ impl Operators {
     }
 
     fn welcome(&self, entry: &Entry, peer: IpAddr, now: Second) -> Operator {
-        self.0.throttle.succeed(peer, entry.id);
         let operator = Operator {
             name: Arc::clone(&entry.name),
             id: entry.id,

@@ -4,17 +4,22 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_config::{Surroundings, System};
+use bartizan_config::{SecretFields, Surroundings, System};
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_core::{Clock, Limits, Secret};
 use bartizan_net::{Call, CallLimits, Client, EgressPolicy, Endpoint, Keep, Network, Url};
-use bartizan_store::{Etcd, EtcdSettings, Store};
+use bartizan_plugins::Catalogue;
+use bartizan_store::{
+    ApisixKeyring, Etcd, EtcdSettings, FindSecrets, Object, Sealed, SealedSettings, Store,
+    looks_sealed,
+};
 use bartizan_tls::{UpstreamTlsSettings, client_config};
 use bartizan_wire::Fields;
 use http::{Method, StatusCode};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
+use crate::cli::ImportArgs;
 use crate::failure::Failure;
 
 /// Time for one answer.
@@ -38,6 +43,8 @@ const COLLECTIONS: [&str; 11] = [
     "plugin_metadata",
 ];
 const API: &str = "/apisix/admin";
+/// What a consumer's credentials are under.
+const CREDENTIALS: &str = "/credentials";
 
 /// An object as it is kept there.
 pub(super) struct Fetched {
@@ -48,15 +55,15 @@ pub(super) struct Fetched {
 
 /// Everything at an address: `http://` and `https://` are Admin APIs, `etcd+http://` and
 /// `etcd+https://` members of a cluster, with the prefix as path.
-pub(super) fn objects(source: &str, key_file: Option<&Path>) -> Result<Vec<Fetched>, Failure> {
-    let secret = key_file.map(secret).transpose()?;
+pub(super) fn objects(source: &str, args: &ImportArgs) -> Result<Vec<Fetched>, Failure> {
+    let secret = args.key_file.as_deref().map(secret).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
         .map_err(|cause| Failure::new(format!("no runtime can be started: {cause}")))?;
     match source.strip_prefix("etcd+") {
-        Some(endpoint) => from_etcd(&runtime, endpoint, secret),
+        Some(endpoint) => from_etcd(&runtime, endpoint, secret, args.keyring_file.as_deref()),
         None => runtime.block_on(from_admin_api(&runtime, source, secret)),
     }
 }
@@ -73,7 +80,9 @@ fn from_etcd(
     runtime: &Runtime,
     endpoint: &str,
     secret: Option<String>,
+    keyring: Option<&Path>,
 ) -> Result<Vec<Fetched>, Failure> {
+    let keyring = keyring.map(read_keyring).transpose()?;
     let after_scheme = endpoint.find("://").map_or(0, |at| at + 3);
     let path = endpoint.get(after_scheme..).and_then(|rest| rest.find('/'));
     let (endpoint, prefix) = match path {
@@ -108,12 +117,51 @@ fn from_etcd(
             store.snapshot().await
         })
         .map_err(|error| Failure::new(format!("etcd at `{endpoint}` cannot be read: {error}")))?;
-    let fetched = snapshot.objects.iter().map(|object| Fetched {
-        collection: object.key.collection().to_owned(),
-        id: object.key.id().to_owned(),
-        content: String::from_utf8_lossy(&object.content).into_owned(),
+    let is_told = keyring.is_some();
+    let keyring = keyring.unwrap_or_default();
+    let fields = SecretFields::default();
+    let find: FindSecrets =
+        Arc::new(move |key, value| fields.of(&Catalogue, key.collection(), key.id(), value));
+    if !is_told
+        && let Some(object) = snapshot.objects.iter().find(|object| is_sealed(object, &find))
+    {
+        return Err(Failure::new(format!(
+            "`{}` holds a secret that looks encrypted, as Apache APISIX does by default",
+            object.key
+        ))
+        .with_help(
+            "name a file with the keys of `data_encryption.keyring`, one on each line, with \
+             `--keyring-file`; an empty one says that nothing is encrypted",
+        ));
+    }
+    let settings = SealedSettings { keyring, is_shared: true, ..SealedSettings::default() };
+    let sealed = Sealed::new(store, settings, find).map_err(|error| Failure::new(error.problem))?;
+    let fetched = snapshot.objects.into_iter().map(|object| {
+        let object = sealed.clear_object(object);
+        Fetched {
+            collection: object.key.collection().to_owned(),
+            id: object.key.id().to_owned(),
+            content: String::from_utf8_lossy(&object.content).into_owned(),
+        }
     });
     Ok(fetched.collect())
+}
+
+fn read_keyring(path: &Path) -> Result<ApisixKeyring, Failure> {
+    let text = secret(path)?;
+    let keys = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let keys = keys.map(|line| Secret::new(line.as_bytes().to_vec())).collect();
+    ApisixKeyring::new(keys).ok_or_else(|| {
+        Failure::new(format!("`{}` holds a key of neither 16 nor 32 characters", path.display()))
+    })
+}
+
+/// Whether a secret of an object looks as if it were encrypted.
+fn is_sealed(object: &Object, find: &FindSecrets) -> bool {
+    let Ok(value) = serde_json::from_slice::<Value>(&object.content) else { return false };
+    let found = find(&object.key, &value);
+    let mut texts = found.iter().filter_map(|at| value.pointer(at).and_then(Value::as_str));
+    texts.any(looks_sealed)
 }
 
 /// A server that is asked for lists.
@@ -152,7 +200,7 @@ async fn from_admin_api(
         };
         fetched.extend(found);
         for consumer in consumers {
-            fetched.extend(api.list(&format!("consumers/{consumer}/credentials")).await?);
+            fetched.extend(api.list(&format!("consumers/{consumer}{CREDENTIALS}")).await?);
         }
     }
     Ok(fetched)
@@ -174,8 +222,9 @@ impl AdminApi<'_> {
             .map_err(|error| refuse(error.to_string()))?;
         match answer.status {
             StatusCode::OK => {}
-            // A kind that this version of it does not have.
-            StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => return Ok(Vec::new()),
+            StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST if is_newer(path) => {
+                return Ok(Vec::new());
+            }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 return Err(refuse(format!("{}", answer.status))
                     .with_help("name a file that holds its key with `--key-file`"));
@@ -190,6 +239,12 @@ impl AdminApi<'_> {
             .map(|entry| object(entry).ok_or_else(|| refuse(format!("what is `{entry}`?"))))
             .collect()
     }
+}
+
+/// Whether an earlier version has no such kind. Without groups and credentials nothing is more open,
+/// and nothing else may be missing.
+fn is_newer(path: &str) -> bool {
+    path.ends_with(CREDENTIALS) || matches!(path, "consumer_groups" | "secrets")
 }
 
 /// An entry of a list: its key ends in the collection and the id.

@@ -66,7 +66,7 @@ pub(super) fn judge(
     let mut course = Course::default();
     for _ in 0..ROUNDS_MAX {
         let problems = match attempt(&gateway, &mut draft, loader) {
-            Ok(()) => return Ok(course.ended(&objects)),
+            Ok(()) => return Ok(course.ended(&objects, draft.enabled_plugins())),
             Err(problems) => problems,
         };
         if !course.go_on(&mut draft, &objects, &problems) {
@@ -145,11 +145,13 @@ impl Course {
         true
     }
 
-    fn ended(mut self, objects: &[ObjectFacts]) -> Judged {
+    fn ended(mut self, objects: &[ObjectFacts], enabled: Option<Value>) -> Judged {
         let mut findings = Vec::new();
         let mut resources = Map::new();
+        resources.extend(enabled.map(|list| ("plugins".to_owned(), list)));
         for (at, object) in objects.iter().enumerate() {
-            let added = self.added.get(&at).copied();
+            // What is refused is kept as it was, without what would open it once it is mended.
+            let added = self.added.get(&at).copied().filter(|_| !self.refused.contains_key(&at));
             let text = added.and_then(|name| with_plugin(object, name));
             let text = text.as_deref().or(object.text.as_deref());
             let value: Value =

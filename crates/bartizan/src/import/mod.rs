@@ -70,7 +70,7 @@ fn gather(args: &ImportArgs) -> Result<Named, Failure> {
     let mut named = Named::default();
     for source in &args.sources {
         if source.contains("://") {
-            let fetched = fetch::objects(source, args.key_file.as_deref())?;
+            let fetched = fetch::objects(source, args)?;
             once(named.objects.replace(fetched).is_some(), source)?;
             continue;
         }

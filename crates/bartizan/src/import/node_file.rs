@@ -1,5 +1,7 @@
 //! `config.yaml` of Apache APISIX as a node file of ours.
 
+use std::net::IpAddr;
+
 use bartizan_core::ByteSize;
 use serde_json::{Map, Value, json};
 
@@ -31,8 +33,8 @@ const KEYS: &[(&str, Take)] = &[
     ("apisix.node_listen", Taking::plaintext),
     ("apisix.ssl", Taking::tls),
     ("apisix.trusted_addresses", Taking::trusted),
-    ("nginx_config.http.real_ip_from", Taking::trusted),
     ("nginx_config.http.real_ip_header", Taking::real_ip_header),
+    ("nginx_config.http.real_ip_from", Taking::real_ip_from),
     ("nginx_config.http.client_max_body_size", Taking::body),
     ("nginx_config.http.keepalive_timeout", Taking::idle),
     ("nginx_config.worker_processes", Taking::workers),
@@ -73,6 +75,7 @@ struct Taking {
     key: &'static str,
     listeners: Vec<Value>,
     trusted: Vec<Value>,
+    reads_forwarded_for: bool,
     node: Map<String, Value>,
     limits: Map<String, Value>,
     notes: Vec<NodeNote>,
@@ -84,6 +87,7 @@ pub(super) fn translate(document: &Value) -> Translated {
         key: "",
         listeners: Vec::new(),
         trusted: Vec::new(),
+        reads_forwarded_for: false,
         node: Map::new(),
         limits: Map::new(),
         notes: Vec::new(),
@@ -155,8 +159,21 @@ impl Taking {
         self.note(Verdict::Same, "`trusted_proxies`");
     }
 
+    /// Proxies that are trusted in one field may pass on another as the client wrote it.
+    fn real_ip_from(&mut self, value: &Value) {
+        if self.reads_forwarded_for {
+            return self.trusted(value);
+        }
+        self.note(
+            Verdict::Review,
+            "they are trusted in another field than `X-Forwarded-For`; list them in `trusted_proxies` \
+             if they also write that one",
+        );
+    }
+
     fn real_ip_header(&mut self, value: &Value) {
         if value.as_str().is_some_and(|name| name.eq_ignore_ascii_case("x-forwarded-for")) {
+            self.reads_forwarded_for = true;
             self.note(Verdict::Same, "`X-Forwarded-For` of trusted proxies");
         } else {
             self.note(
@@ -238,9 +255,19 @@ impl Taking {
     fn status(&mut self, value: &Value) {
         let ip = value.get("ip").and_then(Value::as_str).unwrap_or("127.0.0.1");
         let port = value.get("port").and_then(Value::as_u64).unwrap_or(7085);
-        let address = format!("{ip}:{port}");
+        let is_here = ip.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        let ip = if is_here { ip } else { "127.0.0.1" };
+        let address = address(&json!({ "ip": ip, "port": port }), port);
         self.node.insert("status".to_owned(), json!({ "address": address }));
-        self.note(Verdict::Same, "`status`: `/readyz`, `/healthz` and metrics");
+        if is_here {
+            self.note(Verdict::Same, "`status`: `/readyz`, `/healthz` and metrics");
+        } else {
+            self.note(
+                Verdict::Review,
+                "`status` also shows metrics and what is wrong with the configuration, to whoever \
+                 asks: it is on the loopback until you say otherwise",
+            );
+        }
     }
 
     fn control(&mut self, value: &Value) {

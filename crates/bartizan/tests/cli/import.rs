@@ -85,6 +85,37 @@ plugin_metadata:
 "#;
 
 #[test]
+fn proxies_are_trusted_only_in_the_field_that_they_write() {
+    let config = |header: &str| {
+        format!("nginx_config: {{ http: {{ {header}real_ip_from: [10.0.0.1] }} }}\n")
+    };
+    for (header, is_trusted) in [
+        ("", false),
+        ("real_ip_header: X-Real-IP, ", false),
+        ("real_ip_header: x-forwarded-for, ", true),
+    ] {
+        let bench = Bench::with(&[("config.yaml", &config(header))]);
+        bench.bartizan(&["import", "apisix", "config.yaml", "--write", "out"]).succeeds();
+        let node = bench.read("out/bartizan.yaml");
+        assert_eq!(node.contains("trusted_proxies"), is_trusted, "{header}{node}");
+    }
+}
+
+#[test]
+fn what_is_refused_is_written_as_it_was_with_the_list_of_plugins_that_there_are() {
+    let text = "plugins: [{name: key-auth}]
+routes:
+- {id: 1, uri: /a, plugins: {limit-count: {count: 1, time_window: 1}}, upstream: {nodes: {\"127.0.0.1:1\": 1}, type: roundrobin}}
+";
+    let bench = Bench::with(&[("apisix.yaml", text)]);
+    bench.bartizan(&["import", "apisix", "apisix.yaml", "--write", "out"]).ends_unmet();
+    let written = bench.read("out/resources.yaml");
+    assert!(written.starts_with("plugins:\n  - name: key-auth\n"), "{written}");
+    assert!(!written.contains("anonymous-access"), "{written}");
+    bench.bartizan(&["check", "-c", "out/bartizan.yaml"]).fails_with(2);
+}
+
+#[test]
 fn what_is_written_serves_what_is_in_order_and_nothing_in_place_of_what_is_refused() {
     let config = "apisix: { node_listen: [{ ip: 127.0.0.1, port: 0 }], status: { port: 0 } }\n";
     let bench = Bench::with(&[("apisix.yaml", APISIX), ("config.yaml", config)]);
@@ -133,6 +164,7 @@ apisix:
   node_listen: [9080, { ip: 127.0.0.2, port: 9081 }]
   ssl: { enable: true, listen: [{ port: 9443 }], ssl_protocols: "TLSv1.3" }
   trusted_addresses: [10.0.0.0/8]
+  status: { ip: 0.0.0.0 }
   enable_control: true
   delete_uri_tail_slash: true
   some_new_thing: 7
@@ -160,6 +192,7 @@ plugin_attr: { prometheus: { export_addr: { ip: 127.0.0.1 } } }
         ("apisix.node_listen", "stricter"),
         ("apisix.some_new_thing", "to be reviewed"),
         ("apisix.ssl", "same"),
+        ("apisix.status", "to be reviewed"),
         ("apisix.trusted_addresses", "same"),
         ("deployment.admin", "to be reviewed"),
         ("deployment.admin.admin_key", "stricter"),
@@ -287,13 +320,24 @@ fn objects_come_out_of_etcd() {
     let route = json!({ "uri": "/a", "plugins": { "jwt-auth": {} }, "service_id": "none" });
     etcd.put("/apisix/routes/1", route.to_string());
     etcd.put("/apisix/consumers/jack", r#"{"username":"jack"}"#);
-    let bench = Bench::new();
+    let bench = Bench::with(&[("none", ""), ("keys", "edd1c9f0985e76a2\n")]);
     let source = format!("etcd+{}/apisix", etcd.url());
     let report = bench.bartizan(&["import", "apisix", &source]).ends_unmet();
     assert!(
         report.contains("routes/1: refused\n") && report.contains("there is no service `none`")
     );
     assert!(report.contains("consumers/jack: same\n"), "{report}");
+    // Sixteen bytes in Base64: encrypted, or not.
+    let credential = json!({ "plugins": { "key-auth": { "key": "AAAAAAAAAAAAAAAAAAAAAA==" } } });
+    etcd.put("/apisix/consumers/jack/credentials/one", credential.to_string());
+    let told = bench.bartizan(&["import", "apisix", &source]).fails_with(2);
+    assert!(told.contains("`consumers/jack/credentials/one` holds a secret that looks encrypted"));
+    for (keyring, expected) in [("none", "stricter"), ("keys", "refused")] {
+        let arguments = ["import", "apisix", &source, "--keyring-file", keyring];
+        let report = bench.bartizan(&arguments).ends_unmet();
+        let line = format!("consumers/jack/credentials/one: {expected}\n");
+        assert!(report.contains(&line), "{keyring}\n{report}");
+    }
 }
 
 #[test]

@@ -144,6 +144,12 @@ impl Draft {
         None
     }
 
+    /// The list of enabled plugins that a document gives.
+    pub fn enabled_plugins(&self) -> Option<Value> {
+        let lists = self.documents.iter().filter(|document| !document.is_inline);
+        lists.filter_map(|document| document.root.get("plugins")).map(Node::to_json).next()
+    }
+
     /// Whether the object is neither replaced nor set aside.
     pub fn is_as_it_is(&self, object: &ObjectFacts) -> bool {
         !self.fates.contains_key(&object.at.0)

@@ -61,7 +61,7 @@ impl ApisixKeyring {
 }
 
 /// Whether a text is whole blocks in Base64, as everything that APISIX encrypts.
-pub(super) fn looks_sealed(text: &str) -> bool {
+pub fn looks_sealed(text: &str) -> bool {
     text.len() >= BLOCK * 4 / 3
         && STANDARD.decode(text).is_ok_and(|bytes| !bytes.is_empty() && bytes.len() % BLOCK == 0)
 }

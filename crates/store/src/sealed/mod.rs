@@ -23,14 +23,14 @@ use crate::object::{
 };
 use crate::store::Store;
 
-pub use self::apisix::ApisixKeyring;
+pub use self::apisix::{ApisixKeyring, looks_sealed};
 pub use self::seal::{SEALED, SealingKey};
 
 /// Says which fields of an object hold secrets, as JSON pointers.
 pub type FindSecrets = Arc<dyn Fn(&Key, &Value) -> Vec<String> + Send + Sync>;
 
-/// Objects with their secrets in clear, each with its revision.
-type Opened = HashMap<Key, (u64, Arc<[u8]>)>;
+/// Objects as they are in the store, and with their secrets in clear.
+type Opened = HashMap<Key, (Arc<[u8]>, Arc<[u8]>)>;
 
 /// Objects that are encrypted anew in one commit.
 const BATCH: usize = 32;
@@ -82,7 +82,8 @@ pub struct Sealed<S> {
     inner: S,
     settings: SealedSettings,
     find: FindSecrets,
-    /// What was decrypted, so that it is done once for each revision.
+    /// What was decrypted, so that it is done once for each content. A revision says too little: an
+    /// earlier text can stand under it, and a store that was restored gives it twice.
     opened: Mutex<Opened>,
 }
 
@@ -134,8 +135,8 @@ impl<S: Store> Sealed<S> {
     /// An object as it is in the store, its secrets in clear.
     pub fn clear_object(&self, object: Object) -> Object {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((revision, content)) = opened.get(&object.key)
-            && *revision == object.revision
+        if let Some((sealed, content)) = opened.get(&object.key)
+            && *sealed == object.content
         {
             return Object { content: Arc::clone(content), ..object };
         }
@@ -143,7 +144,7 @@ impl<S: Store> Sealed<S> {
         if Arc::ptr_eq(&content, &object.content) {
             opened.remove(&object.key);
         } else {
-            opened.insert(object.key.clone(), (object.revision, Arc::clone(&content)));
+            opened.insert(object.key.clone(), (object.content, Arc::clone(&content)));
         }
         Object { content, ..object }
     }

@@ -201,7 +201,10 @@ impl Rights {
         if !self.secrets || self.permit(act).is_err() {
             return false;
         }
-        let Sort::Resource(resource) = kinds::sort(act.kind, act.id) else { return true };
+        let Sort::Resource(resource) = kinds::sort(act.kind, act.id) else {
+            // Whole documents and differences hold what is outside of a confinement.
+            return self.confinement.is_none();
+        };
         self.confinement.is_none() || {
             let is_shown = act.before.is_some() || act.after.is_some();
             is_shown && self.confinement.holds(act, resource).is_ok()

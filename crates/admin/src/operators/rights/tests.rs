@@ -263,6 +263,7 @@ fn secrets_are_shown_to_keys_with_the_capability_and_within_their_confinement() 
     assert!(confined.reveal(&read(&ours)));
     assert!(!confined.reveal(&read(&theirs)));
     assert!(!confined.reveal(&Act::read("consumers", None)));
+    assert!(!confined.reveal(&Act::read("configs", None)), "which holds what others have");
 }
 
 #[test]
