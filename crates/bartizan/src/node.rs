@@ -4,6 +4,7 @@
 //! it before a request was taken. Order of an end: readiness says so, listeners close, requests
 //! get `limits.drain`, logs are written out.
 
+mod operators;
 mod settle;
 mod stores;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use bartizan_config::{Draft, NodeConfig, OnInvalid, Store};
 use bartizan_core::NodeKey;
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_proxy::{BindError, Dialer, Gateway, GatewaySettings, Running};
+use bartizan_secrets::Vaults;
 use bartizan_store::FileWatch;
 use prometheus_client::registry::Registry;
 use tokio::runtime::{Builder, Runtime};
@@ -33,6 +35,7 @@ use crate::logs::Logs;
 use crate::overrides::Overrides;
 use crate::signals::{Signal, Signals};
 use crate::telemetry;
+use operators::Keys;
 use settle::{LastGood, Settled, Settling};
 use stores::NodeStore;
 
@@ -55,10 +58,14 @@ pub(crate) struct Node {
     /// The revision of the store that was last read.
     seen: u64,
     last_good: LastGood,
+    vaults: Arc<Vaults>,
+    /// The secrets with which the configuration was last judged.
+    secrets_seen: u64,
     metrics: SharedMetrics,
     readiness: Readiness,
     logs: Logs,
     status: Option<Status>,
+    keys: Option<Keys>,
 }
 
 /// Why the node wakes up.
@@ -66,6 +73,7 @@ enum Wake {
     Signal(Signal),
     Changed(Vec<PathBuf>),
     Stored,
+    Secrets,
 }
 
 impl Node {
@@ -89,14 +97,20 @@ impl Node {
             Ok(gateway) => gateway,
             Err(faults) => return Err(load::not_serving(draft.into_parts().0, faults)),
         };
+        let keys = config.admin.as_ref().map(|admin| Keys::start(&control, admin, &logs));
+        let keys = keys.transpose()?;
         let store = NodeStore::open(&config, &logs.clock, &metrics, control.handle())?;
         let mut last_good = control.block_on(store.begin());
+        let vaults = load::vaults(&config, control.handle(), &logs.clock, &metrics);
+        record.ask(Arc::clone(&vaults));
+        let secrets_seen = vaults.begin();
         let settling = Settling {
             gateway: &gateway,
             node: &config,
             on_invalid: config.on_invalid(),
             overrides: &overrides,
             loader: &loader,
+            fetch: &|| control.block_on(vaults.fetch()),
         };
         let (seen, first) = settle_all(&control, &store, &settling, draft, &mut last_good);
         // Whoever wrote files is there to read the answer; other stores may be in order later.
@@ -104,6 +118,9 @@ impl Node {
             Err(failure) if store.is_files() => return Err(failure),
             first => first,
         };
+        if first.is_ok() {
+            vaults.end();
+        }
         let readiness = Readiness::new();
         let pages = Arc::new(gateway.pages());
         let status = Status::start(&control, &config, &readiness, registry, pages)?;
@@ -116,6 +133,8 @@ impl Node {
             store,
             seen: seen.unwrap_or_default(),
             last_good,
+            vaults,
+            secrets_seen,
             control,
             gateway,
             running,
@@ -125,6 +144,7 @@ impl Node {
             readiness,
             logs,
             status,
+            keys,
         };
         node.logs.tell(EventKind::Node, format!("started on {}", node.listed_addresses()));
         node.tell(&first);
@@ -149,15 +169,17 @@ impl Node {
         tracing::info!(listeners = self.listed_addresses(), status, "serving");
         loop {
             let (files, store, seen) = (&mut self.files, &self.store, self.seen);
+            let (vaults, secrets_seen) = (&self.vaults, self.secrets_seen);
             let wake = self.control.block_on(async {
                 tokio::select! {
                     signal = signals.next() => Wake::Signal(signal),
                     change = files.changed() => Wake::Changed(change.files),
                     () = store.changed(seen) => Wake::Stored,
+                    () = vaults.changed(secrets_seen) => Wake::Secrets,
                 }
             });
             match wake {
-                Wake::Signal(Signal::Reload) => self.reload(&[]),
+                Wake::Signal(Signal::Reload) | Wake::Secrets => self.reload(&[]),
                 Wake::Stored => {
                     self.reload(&[]);
                     if self.seen == seen {
@@ -185,7 +207,7 @@ impl Node {
 
     /// Drains and stops.
     pub(crate) fn stop(self) {
-        let Self { control, running, readiness, logs, status, gateway, .. } = self;
+        let Self { control, running, readiness, logs, status, gateway, keys, .. } = self;
         readiness.draining();
         logs.tell(EventKind::Node, "draining".to_owned());
         tracing::info!("draining");
@@ -195,6 +217,9 @@ impl Node {
             status.stop(&control);
         }
         drop(gateway);
+        if let Some(keys) = keys {
+            keys.stop(&control);
+        }
         logs.close();
         tracing::info!("stopped");
     }
@@ -208,6 +233,8 @@ impl Node {
     }
 
     fn try_reload(&mut self, record: &Record) -> Result<Settled, Failure> {
+        record.ask(Arc::clone(&self.vaults));
+        self.secrets_seen = self.vaults.begin();
         let loader = load::loader(record);
         let (mut node, draft) = match load::draft(&self.config.path, &loader) {
             Ok(read) => read,
@@ -226,10 +253,14 @@ impl Node {
             on_invalid: self.config.on_invalid(),
             overrides: &self.overrides,
             loader: &loader,
+            fetch: &|| self.control.block_on(self.vaults.fetch()),
         };
         let (seen, outcome) =
             settle_all(&self.control, &self.store, &settling, draft, &mut self.last_good);
         self.seen = seen.unwrap_or(self.seen);
+        if outcome.is_ok() {
+            self.vaults.end();
+        }
         outcome
     }
 

@@ -24,6 +24,7 @@ mod file_store;
 mod file_watch;
 mod key;
 mod object;
+mod sealed;
 mod store;
 mod watch;
 
@@ -38,4 +39,5 @@ pub use key::{KEY_MAX, Key, KeyFault};
 pub use object::{
     COMMIT_MAX, Change, Changes, Commit, Expect, OBJECT_MAX, Object, Revision, Snapshot, Write,
 };
+pub use sealed::{ApisixKeyring, FindSecrets, SEALED, SealAs, Sealed, SealedSettings, SealingKey};
 pub use store::Store;
