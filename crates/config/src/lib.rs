@@ -18,6 +18,7 @@ mod reference;
 mod report;
 mod resources;
 mod schema;
+mod secrets;
 mod sources;
 mod wire;
 mod words;
@@ -42,4 +43,5 @@ pub use resources::{
     Scheme, Service, Ssl, SslClient, SslType, Timeouts, Upstream, UpstreamNode, UpstreamTls,
 };
 pub use schema::unsupported_keywords;
+pub use secrets::{kind_at, resource_schema, secrets_in};
 pub use sources::{Position, Sources, locate};
