@@ -6,8 +6,8 @@ use bartizan_config::{
 use bartizan_core::Clock;
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_store::{
-    Embedded, EmbeddedSettings, Etcd, EtcdSettings, KeptAt, Object, OpenError, Snapshot, Store,
-    StoreError, parse_key,
+    Embedded, EmbeddedSettings, Etcd, EtcdSettings, KeptAt, OWN_COLLECTION, Object, OpenError,
+    Snapshot, Store, StoreError, parse_key,
 };
 use bartizan_tls::UpstreamTlsSettings;
 use tokio::runtime::Handle;
@@ -138,7 +138,9 @@ fn etcd_settings(
 
 /// Adds what is in a store to a draft.
 pub(crate) fn add(draft: &mut Draft, snapshot: &Snapshot) {
-    for object in &snapshot.objects {
+    let resources =
+        snapshot.objects.iter().filter(|object| object.key.collection() != OWN_COLLECTION);
+    for object in resources {
         let (collection, id) = (object.key.collection(), object.key.id());
         let name = format!("{} at revision {}", object.key, object.revision);
         draft.add_object(&StoredObject { collection, id, name: &name, content: &object.content });

@@ -34,7 +34,7 @@ impl Scene {
     }
 
     fn store(&self) -> &Embedded {
-        let NodeStore::Embedded(store) = &self.node.store else { panic!("an embedded store") };
+        let NodeStore::Embedded(store) = &*self.node.store else { panic!("an embedded store") };
         store
     }
 

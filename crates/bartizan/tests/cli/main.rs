@@ -1,10 +1,13 @@
 //! The built binary, driven as people drive it.
 
 mod admin;
+mod admin_api;
 mod bad_input;
 mod driver;
 mod init;
 mod init_openapi;
+#[path = "../../../admin/src/api/tests/play.rs"]
+mod play;
 mod quickstart;
 mod run;
 mod shell;
