@@ -57,7 +57,7 @@ pub struct Problem {
     /// The dotted path of the field.
     pub path: String,
     /// What is wrong.
-    pub problem: String,
+    pub what: String,
     /// What to write instead.
     pub help: Option<String>,
 }

@@ -128,7 +128,7 @@ impl Answer {
     }
 
     #[must_use]
-    pub(crate) fn as_media(mut self, media: &'static str) -> Self {
+    pub(crate) fn with_media(mut self, media: &'static str) -> Self {
         self.media = media;
         self
     }

@@ -166,7 +166,7 @@ impl Api {
         }
         self.unsealed(&key, &mut after, before.as_ref())?;
         self.stamp(target, &id, &mut after, before.as_ref());
-        self.allow_change(asked, target, &key, [before.as_ref(), Some(&after)], snapshot)?;
+        asked.allow_change(target, &key, [before.as_ref(), Some(&after)], snapshot)?;
         if let Some(problem) = references::dangling(target.kind, &after, snapshot) {
             return Err(Answer::bad(problem));
         }
@@ -196,7 +196,7 @@ impl Api {
         let key = key(target, id)?;
         let object = snapshot.get(&key).filter(|object| target.kind.holds(object));
         let before = object.and_then(Object::value);
-        self.allow_change(asked, target, &key, [before.as_ref(), None], snapshot)?;
+        asked.allow_change(target, &key, [before.as_ref(), None], snapshot)?;
         let Some(object) = object else { return Err(Answer::no_key()) };
         expect(asked, &Make::Merged(Value::Null), Some(object))?;
         if !is_forced && let Some(problem) = references::user(target.kind, id, snapshot) {
@@ -216,26 +216,6 @@ impl Api {
             }
         }
         Ok(Ready { key, id: id.to_owned(), before, after: None, writes, is_forced })
-    }
-
-    /// Whether the operator may make that change of an object.
-    pub(super) fn allow_change(
-        &self,
-        asked: &Asked,
-        target: &Target,
-        key: &Key,
-        [before, after]: [Option<&Value>; 2],
-        snapshot: &Snapshot,
-    ) -> Result<(), Answer> {
-        let what = What {
-            verb: if after.is_none() { Verb::Delete } else { Verb::Write },
-            kind: target.kind.segment,
-            id: Some(key.id()),
-            before,
-            after,
-            snapshot: Some(snapshot),
-        };
-        self.allow(asked, &what)
     }
 
     /// Gives an object its id and times.
@@ -307,6 +287,27 @@ impl Api {
             "closes": outcome.closes,
             "warnings": outcome.warnings,
         }))
+    }
+}
+
+impl Asked {
+    /// Whether the operator may make that change of an object.
+    pub(super) fn allow_change(
+        &self,
+        target: &Target,
+        key: &Key,
+        [before, after]: [Option<&Value>; 2],
+        snapshot: &Snapshot,
+    ) -> Result<(), Answer> {
+        let what = What {
+            verb: if after.is_none() { Verb::Delete } else { Verb::Write },
+            kind: target.kind.segment,
+            id: Some(key.id()),
+            before,
+            after,
+            snapshot: Some(snapshot),
+        };
+        self.allow(&what)
     }
 }
 

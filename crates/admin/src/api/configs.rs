@@ -91,7 +91,7 @@ impl Api {
                 let value = object.value().unwrap_or_default();
                 let Some(target) = target_of(&object.key) else { continue };
                 let kind = target.kind.segment;
-                self.allow(asked, &What::object(kind, object.key.id(), Some(&value), &snapshot))?;
+                asked.allow(&What::object(kind, object.key.id(), Some(&value), &snapshot))?;
                 let mut shown = self.shown(asked, &object.key, &value, &snapshot);
                 if let Some(members) = shown.as_object_mut() {
                     if target.kind.naming == Naming::Credential {
@@ -110,7 +110,7 @@ impl Api {
         let mut answer = Answer::ok(&Value::Object(document));
         if accept.is_some_and(|accept| accept.contains("yaml")) {
             // JSON is YAML (YAML 1.2 §1.3).
-            answer = answer.as_media("application/yaml");
+            answer = answer.with_media("application/yaml");
         }
         Ok(with_stand(answer, &stand).with_revision(snapshot.revision))
     }
@@ -137,7 +137,7 @@ impl Api {
         let changes = self.document_changes(&body, &mut stand, &snapshot)?;
         for (key, before, after) in &changes {
             let Some(target) = target_of(key) else { continue };
-            self.allow_change(asked, &target, key, [before.as_ref(), after.as_ref()], &snapshot)?;
+            asked.allow_change(&target, key, [before.as_ref(), after.as_ref()], &snapshot)?;
         }
         stand.digest = Some(digest.to_owned());
         stand.modified = self.0.clock.now().as_secs();

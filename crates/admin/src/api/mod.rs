@@ -119,6 +119,14 @@ impl<'a> What<'a> {
     }
 }
 
+impl Asked {
+    /// Whether the operator may do that; if not, it is an event.
+    fn allow(&self, what: &What<'_>) -> Result<(), Answer> {
+        what.judged(|act| self.operator.may(act))
+            .map_err(|forbidden| Answer::forbidden(&forbidden.to_string()))
+    }
+}
+
 /// The Admin API. Clones are the same.
 #[derive(Clone)]
 pub struct Api(Arc<Inner>);
@@ -240,12 +248,6 @@ impl Api {
     async fn snapshot(&self) -> Result<Snapshot, Answer> {
         self.sealed().await?;
         self.0.plane.snapshot().await.map_err(|error| Answer::of_store(&error))
-    }
-
-    /// Whether the operator may do that; if not, it is an event.
-    fn allow(&self, asked: &Asked, what: &What<'_>) -> Result<(), Answer> {
-        what.judged(|act| asked.operator.may(act))
-            .map_err(|forbidden| Answer::forbidden(&forbidden.to_string()))
     }
 
     /// Records a change.

@@ -129,19 +129,19 @@ fn operation(endpoint: &Endpoint) -> Value {
         }
         responses.insert(status.to_string(), answer);
     }
-    let mut operation = json!({
-        "summary": endpoint.summary,
-        "operationId": operation_id(endpoint),
-        "parameters": parameters,
-        "responses": responses,
-    });
+    let mut operation = Map::new();
+    operation.insert("summary".to_owned(), endpoint.summary.as_str().into());
+    operation.insert("operationId".to_owned(), operation_id(endpoint).into());
+    operation.insert("parameters".to_owned(), parameters.into());
+    operation.insert("responses".to_owned(), responses.into());
     if endpoint.call == Call::Live {
-        operation["security"] = json!([]);
+        operation.insert("security".to_owned(), json!([]));
     }
     if let Some(schema) = body(endpoint) {
-        operation["requestBody"] = json!({ "required": true, "content": media(&schema) });
+        let body = json!({ "required": true, "content": media(&schema) });
+        operation.insert("requestBody".to_owned(), body);
     }
-    operation
+    Value::Object(operation)
 }
 
 fn media(schema: &Value) -> Value {

@@ -22,13 +22,13 @@ const HISTORY_MAX: usize = 1_000;
 impl Api {
     /// How the node is.
     pub(crate) fn status(&self, asked: &Asked) -> Done {
-        self.allow(asked, &What::read("status"))?;
+        asked.allow(&What::read("status"))?;
         Ok(Answer::ok(&self.0.plane.status()))
     }
 
     /// The objects in quarantine.
     pub(crate) fn quarantine(&self, asked: &Asked) -> Done {
-        self.allow(asked, &What::read("quarantine"))?;
+        asked.allow(&What::read("quarantine"))?;
         let found = self.0.plane.quarantine();
         Ok(Answer::ok(&json!({ "total": found.len(), "list": found })))
     }
@@ -36,7 +36,7 @@ impl Api {
     /// The upstreams, their nodes, and which objects send to them.
     pub(crate) async fn upstreams(&self, asked: &Asked) -> Done {
         let snapshot = self.snapshot().await?;
-        self.allow(asked, &What::read("upstreams"))?;
+        asked.allow(&What::read("upstreams"))?;
         let mut list = Vec::new();
         for object in &snapshot.objects {
             let Some(value) = object.value() else { continue };
@@ -71,7 +71,7 @@ impl Api {
 
     /// The revisions of the store that are kept, the newest first.
     pub(crate) async fn revisions(&self, asked: &Asked) -> Done {
-        self.allow(asked, &What::read("revisions"))?;
+        asked.allow(&What::read("revisions"))?;
         let limit = match asked.query.find("limit").map(str::parse::<usize>) {
             None => LISTED,
             Some(Ok(limit)) if (1..=1_000).contains(&limit) => limit,
@@ -108,7 +108,7 @@ impl Api {
     /// What a revision changed.
     pub(crate) async fn revision_diff(&self, asked: &Asked, number: &str) -> Done {
         let snapshot = self.snapshot().await?;
-        self.allow(asked, &What::read("revisions"))?;
+        asked.allow(&What::read("revisions"))?;
         let number = number.parse::<u64>().map_err(|_| Answer::not_found())?;
         let log = self.log().await?;
         let own: Vec<&Written> =
@@ -182,7 +182,7 @@ impl Api {
         for (key, (before, after)) in &changes {
             let target =
                 target_of(key).ok_or_else(|| Answer::bad(format!("`{key}` is no resource")))?;
-            self.allow_change(asked, &target, key, [before.as_ref(), after.as_ref()], &snapshot)?;
+            asked.allow_change(&target, key, [before.as_ref(), after.as_ref()], &snapshot)?;
             let current = snapshot.get(key).map(|object| object.revision);
             let content = after.as_ref().map(|after| after.to_string().into_bytes().into());
             let expect = current.map_or(Expect::Absent, Expect::Revision);
@@ -222,26 +222,25 @@ impl Api {
         if number > snapshot.revision {
             return Err(gone());
         }
-        let keys: BTreeSet<Key> = match object {
-            Some(key) => [key].into(),
-            None => {
-                let store = self.0.plane.store();
-                if !store.keeps_log {
-                    let text = format!(
-                        "the store `{}` does not tell what was removed: name an `object`",
-                        store.kind
-                    );
-                    return Err(Answer::bad(text));
-                }
-                let all = self.0.plane.written(LOG_MAX).await;
-                let all = all.map_err(|error| Answer::of_store(&error))?;
-                if all.last().is_some_and(|oldest| oldest.revision.number > number + 1) {
-                    return Err(gone());
-                }
-                let log = self.log().await?;
-                let newer = log.iter().filter(|written| written.revision.number > number);
-                newer.map(|written| written.key.clone()).collect()
+        let keys: BTreeSet<Key> = if let Some(key) = object {
+            [key].into()
+        } else {
+            let store = self.0.plane.store();
+            if !store.keeps_log {
+                let text = format!(
+                    "the store `{}` does not tell what was removed: name an `object`",
+                    store.kind
+                );
+                return Err(Answer::bad(text));
             }
+            let all = self.0.plane.written(LOG_MAX).await;
+            let all = all.map_err(|error| Answer::of_store(&error))?;
+            if all.last().is_some_and(|oldest| oldest.revision.number > number + 1) {
+                return Err(gone());
+            }
+            let log = self.log().await?;
+            let newer = log.iter().filter(|written| written.revision.number > number);
+            newer.map(|written| written.key.clone()).collect()
         };
         let mut changes = BTreeMap::new();
         for key in keys {

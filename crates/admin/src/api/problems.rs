@@ -1,5 +1,7 @@
 //! Problems of a configuration in the words of Apache APISIX, with ours after them.
 
+use std::fmt::Write;
+
 use serde_json::{Value, json};
 
 use crate::plane::Problem;
@@ -19,23 +21,24 @@ pub(crate) fn told(problems: &[Problem], written: Option<(&str, &str)>) -> Value
 /// One problem as a sentence.
 pub(crate) fn message(problem: &Problem, written: Option<(&str, &str)>) -> String {
     let mut text = match plugin_of(&problem.path) {
-        Some(plugin) if problem.problem.starts_with("unknown plugin") => {
-            format!("unknown plugin [{plugin}]: {}", problem.problem)
+        Some(plugin) if problem.what.starts_with("unknown plugin") => {
+            format!("unknown plugin [{plugin}]: {}", problem.what)
         }
         Some(plugin) => {
-            format!("failed to check the configuration of plugin {plugin} err: {}", problem.problem)
+            format!("failed to check the configuration of plugin {plugin} err: {}", problem.what)
         }
-        None => format!("invalid configuration: {}", problem.problem),
+        None => format!("invalid configuration: {}", problem.what),
     };
+    // Writing to a string cannot fail.
     if !problem.path.is_empty() {
-        text.push_str(&format!(" (at {})", problem.path));
+        let _ = write!(text, " (at {})", problem.path);
     }
     let elsewhere = problem
         .object
         .as_ref()
         .filter(|object| written != Some((&*object.collection, &*object.id)));
     if let Some(object) = elsewhere {
-        text.push_str(&format!(" (in {object})"));
+        let _ = write!(text, " (in {object})");
     }
     if let Some(help) = &problem.help {
         text.push_str("; ");
@@ -49,7 +52,7 @@ fn one(problem: &Problem) -> Value {
     json!({
         "object": object,
         "path": problem.path,
-        "problem": problem.problem,
+        "problem": problem.what,
         "help": problem.help,
     })
 }
@@ -71,7 +74,7 @@ mod tests {
     fn a_problem_is_told_in_the_words_that_tools_know() {
         let problem = |path: &str, problem: &str| Problem {
             path: path.to_owned(),
-            problem: problem.to_owned(),
+            what: problem.to_owned(),
             ..Problem::default()
         };
         for (path, text, told) in [

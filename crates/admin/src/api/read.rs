@@ -20,7 +20,7 @@ impl Api {
         let snapshot = self.snapshot().await?;
         let Ok(key) = target.key(id) else { return Err(Answer::no_key()) };
         let object = snapshot.get(&key).filter(|object| target.kind.holds(object));
-        self.allow_read(asked, target.kind, Some(key.id()), object, &snapshot)?;
+        asked.allow_read(target.kind, Some(key.id()), object, &snapshot)?;
         let Some(object) = object else {
             let is_orphan = target.owner.is_some() && !has_owner(target, &snapshot);
             return Err(if is_orphan { no_consumer() } else { Answer::no_key() });
@@ -37,7 +37,7 @@ impl Api {
         if target.owner.is_some() && !has_owner(target, &snapshot) {
             return Err(no_consumer());
         }
-        self.allow_read(asked, target.kind, None, None, &snapshot)?;
+        asked.allow_read(target.kind, None, None, &snapshot)?;
         let page = Page::read(&asked.query)?;
         let filter = Filter::read(&asked.query, target.kind)?;
         let mut found: Vec<&Object> = Vec::new();
@@ -59,9 +59,21 @@ impl Api {
         Ok(Answer::ok(&answer).with_revision(snapshot.revision))
     }
 
+    /// An object in the envelope of Apache APISIX.
+    fn entry(&self, asked: &Asked, object: &Object, snapshot: &Snapshot) -> Value {
+        let value = object.value().unwrap_or(Value::Null);
+        json!({
+            "key": self.shown_key(&object.key),
+            "value": self.shown(asked, &object.key, &value, snapshot),
+            "createdIndex": object.created,
+            "modifiedIndex": object.revision,
+        })
+    }
+}
+
+impl Asked {
     fn allow_read(
         &self,
-        asked: &Asked,
         kind: &Kind,
         id: Option<&str>,
         object: Option<&Object>,
@@ -72,18 +84,7 @@ impl Api {
             Some(id) => What::object(kind.segment, id, value.as_ref(), snapshot),
             None => What::read(kind.segment),
         };
-        self.allow(asked, &what)
-    }
-
-    /// An object in the envelope of Apache APISIX.
-    fn entry(&self, asked: &Asked, object: &Object, snapshot: &Snapshot) -> Value {
-        let value = object.value().unwrap_or(Value::Null);
-        json!({
-            "key": self.shown_key(&object.key),
-            "value": self.shown(asked, &object.key, &value, snapshot),
-            "createdIndex": object.created,
-            "modifiedIndex": object.revision,
-        })
+        self.allow(&what)
     }
 }
 

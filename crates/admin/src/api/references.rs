@@ -49,13 +49,12 @@ fn text(value: Option<&Value>) -> Option<String> {
 
 /// What an object refers to that is not there.
 pub(crate) fn dangling(kind: &Kind, value: &Value, snapshot: &Snapshot) -> Option<String> {
-    let own = REFERENCES.iter().filter(|reference| reference.from == kind.segment);
-    own.filter_map(|reference| {
+    let mut own = REFERENCES.iter().filter(|reference| reference.from == kind.segment);
+    own.find_map(|reference| {
         let id = text(value.get(reference.member))?;
         let is_there = Key::new(reference.to, &id).is_ok_and(|key| snapshot.get(&key).is_some());
         (!is_there).then(|| missing(reference.to, &id))
     })
-    .next()
 }
 
 /// Which object still refers to one that is to be removed, as Apache APISIX says it.
@@ -66,7 +65,7 @@ pub(crate) fn user(kind: &Kind, id: &str, snapshot: &Snapshot) -> Option<String>
     let user = snapshot.objects.iter().find_map(|object| {
         let other = Kind::of(&object.key)?;
         let value = object.value()?;
-        uses(other, &value, kind, id).then(|| (other, object))
+        uses(other, &value, kind, id).then_some((other, object))
     });
     let (other, object) = user?;
     let (noun, user) = (kind.noun, other.noun);

@@ -30,8 +30,8 @@ fn is_stream(query: &Query) -> Result<bool, Answer> {
 
 impl Api {
     /// The names of all plugins, the highest priority first.
-    pub(crate) fn plugin_list(&self, asked: &Asked) -> Done {
-        self.allow(asked, &What::read("plugins"))?;
+    pub(crate) fn plugin_list(asked: &Asked) -> Done {
+        asked.allow(&What::read("plugins"))?;
         if is_stream(&asked.query)? {
             return Ok(Answer::ok(&json!([])));
         }
@@ -42,8 +42,8 @@ impl Api {
     }
 
     /// All plugins with their schemas (`plugins?all=true`).
-    pub(crate) fn plugins_all(&self, asked: &Asked) -> Done {
-        self.allow(asked, &What::read("plugins"))?;
+    pub(crate) fn plugins_all(asked: &Asked) -> Done {
+        asked.allow(&What::read("plugins"))?;
         if !asked.query.flag("all")? {
             return Err(Answer::not_found());
         }
@@ -64,7 +64,7 @@ impl Api {
 
     /// The schema of a plugin.
     pub(crate) fn plugin_schema(&self, asked: &Asked, name: &str) -> Done {
-        self.allow(asked, &What::read("schema"))?;
+        asked.allow(&What::read("schema"))?;
         let slot = match asked.query.find("schema_type") {
             Some("consumer") => Slot::Consumer,
             Some("metadata") => Slot::Metadata,
@@ -80,15 +80,15 @@ impl Api {
     }
 
     /// The schema of a kind of resource.
-    pub(crate) fn resource_schema(&self, asked: &Asked, name: &str) -> Done {
-        self.allow(asked, &What::read("schema"))?;
+    pub(crate) fn resource_schema(asked: &Asked, name: &str) -> Done {
+        asked.allow(&What::read("schema"))?;
         let schema = kind_named(name).and_then(resource_schema);
         schema.map(|schema| Answer::ok(&schema)).ok_or_else(Answer::not_found)
     }
 
     /// Judges an object by the schema of its kind alone.
     pub(crate) fn validate_object(&self, asked: &Asked, name: &str) -> Done {
-        self.allow(asked, &What::read("schema"))?;
+        asked.allow(&What::read("schema"))?;
         let kind = kind_named(name).ok_or_else(Answer::not_found)?;
         asked.is_json_object()?;
         let text = String::from_utf8_lossy(&asked.body);
@@ -99,7 +99,7 @@ impl Api {
             Some(first) => {
                 let problem = Problem {
                     path: first.path.to_string(),
-                    problem: first.problem.clone(),
+                    what: first.problem.clone(),
                     help: first.help.clone(),
                     ..Problem::default()
                 };
@@ -110,7 +110,7 @@ impl Api {
 
     /// Judges a whole document in the declarative format.
     pub(crate) async fn validate_document(&self, asked: &Asked) -> Done {
-        self.allow(asked, &What::read("configs"))?;
+        asked.allow(&What::read("configs"))?;
         let is_yaml = is_yaml(asked);
         asked::value(&asked.body, if is_yaml { Format::Yaml } else { Format::Json })?;
         let text = String::from_utf8_lossy(&asked.body).into_owned();

@@ -130,7 +130,8 @@ fn find(value: &Value, pointer: &mut String, found: &mut Vec<String>) {
         Value::String(text) if text.starts_with(MARK) => found.push(pointer.clone()),
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                pointer.push_str(&format!("/{index}"));
+                pointer.push('/');
+                pointer.push_str(&index.to_string());
                 find(item, pointer, found);
                 pointer.truncate(length);
             }

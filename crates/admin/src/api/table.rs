@@ -379,11 +379,11 @@ impl Api {
         let last = asked.segments.last().map(String::as_str).unwrap_or_default();
         match row.call {
             Call::Live => Ok(Answer::empty(http::StatusCode::OK)),
-            Call::PluginList => self.plugin_list(asked),
-            Call::PluginsAll => self.plugins_all(asked),
+            Call::PluginList => Self::plugin_list(asked),
+            Call::PluginsAll => Self::plugins_all(asked),
             Call::PluginSchema | Call::PluginSchemaOf => self.plugin_schema(asked, last),
             Call::PluginReload => Ok(Answer::text(http::StatusCode::OK, "done")),
-            Call::ResourceSchema => self.resource_schema(asked, last),
+            Call::ResourceSchema => Self::resource_schema(asked, last),
             Call::ValidateObject => self.validate_object(asked, last),
             Call::ValidateDocument => self.validate_document(asked).await,
             Call::ShowConfigs => self.show_configs(asked).await,

@@ -51,8 +51,8 @@ impl Node {
         let record = Record::default();
         let loader = load::loader(&record);
         let told = |failure: &Failure| {
-            let problem = failure.lines();
-            Refused::Invalid(vec![Problem { problem, ..Problem::default() }])
+            let what = failure.lines();
+            Refused::Invalid(vec![Problem { what, ..Problem::default() }])
         };
         let read = load::draft(&self.config.path, &loader);
         let (mut node, mut draft) = read.map_err(|failure| told(&failure))?;
@@ -138,7 +138,7 @@ fn problems(trial: &Trial) -> Vec<Problem> {
         object: object.clone(),
         index: None,
         path: problem.path.to_string(),
-        problem: problem.problem.clone(),
+        what: problem.problem.clone(),
         help: problem.help.clone(),
     });
     told.collect()
@@ -160,8 +160,8 @@ fn document_problems(sources: &Sources, found: &[Diagnostic]) -> Vec<Problem> {
             }
             None => (None, None, path.clone()),
         };
-        let (problem, help) = (problem.problem.clone(), problem.help.clone());
-        Problem { object, index, path, problem, help }
+        let (what, help) = (problem.problem.clone(), problem.help.clone());
+        Problem { object, index, path, what, help }
     });
     told.collect()
 }

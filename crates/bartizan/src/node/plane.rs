@@ -197,7 +197,7 @@ impl Plane for NodePlane {
             let (answer, told) = oneshot::channel();
             let ask = Ask::Judge { document, is_yaml, told: answer };
             let busy = || Problem {
-                problem: "too many changes wait for their turn".to_owned(),
+                what: "too many changes wait for their turn".to_owned(),
                 ..Problem::default()
             };
             self.ask(ask, told).await.unwrap_or_else(|| vec![busy()])

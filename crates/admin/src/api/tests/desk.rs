@@ -120,7 +120,7 @@ impl Desk {
         self.anew(Some("edit the documents"), false)
     }
 
-    pub(super) fn as_reader_of_secrets(self) -> Self {
+    pub(super) fn reading_secrets(self) -> Self {
         let before = self.told();
         let desk = self.anew(None, true);
         desk.told.0.lock().unwrap().extend_from_slice(before.as_bytes());
@@ -216,7 +216,7 @@ impl DeskPlane {
         let found = draft.judge(&loader).err().unwrap_or_default();
         let told = found.into_iter().map(|problem| Problem {
             path: problem.path.to_string(),
-            problem: problem.problem,
+            what: problem.problem,
             help: problem.help,
             ..Problem::default()
         });
@@ -279,7 +279,7 @@ impl Plane for DeskPlane {
                     }),
                     index: Some(index),
                     path: rest.trim_start_matches('.').to_owned(),
-                    problem: problem.problem,
+                    what: problem.problem,
                     help: problem.help,
                 }
             });

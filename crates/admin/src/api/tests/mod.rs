@@ -98,7 +98,7 @@ async fn secrets_are_sealed_and_a_sealed_value_means_unchanged() {
     assert!(refused.body.contains("holds a sealed value"), "{}", refused.body);
     assert!(!desk.keys().contains(&"consumers/jill".to_owned()));
 
-    let desk = desk.as_reader_of_secrets();
+    let desk = desk.reading_secrets();
     let clear = desk.ask(&Step::of("GET", jack, "")).await;
     assert!(clear.body.contains("a-long-secret"));
     assert!(!desk.told().contains("a-long-secret") && desk.told().contains("\"change\""));
