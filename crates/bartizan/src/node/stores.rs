@@ -11,8 +11,9 @@ use bartizan_core::metrics::SharedMetrics;
 use bartizan_core::{Clock, Secret};
 use bartizan_plugins::Catalogue;
 use bartizan_store::{
-    ApisixKeyring, Embedded, EmbeddedSettings, Etcd, EtcdSettings, FindSecrets, KeptAt, Object,
-    OpenError, SealAs, Sealed, SealedSettings, SealingKey, Snapshot, Store, StoreError, parse_key,
+    ApisixKeyring, Embedded, EmbeddedSettings, Etcd, EtcdSettings, FindSecrets, KeptAt,
+    OWN_COLLECTION, Object, OpenError, SealAs, Sealed, SealedSettings, SealingKey, Snapshot, Store,
+    StoreError, parse_key,
 };
 use bartizan_tls::UpstreamTlsSettings;
 use tokio::runtime::Handle;
@@ -228,7 +229,9 @@ fn etcd_settings(
 
 /// Adds what is in a store to a draft.
 pub(crate) fn add(draft: &mut Draft, snapshot: &Snapshot) {
-    for object in &snapshot.objects {
+    let resources =
+        snapshot.objects.iter().filter(|object| object.key.collection() != OWN_COLLECTION);
+    for object in resources {
         let (collection, id) = (object.key.collection(), object.key.id());
         let name = format!("{} at revision {}", object.key, object.revision);
         draft.add_object(&StoredObject { collection, id, name: &name, content: &object.content });
