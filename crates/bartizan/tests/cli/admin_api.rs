@@ -74,7 +74,9 @@ impl Scene {
 
 /// Makes a key with these rights.
 fn key(bench: &Bench, rights: &[&str]) -> String {
-    let command = ["admin", "key", "create", "--name", "ann", "--expires", "1d"];
+    // The name says what for: two operators of one name there are not.
+    let name = rights.get(1).unwrap();
+    let command = ["admin", "key", "create", "--name", name, "--expires", "1d"];
     let made = bench.bartizan(&[&command[..], rights].concat());
     made.succeeds().lines().next().unwrap().trim().to_owned()
 }
