@@ -208,8 +208,16 @@ mod tests {
             assert!(seen.insert(name), "{name} twice");
         }
         // Plugins of ours that Apache APISIX does not have.
-        let ours =
-            ["any-authenticated", "anonymous-access", "geo-restriction", "object-guard", "waf"];
+        let ours = [
+            "any-authenticated",
+            "anonymous-access",
+            "geo-restriction",
+            "http-signature",
+            "identity-forward",
+            "mtls-auth",
+            "object-guard",
+            "waf",
+        ];
         let theirs = seen.iter().filter(|name| !ours.contains(name)).count();
         assert_eq!(theirs, 119);
         for name in elsewhere() {

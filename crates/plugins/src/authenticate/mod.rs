@@ -2,10 +2,14 @@
 
 pub mod anonymous_access;
 pub mod basic_auth;
+mod binding;
 mod carrier;
 pub mod hmac_auth;
+pub mod http_signature;
 pub mod jwe_decrypt;
 pub mod jwt_auth;
 pub mod key_auth;
+pub mod mtls_auth;
 pub mod multi_auth;
 mod provider;
+mod replays;

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use bartizan_core::Span;
+use bartizan_tls::Issued;
 
-use super::coding;
+use super::tokens::Stand;
+use super::{certificates, coding};
 use crate::gateway::Gateway;
 use crate::upstream::Answer;
 use crate::{Connection, Reply, Request};
@@ -22,6 +24,11 @@ pub(super) struct Written {
     /// It is sent and left open, so that other requests come while it is under way.
     pub(super) is_held: bool,
     is_http10: bool,
+    /// It comes over TLS, with the certificate of this name if there is one.
+    tls: Option<Option<String>>,
+    shown: Option<Issued>,
+    /// What is sent behind the body, with `@chunked`.
+    trailers: Vec<u8>,
     method: String,
     target: String,
     fields: Vec<(String, Vec<u8>)>,
@@ -57,8 +64,21 @@ impl Written {
             ("chunked", "") => self.is_chunked = true,
             ("held", "") => self.is_held = true,
             ("http", "1.0") => self.is_http10 = true,
+            ("tls", "") => self.tls = Some(None),
+            ("certificate", name) => self.tls = Some(Some(name.to_owned())),
+            ("trailer", line) => {
+                self.is_chunked = true;
+                self.trailers.extend_from_slice(line.as_bytes());
+                self.trailers.extend_from_slice(b"\r\n");
+            }
             _ => panic!("no directive `@{directive}`"),
         }
+    }
+
+    /// Finds the certificate that the client shows.
+    pub(super) fn connect(&mut self, stand: &Stand) {
+        let name = self.tls.as_ref().and_then(Option::as_deref);
+        self.shown = name.map(|name| stand.certificate(name).clone());
     }
 
     /// The host that the request names.
@@ -108,11 +128,19 @@ impl Written {
         }
         bytes.extend_from_slice(b"\r\n");
         if self.is_chunked {
-            bytes.extend_from_slice(&chunks(self.body.as_bytes()));
+            let mut body = chunks(self.body.as_bytes());
+            body.truncate(body.len() - b"\r\n".len());
+            bytes.extend_from_slice(&body);
+            bytes.extend_from_slice(&self.trailers);
+            bytes.extend_from_slice(b"\r\n");
         } else {
             bytes.extend_from_slice(self.body.as_bytes());
         }
-        gateway.raw(bytes).from(&self.from)
+        let request = gateway.raw(bytes).from(&self.from);
+        match &self.tls {
+            Some(_) => request.over(certificates::facts(&self.host(), self.shown.as_ref())),
+            None => request,
+        }
     }
 }
 

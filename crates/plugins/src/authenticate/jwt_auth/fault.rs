@@ -2,6 +2,7 @@
 
 use bartizan_core::{Denial, Reason};
 
+use super::super::binding::{Binding, BindingFault, NONCE_FIELD, Requirement};
 use super::super::provider::Lack;
 use super::carriers::CarrierFault;
 use crate::jose::{ClaimFault, TokenFault};
@@ -25,6 +26,8 @@ pub(super) enum Fault {
     UnknownConsumer,
     #[error(transparent)]
     Claim(#[from] ClaimFault),
+    #[error(transparent)]
+    Binding(#[from] BindingFault),
     /// A provider has no key for the token; a fetch may bring it, after the `seen` that have ended.
     #[error("{lack}")]
     Lack { issuer: usize, lack: Lack, seen: u64 },
@@ -38,6 +41,7 @@ impl Fault {
             Self::Carrier(CarrierFault::NotText(_)) => Reason::MalformedCredential,
             Self::Token(fault) => fault.reason(),
             Self::Claim(fault) => fault.reason(),
+            Self::Binding(fault) => fault.reason(),
             Self::Lack { lack, .. } if !lack.is_of_the_token() => Reason::KeysUnavailable,
             Self::Lack { .. }
             | Self::NoKeyName(_)
@@ -59,61 +63,100 @@ impl Fault {
             Self::UnknownKey => "Invalid user key in JWT token",
             Self::Claim(fault) if fault.is_forbidden() => return None,
             Self::Lack { lack, .. } if !lack.is_of_the_token() => return None,
+            Self::Binding(fault) if fault.reason() == Reason::ReplaysFull => return None,
             _ => "failed to verify jwt",
         };
         Some(message)
     }
 }
 
-/// The values of `WWW-Authenticate` (RFC 6750 §3), made once.
+/// What the values of `WWW-Authenticate` are made of (RFC 6750 §3, RFC 9449 §7.1).
 #[derive(Debug)]
 pub(super) struct Challenges {
-    missing: String,
-    invalid: String,
-    insufficient: String,
+    /// `realm="…"` and what else stands in every challenge.
+    common: String,
+    /// `algs="…"`.
+    algorithms: String,
+    scopes: String,
+    required: Option<Requirement>,
+    /// In compatibility mode a bearer's challenge says nothing more.
+    is_apisix: bool,
 }
 
 impl Challenges {
-    /// From `Bearer realm="…"`. In compatibility mode that is all there is.
-    pub(super) fn new(bearer: String, scopes: &[String], is_apisix: bool) -> Self {
-        if is_apisix {
-            return Self { missing: bearer.clone(), invalid: bearer.clone(), insufficient: bearer };
-        }
-        let asked = match scopes {
+    /// From `realm="…"` and the like.
+    pub(super) fn new(
+        common: String,
+        scopes: &[String],
+        binding: &Binding,
+        is_apisix: bool,
+    ) -> Self {
+        let scopes = match scopes {
             [] => String::new(),
             scopes => format!(", scope=\"{}\"", scopes.join(" ")),
         };
-        let insufficient = format!("{bearer}, error=\"insufficient_scope\"{asked}");
-        let invalid = format!("{bearer}, error=\"invalid_token\"");
-        Self { missing: bearer, invalid, insufficient }
+        let (algorithms, required) = (binding.algorithms(), binding.required());
+        Self { common, algorithms, scopes, required, is_apisix }
     }
 
-    /// The refusal of a request.
-    pub(super) fn denial(&self, fault: &Fault) -> Denial {
+    /// The refusal of a request. A client that has to prove possession gets the `nonce` for it.
+    pub(super) fn denial(&self, fault: &Fault, nonce: Option<String>) -> Denial {
         let reason = fault.reason();
-        let denial = Denial::new(reason, fault.to_string());
-        let denial = match fault.apisix_message() {
-            Some(message) => denial.with_apisix_message(message),
-            None => denial,
+        let mut denial = Denial::new(reason, fault.to_string());
+        if let Some(message) = fault.apisix_message() {
+            denial = denial.with_apisix_message(message);
+        }
+        if denial.status() != 401 && reason != Reason::InsufficientScope {
+            return denial;
+        }
+        let is_of_proof = matches!(fault, Fault::Binding(fault) if fault.is_of_proof());
+        let asks_proof =
+            is_of_proof || matches!(self.required, Some(Requirement::Dpop | Requirement::Any));
+        if self.required != Some(Requirement::Dpop) && !is_of_proof {
+            denial = denial.with_field("www-authenticate", self.bearer(fault));
+        }
+        if asks_proof {
+            let Self { common, algorithms, .. } = self;
+            let error = self.error(fault);
+            let challenge = format!("DPoP {common}, {algorithms}{error}");
+            denial = denial.with_field("www-authenticate", challenge);
+            if let Some(nonce) = nonce {
+                denial = denial.with_field(NONCE_FIELD, nonce);
+            }
+        }
+        denial
+    }
+
+    fn bearer(&self, fault: &Fault) -> String {
+        let error = if self.is_apisix { String::new() } else { self.error(fault) };
+        format!("Bearer {}{error}", self.common)
+    }
+
+    /// The error that a challenge names; none where nothing was tried.
+    fn error(&self, fault: &Fault) -> String {
+        let code = match fault {
+            Fault::Missing => return String::new(),
+            Fault::Binding(fault) => fault.error(),
+            fault if fault.reason() == Reason::InsufficientScope => "insufficient_scope",
+            _ => "invalid_token",
         };
-        let challenge = match reason {
-            Reason::AmbiguousCredential | Reason::KeysUnavailable => return denial,
-            Reason::MissingCredential => &self.missing,
-            Reason::InsufficientScope => &self.insufficient,
-            _ => &self.invalid,
-        };
-        denial.with_field("www-authenticate", challenge.clone())
+        let scopes = if code == "insufficient_scope" { self.scopes.as_str() } else { "" };
+        format!(", error=\"{code}\"{scopes}")
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::JwtAuth;
     use super::*;
+    use crate::fixture::Bench;
 
     fn told(fault: &Fault, is_apisix: bool) -> (u16, Option<String>, Option<String>) {
         let scopes = ["read".to_owned(), "write".to_owned()];
-        let challenges = Challenges::new("Bearer realm=\"jwt\"".to_owned(), &scopes, is_apisix);
-        let denial = challenges.denial(fault);
+        let binding = Bench::new().within::<JwtAuth, _>(|cx| Binding::compile(None, None, cx));
+        let binding = binding.unwrap();
+        let challenges = Challenges::new("realm=\"jwt\"".to_owned(), &scopes, &binding, is_apisix);
+        let denial = challenges.denial(fault, None);
         let field = denial.fields.first().map(|(name, value)| {
             assert_eq!(name, "www-authenticate");
             value.clone()

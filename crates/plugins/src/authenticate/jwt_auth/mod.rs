@@ -65,24 +65,41 @@
 //! `bartizan_jwks_fetches_total` counts fetches by issuer and result, `bartizan_jwks_age_seconds`
 //! tells how old keys are.
 //!
+//! # Tokens that are bound to their sender
+//!
+//! What a token says in `cnf` counts always, and `require_binding` refuses tokens without it. With
+//! `x5t#S256` the connection must have the very certificate, verified for this host (RFC 8705); with
+//! `jkt` the sender must prove in each request that it has the key (DPoP, RFC 9449): the token comes
+//! with the scheme `DPoP` in `Authorization`, and one field `DPoP` holds a proof that is signed by
+//! that key, names method, target and token, is at most `dpop.max_age` old and was not sent before.
+//! A token that is bound is never a bearer token, and one that is bound in a way that is not known
+//! here is refused.
+//!
+//! The target that a proof names is compared in the one form that everything is decided on, without
+//! its query. Where clients know the API by another origin, `dpop.origin` says so. Proofs are
+//! remembered until they are too old anyway, as many as `limits.replay_keys`; over them the answer
+//! is 503. With `dpop.nonce`, proofs must hold a nonce of this node, which clients get in
+//! `DPoP-Nonce` and which is good for two to three minutes.
+//!
 //! # Headers
 //!
-//! `header` (or parameter, or cookie) is read, and taken out of the request. A 401 has
+//! `header` (or parameter, or cookie) is read, and taken out of the request, and so is `DPoP`. A 401 has
 //! `WWW-Authenticate: Bearer` with the realm and, if configured, `resource_metadata` (RFC 9728
-//! §5.1); a 403 for a scope says so there, too.
+//! §5.1); a 403 for a scope says so there, too. Where a proof of possession is missing or wrong, the
+//! challenge is `DPoP` with the algorithms and `invalid_dpop_proof` or `use_dpop_nonce`.
 //!
 //! # What it costs
 //!
 //! One signature per token, then one hash and one look-up while the node remembers its verdict
-//! (4,096 tokens, 16 MiB for all routes).
+//! (4,096 tokens, 16 MiB for all routes). A proof of possession is one signature more, always.
 //!
 //! # What it cannot do
 //!
 //! A token stays valid until it expires: to end it earlier, remove the key or the consumer. A key
 //! that a provider withdraws is valid here until the next fetch. A key set in a file is read when
 //! the configuration is loaded and when the file changes. Opaque tokens cannot be verified; there
-//! is no login, no introspection and no proof of possession, and the metadata that
-//! `resource_metadata` names has to be served by somebody else.
+//! is no login and no introspection, and the metadata that `resource_metadata` names has to be served
+//! by somebody else. Each node remembers proofs of possession for itself, and not over a restart.
 //!
 //! # How it differs from Apache APISIX
 //!
@@ -104,13 +121,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_chain::{
-    CompileCx, Consumer, ConsumerIndex, CredentialEntry, Flow, Identity, IdentityKey,
+    AnswerHead, CompileCx, Consumer, ConsumerIndex, CredentialEntry, Flow, Identity, IdentityKey,
     IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
 };
 use bartizan_config::{Invalid, ResourceKind, ResourceRef};
 use bartizan_core::{Denial, Stage, StageSet, Timestamp};
 use bartizan_net::{Url, is_loopback};
 
+use super::binding::{self, Binding};
 use super::carrier::{Realm, StandIn, field_name, parameter_name};
 use super::provider::Lack;
 use crate::jose::{ClaimRules, Claims, Header, Token, TokenCache, Verified};
@@ -119,12 +137,20 @@ pub use config::{Config, ConsumerConfig};
 use fault::{Challenges, Fault};
 use keys::{Issuer, Keys, consumer_key, owner};
 
+/// What is remembered until the answer.
+#[derive(Debug, Default)]
+pub struct Call {
+    /// The client should take the next nonce.
+    renews: bool,
+}
+
 /// Compiled `jwt-auth`.
 pub struct JwtAuth {
     carriers: Carriers,
     hides: bool,
     keys: Keys,
     rules: ClaimRules,
+    binding: Binding,
     cache: Option<Arc<TokenCache>>,
     stand_in: Option<StandIn>,
     challenges: Challenges,
@@ -143,7 +169,7 @@ impl Plugin for JwtAuth {
     type Config = Config;
     type ConsumerConfig = ConsumerConfig;
     type Metadata = Nothing;
-    type Call = ();
+    type Call = Call;
 
     fn compile(config: Config, cx: &mut CompileCx<'_>) -> Result<Self, Invalid> {
         let is_apisix = cx.compatibility().is_apisix();
@@ -153,10 +179,13 @@ impl Plugin for JwtAuth {
         }
         let mut config = config;
         let rules = rules::rules(&config, is_apisix)?;
-        let bearer = bearer(&config)?;
+        let challenge = challenge(&config)?;
+        let binding = Binding::compile(config.require_binding, config.dpop.as_ref(), cx)?;
+        let scopes = &rules.required_scopes;
         Ok(Self {
             keys: Keys::compile(&mut config, &rules, cx)?,
-            challenges: Challenges::new(bearer, &rules.required_scopes, is_apisix),
+            challenges: Challenges::new(challenge, scopes, &binding, is_apisix),
+            binding,
             rules,
             carriers: Carriers {
                 header: field_name("header", &config.header)?,
@@ -175,6 +204,7 @@ impl Plugin for JwtAuth {
         let is_choosy = !required_scopes.is_empty() || !required_claims.is_empty();
         traits.proves.authentication = self.stand_in.is_none();
         traits.proves.grant = self.stand_in.is_none() && is_choosy;
+        traits.on_response = self.binding.gives_nonces();
         traits
     }
 
@@ -189,7 +219,7 @@ impl Plugin for JwtAuth {
         &self,
         cx: &mut RequestCx,
         key: &IdentityKey,
-        _call: &mut (),
+        call: &mut Call,
     ) -> Result<Flow, Denial> {
         let mut proof = self.prove(cx);
         if let Err(Fault::Lack { issuer, lack, seen }) = proof {
@@ -197,16 +227,34 @@ impl Plugin for JwtAuth {
             Box::pin(self.await_keys(issuer, lack, seen)).await?;
             proof = self.prove(cx);
         }
-        let proof = proof.map_err(|fault| self.challenges.denial(&fault));
+        let proof = proof
+            .map_err(|fault| self.challenges.denial(&fault, self.binding.nonce(cx.clock.now())));
         let parts = match (proof, &self.stand_in) {
             (Err(denial), Some(stand_in)) => stand_in.take_over(cx.consumers(), denial)?,
-            (proof, _) => proof?,
+            (proof, _) => {
+                let (parts, renews) = proof?;
+                call.renews = renews;
+                parts
+            }
         };
         if self.hides {
             self.carriers.hide(cx);
+            cx.fields.remove(binding::FIELD);
         }
         cx.identify(Identity::new(key, Self::NAME, parts))?;
         Ok(Flow::Continue)
+    }
+
+    fn on_response_head(
+        &self,
+        cx: &RequestCx,
+        answer: &mut AnswerHead,
+        call: &mut Call,
+    ) -> Result<(), Denial> {
+        if let Some(nonce) = self.binding.nonce(cx.clock.now()).filter(|_| call.renews) {
+            answer.fields.set(binding::NONCE_FIELD, nonce);
+        }
+        Ok(())
     }
 }
 
@@ -218,10 +266,14 @@ impl JwtAuth {
         Ok(issuer.provider.news(lack, seen, &issuer.waiters).await?)
     }
 
-    fn prove(&self, cx: &RequestCx) -> Result<IdentityParts, Fault> {
+    /// Who the sender is, and whether it should take the next nonce.
+    fn prove(&self, cx: &RequestCx) -> Result<(IdentityParts, bool), Fault> {
         let query = cx.canonical().query_value(&self.carriers.query);
         let token = self.carriers.token(&cx.fields, query)?.ok_or(Fault::Missing)?;
-        self.judge(&token, cx.consumers(), cx.clock.now())
+        let parts = self.judge(&token.text, cx.consumers(), cx.clock.now())?;
+        let cnf = parts.claims.as_deref().and_then(|claims| claims.get("cnf"));
+        let renews = self.binding.judge(cx, token.scheme, &token.text, cnf)?;
+        Ok((parts, renews))
     }
 
     /// Who the bearer of a token is, as of `now`.
@@ -299,10 +351,10 @@ fn with_leeway(rules: &ClaimRules, leeway: Duration) -> Cow<'_, ClaimRules> {
     Cow::Owned(ClaimRules { leeway, ..rules.clone() })
 }
 
-/// The challenge of every refusal: scheme, realm, and where the resource's metadata is.
-fn bearer(config: &Config) -> Result<String, Invalid> {
+/// What stands in every challenge: realm, and where the resource's metadata is.
+fn challenge(config: &Config) -> Result<String, Invalid> {
     const KEY: &str = "resource_metadata";
-    let mut bearer = Realm::challenge(config.realm.as_ref(), "Bearer", "jwt");
+    let mut challenge = Realm::parameter(config.realm.as_ref(), "jwt");
     if let Some(address) = &config.resource_metadata {
         let url = Url::parse(address)
             .map_err(|fault| Invalid::at(KEY, format!("`{address}` {fault}")))?;
@@ -313,9 +365,9 @@ fn bearer(config: &Config) -> Result<String, Invalid> {
         if address.contains(['"', '\\']) {
             return Err(Invalid::at(KEY, "a quote or backslash ends what clients read"));
         }
-        bearer.extend([", resource_metadata=\"", address.as_str(), "\""]);
+        challenge.extend([", resource_metadata=\"", address.as_str(), "\""]);
     }
-    Ok(bearer)
+    Ok(challenge)
 }
 
 /// One memory for all routes of the node: a verdict is about a token and a key, not about a route.
