@@ -115,6 +115,7 @@ pub struct UpstreamFacts {
 }
 
 /// A request in the chain.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, asked for by name")]
 pub struct RequestCx {
     /// The request's id, in every denial, log line and event.
     pub id: RequestId,
