@@ -24,7 +24,7 @@ const LEEWAY: Duration = Duration::from_secs(5);
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub(crate) enum Requirement {
-    /// A key, possession of which is proved by DPoP (RFC 9449).
+    /// A key, possession of which is proved by `DPoP` (RFC 9449).
     Dpop,
     /// The client's certificate (RFC 8705).
     Mtls,

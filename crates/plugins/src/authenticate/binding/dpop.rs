@@ -1,4 +1,4 @@
-//! DPoP: a proof, made for this request, that whoever sends the token has the key that it is bound
+//! `DPoP`: a proof, made for this request, that whoever sends the token has the key that it is bound
 //! to (RFC 9449 §4.3, §7).
 
 use std::sync::Arc;

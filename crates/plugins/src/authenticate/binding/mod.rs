@@ -1,5 +1,5 @@
 //! Tokens that only their sender can use: bound to the client's certificate (RFC 8705 §3) or to a
-//! key of which each request proves possession (DPoP, RFC 9449).
+//! key of which each request proves possession (`DPoP`, RFC 9449).
 //!
 //! A token says in `cnf` what it is bound to (RFC 7800 §3.1), and is then worth nothing without it,
 //! whether the route asks for bound tokens or not. A binding that is not understood is never passed

@@ -21,6 +21,7 @@ const LEEWAY: u64 = 5;
 /// The configuration of `http-signature`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "switches that a configuration has by name")]
 pub struct Config {
     /// What must be signed: names of fields, and `@method`, `@target-uri`, `@authority`, `@scheme`,
     /// `@request-target`, `@path` and `@query`. What is part of something that is signed counts.

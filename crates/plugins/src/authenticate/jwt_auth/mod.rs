@@ -69,7 +69,7 @@
 //!
 //! What a token says in `cnf` counts always, and `require_binding` refuses tokens without it. With
 //! `x5t#S256` the connection must have the very certificate, verified for this host (RFC 8705); with
-//! `jkt` the sender must prove in each request that it has the key (DPoP, RFC 9449): the token comes
+//! `jkt` the sender must prove in each request that it has the key (`DPoP`, RFC 9449): the token comes
 //! with the scheme `DPoP` in `Authorization`, and one field `DPoP` holds a proof that is signed by
 //! that key, names method, target and token, is at most `dpop.max_age` old and was not sent before.
 //! A token that is bound is never a bearer token, and one that is bound in a way that is not known
