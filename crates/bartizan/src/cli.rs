@@ -356,7 +356,7 @@ pub(crate) struct WafExplainArgs {
     /// A file with the request; `-` is standard input
     pub(crate) request: String,
 
-    /// Show the values of cookies and of fields with secrets as well
+    /// Show also the values of cookies, of fields with secrets and of raw texts such as `REQUEST_URI`
     #[arg(long)]
     pub(crate) show_values: bool,
 }

@@ -76,6 +76,8 @@ catalogue! {
     HmacAuth => authenticate::hmac_auth::HmacAuth,
     HttpSignature => authenticate::http_signature::HttpSignature,
     BasicAuth => authenticate::basic_auth::BasicAuth,
+    OpenidConnect => authenticate::openid_connect::OpenidConnect,
+    OauthIntrospection => authenticate::oauth_introspection::OauthIntrospection,
     GeoRestriction => admit::geo_restriction::GeoRestriction,
     JwtAuth => authenticate::jwt_auth::JwtAuth,
     MtlsAuth => authenticate::mtls_auth::MtlsAuth,

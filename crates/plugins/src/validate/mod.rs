@@ -2,4 +2,5 @@
 
 pub mod oas_validator;
 mod plan;
+mod proof;
 pub mod request_validation;

@@ -119,20 +119,19 @@ pub(crate) struct Binding {
 }
 
 impl Binding {
-    /// What a configuration asks, with the places `require_binding` and `dpop`.
+    /// What a configuration asks with `require_binding`, and with the field that `dpop` names.
     pub(crate) fn compile(
         required: Option<Requirement>,
-        dpop: Option<&DpopConfig>,
+        (key, dpop): (&str, Option<&DpopConfig>),
         cx: &CompileCx<'_>,
     ) -> Result<Self, Invalid> {
-        const KEY: &str = "dpop";
         if dpop.is_some() && required == Some(Requirement::Mtls) {
-            return Err(Invalid::at(KEY, "with `require_binding: mtls` no proof is looked at")
+            return Err(Invalid::at(key, "with `require_binding: mtls` no proof is looked at")
                 .with_help("write `require_binding: any`, or remove one of both"));
         }
         let usual = DpopConfig::default();
         let dpop = dpop.unwrap_or(&usual).compile(cx);
-        let dpop = dpop.map_err(|fault| fault.under(PathStep::Key(KEY.to_owned())))?;
+        let dpop = dpop.map_err(|fault| fault.under(PathStep::Key(key.to_owned())))?;
         Ok(Self { required, dpop: Box::new(dpop) })
     }
 

@@ -77,7 +77,9 @@ fn binding(config: &Value) -> Binding {
         config.get("require_binding").map(|v| serde_json::from_value(v.clone()).unwrap());
     let dpop: Option<DpopConfig> =
         config.get("dpop").map(|v| serde_json::from_value(v.clone()).unwrap());
-    Bench::new().within::<JwtAuth, _>(|cx| Binding::compile(required, dpop.as_ref(), cx)).unwrap()
+    Bench::new()
+        .within::<JwtAuth, _>(|cx| Binding::compile(required, ("dpop", dpop.as_ref()), cx))
+        .unwrap()
 }
 
 fn cx_of(start: Arrival, proofs: &[String]) -> RequestCx {
@@ -212,7 +214,8 @@ fn a_memory_that_is_full_refuses() {
     let key = Key::new();
     let mut bench = Bench::new();
     bench.node.limits.replay_keys = 0;
-    let rules = bench.within::<JwtAuth, _>(|cx| Binding::compile(None, None, cx)).unwrap();
+    let rules =
+        bench.within::<JwtAuth, _>(|cx| Binding::compile(None, ("dpop", None), cx)).unwrap();
     let told = rules.judge(&cx(&[key.proof(&json!({}))]), Scheme::Dpop, TOKEN, Some(&key.cnf()));
     let fault = told.unwrap_err();
     assert_eq!(fault.reason(), Reason::ReplaysFull);
@@ -373,7 +376,8 @@ fn the_origin_that_clients_know_is_what_configuration_says() {
     for origin in ["api.example.org", "https://api.example.org/x", "https://a@b", "ftp://a"] {
         let config: DpopConfig = serde_json::from_value(json!({ "origin": origin })).unwrap();
         let bench = Bench::new();
-        let made = bench.within::<JwtAuth, _>(|cx| Binding::compile(None, Some(&config), cx));
+        let made =
+            bench.within::<JwtAuth, _>(|cx| Binding::compile(None, ("dpop", Some(&config)), cx));
         assert!(made.is_err(), "{origin}");
     }
 }

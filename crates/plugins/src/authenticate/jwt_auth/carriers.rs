@@ -7,6 +7,7 @@ use bartizan_wire::{Fields, QueryFault};
 use bytes::Bytes;
 
 use crate::authenticate::binding::Scheme;
+use crate::authenticate::token::Carried;
 
 /// The only field in which the scheme `DPoP` means something (RFC 9449 §7.1).
 const AUTHORIZATION: &str = "authorization";
@@ -18,13 +19,6 @@ pub(super) enum CarrierFault {
     Repeated(&'static str),
     #[error("the {0} that carries the token is no text")]
     NotText(&'static str),
-}
-
-/// A token as it was sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Carried<'r> {
-    pub(super) text: Cow<'r, str>,
-    pub(super) scheme: Scheme,
 }
 
 /// The names of the three places.

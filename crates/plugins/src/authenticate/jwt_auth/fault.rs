@@ -2,8 +2,9 @@
 
 use bartizan_core::{Denial, Reason};
 
-use super::super::binding::{Binding, BindingFault, NONCE_FIELD, Requirement};
+use super::super::binding::BindingFault;
 use super::super::provider::Lack;
+use super::super::token::NameFault;
 use super::carriers::CarrierFault;
 use crate::jose::{ClaimFault, TokenFault};
 
@@ -20,10 +21,8 @@ pub(super) enum Fault {
     NoKeyName(Box<str>),
     #[error("the key that the token names belongs to nobody")]
     UnknownKey,
-    #[error("the token has no text `{0}` that names a consumer")]
-    NoConsumerName(Box<str>),
-    #[error("the consumer that the token names does not exist")]
-    UnknownConsumer,
+    #[error(transparent)]
+    Name(#[from] NameFault),
     #[error(transparent)]
     Claim(#[from] ClaimFault),
     #[error(transparent)]
@@ -34,6 +33,15 @@ pub(super) enum Fault {
 }
 
 impl Fault {
+    /// The refusal of a request, without a challenge.
+    pub(super) fn denial(&self) -> Denial {
+        let denial = Denial::new(self.reason(), self.to_string());
+        match self.apisix_message() {
+            Some(message) => denial.with_apisix_message(message),
+            None => denial,
+        }
+    }
+
     fn reason(&self) -> Reason {
         match self {
             Self::Missing => Reason::MissingCredential,
@@ -43,11 +51,9 @@ impl Fault {
             Self::Claim(fault) => fault.reason(),
             Self::Binding(fault) => fault.reason(),
             Self::Lack { lack, .. } if !lack.is_of_the_token() => Reason::KeysUnavailable,
-            Self::Lack { .. }
-            | Self::NoKeyName(_)
-            | Self::UnknownKey
-            | Self::NoConsumerName(_)
-            | Self::UnknownConsumer => Reason::InvalidCredential,
+            Self::Lack { .. } | Self::NoKeyName(_) | Self::UnknownKey | Self::Name(_) => {
+                Reason::InvalidCredential
+            }
         }
     }
 
@@ -70,93 +76,26 @@ impl Fault {
     }
 }
 
-/// What the values of `WWW-Authenticate` are made of (RFC 6750 §3, RFC 9449 §7.1).
-#[derive(Debug)]
-pub(super) struct Challenges {
-    /// `realm="…"` and what else stands in every challenge.
-    common: String,
-    /// `algs="…"`.
-    algorithms: String,
-    scopes: String,
-    required: Option<Requirement>,
-    /// In compatibility mode a bearer's challenge says nothing more.
-    is_apisix: bool,
-}
-
-impl Challenges {
-    /// From `realm="…"` and the like.
-    pub(super) fn new(
-        common: String,
-        scopes: &[String],
-        binding: &Binding,
-        is_apisix: bool,
-    ) -> Self {
-        let scopes = match scopes {
-            [] => String::new(),
-            scopes => format!(", scope=\"{}\"", scopes.join(" ")),
-        };
-        let (algorithms, required) = (binding.algorithms(), binding.required());
-        Self { common, algorithms, scopes, required, is_apisix }
-    }
-
-    /// The refusal of a request. A client that has to prove possession gets the `nonce` for it.
-    pub(super) fn denial(&self, fault: &Fault, nonce: Option<String>) -> Denial {
-        let reason = fault.reason();
-        let mut denial = Denial::new(reason, fault.to_string());
-        if let Some(message) = fault.apisix_message() {
-            denial = denial.with_apisix_message(message);
-        }
-        if denial.status() != 401 && reason != Reason::InsufficientScope {
-            return denial;
-        }
-        let is_of_proof = matches!(fault, Fault::Binding(fault) if fault.is_of_proof());
-        let asks_proof =
-            is_of_proof || matches!(self.required, Some(Requirement::Dpop | Requirement::Any));
-        if self.required != Some(Requirement::Dpop) && !is_of_proof {
-            denial = denial.with_field("www-authenticate", self.bearer(fault));
-        }
-        if asks_proof {
-            let Self { common, algorithms, .. } = self;
-            let error = self.error(fault);
-            let challenge = format!("DPoP {common}, {algorithms}{error}");
-            denial = denial.with_field("www-authenticate", challenge);
-            if let Some(nonce) = nonce {
-                denial = denial.with_field(NONCE_FIELD, nonce);
-            }
-        }
-        denial
-    }
-
-    fn bearer(&self, fault: &Fault) -> String {
-        let error = if self.is_apisix { String::new() } else { self.error(fault) };
-        format!("Bearer {}{error}", self.common)
-    }
-
-    /// The error that a challenge names; none where nothing was tried.
-    fn error(&self, fault: &Fault) -> String {
-        let code = match fault {
-            Fault::Missing => return String::new(),
-            Fault::Binding(fault) => fault.error(),
-            fault if fault.reason() == Reason::InsufficientScope => "insufficient_scope",
-            _ => "invalid_token",
-        };
-        let scopes = if code == "insufficient_scope" { self.scopes.as_str() } else { "" };
-        format!(", error=\"{code}\"{scopes}")
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use bartizan_core::Timestamp;
+
+    use super::super::super::token::{Asked, Senders};
     use super::super::JwtAuth;
     use super::*;
     use crate::fixture::Bench;
 
     fn told(fault: &Fault, is_apisix: bool) -> (u16, Option<String>, Option<String>) {
         let scopes = ["read".to_owned(), "write".to_owned()];
-        let binding = Bench::new().within::<JwtAuth, _>(|cx| Binding::compile(None, None, cx));
-        let binding = binding.unwrap();
-        let challenges = Challenges::new("realm=\"jwt\"".to_owned(), &scopes, &binding, is_apisix);
-        let denial = challenges.denial(fault, None);
+        let asked = Asked {
+            binding: None,
+            dpop: ("dpop", None),
+            challenge: "realm=\"jwt\"".to_owned(),
+            scopes: &scopes,
+            is_bare: is_apisix,
+        };
+        let senders = Bench::new().within::<JwtAuth, _>(|cx| Senders::compile(asked, cx)).unwrap();
+        let denial = senders.refusal(fault.denial(), Timestamp::from_secs(0));
         let field = denial.fields.first().map(|(name, value)| {
             assert_eq!(name, "www-authenticate");
             value.clone()
@@ -174,7 +113,7 @@ mod tests {
             (TokenFault::Signature.into(), 401, Some(invalid), "failed to verify jwt"),
             (Fault::NoKeyName("key".into()), 401, Some(invalid), "missing user key in JWT token"),
             (Fault::UnknownKey, 401, Some(invalid), "Invalid user key in JWT token"),
-            (Fault::UnknownConsumer, 401, Some(invalid), "failed to verify jwt"),
+            (NameFault::Unknown.into(), 401, Some(invalid), "failed to verify jwt"),
             (ClaimFault::Expired.into(), 401, Some(invalid), "failed to verify jwt"),
             (CarrierFault::Repeated("field").into(), 400, None, "JWT token invalid"),
         ] {

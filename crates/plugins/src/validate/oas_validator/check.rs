@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use super::compile::DEFINITION;
 use super::parameter::Reader;
 use crate::validate::plan::{Dialect, Document, Plan};
+use crate::validate::proof;
 
 /// Most places that are shown of one request.
 pub(super) const SHOWN_MAX: usize = 8;
@@ -101,8 +102,7 @@ impl Schemas {
         let Some(plan) = self.plans.get(&definition) else { return false };
         let document = Document::read(body, reader.limits).filter(|text| plan.accepts(text));
         if let (Some(document), Some(harmless)) = (&document, reader.harmless) {
-            let leaves = plan.harmless_leaves(document).into_iter();
-            harmless.borrow_mut().extend(leaves.map(|leaf| leaf.range));
+            proof::note(&mut harmless.borrow_mut(), plan.leaves(document));
         }
         document.is_some()
     }

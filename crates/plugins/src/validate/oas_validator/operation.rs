@@ -116,7 +116,8 @@ impl Api {
         self.check_operation(operation, request, &captures, (scope, proven.as_deref_mut()), reader)
             .map_err(|refusal| (Some(&*operation.label), refusal))?;
         if let Some(proven) = proven {
-            proven.json = harmless.into_inner();
+            let Proven { json, json_names, .. } = harmless.into_inner();
+            (proven.json, proven.json_names) = (json, json_names);
         }
         Ok(())
     }
@@ -190,7 +191,8 @@ impl Api {
 }
 
 impl Operation {
-    /// The parameters that are a number or a flag, and of which the schemas allow nothing else.
+    /// The parameters that are a number or a flag, and of which the schemas allow nothing else; and the
+    /// names that there are.
     fn proven(&self, parts: &Map<String, Value>) -> Proven {
         let names = |part: &str, parameters: &[Parameter]| {
             let is_proven = |parameter: &&Parameter| {
@@ -200,11 +202,14 @@ impl Operation {
             };
             parameters.iter().filter(is_proven).map(|parameter| parameter.name.clone()).collect()
         };
+        // A map may take any names for its members.
+        let stated = self.query.iter().filter(|parameter| !parameter.is_spread());
         Proven {
             query: names("query", &self.query),
             fields: names("header", &self.headers),
             cookies: names("cookie", &self.cookies),
-            json: Vec::new(),
+            query_names: stated.map(|parameter| parameter.name.clone()).collect(),
+            ..Proven::default()
         }
     }
 }

@@ -227,6 +227,12 @@ impl<'p, 'd> Judge<'p, 'd> {
         }
     }
 
+    /// Whether a schema states a member of this name.
+    pub(super) fn states(&self, rule: &ObjectRule, name: Token) -> bool {
+        let index = rule.names.find(name.info, self.document.raw(name));
+        index.and_then(|index| rule.members.get(index)).is_some_and(|member| member.is_named)
+    }
+
     /// The names of an object's members, and the tokens of their values.
     pub(super) fn members(&self, object: Token, at: usize) -> impl Iterator<Item = (Token, usize)> {
         let mut at = at + 1;

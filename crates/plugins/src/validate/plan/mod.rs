@@ -30,6 +30,7 @@ use serde_json::Value;
 use compile::Compiler;
 pub(crate) use compile::Dialect;
 pub(crate) use document::Document;
+pub(crate) use harmless::Leaf;
 use judge::Judge;
 use node::{Node, NodeId, Verdict};
 

@@ -385,7 +385,7 @@ fn harmless(schema: &Value, body: &str) -> Vec<String> {
     let (plan, _) = compile(schema, Draft::Draft202012).unwrap();
     let document = Document::read(body.as_bytes(), LIMITS).unwrap();
     assert!(plan.accepts(&document), "{body}");
-    let leaves = plan.harmless_leaves(&document).into_iter();
+    let leaves = plan.leaves(&document).into_iter().filter(|leaf| leaf.is_harmless);
     leaves.map(|leaf| format!("{} {}", leaf.index, &body[leaf.range])).collect()
 }
 
@@ -421,6 +421,30 @@ fn values_without_room_for_harm_are_named() {
             &format!("9 \"{id}\""),
         ]
     );
+}
+
+#[test]
+fn names_that_a_schema_states_are_told_from_those_that_clients_choose() {
+    let schema = json!({"properties": {
+        "free": {"type": "string"},
+        "any": true,
+        "list": {"items": {"properties": {"a": {"type": "string"}}}},
+        "map": {"additionalProperties": {"type": "string"}},
+        "named": {"patternProperties": {"^x": {"type": "string"}}},
+        "part": {"allOf": [{"properties": {"p": {}}}, {"properties": {"q": {"type": "integer"}}}]},
+        "either": {"anyOf": [{"properties": {"e": {}}}, {"type": "string"}]},
+    }});
+    let body = r#"{"free": "0", "any": "1", "list": [{"a": "2", "b": "3"}], "map": {"m": "4"},
+        "named": {"x": "5"}, "part": {"p": "6", "q": 7, "r": "8"}, "either": {"e": "9"},
+        "other": "10", "\u0066ree": "11"}"#;
+    let (plan, _) = compile(&schema, Draft::Draft202012).unwrap();
+    let document = Document::read(body.as_bytes(), LIMITS);
+    let body = body.replace(r#""\u0066ree": "11""#, r#""more": {"free": "11"}"#);
+    assert!(document.is_none(), "a name that stands twice");
+    let document = Document::read(body.as_bytes(), LIMITS).unwrap();
+    let named = plan.leaves(&document).into_iter().filter(|leaf| leaf.is_named);
+    let named: Vec<&str> = named.map(|leaf| &body[leaf.range]).collect();
+    assert_eq!(named, ["\"0\"", "\"1\"", "\"2\"", "\"6\"", "7"]);
 }
 
 #[test]

@@ -48,7 +48,6 @@ pub(crate) mod law;
 mod tests;
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use bartizan_chain::{
     BodyNeed, CompileCx, Flow, JsonLimits, Kinship, Nothing, Plugin, Proofs, Proven, RequestCx,
@@ -63,6 +62,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::plan::{Dialect, Document, Plan};
+use super::proof;
 
 /// Longest place that the audit log shows, in characters; its names are the client's.
 const SHOWN_MAX: usize = 256;
@@ -188,9 +188,9 @@ impl Plugin for RequestValidation {
             headers?;
             let body = body.ok_or_else(|| self.denial("the body is empty".into()))?;
             let fits = if cx.has_form()? { None } else { schema.fits(body, cx.wants_proven()) };
-            if let Some(json) = fits {
-                if !json.is_empty() {
-                    cx.prove(Proven { json, ..Proven::default() });
+            if let Some(proven) = fits {
+                if proven != Proven::default() {
+                    cx.prove(proven);
                 }
             } else {
                 let value = match cx.body_value() {
@@ -230,17 +230,17 @@ impl RequestValidation {
 }
 
 impl BodySchema {
-    /// Where in a JSON text that certainly fits the values are that can do no harm, if somebody
-    /// wants to know. Of any other the value must be looked at, which also finds out why it does not
+    /// Where in a JSON text that certainly fits the values and names are that can do no harm, if
+    /// somebody wants to know. Of any other the value must be looked at, which also finds out why it does not
     /// fit.
-    fn fits(&self, body: &[u8], wants_proven: bool) -> Option<Vec<Range<usize>>> {
+    fn fits(&self, body: &[u8], wants_proven: bool) -> Option<Proven> {
         let plan = self.plan.as_ref()?;
         let document = Document::read(body, self.limits).filter(|text| plan.accepts(text))?;
-        if !wants_proven {
-            return Some(Vec::new());
+        let mut proven = Proven::default();
+        if wants_proven {
+            proof::note(&mut proven, plan.leaves(&document));
         }
-        let leaves = plan.harmless_leaves(&document).into_iter();
-        Some(leaves.map(|leaf| leaf.range).collect())
+        Some(proven)
     }
 }
 
