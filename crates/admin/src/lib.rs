@@ -1,7 +1,8 @@
 //! What operators and their tools ask the node.
 //!
-//! So far: the status listener ([`StatusServer`]) with health, readiness ([`Readiness`]) and
-//! metrics. It only reads; nothing on it changes the node.
+//! The status listener ([`StatusServer`]) has health, readiness ([`Readiness`]) and metrics. It
+//! only reads; nothing on it changes the node. Who may change it, and what of it, is decided by
+//! [`operators`].
 //!
 //! Architecture invariant: this is not the data plane. It runs on the control runtime, and no
 //! request of a client comes here.
@@ -14,8 +15,16 @@
     clippy::cast_possible_truncation
 )]
 
+mod api;
+pub mod operators;
+mod plane;
 mod readiness;
+mod server;
 mod status;
 
+pub use api::{Api, ApiSettings};
+pub use operators::{Act, Forbidden, Object, Operator, Operators, Refusal, Verb};
+pub use plane::{Later, Outcome, Plane, Problem, Proposal, Refused, StoreFacts, Written};
 pub use readiness::Readiness;
+pub use server::{ADMIN_CONNECTIONS_MAX, AdminServer};
 pub use status::{CONNECTIONS_MAX, FindPage, SharedRegistry, StatusServer};

@@ -4,11 +4,15 @@
 //! it before a request was taken. Order of an end: readiness says so, listeners close, requests
 //! get `limits.drain`, logs are written out.
 
+mod judge;
+mod operators;
+mod plane;
 mod settle;
 mod stores;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -17,14 +21,15 @@ use std::time::Duration;
 use bartizan_admin::{FindPage, Readiness, SharedRegistry, StatusServer};
 use bartizan_audit::EventKind;
 use bartizan_chain::CpuPool;
-use bartizan_config::{Draft, NodeConfig, OnInvalid, Store};
+use bartizan_config::{Draft, NodeConfig, ObjectName, OnInvalid, Store};
 use bartizan_core::NodeKey;
 use bartizan_core::metrics::SharedMetrics;
-use bartizan_proxy::{BindError, Dialer, Gateway, GatewaySettings, Running};
+use bartizan_proxy::{BindError, Dialer, Gateway, GatewaySettings, Report, Running};
+use bartizan_secrets::Vaults;
 use bartizan_store::FileWatch;
 use prometheus_client::registry::Registry;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::failure::{Failure, plain};
@@ -33,6 +38,8 @@ use crate::logs::Logs;
 use crate::overrides::Overrides;
 use crate::signals::{Signal, Signals};
 use crate::telemetry;
+use operators::Keys;
+use plane::{AdminApi, Ask};
 use settle::{LastGood, Settled, Settling};
 use stores::NodeStore;
 
@@ -51,14 +58,24 @@ pub(crate) struct Node {
     /// The files that are read at the start: the node file and its certificates.
     own_files: Vec<PathBuf>,
     files: FileWatch,
-    store: NodeStore,
+    store: Arc<NodeStore>,
     /// The revision of the store that was last read.
     seen: u64,
     last_good: LastGood,
+    vaults: Arc<Vaults>,
+    /// The secrets with which the configuration was last judged.
+    secrets_seen: u64,
+    /// What is in force, and what is in quarantine.
+    report: Report,
+    quarantined: HashSet<ObjectName>,
     metrics: SharedMetrics,
     readiness: Readiness,
     logs: Logs,
     status: Option<Status>,
+    keys: Option<Keys>,
+    admin: Option<AdminApi>,
+    /// What the Admin API asks.
+    asks: Option<mpsc::Receiver<Ask>>,
 }
 
 /// Why the node wakes up.
@@ -66,6 +83,8 @@ enum Wake {
     Signal(Signal),
     Changed(Vec<PathBuf>),
     Stored,
+    Secrets,
+    Asked(Ask),
 }
 
 impl Node {
@@ -84,19 +103,31 @@ impl Node {
         let logs = Logs::open(&config, &metrics)?;
         let control = control_runtime()?;
         let dialer = Dialer::Network(control.handle().clone());
+        let port = config.admin.as_mut().map(|admin| plane::bind(&control, admin)).transpose()?;
+        if let (Some((_, address)), Some(admin)) = (&port, &mut config.admin) {
+            // Upstreams may not be there, wherever it is.
+            admin.listen = *address;
+        }
         let settings = settings(&config, &logs, &metrics, &registry, dialer);
         let gateway = match Gateway::new(settings) {
             Ok(gateway) => gateway,
             Err(faults) => return Err(load::not_serving(draft.into_parts().0, faults)),
         };
+        let keys = config.admin.as_ref().map(|admin| Keys::start(&control, admin, &logs));
+        let keys = keys.transpose()?;
         let store = NodeStore::open(&config, &logs.clock, &metrics, control.handle())?;
+        let store = Arc::new(store);
         let mut last_good = control.block_on(store.begin());
+        let vaults = load::vaults(&config, control.handle(), &logs.clock, &metrics);
+        record.ask(Arc::clone(&vaults));
+        let secrets_seen = vaults.begin();
         let settling = Settling {
             gateway: &gateway,
             node: &config,
             on_invalid: config.on_invalid(),
             overrides: &overrides,
             loader: &loader,
+            fetch: &|| control.block_on(vaults.fetch()),
         };
         let (seen, first) = settle_all(&control, &store, &settling, draft, &mut last_good);
         // Whoever wrote files is there to read the answer; other stores may be in order later.
@@ -104,18 +135,33 @@ impl Node {
             Err(failure) if store.is_files() => return Err(failure),
             first => first,
         };
+        if first.is_ok() {
+            vaults.end();
+        }
         let readiness = Readiness::new();
         let pages = Arc::new(gateway.pages());
         let status = Status::start(&control, &config, &readiness, registry, pages)?;
+        let (mut admin, mut asks) = (None, None);
+        if let (Some(settings), Some((listener, _)), Some(keys)) = (&config.admin, port, &keys) {
+            let operators = keys.operators.clone();
+            let around = (&logs, &readiness);
+            let (api, asked) =
+                AdminApi::start(&control, listener, &config, settings, operators, &store, around)?;
+            (admin, asks) = (Some(api), Some(asked));
+        }
         let running = gateway.start().map_err(|error| not_bound(&error, "listener"))?;
         let own_files = record.before(documents(&config));
         look_at_all(&record, &gateway, config.limits.document.0);
-        let node = Self {
+        let mut node = Self {
             own_files,
             files: FileWatch::new(record.files(), config.limits.document.0),
             store,
             seen: seen.unwrap_or_default(),
             last_good,
+            vaults,
+            secrets_seen,
+            report: Report::default(),
+            quarantined: HashSet::new(),
             control,
             gateway,
             running,
@@ -125,6 +171,9 @@ impl Node {
             readiness,
             logs,
             status,
+            keys,
+            admin,
+            asks,
         };
         node.logs.tell(EventKind::Node, format!("started on {}", node.listed_addresses()));
         node.tell(&first);
@@ -146,18 +195,23 @@ impl Node {
         let mut signals = self.control.block_on(async { Signals::listen() })?;
         // From here on a signal means what it is documented to mean.
         let status = self.status.as_ref().map(|status| status.address.to_string());
-        tracing::info!(listeners = self.listed_addresses(), status, "serving");
+        let admin = self.admin.as_ref().map(|admin| admin.address.to_string());
+        tracing::info!(listeners = self.listed_addresses(), status, admin, "serving");
         loop {
             let (files, store, seen) = (&mut self.files, &self.store, self.seen);
+            let (vaults, secrets_seen) = (&self.vaults, self.secrets_seen);
+            let asks = &mut self.asks;
             let wake = self.control.block_on(async {
                 tokio::select! {
                     signal = signals.next() => Wake::Signal(signal),
                     change = files.changed() => Wake::Changed(change.files),
+                    Some(ask) = next(asks) => Wake::Asked(ask),
                     () = store.changed(seen) => Wake::Stored,
+                    () = vaults.changed(secrets_seen) => Wake::Secrets,
                 }
             });
             match wake {
-                Wake::Signal(Signal::Reload) => self.reload(&[]),
+                Wake::Signal(Signal::Reload) | Wake::Secrets => self.reload(&[]),
                 Wake::Stored => {
                     self.reload(&[]);
                     if self.seen == seen {
@@ -166,6 +220,7 @@ impl Node {
                     }
                 }
                 Wake::Changed(files) => self.reload(&files),
+                Wake::Asked(ask) => self.answer(ask),
                 Wake::Signal(Signal::Reopen) => {
                     self.logs.reopen();
                     self.gateway.reopen_sinks();
@@ -185,16 +240,25 @@ impl Node {
 
     /// Drains and stops.
     pub(crate) fn stop(self) {
-        let Self { control, running, readiness, logs, status, gateway, .. } = self;
+        let Self { control, running, readiness, logs, status, gateway, keys, admin, asks, .. } =
+            self;
         readiness.draining();
         logs.tell(EventKind::Node, "draining".to_owned());
         tracing::info!("draining");
+        // Who waits for a change is told that it is not made.
+        drop(asks);
+        if let Some(admin) = admin {
+            admin.stop(&control);
+        }
         running.shutdown();
         logs.tell(EventKind::Node, "stopped".to_owned());
         if let Some(status) = status {
             status.stop(&control);
         }
         drop(gateway);
+        if let Some(keys) = keys {
+            keys.stop(&control);
+        }
         logs.close();
         tracing::info!("stopped");
     }
@@ -208,6 +272,8 @@ impl Node {
     }
 
     fn try_reload(&mut self, record: &Record) -> Result<Settled, Failure> {
+        record.ask(Arc::clone(&self.vaults));
+        self.secrets_seen = self.vaults.begin();
         let loader = load::loader(record);
         let (mut node, draft) = match load::draft(&self.config.path, &loader) {
             Ok(read) => read,
@@ -226,15 +292,31 @@ impl Node {
             on_invalid: self.config.on_invalid(),
             overrides: &self.overrides,
             loader: &loader,
+            fetch: &|| self.control.block_on(self.vaults.fetch()),
         };
         let (seen, outcome) =
             settle_all(&self.control, &self.store, &settling, draft, &mut self.last_good);
         self.seen = seen.unwrap_or(self.seen);
+        if outcome.is_ok() {
+            self.vaults.end();
+        }
         outcome
     }
 
+    /// Answers what the Admin API asks; whoever asked may be gone.
+    fn answer(&mut self, ask: Ask) {
+        match ask {
+            Ask::Propose(proposal, told) => {
+                let _ = told.send(self.take_proposal(proposal));
+            }
+            Ask::Judge { document, is_yaml, told } => {
+                let _ = told.send(self.judge_document(&document, is_yaml));
+            }
+        }
+    }
+
     /// Tells everyone how a change ended.
-    fn tell(&self, outcome: &Result<Settled, Failure>) {
+    fn tell(&mut self, outcome: &Result<Settled, Failure>) {
         self.gateway.count(outcome.is_ok());
         match outcome {
             Ok(settled) => self.tell_applied(settled),
@@ -249,8 +331,10 @@ impl Node {
         }
     }
 
-    fn tell_applied(&self, settled: &Settled) {
-        let Settled { applied, quarantined } = settled;
+    fn tell_applied(&mut self, settled: &Settled) {
+        let Settled { applied, quarantined, names } = settled;
+        self.report = applied.report.clone();
+        self.quarantined.clone_from(names);
         for warning in &applied.report.warnings {
             tracing::warn!(help = warning.help, "{}", warning.problem);
         }
@@ -290,6 +374,14 @@ impl Node {
         }
         look_at_all(record, &self.gateway, self.config.limits.document.0);
         self.files.watch(record.files());
+    }
+}
+
+/// What is asked next; nothing ever, where nobody can ask.
+async fn next(asks: &mut Option<mpsc::Receiver<Ask>>) -> Option<Ask> {
+    match asks {
+        Some(asks) => asks.recv().await,
+        None => std::future::pending().await,
     }
 }
 

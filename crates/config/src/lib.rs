@@ -18,7 +18,10 @@ mod reference;
 mod report;
 mod resources;
 mod schema;
+mod secret_fields;
+mod secrets;
 mod sources;
+mod vault;
 mod wire;
 mod words;
 
@@ -28,12 +31,13 @@ pub use draft::{Draft, ObjectAt, ObjectFacts, ObjectName, StoredObject, objects_
 pub use load::{Failure, Loaded, LoadedResources, Loader, load_node, load_resources};
 pub use merge::{Shared, effective_hosts, effective_plugins, effective_upstream};
 pub use node::{
-    AccessLog, Audit, EtcdSnapshot, EtcdStore, EtcdTls, Listener, ListenerCertificate, ListenerTls,
-    NodeConfig, OnFull, OnInvalid, Requirement, Security, Sink, Status, Store, TlsVersion,
+    AccessLog, Admin, AdminTls, Audit, EncryptAs, Encryption, EncryptionKey, EtcdSnapshot,
+    EtcdStore, EtcdTls, Listener, ListenerCertificate, ListenerTls, NodeConfig, OnFull, OnInvalid,
+    Requirement, Security, Sink, Status, Store, TlsVersion,
 };
 pub use plugin_schemas::{PluginSchemas, Slot, Standing};
 pub use publish::{node_schema, resources_schema};
-pub use reference::{Surroundings, System};
+pub use reference::{SecretFault, Surroundings, System, Unreadable, is_reference, unreadable};
 pub use report::{one_line, render};
 pub use resources::{
     Balancing, BlockedRoute, Consumer, ConsumerGroup, Credential, GlobalRule, HashedBy, Meta,
@@ -41,4 +45,7 @@ pub use resources::{
     Scheme, Service, Ssl, SslClient, SslType, Timeouts, Upstream, UpstreamNode, UpstreamTls,
 };
 pub use schema::unsupported_keywords;
+pub use secret_fields::{SecretFields, secret_fields};
+pub use secrets::{kind_at, resource_schema, secrets_in};
 pub use sources::{Position, Sources, locate};
+pub use vault::{KvVersion, SecretName, Vault, VaultAuth};

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use bartizan_core::Limits;
 
 use crate::diagnostic::{Diagnostic, Invalid, SourceId};
-use crate::document::Node;
-use crate::draft::{Document, Draft, substitute};
+use crate::document::{Format, Node};
+use crate::draft::{Document, Draft, in_shape, substitute};
 use crate::node::{NodeConfig, Store, complete, specials};
 use crate::plugin_schemas::PluginSchemas;
 use crate::read::{Reader, Site};
 use crate::reference::{Resolver, Surroundings, System};
-use crate::resources::Resources;
+use crate::resources::{ResourceKind, Resources};
 use crate::schema::Rules;
 use crate::sources::Sources;
 use crate::wire::schema_of;
@@ -119,6 +119,38 @@ impl<'a> Loader<'a> {
     /// later. Where the node is at fault, what is wrong with the resources is told as well.
     pub fn node_draft(&self, path: &Path) -> Result<(NodeConfig, Draft), Failure> {
         self.read_node(path, &Text::File)
+    }
+
+    /// As [`Loader::node_draft`], of a node file that is already in memory; relative paths start at
+    /// the folder of `path`.
+    pub fn node_draft_text(&self, path: &Path, text: &str) -> Result<(NodeConfig, Draft), Failure> {
+        self.read_node(path, &Text::Given(text))
+    }
+
+    /// Judges an object by the schema of its kind alone: plugins and references are not looked at.
+    pub fn object(
+        &self,
+        kind: ResourceKind,
+        text: &str,
+        accepts_fail_open: bool,
+    ) -> Vec<Diagnostic> {
+        let mut sources = Sources::new();
+        let bytes = text.as_bytes().to_vec();
+        let (source, problem) =
+            sources.add_bytes_as("the body", Path::new(""), bytes, Format::Json);
+        let node = match problem {
+            Some(problem) => return vec![problem],
+            None => sources.read(source),
+        };
+        let node = match node {
+            Ok(node) => node,
+            Err(problems) => return problems,
+        };
+        let resolver = Resolver::new(self.surroundings);
+        let rules = Rules::new(&resolver, accepts_fail_open);
+        let mut reader = Reader::new(&rules, self.plugins, &mut sources);
+        reader.fits(&Site::root(&node), kind);
+        reader.finish()
     }
 
     /// Reads the resources of a node again.
@@ -313,7 +345,13 @@ fn read_document(
         document(path, text, limit, sources, resolver).and_then(|source| sources.read(source));
     match read {
         Ok(mut root) => {
-            let problems = substitute(&mut root, resolver.surroundings());
+            let mut problems = substitute(&mut root, resolver.surroundings());
+            let source = root.place.source;
+            let (root, of_adc) = in_shape(root);
+            if let Some(told) = of_adc {
+                draft.sources_mut().reshaped(source);
+                problems.extend(draft.sources().retraced(told));
+            }
             draft.add_document(Document { root, is_inline: false });
             problems
         }

@@ -8,6 +8,7 @@ mod consumers;
 mod ids;
 mod plugins;
 mod routes;
+mod secrets;
 mod site;
 mod ssls;
 mod upstreams;
@@ -165,6 +166,13 @@ impl<'a> Reader<'a> {
         self.typed(site, &kind.schema, &kind.specials, &[])
     }
 
+    /// Checks an object against the schema of its kind, and nothing beyond it.
+    pub(crate) fn fits(&mut self, site: &Site<'_>, kind: ResourceKind) {
+        let schema = schema(kind).unwrap_or(Value::Bool(true));
+        let mut findings = self.check(site, &schema, &specials(kind), &[]);
+        self.take(&mut findings);
+    }
+
     /// Looks at a declarative document as a whole and gives the objects in it.
     pub(crate) fn document<'n>(&mut self, site: &Site<'n>) -> Vec<Placed<'n>> {
         let mut objects = Vec::new();
@@ -188,6 +196,7 @@ impl<'a> Reader<'a> {
         for object in objects {
             self.collect_id(object);
         }
+        resources.vaults = self.vaults(objects);
         for object in objects {
             self.resource(object, &mut resources);
         }
@@ -268,6 +277,8 @@ impl<'a> Reader<'a> {
             ResourceKind::PluginMetadata => {
                 resources.plugin_metadata.extend(self.plugin_metadata(site));
             }
+            // They are read before the others.
+            ResourceKind::Secret => {}
         }
     }
 

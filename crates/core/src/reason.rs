@@ -211,6 +211,13 @@ reasons! {
     /// The upstream has failed too often, and is left alone for a while.
     UpstreamBroken = "upstream.broken", 503, "The service is unavailable for a while.", Page;
 
+    /// The Admin API was asked without a key, or with one that is unknown, expired, retired or revoked; the event says which.
+    AdminKeyRefused = "admin.key_refused", 401, "A key of an operator is required.", ErrorMsg("failed to check token");
+    /// Too many keys that were refused came from this address, which must wait.
+    AdminThrottled = "admin.throttled", 429, "Too many failed attempts.", ErrorMsg("failed to check token");
+    /// Role or confinement of the operator's key do not permit this; the event says why.
+    AdminForbidden = "admin.forbidden", 403, "The key does not permit this.", ErrorMsg("failed to check token");
+
     /// The client went away before the answer was complete.
     ClientGone = "client.gone", 499, "The client closed the request.", Page;
     /// A plugin panicked. The request was refused, others go on.

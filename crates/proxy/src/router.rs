@@ -32,11 +32,11 @@ pub struct RouterBuilder<T> {
 
 /// The compiled table.
 pub struct Router<T> {
-    exact: HashMap<Box<str>, Paths<T>, RandomState>,
-    suffix: HashMap<Box<str>, Paths<T>, RandomState>,
+    exact: HashMap<Box<str>, Tree<T>, RandomState>,
+    suffix: HashMap<Box<str>, Tree<T>, RandomState>,
     /// The lengths of the suffixes, longest first.
     suffix_lengths: Box<[usize]>,
-    any: Paths<T>,
+    any: Tree<T>,
 }
 
 impl<T> Default for RouterBuilder<T> {
@@ -71,18 +71,16 @@ impl<T> RouterBuilder<T> {
     }
 
     /// Sorts what was added.
-    pub fn build(mut self) -> Router<T> {
-        self.exact.values_mut().for_each(Paths::sort);
-        self.suffix.values_mut().for_each(Paths::sort);
-        self.any.sort();
+    pub fn build(self) -> Router<T> {
         let mut lengths: Vec<usize> = self.suffix.keys().map(|suffix| suffix.len()).collect();
         lengths.sort_unstable_by(|a, b| b.cmp(a));
         lengths.dedup();
+        let built = |(name, paths): (Box<str>, Paths<T>)| (name, paths.build());
         Router {
-            exact: self.exact,
-            suffix: self.suffix,
+            exact: self.exact.into_iter().map(built).collect(),
+            suffix: self.suffix.into_iter().map(built).collect(),
             suffix_lengths: lengths.into_boxed_slice(),
-            any: self.any,
+            any: self.any.build(),
         }
     }
 }
@@ -120,7 +118,7 @@ impl<T> Router<T> {
     }
 }
 
-/// A radix tree over path patterns.
+/// A radix tree over path patterns, as it grows.
 struct Paths<T> {
     nodes: Vec<Node>,
     leaves: Vec<Vec<Leaf<T>>>,
@@ -210,11 +208,68 @@ impl<T> Paths<T> {
         self.nodes.push(lower);
     }
 
-    fn sort(&mut self) {
+    /// The tree as look-up reads it: level by level, so that the children of a node stand together.
+    fn build(mut self) -> Tree<T> {
         for leaves in &mut self.leaves {
             // Stable: of equal priority, the one written first is tried first.
             leaves.sort_by_key(|leaf| std::cmp::Reverse(leaf.priority));
         }
+        let mut order = vec![0_u32];
+        let (mut nodes, mut firsts, mut labels) = (Vec::new(), vec![0], Vec::new());
+        while let Some(node) = order.get(nodes.len()).and_then(|at| self.nodes.get(*at as usize)) {
+            let start = index(labels.len());
+            labels.extend_from_slice(&node.label);
+            nodes.push(FlatNode {
+                label: (start, index(labels.len())),
+                children: (index(order.len()), index(order.len() + node.children.len())),
+                exact: node.exact,
+                prefix: node.prefix,
+            });
+            for (first, child) in &node.children {
+                firsts.push(*first);
+                order.push(*child);
+            }
+        }
+        let leaves = self.leaves.into_iter().map(Into::into).collect();
+        Tree { nodes: nodes.into(), firsts: firsts.into(), labels: labels.into(), leaves }
+    }
+}
+
+/// A radix tree over path patterns.
+///
+/// PERF: `cargo xtask bench`, secured: of a thousand routes most are not in the cache, so a step
+/// from one node to the next touches as few lines of it as can be.
+struct Tree<T> {
+    nodes: Box<[FlatNode]>,
+    /// The first byte of each node's label; those of the children of one node ascend.
+    firsts: Box<[u8]>,
+    /// All labels, one after the other.
+    labels: Box<[u8]>,
+    leaves: Box<[Box<[Leaf<T>]>]>,
+}
+
+/// A node among those of its level.
+struct FlatNode {
+    /// Where its label begins and ends.
+    label: (u32, u32),
+    /// Where its children begin and end.
+    children: (u32, u32),
+    /// Leaves of patterns that end here.
+    exact: Option<u32>,
+    /// Leaves of patterns that end here with a `*`.
+    prefix: Option<u32>,
+}
+
+impl<T> Tree<T> {
+    /// The child that goes on with this byte.
+    fn child(&self, node: &FlatNode, first: u8) -> Option<&FlatNode> {
+        let (start, end) = (node.children.0 as usize, node.children.1 as usize);
+        let at = self.firsts.get(start..end)?.binary_search(&first).ok()?;
+        self.nodes.get(start + at)
+    }
+
+    fn label(&self, node: &FlatNode) -> &[u8] {
+        self.labels.get(node.label.0 as usize..node.label.1 as usize).unwrap_or_default()
     }
 
     fn find<E>(
@@ -232,10 +287,8 @@ impl<T> Paths<T> {
                 exact = here.exact;
                 break;
             };
-            let child = here.children.binary_search_by_key(first, |(byte, _)| *byte).ok();
-            let child = child.and_then(|at| here.children.get(at));
-            node = child.and_then(|(_, child)| self.nodes.get(*child as usize));
-            match node.and_then(|child| rest.strip_prefix(&*child.label)) {
+            node = self.child(here, *first);
+            match node.and_then(|child| rest.strip_prefix(self.label(child))) {
                 Some(remaining) => rest = remaining,
                 None => break,
             }

@@ -75,18 +75,38 @@ impl Bench {
         }
     }
 
+    /// The same as another user, which only root can.
+    pub(crate) fn command_as(&self, user: u32, arguments: &[&str]) -> Command {
+        let mut command = Command::new("setpriv");
+        command.args([format!("--reuid={user}"), format!("--regid={user}")]);
+        command.arg("--clear-groups").arg(env!("CARGO_BIN_EXE_bartizan")).args(arguments);
+        command.current_dir(self.folder.path());
+        command
+    }
+
     /// Starts it, and waits until it serves.
     pub(crate) fn serve(&self, arguments: &[&str]) -> Serving {
-        let mut command = self.command(arguments);
+        Self::serving(self.command(arguments))
+    }
+
+    /// Starts a command that serves, and waits until it does.
+    pub(crate) fn serving(mut command: Command) -> Serving {
         command.arg("--log-format=json").arg("--log-level=info");
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
-        let mut serving =
-            Serving { child, log, listeners: Vec::new(), status: None, is_stopped: false };
+        let mut serving = Serving {
+            child,
+            log,
+            listeners: Vec::new(),
+            status: None,
+            admin: None,
+            is_stopped: false,
+        };
         let started = serving.log_line("serving");
         let listeners = started["listeners"].as_str().unwrap();
         serving.listeners = listeners.split(", ").map(|text| text.parse().unwrap()).collect();
         serving.status = started["status"].as_str().map(|text| text.parse().unwrap());
+        serving.admin = started["admin"].as_str().map(|text| text.parse().unwrap());
         serving
     }
 }
@@ -127,6 +147,7 @@ pub(crate) struct Serving {
     log: BufReader<ChildStderr>,
     pub(crate) listeners: Vec<SocketAddr>,
     pub(crate) status: Option<SocketAddr>,
+    pub(crate) admin: Option<SocketAddr>,
     is_stopped: bool,
 }
 

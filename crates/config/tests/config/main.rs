@@ -1,5 +1,6 @@
 //! Configurations as they are written, read against a small catalogue of plugins.
 
+mod adc;
 mod bad_credentials;
 mod bad_documents;
 mod bad_nodes;
@@ -11,3 +12,4 @@ mod good;
 mod merging;
 mod properties;
 mod schemas;
+mod secrets;

@@ -64,7 +64,7 @@ pub use material::KeyFault;
 pub use proof::{Proof, ProofFault};
 pub use rules::{ClaimFault, ClaimRules, RequiredClaim, RequiredClaimError, TypeRule};
 pub use sign::{SignFault, SigningKey};
-pub use token::{Header, Token, TokenFault};
+pub use token::{Header, KnownHeader, Token, TokenFault};
 
 pub(crate) use cache::{Digest, digest_of};
 pub(crate) use json::{JsonLimits, parse_object};

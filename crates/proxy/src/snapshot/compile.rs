@@ -1,6 +1,7 @@
 //! One compilation, from resources to a snapshot.
 
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bartizan_chain::NodeFacts;
@@ -17,6 +18,13 @@ use super::plugins::Compiled;
 use super::pools::Pools;
 use super::routes::Routes;
 use super::{Report, Snapshot, Upstream, overlap};
+
+/// Where upstreams may not be, as far as the node file says it.
+fn own_addresses(config: &NodeConfig) -> Vec<SocketAddr> {
+    let listeners = config.listeners.iter().map(|listener| listener.address);
+    let admin = config.admin.as_ref().map(|admin| admin.listen);
+    listeners.chain(admin).collect()
+}
 
 /// Compiles the resources of one node, again and again.
 pub(crate) struct Compiler {
@@ -43,7 +51,7 @@ impl Compiler {
             pools: Pools::default(),
             require: config.security.require.clone(),
             egress: EgressPolicy {
-                own: config.listeners.iter().map(|listener| listener.address).collect(),
+                own: own_addresses(config),
                 danger_allow_link_local: config.danger_allow_link_local,
             },
         })
@@ -177,5 +185,17 @@ impl<'a> Compilation<'a> {
     /// Tells a fault of the value inside the resource at `place`.
     pub(super) fn fault(&mut self, place: Place, subject: impl Into<String>, invalid: Invalid) {
         self.faults.push(CompileFault::of(place, subject, invalid));
+    }
+
+    /// Tells that a route has not what is asked of every route.
+    pub(super) fn lack(
+        &mut self,
+        place: Place,
+        subject: impl Into<String>,
+        requirement: Requirement,
+        invalid: Invalid,
+    ) {
+        let fault = CompileFault::of(place, subject, invalid);
+        self.faults.push(CompileFault { lacks: Some(requirement), ..fault });
     }
 }

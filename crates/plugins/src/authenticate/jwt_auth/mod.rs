@@ -128,6 +128,7 @@ use bartizan_core::{Denial, Stage, StageSet};
 use super::binding;
 use super::carrier::{StandIn, field_name, parameter_name};
 use super::token::{Asked, Senders, challenge};
+use crate::jose::KnownHeader;
 use carriers::Carriers;
 pub use config::{Config, ConsumerConfig};
 use fault::Fault;
@@ -187,6 +188,7 @@ impl Plugin for JwtAuth {
                 keys: Keys::compile(&config, &rules, cx)?,
                 rules,
                 cache: config.token_cache.then(|| Judge::node_cache(cx)),
+                header: KnownHeader::default(),
             },
             carriers: Carriers {
                 header: field_name("header", &config.header)?,

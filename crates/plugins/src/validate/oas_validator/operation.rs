@@ -100,7 +100,7 @@ impl Api {
         request: &Request<'_>,
         scope: Scope,
         limits: JsonLimits,
-        mut proven: Option<&mut Proven>,
+        proven: Option<&RefCell<Proven>>,
     ) -> Result<(), (Option<&str>, Refusal)> {
         let (index, captures) =
             self.paths.find(request.path, request.method).map_err(|miss| match miss {
@@ -110,16 +110,9 @@ impl Api {
         let Some(operation) = self.operations.get(index) else {
             return Err((None, Refusal::Path));
         };
-        let harmless = RefCell::default();
-        let wanted = proven.is_some().then_some(&harmless);
-        let reader = Reader { schemas: &self.schemas, limits, harmless: wanted };
-        self.check_operation(operation, request, &captures, (scope, proven.as_deref_mut()), reader)
-            .map_err(|refusal| (Some(&*operation.label), refusal))?;
-        if let Some(proven) = proven {
-            let Proven { json, json_names, .. } = harmless.into_inner();
-            (proven.json, proven.json_names) = (json, json_names);
-        }
-        Ok(())
+        let reader = Reader { schemas: &self.schemas, limits, proven };
+        self.check_operation(operation, request, &captures, scope, reader)
+            .map_err(|refusal| (Some(&*operation.label), refusal))
     }
 
     fn check_operation(
@@ -127,7 +120,7 @@ impl Api {
         operation: &Operation,
         request: &Request<'_>,
         captures: &[&str],
-        (scope, proven): (Scope, Option<&mut Proven>),
+        scope: Scope,
         reader: Reader<'_>,
     ) -> Result<(), Refusal> {
         let mut parts = Map::new();
@@ -149,8 +142,8 @@ impl Api {
         if scope.headers && !operation.cookies.is_empty() {
             put(&mut parts, "cookie", read_cookies(&operation.cookies, request.fields, reader))?;
         }
-        if let Some(proven) = proven {
-            *proven = operation.proven(&parts);
+        if let Some(proven) = reader.proven {
+            *proven.borrow_mut() = operation.proven(&parts);
         }
         if scope.body
             && let Some((name, value)) = body(operation, request, scope, reader)?
@@ -203,7 +196,11 @@ impl Operation {
             parameters.iter().filter(is_proven).map(|parameter| parameter.name.clone()).collect()
         };
         // A map may take any names for its members.
-        let stated = self.query.iter().filter(|parameter| !parameter.is_spread());
+        let sent = parts.get("query").and_then(Value::as_object);
+        let is_sent = |parameter: &&Parameter| {
+            !parameter.is_spread() && sent.is_some_and(|sent| sent.contains_key(&*parameter.name))
+        };
+        let stated = self.query.iter().filter(is_sent);
         Proven {
             query: names("query", &self.query),
             fields: names("header", &self.headers),

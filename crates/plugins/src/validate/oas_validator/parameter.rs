@@ -50,8 +50,8 @@ pub(super) struct Unreadable {
 pub(super) struct Reader<'a> {
     pub(super) schemas: &'a Schemas,
     pub(super) limits: JsonLimits,
-    /// Takes where in a JSON body values and names are that can do no harm, if somebody wants to know.
-    pub(super) harmless: Option<&'a RefCell<Proven>>,
+    /// Takes what can do no harm, if somebody wants to know.
+    pub(super) proven: Option<&'a RefCell<Proven>>,
 }
 
 impl Parameter {

@@ -12,6 +12,8 @@
 
 mod compile;
 mod document;
+#[cfg(test)]
+mod edges;
 mod harmless;
 mod judge;
 pub(crate) mod law;
