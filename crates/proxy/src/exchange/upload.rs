@@ -27,6 +27,7 @@ pub(crate) enum UploadSource {
 
 /// A request's body on its way.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each asked for by name")]
 pub(crate) struct Upload {
     source: UploadSource,
     is_chunked: bool,

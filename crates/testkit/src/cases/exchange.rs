@@ -14,6 +14,16 @@ use crate::{Connection, Reply, Request};
 /// The address that requests come from, unless they say otherwise.
 pub(super) const FROM: &str = "192.0.2.1";
 
+/// What a request comes over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Way {
+    #[default]
+    Clear,
+    Tls,
+    /// TLS, with the certificate of this name.
+    Certificate(String),
+}
+
 /// A request as it is written: directives, request line, header fields, and a body behind an empty
 /// line.
 #[derive(Clone, Debug, Default)]
@@ -24,8 +34,7 @@ pub(super) struct Written {
     /// It is sent and left open, so that other requests come while it is under way.
     pub(super) is_held: bool,
     is_http10: bool,
-    /// It comes over TLS, with the certificate of this name if there is one.
-    tls: Option<Option<String>>,
+    way: Way,
     shown: Option<Issued>,
     /// What is sent behind the body, with `@chunked`.
     trailers: Vec<u8>,
@@ -64,8 +73,8 @@ impl Written {
             ("chunked", "") => self.is_chunked = true,
             ("held", "") => self.is_held = true,
             ("http", "1.0") => self.is_http10 = true,
-            ("tls", "") => self.tls = Some(None),
-            ("certificate", name) => self.tls = Some(Some(name.to_owned())),
+            ("tls", "") => self.way = Way::Tls,
+            ("certificate", name) => self.way = Way::Certificate(name.to_owned()),
             ("trailer", line) => {
                 self.is_chunked = true;
                 self.trailers.extend_from_slice(line.as_bytes());
@@ -77,8 +86,9 @@ impl Written {
 
     /// Finds the certificate that the client shows.
     pub(super) fn connect(&mut self, stand: &Stand) {
-        let name = self.tls.as_ref().and_then(Option::as_deref);
-        self.shown = name.map(|name| stand.certificate(name).clone());
+        if let Way::Certificate(name) = &self.way {
+            self.shown = Some(stand.certificate(name).clone());
+        }
     }
 
     /// The host that the request names.
@@ -137,10 +147,10 @@ impl Written {
             bytes.extend_from_slice(self.body.as_bytes());
         }
         let request = gateway.raw(bytes).from(&self.from);
-        match &self.tls {
-            Some(_) => request.over(certificates::facts(&self.host(), self.shown.as_ref())),
-            None => request,
+        if self.way == Way::Clear {
+            return request;
         }
+        request.over(certificates::facts(&self.host(), self.shown.as_ref()))
     }
 }
 

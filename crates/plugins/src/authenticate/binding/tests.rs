@@ -254,7 +254,7 @@ fn a_bound_token_is_no_bearer_token_even_where_nothing_is_required() {
     let proof = key.proof(&json!({}));
     assert_eq!(told(Scheme::Bearer, &key.cnf(), &[]), Err(BindingFault::ShownAsBearer));
     assert_eq!(
-        told(Scheme::Bearer, &key.cnf(), &[proof.clone()]),
+        told(Scheme::Bearer, &key.cnf(), std::slice::from_ref(&proof)),
         Err(BindingFault::ShownAsBearer)
     );
     let certificate = json!({ "x5t#S256": key.thumbprint() });
