@@ -4,6 +4,7 @@
 //! it before a request was taken. Order of an end: readiness says so, listeners close, requests
 //! get `limits.drain`, logs are written out.
 
+mod amend;
 mod settle;
 mod stores;
 #[cfg(test)]
@@ -17,11 +18,11 @@ use std::time::Duration;
 use bartizan_admin::{FindPage, Readiness, SharedRegistry, StatusServer};
 use bartizan_audit::EventKind;
 use bartizan_chain::CpuPool;
-use bartizan_config::{Draft, NodeConfig, OnInvalid, Store};
+use bartizan_config::{Draft, Ledger, NodeConfig, OnInvalid, Pages, Store};
 use bartizan_core::NodeKey;
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_proxy::{BindError, Dialer, Gateway, GatewaySettings, Running};
-use bartizan_store::FileWatch;
+use bartizan_store::{Changes, FileWatch};
 use prometheus_client::registry::Registry;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
@@ -55,6 +56,14 @@ pub(crate) struct Node {
     /// The revision of the store that was last read.
     seen: u64,
     last_good: LastGood,
+    /// What is in force, where a change of the store can be judged by itself.
+    ledger: Option<Ledger>,
+    /// The document that it is written in, where it is one.
+    pages: Option<Pages>,
+    /// The files that what is in force was read from.
+    record: Record,
+    /// When what is in force is to be kept for a start without the store.
+    keep_at: Option<tokio::time::Instant>,
     metrics: SharedMetrics,
     readiness: Readiness,
     logs: Logs,
@@ -65,7 +74,8 @@ pub(crate) struct Node {
 enum Wake {
     Signal(Signal),
     Changed(Vec<PathBuf>),
-    Stored,
+    Stored(Changes),
+    Keep,
 }
 
 impl Node {
@@ -100,10 +110,11 @@ impl Node {
         };
         let (seen, first) = settle_all(&control, &store, &settling, draft, &mut last_good);
         // Whoever wrote files is there to read the answer; other stores may be in order later.
-        let first = match first {
+        let mut first = match first {
             Err(failure) if store.is_files() => return Err(failure),
             first => first,
         };
+        let (ledger, document) = kept(&mut first);
         let readiness = Readiness::new();
         let pages = Arc::new(gateway.pages());
         let status = Status::start(&control, &config, &readiness, registry, pages)?;
@@ -116,6 +127,10 @@ impl Node {
             store,
             seen: seen.unwrap_or_default(),
             last_good,
+            ledger,
+            pages: document,
+            record,
+            keep_at: None,
             control,
             gateway,
             running,
@@ -149,23 +164,26 @@ impl Node {
         tracing::info!(listeners = self.listed_addresses(), status, "serving");
         loop {
             let (files, store, seen) = (&mut self.files, &self.store, self.seen);
+            let keep_at = self.keep_at;
             let wake = self.control.block_on(async {
                 tokio::select! {
                     signal = signals.next() => Wake::Signal(signal),
                     change = files.changed() => Wake::Changed(change.files),
-                    () = store.changed(seen) => Wake::Stored,
+                    changes = store.changed(seen) => Wake::Stored(changes),
+                    () = due(keep_at) => Wake::Keep,
                 }
             });
             match wake {
-                Wake::Signal(Signal::Reload) => self.reload(&[]),
-                Wake::Stored => {
-                    self.reload(&[]);
+                Wake::Signal(Signal::Reload) => self.read_again(&[]),
+                Wake::Stored(changes) => {
+                    self.take(&changes);
                     if self.seen == seen {
                         // The store could not be read: it would tell of the same change at once.
                         self.control.block_on(tokio::time::sleep(STORE_PAUSE));
                     }
                 }
-                Wake::Changed(files) => self.reload(&files),
+                Wake::Keep => self.keep(),
+                Wake::Changed(files) => self.read_again(&files),
                 Wake::Signal(Signal::Reopen) => {
                     self.logs.reopen();
                     self.gateway.reopen_sinks();
@@ -184,7 +202,8 @@ impl Node {
     }
 
     /// Drains and stops.
-    pub(crate) fn stop(self) {
+    pub(crate) fn stop(mut self) {
+        self.keep();
         let Self { control, running, readiness, logs, status, gateway, .. } = self;
         readiness.draining();
         logs.tell(EventKind::Node, "draining".to_owned());
@@ -202,8 +221,14 @@ impl Node {
     /// Reads the resources again and puts them into force, as far as they are in order.
     fn reload(&mut self, changed: &[PathBuf]) {
         let record = Record::default();
-        let outcome = self.try_reload(&record);
+        let ledger = self.ledger.take();
+        if let Some(ledger) = ledger.filter(|_| self.config.on_invalid() == OnInvalid::Quarantine) {
+            self.last_good = LastGood::of_ledger(&ledger);
+        }
+        let mut outcome = self.try_reload(&record);
         self.watch_again(&record, changed);
+        self.record = record;
+        (self.ledger, self.pages) = kept(&mut outcome);
         self.tell(&outcome);
     }
 
@@ -250,7 +275,7 @@ impl Node {
     }
 
     fn tell_applied(&self, settled: &Settled) {
-        let Settled { applied, quarantined } = settled;
+        let Settled { applied, quarantined, .. } = settled;
         for warning in &applied.report.warnings {
             tracing::warn!(help = warning.help, "{}", warning.problem);
         }
@@ -290,6 +315,20 @@ impl Node {
         }
         look_at_all(record, &self.gateway, self.config.limits.document.0);
         self.files.watch(record.files());
+    }
+}
+
+/// What the next change is judged by.
+fn kept(outcome: &mut Result<Settled, Failure>) -> (Option<Ledger>, Option<Pages>) {
+    let Ok(settled) = outcome else { return (None, None) };
+    (settled.ledger.take(), settled.pages.take())
+}
+
+/// Waits until then; for ever, where there is nothing to do.
+async fn due(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -6,6 +6,8 @@
 //! to it.
 
 mod aside;
+mod ledger;
+mod pages;
 mod split;
 mod substitute;
 
@@ -24,6 +26,8 @@ use crate::sources::Sources;
 use crate::words::quoted;
 
 pub use aside::ObjectFacts;
+pub use ledger::{Ledger, ObjectChange};
+pub use pages::{Pages, Turn};
 pub use split::objects_at;
 pub(crate) use substitute::substitute;
 
@@ -37,7 +41,7 @@ pub struct StoredObject<'a> {
     /// What problems are shown under, such as `routes/1 at revision 7`.
     pub name: &'a str,
     /// Its JSON.
-    pub content: &'a [u8],
+    pub content: &'a Arc<[u8]>,
 }
 
 /// One object of a draft.
@@ -68,11 +72,11 @@ pub(crate) struct Document {
 }
 
 /// An object of a store.
-#[derive(Debug)]
 struct Stored {
     name: ObjectName,
     /// The whole text.
     place: Place,
+    content: Arc<[u8]>,
     node: Result<Node, Vec<Diagnostic>>,
 }
 
@@ -86,7 +90,7 @@ enum Fate {
 }
 
 /// Resources that were read and are to be judged.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Draft {
     sources: Sources,
     documents: Vec<Document>,
@@ -131,7 +135,7 @@ impl Draft {
     pub fn add_object(&mut self, object: &StoredObject<'_>) {
         let name = ObjectName { collection: object.collection.into(), id: object.id.into() };
         let (place, node) = self.read_object(object.name, object.content, &name);
-        self.stored.push(Stored { name, place, node });
+        self.stored.push(Stored { name, place, content: object.content.clone(), node });
     }
 
     fn read_object(
@@ -171,6 +175,7 @@ impl Draft {
         }
         let mut resources = reader.objects(&objects);
         resources.blocked = aside::blocked(&aside, &objects);
+        resources.is_keyed = self.documents.is_empty();
         let diagnostics = reader.finish();
         self.files.extend(resolver.into_files());
         if diagnostics.is_empty() { Ok(resources) } else { Err(diagnostics) }
@@ -235,6 +240,14 @@ fn read_stored<'n>(
 
 /// The list of enabled plugins, which is no resource.
 const PLUGINS: &str = "plugins";
+
+/// Objects hold secrets: only their number is shown.
+impl std::fmt::Debug for Draft {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let objects = (self.documents.len(), self.stored.len());
+        f.debug_tuple("Draft").field(&objects).finish()
+    }
+}
 
 /// An object with the id of its key; one that says another is refused.
 fn named(mut node: Node, name: &ObjectName) -> Result<Node, Vec<Diagnostic>> {

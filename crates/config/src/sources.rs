@@ -114,6 +114,11 @@ impl Sources {
         self.document(source).map_or("", |document| &document.text)
     }
 
+    /// The language of a document.
+    pub(crate) fn format(&self, source: SourceId) -> Format {
+        self.document(source).map_or(Format::Yaml, |document| document.format)
+    }
+
     /// Where relative references of a document start.
     pub(crate) fn folder(&self, source: SourceId) -> &Path {
         self.document(source).map_or(Path::new(""), |document| &document.folder)
@@ -121,8 +126,7 @@ impl Sources {
 
     /// Reads a document.
     pub fn read(&self, source: SourceId) -> Result<Node, Vec<Diagnostic>> {
-        let format = self.document(source).map_or(Format::Yaml, |document| document.format);
-        read(source, self.text(source), format)
+        read(source, self.text(source), self.format(source))
     }
 
     /// The line and column of a place.

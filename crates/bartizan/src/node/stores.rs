@@ -1,13 +1,13 @@
 //! The store of a node, whichever it is.
 
 use bartizan_config::{
-    Draft, EtcdStore, NodeConfig, ObjectName, Store as Configured, StoredObject,
+    Draft, EtcdStore, NodeConfig, ObjectChange, ObjectName, Store as Configured, StoredObject,
 };
 use bartizan_core::Clock;
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_store::{
-    Embedded, EmbeddedSettings, Etcd, EtcdSettings, KeptAt, Object, OpenError, Snapshot, Store,
-    StoreError, parse_key,
+    Change, Changes, Embedded, EmbeddedSettings, Etcd, EtcdSettings, KeptAt, Key, Object,
+    OpenError, Snapshot, Store, StoreError, parse_key,
 };
 use bartizan_tls::UpstreamTlsSettings;
 use tokio::runtime::Handle;
@@ -70,7 +70,7 @@ impl NodeStore {
         let before = store.before().map(|before| before.objects.as_slice()).unwrap_or_default();
         LastGood::of(before.iter().filter_map(|object| {
             let text = std::str::from_utf8(&object.content).ok()?;
-            Some((name_of(object), text.into()))
+            Some((name_of(&object.key), text.into()))
         }))
     }
 
@@ -78,32 +78,46 @@ impl NodeStore {
     /// in quarantine as they were when they were in order.
     pub(crate) fn keep(&self, snapshot: &Snapshot, last_good: Option<&LastGood>) {
         let Self::Etcd(store) = self else { return };
-        let in_force = |object: &Object| match last_good.and_then(|good| good.get(&name_of(object)))
-        {
-            Some(text) => Object { content: text.as_bytes().into(), ..object.clone() },
-            None => object.clone(),
-        };
+        let in_force =
+            |object: &Object| match last_good.and_then(|good| good.get(&name_of(&object.key))) {
+                Some(text) => Object { content: text.as_bytes().into(), ..object.clone() },
+                None => object.clone(),
+            };
         let objects = snapshot.objects.iter().map(in_force).collect();
         store.keep(Snapshot { revision: snapshot.revision, objects });
     }
 
-    /// Waits until something is other than at a revision.
-    pub(crate) async fn changed(&self, after: u64) {
+    /// Whether what is in force is kept for a start without the store.
+    pub(crate) fn keeps(&self) -> bool {
+        matches!(self, Self::Etcd(_))
+    }
+
+    /// Waits until something is other than at a revision, and tells what.
+    pub(crate) async fn changed(&self, after: u64) -> Changes {
         let outcome = match self {
             Self::Files => std::future::pending().await,
             Self::Embedded(store) => store.changes(after).await,
             Self::Etcd(store) => store.changes(after).await,
         };
-        if let Err(error) = outcome {
-            tracing::error!("the store tells no changes: {error}");
-            // A store that is broken stays so; the configuration in force stays too.
-            std::future::pending::<()>().await;
+        match outcome {
+            Ok(changes) => changes,
+            Err(error) => {
+                tracing::error!("the store tells no changes: {error}");
+                // A store that is broken stays so; the configuration in force stays too.
+                std::future::pending().await
+            }
         }
     }
 }
 
-fn name_of(object: &Object) -> ObjectName {
-    ObjectName { collection: object.key.collection().into(), id: object.key.id().into() }
+fn name_of(key: &Key) -> ObjectName {
+    ObjectName { collection: key.collection().into(), id: key.id().into() }
+}
+
+/// A change as it is judged.
+pub(super) fn change_of(change: &Change) -> ObjectChange {
+    let content = change.object.as_ref().map(|object| object.content.clone());
+    ObjectChange { name: name_of(&change.key), content }
 }
 
 fn etcd_settings(

@@ -9,5 +9,6 @@ mod catalogue;
 mod drafts;
 mod good;
 mod merging;
+mod pages;
 mod properties;
 mod schemas;
