@@ -28,7 +28,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Resource, getrlimit, setrlimit};
-use time::OffsetDateTime;
 
 use self::cases::{Case, Variant};
 use self::keys::Issuer;
@@ -36,6 +35,7 @@ use self::load::{Mode, Spec};
 use self::process::{Pinned, pinned};
 use self::proxies::{Contender, Ground, LOAD_CORE, Proxy, free_address};
 use self::report::{Findings, Footprint, Measure};
+use crate::conditions::{machine, today};
 
 /// Where keys, configurations and logs of a run are.
 const FOLDER: &str = "target/bench";
@@ -165,24 +165,6 @@ async fn compare(options: &Options) -> Result<()> {
         None => println!("not kept: only a full run is, or one with --out"),
     }
     Ok(())
-}
-
-fn today() -> String {
-    let now = OffsetDateTime::now_utc();
-    format!("{}-{:02}-{:02}", now.year(), u8::from(now.month()), now.day())
-}
-
-/// The machine and how busy it is.
-fn machine() -> Result<Vec<String>> {
-    let cpu = fs::read_to_string("/proc/cpuinfo")?;
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name"));
-    let model = model.unwrap_or_default().trim_start_matches(['\t', ':', ' ']).to_owned();
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    let busy = fs::read_to_string("/proc/loadavg")?;
-    Ok(vec![
-        format!("machine: {} × {model}, Linux {}", available_parallelism()?, kernel.trim()),
-        format!("load average before the run: {}", busy.split(' ').next().unwrap_or("?")),
-    ])
 }
 
 /// Measures the cases.

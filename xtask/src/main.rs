@@ -9,6 +9,8 @@ mod bench;
 mod check;
 #[cfg(feature = "crs")]
 mod clean;
+#[cfg(any(feature = "bench", feature = "crs"))]
+mod conditions;
 mod costs;
 #[cfg(feature = "crs")]
 mod crs;

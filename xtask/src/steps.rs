@@ -69,11 +69,27 @@ impl Steps {
 
     /// Runs a part of this program as a step.
     pub(crate) fn attempt(&mut self, name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.time(name, work, Verdict::Failed)
+    }
+
+    /// As [`Steps::attempt`], of a step that may be left out: a failure says why it was.
+    pub(crate) fn attempt_or_skip(&mut self, name: &str, work: impl FnOnce() -> Result<()>) {
+        if let Err(problem) = self.time(name, work, Verdict::Skipped) {
+            println!("── {name}: skipped: {problem:#}");
+        }
+    }
+
+    fn time(
+        &mut self,
+        name: &str,
+        work: impl FnOnce() -> Result<()>,
+        otherwise: fn(String) -> Verdict,
+    ) -> Result<()> {
         let start = Instant::now();
         let outcome = work();
         let verdict = match &outcome {
             Ok(()) => Verdict::Passed,
-            Err(problem) => Verdict::Failed(format!("{problem:#}")),
+            Err(problem) => otherwise(format!("{problem:#}")),
         };
         self.taken.push(Step { name: name.to_owned(), took: start.elapsed(), verdict });
         outcome
@@ -94,7 +110,9 @@ impl Steps {
             let seconds = took.as_secs_f64();
             match verdict {
                 Verdict::Passed => println!("   ok      {seconds:7.1} s  {name}"),
-                Verdict::Skipped(reason) => println!("   skipped            {name}: {reason}"),
+                Verdict::Skipped(reason) => {
+                    println!("   skipped {seconds:7.1} s  {name}: {reason}");
+                }
                 Verdict::Failed(problem) => {
                     println!("   FAILED  {seconds:7.1} s  {name}: {problem}");
                     failed.push(name);
@@ -128,6 +146,35 @@ mod tests {
     fn a_skipped_step_does_not_fail_the_task() {
         let mut steps = Steps::default();
         steps.skip("advisories", "no network");
+        assert!(steps.finish("task").is_ok());
+    }
+
+    #[test]
+    fn a_step_that_may_be_left_out_is_timed_and_does_not_fail_the_task() {
+        let mut steps = Steps::default();
+        let wait = || {
+            let start = Instant::now();
+            while start.elapsed().is_zero() {}
+        };
+        steps.attempt_or_skip("packages", || {
+            wait();
+            bail!("no network")
+        });
+        steps.attempt_or_skip("packages", || {
+            wait();
+            Ok(())
+        });
+        let verdicts: Vec<&str> = steps
+            .taken
+            .iter()
+            .map(|step| match &step.verdict {
+                _ if step.took.is_zero() => "not timed",
+                Verdict::Passed => "passed",
+                Verdict::Skipped(reason) => reason,
+                Verdict::Failed(_) => "failed",
+            })
+            .collect();
+        assert_eq!(verdicts, ["no network", "passed"]);
         assert!(steps.finish("task").is_ok());
     }
 

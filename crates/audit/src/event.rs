@@ -53,6 +53,8 @@ kinds! {
     Connection = "connection";
     /// A configuration was applied or refused.
     Reload = "reload";
+    /// An operator changed a resource or a key of an operator.
+    Change = "change";
     /// The node started, drained or stopped.
     Node = "node";
     /// Many events of one peer and reason, with their exact number.
@@ -99,6 +101,8 @@ pub struct Event {
     pub rule: Option<Cow<'static, str>>,
     /// The precise cause.
     pub detail: Option<Cow<'static, str>>,
+    /// The operator who asked, as far as that was proved.
+    pub operator: Option<Arc<str>>,
     /// The client's address, after trusted proxies.
     pub client: Option<IpAddr>,
     /// The socket that the connection came from.
@@ -141,6 +145,7 @@ impl Event {
             plugin: None,
             rule: None,
             detail: None,
+            operator: None,
             client: None,
             peer: None,
             listener: None,
@@ -264,6 +269,7 @@ impl Event {
         put(out, key!("plugin"), self.plugin, TEXT_MAX);
         put(out, key!("rule"), self.rule.as_deref(), TEXT_MAX);
         put(out, key!("detail"), self.detail.as_deref(), LONG_MAX);
+        put(out, key!("operator"), self.operator.as_deref(), TEXT_MAX);
     }
 
     fn write_origin(&self, out: &mut Vec<u8>) {

@@ -80,6 +80,12 @@ pub const EVENT_FIELDS: &[Field] = &[
     field("plugin", TEXT, "The plugin that decided."),
     field("rule", TEXT, "The rule inside the plugin."),
     field("detail", LONG, "The precise cause. Clients never see it."),
+    field(
+        "operator",
+        TEXT,
+        "The operator who asked: the name of the key, or `uid 0` and the like for who used the \
+         local socket.",
+    ),
     field("client", Address, "The client's address, after trusted proxies and `real-ip`."),
     field("peer", Socket, "The socket that the connection came from."),
     field("listener", TEXT, "The listener that it came in by."),
@@ -133,8 +139,8 @@ const ID: RequestId = RequestId::from_bytes([
     0x01, 0xa2, 0x0a, 0x83, 0x51, 0xa0, 0x70, 0x00, 0x80, 0x00, 0xb7, 0x0b, 0x77, 0x3d, 0xed, 0xaa,
 ]);
 
-/// A refusal, a folded one and a change of the node, as they are written.
-pub fn event_examples() -> [String; 3] {
+/// A refusal, a folded one, a change of the node and one by an operator, as they are written.
+pub fn event_examples() -> [String; 4] {
     let mut folded = Event::of(&Denial::new(Reason::RateLimited, "more than 3 in 60 s"), ID, THEN);
     folded.kind = EventKind::Folded;
     folded.folded = Some((EventKind::Denied, THEN));
@@ -142,7 +148,10 @@ pub fn event_examples() -> [String; 3] {
     folded.client = Some([192, 0, 2, 7].into());
     let mut reload = Event::new(EventKind::Reload, THEN);
     reload.detail = Some("applied as generation 2".into());
-    [full_event(), folded, reload].map(|event| {
+    let mut change = Event::new(EventKind::Change, THEN);
+    change.detail = Some("revoked the key `k7f2m9qa` of `ci-shop`".into());
+    change.operator = Some("uid 0".into());
+    [full_event(), folded, reload, change].map(|event| {
         let mut out = Vec::new();
         event.write(&mut out, &mut Stamp::default());
         String::from_utf8_lossy(&out).into_owned()

@@ -8,6 +8,8 @@ use bartizan_core::Span;
 use bartizan_plugins::jose::Algorithm;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::admin::AdminArgs;
+
 /// What `--version` says beyond the number.
 const BUILD: &str = concat!(
     env!("CARGO_PKG_VERSION"),
@@ -89,6 +91,13 @@ Examples:
   bartizan run -c gateway/bartizan.yaml")]
     Init(InitArgs),
 
+    /// Say what a configuration of another gateway means here
+    #[command(after_help = "\
+Examples:
+  bartizan import apisix conf/apisix.yaml conf/config.yaml
+  bartizan import apisix http://127.0.0.1:9180 --key-file admin.key --write gateway")]
+    Import(ImportCommand),
+
     /// Mint a short-lived test token for a consumer
     ///
     /// Signs a JSON web token with the secret that the consumer has in its `jwt-auth`, or with a
@@ -101,6 +110,16 @@ Examples:
   bartizan token --consumer alice --key alice.pem --alg RS256
   curl -H \"Authorization: Bearer $(bartizan token --consumer alice)\" https://…")]
     Token(TokenArgs),
+
+    /// Administer the node that runs here
+    ///
+    /// Operators prove who they are to the Admin API by keys, which are made here, and nowhere
+    /// else.
+    #[command(after_help = "\
+Examples:
+  bartizan admin key create --name alice --role admin --expires 90d
+  bartizan admin key list")]
+    Admin(AdminArgs),
 
     /// Try web application firewall rules on requests
     ///
@@ -215,6 +234,62 @@ pub(crate) struct InitArgs {
     /// Replace files that are there already
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+/// `import`.
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct ImportCommand {
+    /// Where it comes from
+    #[command(subcommand)]
+    pub(crate) source: ImportSource,
+}
+
+/// The gateways whose configurations are read.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportSource {
+    /// Apache APISIX
+    ///
+    /// Reads `apisix.yaml` or `apisix.json`, `config.yaml`, the objects behind an Admin API or those
+    /// in etcd, and says of each whether it means the same here, is stricter, needs a decision or
+    /// is refused, and what to write instead. A route that anybody or every consumer could call is
+    /// marked with the reason "imported, to be reviewed". Nothing is changed there. The exit code is
+    /// 1 if an object is refused.
+    #[command(after_help = "\
+Examples:
+  bartizan import apisix conf/apisix.yaml conf/config.yaml
+  bartizan import apisix conf/apisix.yaml --write gateway
+  bartizan import apisix http://127.0.0.1:9180 --key-file admin.key --write gateway
+  bartizan import apisix etcd+http://127.0.0.1:2379/apisix --json")]
+    Apisix(ImportArgs),
+}
+
+/// `import apisix`.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// Files, or one Admin API (`http://…`, `https://…`) or etcd (`etcd+http://host:port/prefix`)
+    #[arg(value_name = "SOURCE", required = true)]
+    pub(crate) sources: Vec<String>,
+
+    /// A file with the key of the Admin API, or with `user:password` for etcd
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+
+    /// A file with the keys that secrets in etcd are encrypted with, one on each line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keyring_file: Option<PathBuf>,
+
+    /// Write `bartizan.yaml` and `resources.yaml` into this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) write: Option<PathBuf>,
+
+    /// Replace what is in the folder
+    #[arg(long, requires = "write")]
+    pub(crate) force: bool,
+
+    /// Report in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `token`.
@@ -356,7 +431,7 @@ pub(crate) struct WafExplainArgs {
     /// A file with the request; `-` is standard input
     pub(crate) request: String,
 
-    /// Show the values of cookies and of fields with secrets as well
+    /// Show also the values of cookies, of fields with secrets and of raw texts such as `REQUEST_URI`
     #[arg(long)]
     pub(crate) show_values: bool,
 }
@@ -437,9 +512,13 @@ mod tests {
 
     #[test]
     fn every_visible_command_has_examples() {
-        for command in Cli::command().get_subcommands().filter(|c| !c.is_hide_set()) {
-            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(help.contains("Examples:\n  bartizan "), "{}", command.get_name());
+        fn look(command: &clap::Command) {
+            for command in command.get_subcommands().filter(|c| !c.is_hide_set()) {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains("Examples:\n  bartizan "), "{}", command.get_name());
+                look(command);
+            }
         }
+        look(&Cli::command());
     }
 }

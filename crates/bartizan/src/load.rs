@@ -1,23 +1,34 @@
 //! Reading configurations, and remembering exactly what was read, so that no change between
 //! reading and watching is missed.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bartizan_config::{
-    Draft, Loaded, Loader, NodeConfig, Place, SourceId, Sources, Surroundings, System,
+    Diagnostic, Draft, Loaded, Loader, NodeConfig, Place, Resources, SecretFault, SecretName,
+    SourceId, Sources, Surroundings, System, Vault,
 };
+use bartizan_core::Clock;
+use bartizan_core::metrics::SharedMetrics;
+use bartizan_net::{EgressPolicy, Network};
 use bartizan_plugins::Catalogue;
 use bartizan_proxy::CompileFault;
+use bartizan_secrets::{Vaults, VaultsSettings};
 use bartizan_store::{self as store, Digest};
+use tokio::runtime::{Builder, Handle};
 
 use crate::failure::Failure;
 
-/// The files of this process, each remembered with the digest of what was first read.
+/// The files of this process, each remembered with the digest of what was first read, and its
+/// secret managers.
 #[derive(Debug, Default)]
-pub(crate) struct Record(RefCell<BTreeMap<PathBuf, First>>);
+pub(crate) struct Record {
+    files: RefCell<BTreeMap<PathBuf, First>>,
+    vaults: OnceCell<Arc<Vaults>>,
+}
 
 /// The first reading of a file.
 #[derive(Debug)]
@@ -35,7 +46,7 @@ impl Surroundings for Record {
     fn file(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         let content = System.file(path, limit);
         let digest = content.as_ref().ok().map(|content| Digest::of(content));
-        let mut files = self.0.borrow_mut();
+        let mut files = self.files.borrow_mut();
         let order = files.len();
         files.entry(path.to_owned()).or_insert(First { order, digest });
         content
@@ -49,17 +60,28 @@ impl Surroundings for Record {
             // It is watched until it can be read.
             Err(_) => None,
         };
-        let mut files = self.0.borrow_mut();
+        let mut files = self.files.borrow_mut();
         let order = files.len();
         files.entry(path.to_owned()).or_insert(First { order, digest });
         documents
     }
+
+    fn secret(&self, vault: &Arc<Vault>, name: &SecretName) -> Result<String, SecretFault> {
+        // Until somebody can be asked, a value is what is still missing.
+        self.vaults.get().map_or(Err(SecretFault::NotFetched), |vaults| vaults.value(vault, name))
+    }
 }
 
 impl Record {
+    /// From now on these secret managers are asked.
+    pub(crate) fn ask(&self, vaults: Arc<Vaults>) {
+        // There is one set of them for each record.
+        let _ = self.vaults.set(vaults);
+    }
+
     /// What was read.
     pub(crate) fn files(&self) -> Vec<store::Loaded> {
-        let files = self.0.borrow();
+        let files = self.files.borrow();
         files
             .iter()
             .map(|(path, first)| store::Loaded { path: path.clone(), digest: first.digest })
@@ -75,24 +97,24 @@ impl Record {
     /// Whether a file is not what was read.
     pub(crate) fn differs(&self, path: &Path, limit: u64) -> bool {
         let now = System.file(path, limit).ok().map(|content| Digest::of(&content));
-        self.0.borrow().get(path).is_none_or(|first| first.digest != now)
+        self.files.borrow().get(path).is_none_or(|first| first.digest != now)
     }
 
     /// Remembers that a file has been read again.
     pub(crate) fn replace(&self, path: &Path, digest: Digest) {
-        if let Some(first) = self.0.borrow_mut().get_mut(path) {
+        if let Some(first) = self.files.borrow_mut().get_mut(path) {
             first.digest = Some(digest);
         }
     }
 
     /// How many files were read.
     pub(crate) fn len(&self) -> usize {
-        self.0.borrow().len()
+        self.files.borrow().len()
     }
 
     /// The files that were read before that one; all if it was not read.
     pub(crate) fn before(&self, path: Option<&Path>) -> Vec<PathBuf> {
-        let files = self.0.borrow();
+        let files = self.files.borrow();
         let end = path.and_then(|path| files.get(path)).map_or(usize::MAX, |first| first.order);
         let earlier = files.iter().filter(|(_, first)| first.order < end);
         earlier.map(|(path, _)| path.clone()).collect()
@@ -100,14 +122,59 @@ impl Record {
 
     /// True if the file was read.
     pub(crate) fn has(&self, path: &Path) -> bool {
-        self.0.borrow().contains_key(path)
+        self.files.borrow().contains_key(path)
     }
 }
 
-/// Reads a node file and its resources.
+/// Reads a node file and its resources, and asks the secret managers that they refer to.
 pub(crate) fn load(path: &Path) -> Result<Loaded, Failure> {
-    exists(path)?;
-    loader(&Record::default()).node(path).map_err(refused)
+    let record = Record::default();
+    let loader = loader(&record);
+    let (node, mut draft) = draft(path, &loader)?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|cause| Failure::new(format!("no runtime can be started: {cause}")))?;
+    let vaults = vaults(&node, runtime.handle(), &Clock::System, &SharedMetrics::default());
+    record.ask(Arc::clone(&vaults));
+    let outcome = judge(&mut draft, &loader, &|| runtime.block_on(vaults.fetch()));
+    let (sources, files) = draft.into_parts();
+    match outcome {
+        Ok(resources) => Ok(Loaded { node, resources, sources, files }),
+        Err(problems) => Err(Failure::Misconfigured { sources, problems }),
+    }
+}
+
+/// The secret managers of a node, which are asked as its policy for outgoing connections allows.
+pub(crate) fn vaults(
+    node: &NodeConfig,
+    runtime: &Handle,
+    clock: &Clock,
+    metrics: &SharedMetrics,
+) -> Arc<Vaults> {
+    let own = node.listeners.iter().map(|listener| listener.address);
+    let own = own.chain(node.status.as_ref().map(|status| status.address));
+    let policy = EgressPolicy {
+        own: own.filter(|address| address.port() != 0).collect(),
+        danger_allow_link_local: node.danger_allow_link_local,
+    };
+    let reach = Arc::new(Network::new(runtime.clone(), policy));
+    let (clock, metrics) = (clock.clone(), metrics.clone());
+    Arc::new(Vaults::new(VaultsSettings { reach, clock, metrics }))
+}
+
+/// Judges a draft, again once the secrets that it refers to are there.
+pub(crate) fn judge(
+    draft: &mut Draft,
+    loader: &Loader<'_>,
+    fetch: &dyn Fn() -> bool,
+) -> Result<Resources, Vec<Diagnostic>> {
+    loop {
+        match draft.judge(loader) {
+            Err(_) if fetch() => {}
+            outcome => return outcome,
+        }
+    }
 }
 
 /// Reads a node file, and the documents of resources that it names or holds, to be judged.

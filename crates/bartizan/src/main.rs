@@ -2,10 +2,12 @@
 //!
 //! This page is the table of contents; each command is a module.
 
+mod admin;
 mod check;
 mod cli;
 mod failure;
 mod files;
+mod import;
 mod init;
 mod load;
 mod logs;
@@ -35,7 +37,9 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
         Command::Init(args) => init::init(&args),
+        Command::Import(args) => import::import(&args.source),
         Command::Token(args) => token::token(&args),
+        Command::Admin(args) => admin::admin(&args),
         Command::Waf(args) => waf::waf(&args.command),
         Command::Quickstart(args) => quickstart::quickstart(&args),
         Command::Completions(args) => shell::completions(&args),

@@ -5,6 +5,7 @@
 //! get `limits.drain`, logs are written out.
 
 mod amend;
+mod operators;
 mod settle;
 mod stores;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use bartizan_config::{Draft, Ledger, NodeConfig, OnInvalid, Pages, Store};
 use bartizan_core::NodeKey;
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_proxy::{BindError, Dialer, Gateway, GatewaySettings, Running};
+use bartizan_secrets::Vaults;
 use bartizan_store::{Changes, FileWatch};
 use prometheus_client::registry::Registry;
 use tokio::runtime::{Builder, Runtime};
@@ -34,6 +36,7 @@ use crate::logs::Logs;
 use crate::overrides::Overrides;
 use crate::signals::{Signal, Signals};
 use crate::telemetry;
+use operators::Keys;
 use settle::{LastGood, Settled, Settling};
 use stores::NodeStore;
 
@@ -64,10 +67,14 @@ pub(crate) struct Node {
     record: Record,
     /// When what is in force is to be kept for a start without the store.
     keep_at: Option<tokio::time::Instant>,
+    vaults: Arc<Vaults>,
+    /// The secrets with which the configuration was last judged.
+    secrets_seen: u64,
     metrics: SharedMetrics,
     readiness: Readiness,
     logs: Logs,
     status: Option<Status>,
+    keys: Option<Keys>,
 }
 
 /// Why the node wakes up.
@@ -76,6 +83,7 @@ enum Wake {
     Changed(Vec<PathBuf>),
     Stored(Changes),
     Keep,
+    Secrets,
 }
 
 impl Node {
@@ -99,14 +107,20 @@ impl Node {
             Ok(gateway) => gateway,
             Err(faults) => return Err(load::not_serving(draft.into_parts().0, faults)),
         };
+        let keys = config.admin.as_ref().map(|admin| Keys::start(&control, admin, &logs));
+        let keys = keys.transpose()?;
         let store = NodeStore::open(&config, &logs.clock, &metrics, control.handle())?;
         let mut last_good = control.block_on(store.begin());
+        let vaults = load::vaults(&config, control.handle(), &logs.clock, &metrics);
+        record.ask(Arc::clone(&vaults));
+        let secrets_seen = vaults.begin();
         let settling = Settling {
             gateway: &gateway,
             node: &config,
             on_invalid: config.on_invalid(),
             overrides: &overrides,
             loader: &loader,
+            fetch: &|| control.block_on(vaults.fetch()),
         };
         let (seen, first) = settle_all(&control, &store, &settling, draft, &mut last_good);
         // Whoever wrote files is there to read the answer; other stores may be in order later.
@@ -114,6 +128,9 @@ impl Node {
             Err(failure) if store.is_files() => return Err(failure),
             first => first,
         };
+        if first.is_ok() {
+            vaults.end();
+        }
         let (ledger, document) = kept(&mut first);
         let readiness = Readiness::new();
         let pages = Arc::new(gateway.pages());
@@ -131,6 +148,8 @@ impl Node {
             pages: document,
             record,
             keep_at: None,
+            vaults,
+            secrets_seen,
             control,
             gateway,
             running,
@@ -140,6 +159,7 @@ impl Node {
             readiness,
             logs,
             status,
+            keys,
         };
         node.logs.tell(EventKind::Node, format!("started on {}", node.listed_addresses()));
         node.tell(&first);
@@ -165,16 +185,20 @@ impl Node {
         loop {
             let (files, store, seen) = (&mut self.files, &self.store, self.seen);
             let keep_at = self.keep_at;
+            let (vaults, secrets_seen) = (&self.vaults, self.secrets_seen);
             let wake = self.control.block_on(async {
                 tokio::select! {
                     signal = signals.next() => Wake::Signal(signal),
                     change = files.changed() => Wake::Changed(change.files),
                     changes = store.changed(seen) => Wake::Stored(changes),
+                    () = vaults.changed(secrets_seen) => Wake::Secrets,
                     () = due(keep_at) => Wake::Keep,
                 }
             });
             match wake {
                 Wake::Signal(Signal::Reload) => self.read_again(&[]),
+                // Any object may hold one, whether it changed or not.
+                Wake::Secrets => self.reload(&[]),
                 Wake::Stored(changes) => {
                     self.take(&changes);
                     if self.seen == seen {
@@ -204,7 +228,7 @@ impl Node {
     /// Drains and stops.
     pub(crate) fn stop(mut self) {
         self.keep();
-        let Self { control, running, readiness, logs, status, gateway, .. } = self;
+        let Self { control, running, readiness, logs, status, gateway, keys, .. } = self;
         readiness.draining();
         logs.tell(EventKind::Node, "draining".to_owned());
         tracing::info!("draining");
@@ -214,6 +238,9 @@ impl Node {
             status.stop(&control);
         }
         drop(gateway);
+        if let Some(keys) = keys {
+            keys.stop(&control);
+        }
         logs.close();
         tracing::info!("stopped");
     }
@@ -233,6 +260,8 @@ impl Node {
     }
 
     fn try_reload(&mut self, record: &Record) -> Result<Settled, Failure> {
+        record.ask(Arc::clone(&self.vaults));
+        self.secrets_seen = self.vaults.begin();
         let loader = load::loader(record);
         let (mut node, draft) = match load::draft(&self.config.path, &loader) {
             Ok(read) => read,
@@ -251,10 +280,14 @@ impl Node {
             on_invalid: self.config.on_invalid(),
             overrides: &self.overrides,
             loader: &loader,
+            fetch: &|| self.control.block_on(self.vaults.fetch()),
         };
         let (seen, outcome) =
             settle_all(&self.control, &self.store, &settling, draft, &mut self.last_good);
         self.seen = seen.unwrap_or(self.seen);
+        if outcome.is_ok() {
+            self.vaults.end();
+        }
         outcome
     }
 

@@ -23,12 +23,12 @@ pub(crate) fn man(args: &ManArgs) -> Result<(), Failure> {
         .map_err(|cause| Failure::file("create the folder", &args.out, &cause))?;
     let mut program = Cli::command();
     program.build();
-    let commands = program.get_subcommands();
-    let commands = commands.flat_map(|own| std::iter::once(own).chain(own.get_subcommands()));
-    for command in std::iter::once(&program).chain(commands) {
+    let mut commands = vec![&program];
+    while let Some(command) = commands.pop() {
         if command.is_hide_set() || command.get_name() == "help" {
             continue;
         }
+        commands.extend(command.get_subcommands());
         let name = command.get_display_name().unwrap_or("bartizan");
         let page = clap_mangen::Man::new(command.clone());
         let mut text = Vec::new();

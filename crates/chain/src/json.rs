@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use bartizan_core::Limits;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
@@ -12,6 +13,12 @@ pub struct JsonLimits {
     pub depth: u32,
     /// Most members and items in all.
     pub items: u32,
+}
+
+impl From<&Limits> for JsonLimits {
+    fn from(limits: &Limits) -> Self {
+        Self { depth: limits.json_depth, items: limits.json_items }
+    }
 }
 
 /// Why a JSON text was not accepted; for operators, it names no content.
@@ -146,6 +153,15 @@ mod tests {
             b"",
         ] {
             assert!(parse_strict(text, LIMITS).is_err(), "{}", String::from_utf8_lossy(text));
+        }
+    }
+
+    #[test]
+    fn the_bounds_are_those_of_the_node() {
+        let node = Limits { json_depth: 2, json_items: 3, ..Limits::default() };
+        let limits = JsonLimits::from(&node);
+        for (text, fits) in [("[[],1,2]", true), ("[[[]]]", false), ("[1,2,3,4]", false)] {
+            assert_eq!(parse_strict(text.as_bytes(), limits).is_ok(), fits, "{text}");
         }
     }
 

@@ -16,6 +16,12 @@ pub struct Proven {
     pub cookies: Vec<Box<str>>,
     /// Where values of the JSON body stand in it, in bytes, strings with their quotation marks.
     pub json: Vec<Range<usize>>,
+    /// The names of parameters of the query that the schema states, decoded: what clients may choose
+    /// of them is which of them they send.
+    pub query_names: Vec<Box<str>>,
+    /// Where values of the JSON body stand in it of which the schema states the names of all members
+    /// on the way.
+    pub json_names: Vec<Range<usize>>,
 }
 
 impl Proven {
@@ -25,5 +31,7 @@ impl Proven {
         self.fields.append(&mut other.fields);
         self.cookies.append(&mut other.cookies);
         self.json.append(&mut other.json);
+        self.query_names.append(&mut other.query_names);
+        self.json_names.append(&mut other.json_names);
     }
 }

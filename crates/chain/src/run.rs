@@ -121,8 +121,7 @@ impl<P: PluginSet> Run<P> {
             .filter(|chain| !chain.is_empty())
             .map(|chain| Track::new(chain.clone()))
             .collect();
-        let limits = JsonLimits { depth: limits.json_depth, items: limits.json_items };
-        Self { cx, tracks, limits, needs_identity, times: None }
+        Self { cx, tracks, limits: limits.into(), needs_identity, times: None }
     }
 
     /// Has the time of every plugin taken for this request.
@@ -260,7 +259,12 @@ impl<P: PluginSet> Run<P> {
         source: &mut dyn BodySource,
     ) -> Result<Option<Box<LocalAnswer>>, Denial> {
         for at in first..self.tracks.len() {
-            let Some(chain) = self.tracks.get(at).map(|track| track.chain.clone()) else { break };
+            let Some(track) = self.tracks.get(at) else { break };
+            // Most turns have nothing to do, and to share a chain costs two locked operations.
+            if track.chain.turn(turn).is_empty() {
+                continue;
+            }
+            let chain = track.chain.clone();
             for &index in chain.turn(turn) {
                 if let Some(answer) =
                     self.step(turn, at, &chain, usize::from(index), source).await?

@@ -5,6 +5,7 @@
 //! replaced by an earlier text, or set aside; then the others are judged again, since they may refer
 //! to it.
 
+mod adc;
 mod aside;
 mod ledger;
 mod pages;
@@ -30,6 +31,16 @@ pub use ledger::{Ledger, ObjectChange};
 pub use pages::{Pages, Turn};
 pub use split::objects_at;
 pub(crate) use substitute::substitute;
+
+/// A document of resources in the shape of Apache APISIX. One of ADC is brought into it; then what
+/// is wrong with it as such is told as well.
+pub(crate) fn in_shape(root: Node) -> (Node, Option<Vec<Diagnostic>>) {
+    if !adc::is_adc(&root) {
+        return (root, None);
+    }
+    let (root, problems) = adc::converted(root);
+    (root, Some(problems))
+}
 
 /// An object of a store, as it is read.
 #[derive(Clone)]
@@ -156,7 +167,8 @@ impl Draft {
         (place, node.and_then(|node| named(node, name)))
     }
 
-    /// Judges what there is now.
+    /// Judges what there is now. No problems are told where nothing is known to be wrong, but
+    /// secrets have yet to be fetched.
     pub fn judge(&mut self, loader: &Loader<'_>) -> Result<Resources, Vec<Diagnostic>> {
         let resolver = Resolver::new(loader.surroundings());
         let rules = Rules::new(&resolver, self.accepts_fail_open);
@@ -177,8 +189,10 @@ impl Draft {
         resources.blocked = aside::blocked(&aside, &objects);
         resources.is_keyed = self.documents.is_empty();
         let diagnostics = reader.finish();
+        let is_unfinished = resolver.is_unfinished();
+        let diagnostics = self.sources.retraced(diagnostics);
         self.files.extend(resolver.into_files());
-        if diagnostics.is_empty() { Ok(resources) } else { Err(diagnostics) }
+        if diagnostics.is_empty() && !is_unfinished { Ok(resources) } else { Err(diagnostics) }
     }
 }
 

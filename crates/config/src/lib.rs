@@ -18,7 +18,9 @@ mod reference;
 mod report;
 mod resources;
 mod schema;
+mod secret_fields;
 mod sources;
+mod vault;
 mod wire;
 mod words;
 
@@ -31,12 +33,13 @@ pub use draft::{
 pub use load::{Failure, Loaded, LoadedResources, Loader, load_node, load_resources};
 pub use merge::{Shared, SharedObjects, effective_hosts, effective_plugins, effective_upstream};
 pub use node::{
-    AccessLog, Audit, EtcdSnapshot, EtcdStore, EtcdTls, Listener, ListenerCertificate, ListenerTls,
-    NodeConfig, OnFull, OnInvalid, Requirement, Security, Sink, Status, Store, TlsVersion,
+    AccessLog, Admin, AdminTls, Audit, EncryptAs, Encryption, EncryptionKey, EtcdSnapshot,
+    EtcdStore, EtcdTls, Listener, ListenerCertificate, ListenerTls, NodeConfig, OnFull, OnInvalid,
+    Requirement, Security, Sink, Status, Store, TlsVersion,
 };
 pub use plugin_schemas::{PluginSchemas, Slot, Standing};
 pub use publish::{node_schema, resources_schema};
-pub use reference::{Surroundings, System};
+pub use reference::{SecretFault, Surroundings, System, Unreadable, is_reference, unreadable};
 pub use report::{one_line, render};
 pub use resources::{
     Amendment, Balancing, BlockedRoute, Consumer, ConsumerGroup, Credential, GlobalRule, HashedBy,
@@ -44,4 +47,6 @@ pub use resources::{
     Route, Scheme, Service, Ssl, SslClient, SslType, Timeouts, Upstream, UpstreamNode, UpstreamTls,
 };
 pub use schema::unsupported_keywords;
+pub use secret_fields::{SecretFields, secret_fields};
 pub use sources::{Position, Sources, locate};
+pub use vault::{KvVersion, SecretName, Vault, VaultAuth};

@@ -7,7 +7,7 @@ use bartizan_core::Limits;
 
 use crate::diagnostic::{Diagnostic, Invalid, SourceId};
 use crate::document::Node;
-use crate::draft::{Document, Draft, substitute};
+use crate::draft::{Document, Draft, in_shape, substitute};
 use crate::node::{NodeConfig, Store, complete, specials};
 use crate::plugin_schemas::PluginSchemas;
 use crate::read::{Reader, Site};
@@ -119,6 +119,12 @@ impl<'a> Loader<'a> {
     /// later. Where the node is at fault, what is wrong with the resources is told as well.
     pub fn node_draft(&self, path: &Path) -> Result<(NodeConfig, Draft), Failure> {
         self.read_node(path, &Text::File)
+    }
+
+    /// As [`Loader::node_draft`], of a node file that is already in memory; relative paths start at
+    /// the folder of `path`.
+    pub fn node_draft_text(&self, path: &Path, text: &str) -> Result<(NodeConfig, Draft), Failure> {
+        self.read_node(path, &Text::Given(text))
     }
 
     /// Reads the resources of a node again.
@@ -313,7 +319,13 @@ fn read_document(
         document(path, text, limit, sources, resolver).and_then(|source| sources.read(source));
     match read {
         Ok(mut root) => {
-            let problems = substitute(&mut root, resolver.surroundings());
+            let mut problems = substitute(&mut root, resolver.surroundings());
+            let source = root.place.source;
+            let (root, of_adc) = in_shape(root);
+            if let Some(told) = of_adc {
+                draft.sources_mut().reshaped(source);
+                problems.extend(draft.sources().retraced(told));
+            }
             draft.add_document(Document { root, is_inline: false });
             problems
         }

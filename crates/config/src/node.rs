@@ -3,6 +3,7 @@
 //! The types are the file: their documentation and schema are its reference. Relative paths start
 //! at the folder of the file. Certificates and keys are read when the file is.
 
+mod admin;
 mod complete;
 mod forms;
 mod store;
@@ -18,9 +19,11 @@ use serde::Deserialize;
 use crate::plugin_schemas::Standing;
 use crate::schema::Special;
 
+pub use admin::{Admin, AdminTls};
 pub(crate) use complete::complete;
 pub(crate) use forms::Network;
-pub use store::{EtcdSnapshot, EtcdStore, EtcdTls, Store};
+pub(crate) use store::is_local;
+pub use store::{EncryptAs, Encryption, EncryptionKey, EtcdSnapshot, EtcdStore, EtcdTls, Store};
 
 /// The configuration of a node.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -45,6 +48,9 @@ pub struct NodeConfig {
     /// What every route must have.
     #[serde(default)]
     pub security: Security,
+    /// The Admin API, by which operators change what is in a `store`. Absent: nobody can.
+    #[serde(default)]
+    pub admin: Option<Admin>,
     /// Where the node tells how it is and serves metrics. Absent: nowhere.
     #[serde(default)]
     pub status: Option<Status>,
@@ -259,7 +265,7 @@ impl NodeConfig {
 
 /// Keys that a node file will have.
 pub(crate) fn specials() -> Vec<Special> {
-    [("admin", "resources come from a `store`"), ("telemetry", "metrics are served by `status`")]
+    [("telemetry", "metrics are served by `status`")]
         .into_iter()
         .map(|(path, why)| Special {
             path: path.to_owned(),

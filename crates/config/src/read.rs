@@ -8,6 +8,7 @@ mod consumers;
 mod ids;
 mod plugins;
 mod routes;
+mod secrets;
 mod site;
 mod ssls;
 mod upstreams;
@@ -203,6 +204,7 @@ impl<'a> Reader<'a> {
         for object in objects {
             self.collect_id(object);
         }
+        resources.vaults = self.vaults(objects);
         for object in objects {
             self.resource(object, &mut resources);
         }
@@ -283,6 +285,8 @@ impl<'a> Reader<'a> {
             ResourceKind::PluginMetadata => {
                 resources.plugin_metadata.extend(self.plugin_metadata(site));
             }
+            // They are read before the others.
+            ResourceKind::Secret => {}
         }
     }
 

@@ -2,14 +2,17 @@
 //!
 //! `$env://NAME` is an environment variable, `$env://NAME/key` a member of the JSON object in it,
 //! `$file://path` a file (relative to the document; one line end at its end is not part of the
-//! value). Values are read when the configuration is loaded and only where the field is a secret,
+//! value), `$secret://vault/<id>/<path>/<key>` what a Vault keeps, which is one of the resources
+//! `secrets`. Values are read when the configuration is loaded and only where the field is a secret,
 //! a certificate or a key: anywhere else they could leak into answers and logs.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::vault::{SecretName, Vault};
 use crate::words::quoted;
 
 /// Largest value that a reference may stand for, in bytes.
@@ -28,6 +31,22 @@ pub trait Surroundings {
         let _ = path;
         Ok(None)
     }
+
+    /// What a Vault keeps under a name. It is not asked now: where the value is not there yet, it
+    /// can be fetched, and the configuration be judged again.
+    fn secret(&self, vault: &Arc<Vault>, name: &SecretName) -> Result<String, SecretFault> {
+        let _ = (vault, name);
+        Err(SecretFault::Refused("secret managers are not asked here".to_owned()))
+    }
+}
+
+/// Why there is no value of a secret manager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretFault {
+    /// Nobody has asked for it yet.
+    NotFetched,
+    /// It cannot be had.
+    Refused(String),
 }
 
 /// The environment and the files of this process.
@@ -83,39 +102,117 @@ enum Kind {
     Env,
     File,
     Secret,
+    /// What a store encrypted, where no store has read it.
+    Sealed,
+    /// What a store encrypted and could not read.
+    Unreadable,
 }
 
 /// The kind of reference that a text is, and what it names.
 fn split(text: &str) -> Option<(Kind, &str)> {
     let (scheme, name) = text.strip_prefix('$')?.split_once("://")?;
-    let kind = [("env", Kind::Env), ("file", Kind::File), ("secret", Kind::Secret)]
-        .into_iter()
-        .find(|(known, _)| scheme.eq_ignore_ascii_case(known))?
-        .1;
+    let known = [
+        ("env", Kind::Env),
+        ("file", Kind::File),
+        ("secret", Kind::Secret),
+        ("sealed", Kind::Sealed),
+        ("unreadable", Kind::Unreadable),
+    ];
+    let (_, kind) = known.into_iter().find(|(known, _)| scheme.eq_ignore_ascii_case(known))?;
     Some((kind, name))
 }
 
-/// True if the text is a reference.
-pub(crate) fn is_reference(text: &str) -> bool {
+/// True if the text is a reference: it stands for a value that is kept elsewhere.
+pub fn is_reference(text: &str) -> bool {
     split(text).is_some()
+}
+
+/// Why a reference stands for nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unresolved {
+    /// What is wrong.
+    Because(String),
+    /// What is wrong is told elsewhere, or the value has yet to be fetched. What was read is not
+    /// used.
+    Later,
+}
+
+/// Every Vault by its id; nothing where it is at fault.
+type Vaults = HashMap<Arc<str>, Option<Arc<Vault>>>;
+
+/// What stands in the place of a text that a store encrypted and cannot read. It is refused wherever
+/// it is read.
+pub fn unreadable(why: &Unreadable<'_>) -> String {
+    match why {
+        Unreadable::UnknownKey(key) => format!("$unreadable://key/{key}"),
+        Unreadable::Damaged(key) => format!("$unreadable://damaged/{key}"),
+        Unreadable::Foreign => "$unreadable://keyring".to_owned(),
+    }
+}
+
+/// Why a text that a store encrypted cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable<'a> {
+    /// The key of that id is not known.
+    UnknownKey(&'a str),
+    /// The key of that id is known and does not open it here.
+    Damaged(&'a str),
+    /// No key of Apache APISIX that is known opens it.
+    Foreign,
+}
+
+fn why_unreadable(name: &str) -> String {
+    match name.split_once('/') {
+        Some(("key", key)) => format!(
+            "the value is encrypted with the key {}, which `encryption.keys` of the store does not \
+             hold",
+            quoted(key)
+        ),
+        Some((_, key)) => format!(
+            "the value is encrypted with the key {}, but was damaged, or moved here from another \
+             object or field",
+            quoted(key)
+        ),
+        None => "the value looks encrypted, but no key of `apisix_keyring` opens it".to_owned(),
+    }
 }
 
 /// Resolves references, each once.
 pub(crate) struct Resolver<'a> {
     surroundings: &'a dyn Surroundings,
-    known: RefCell<HashMap<(PathBuf, String), Result<String, String>>>,
+    known: RefCell<HashMap<(PathBuf, String), Result<String, Unresolved>>>,
     files: RefCell<BTreeSet<PathBuf>>,
+    /// Once they are read.
+    vaults: RefCell<Option<Vaults>>,
+    /// A value is missing that nobody was told of.
+    is_unfinished: Cell<bool>,
 }
 
 impl<'a> Resolver<'a> {
     /// Nothing is resolved yet.
     pub(crate) fn new(surroundings: &'a dyn Surroundings) -> Self {
-        Self { surroundings, known: RefCell::default(), files: RefCell::default() }
+        Self {
+            surroundings,
+            known: RefCell::default(),
+            files: RefCell::default(),
+            vaults: RefCell::default(),
+            is_unfinished: Cell::new(false),
+        }
     }
 
     /// Where values come from.
     pub(crate) fn surroundings(&self) -> &'a dyn Surroundings {
         self.surroundings
+    }
+
+    /// From now on references to secret managers are resolved.
+    pub(crate) fn know_vaults(&self, vaults: Vaults) {
+        *self.vaults.borrow_mut() = Some(vaults);
+    }
+
+    /// Whether a value is missing, so that what was read must not be used.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.is_unfinished.get()
     }
 
     /// Notes that a file belongs to the configuration.
@@ -129,22 +226,60 @@ impl<'a> Resolver<'a> {
     }
 
     /// The value of a reference in a document of `folder`, or what is wrong with it.
-    pub(crate) fn resolve(&self, reference: &str, folder: &Path) -> Result<String, String> {
+    pub(crate) fn resolve(&self, reference: &str, folder: &Path) -> Result<String, Unresolved> {
         let key = (folder.to_owned(), reference.to_owned());
         if let Some(known) = self.known.borrow().get(&key) {
             return known.clone();
         }
         let value = match split(reference) {
-            Some((Kind::Env, name)) => self.variable(name),
-            Some((Kind::File, path)) => self.text_file(&folder.join(path)),
-            Some((Kind::Secret, _)) => {
-                Err("`$secret://` references are not supported yet: use `$env://` or `$file://`"
-                    .to_owned())
+            Some((Kind::Env, name)) => self.variable(name).map_err(Unresolved::Because),
+            Some((Kind::File, path)) => {
+                self.text_file(&folder.join(path)).map_err(Unresolved::Because)
             }
+            Some((Kind::Secret, name)) => self.secret(name),
+            Some((Kind::Sealed, _)) => Err(Unresolved::Because(
+                "the value is encrypted text of a store, which is read there only".to_owned(),
+            )),
+            Some((Kind::Unreadable, why)) => Err(Unresolved::Because(why_unreadable(why))),
             None => Ok(reference.to_owned()),
         };
         self.known.borrow_mut().insert(key, value.clone());
         value
+    }
+
+    fn secret(&self, name: &str) -> Result<String, Unresolved> {
+        let name = SecretName::parse(name).map_err(Unresolved::Because)?;
+        let vaults = self.vaults.borrow();
+        let Some(vaults) = &*vaults else {
+            let problem = "a secret manager can be asked once it is known, not in the node file \
+                           or in a secret manager: use `$env://` or `$file://`";
+            return Err(Unresolved::Because(problem.to_owned()));
+        };
+        let vault = match vaults.get(&name.vault) {
+            Some(Some(vault)) => vault,
+            Some(None) => {
+                self.is_unfinished.set(true);
+                return Err(Unresolved::Later);
+            }
+            None => {
+                let id = quoted(&format!("vault/{}", name.vault));
+                return Err(Unresolved::Because(format!("there is no secret manager {id}")));
+            }
+        };
+        match self.surroundings.secret(vault, &name) {
+            // An empty secret is none.
+            Ok(value) if value.is_empty() => {
+                let key = quoted(&name.key);
+                let path = quoted(&name.path);
+                Err(Unresolved::Because(format!("{key} of {path} in Vault is empty")))
+            }
+            Ok(value) => Ok(value),
+            Err(SecretFault::Refused(problem)) => Err(Unresolved::Because(problem)),
+            Err(SecretFault::NotFetched) => {
+                self.is_unfinished.set(true);
+                Err(Unresolved::Later)
+            }
+        }
     }
 
     fn variable(&self, name: &str) -> Result<String, String> {
@@ -243,11 +378,15 @@ mod tests {
             ("$file://bad", Err("the file `/etc/b/bad` is not UTF-8")),
             (
                 "$secret://vault/1/a/b",
-                Err("`$secret://` references are not supported yet: use `$env://` or `$file://`"),
+                Err(
+                    "a secret manager can be asked once it is known, not in the node file or in a \
+                     secret manager: use `$env://` or `$file://`",
+                ),
             ),
         ] {
             assert!(is_reference(reference));
-            let expected = value.map(str::to_owned).map_err(str::to_owned);
+            let because = |problem: &str| Unresolved::Because(problem.to_owned());
+            let expected = value.map(str::to_owned).map_err(because);
             assert_eq!(resolver.resolve(reference, Path::new("/etc/b")), expected, "{reference}");
         }
         assert_eq!(resolver.into_files().len(), 4);

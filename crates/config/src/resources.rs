@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use crate::diagnostic::Place;
+use crate::vault::Vault;
 
 /// The kinds of resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,11 +35,13 @@ pub enum ResourceKind {
     Ssl,
     /// Settings of a plugin for the whole node.
     PluginMetadata,
+    /// Where secrets are kept.
+    Secret,
 }
 
 impl ResourceKind {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Route,
         Self::Service,
         Self::Upstream,
@@ -49,6 +52,7 @@ impl ResourceKind {
         Self::GlobalRule,
         Self::Ssl,
         Self::PluginMetadata,
+        Self::Secret,
     ];
 
     /// The key in a declarative document and the path segment of the Admin API.
@@ -64,6 +68,7 @@ impl ResourceKind {
             Self::GlobalRule => "global_rules",
             Self::Ssl => "ssls",
             Self::PluginMetadata => "plugin_metadata",
+            Self::Secret => "secrets",
         }
     }
 
@@ -80,6 +85,7 @@ impl ResourceKind {
             Self::GlobalRule => "global rule",
             Self::Ssl => "ssl",
             Self::PluginMetadata => "plugin metadata",
+            Self::Secret => "secret manager",
         }
     }
 }
@@ -148,6 +154,8 @@ pub struct Resources {
     pub ssls: Vec<Ssl>,
     /// Plugin metadata.
     pub plugin_metadata: Vec<PluginMetadata>,
+    /// Where references to secrets lead.
+    pub vaults: Vec<Arc<Vault>>,
     /// Routes in quarantine that were never sound.
     pub blocked: Vec<BlockedRoute>,
     /// The objects came one by one, in the order of their names.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use crate::diagnostic::{Diagnostic, Invalid, PathStep, Place, SourceId};
-use crate::document::{Content, Format, Node, read};
+use crate::document::{Content, Format, Member, Node, read};
 use crate::field_path::dotted;
 use crate::resources::PluginUse;
 
@@ -22,6 +22,8 @@ struct Document {
     text: String,
     /// Secrets, which reports do not show.
     concealed: Vec<Place>,
+    /// It is read in another shape than it is written in.
+    is_reshaped: bool,
     /// Where lines start, once a position is asked for.
     line_starts: OnceLock<Vec<usize>>,
     /// The tree, read again when a place is sought.
@@ -63,6 +65,7 @@ impl Sources {
             format,
             text,
             concealed: Vec::new(),
+            is_reshaped: false,
             line_starts: OnceLock::new(),
             root: OnceLock::new(),
         });
@@ -199,6 +202,60 @@ impl Sources {
             problem: invalid.problem.clone(),
             help: invalid.help.clone(),
         }
+    }
+
+    /// A document is read in another shape than it is written in.
+    pub(crate) fn reshaped(&mut self, source: SourceId) {
+        if let Some(document) = self.document_mut(source) {
+            document.is_reshaped = true;
+        }
+    }
+
+    /// Whether a document is read in another shape than it is written in.
+    pub(crate) fn is_reshaped(&self, source: SourceId) -> bool {
+        self.document(source).is_some_and(|document| document.is_reshaped)
+    }
+
+    /// Problems with the paths of what is written, where that is read in another shape.
+    pub(crate) fn retraced(&self, mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
+        for problem in &mut problems {
+            let Some(place) = problem.place else { continue };
+            if self.is_reshaped(place.source) {
+                problem.path = self.path_at(place).into();
+            }
+        }
+        problems
+    }
+
+    /// The path of the innermost value that a place is in.
+    fn path_at(&self, place: Place) -> String {
+        let holds = |outer: Place| outer.start <= place.start && outer.end >= place.end;
+        let mut steps = Vec::new();
+        let mut next = self.root(place.source);
+        while let Some(node) = next {
+            next = match &node.content {
+                Content::List(items) => {
+                    let inside = items.iter().enumerate().find(|(_, item)| holds(item.place));
+                    inside.map(|(index, item)| {
+                        steps.push(PathStep::Index(index));
+                        item
+                    })
+                }
+                // The place before a map is that of the map.
+                Content::Map(_) if place.end <= node.place.start => None,
+                Content::Map(members) => {
+                    let is_it =
+                        |member: &&Member| holds(member.key_place) || holds(member.value.place);
+                    let inside = members.iter().find(is_it);
+                    inside.and_then(|member| {
+                        steps.push(PathStep::Key(member.key.clone()));
+                        holds(member.value.place).then_some(&member.value)
+                    })
+                }
+                _ => None,
+            };
+        }
+        dotted(&steps)
     }
 
     fn root(&self, source: SourceId) -> Option<&Node> {

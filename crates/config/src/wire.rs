@@ -6,6 +6,7 @@
 mod consumer;
 mod route;
 mod scalar;
+mod secret;
 mod specials;
 mod ssl;
 mod upstream;
@@ -16,7 +17,8 @@ pub(crate) use consumer::{ConsumerGroupWire, ConsumerWire, CredentialWire};
 pub(crate) use route::{
     GlobalRuleWire, METHODS, MetaWire, PluginConfigWire, RouteWire, ServiceWire,
 };
-pub(crate) use scalar::{Host, Id, Labels};
+pub(crate) use scalar::{Host, Id, Labels, VaultPath};
+pub(crate) use secret::{VaultAuthWire, VaultWire};
 pub(crate) use specials::{COLLECTIONS_NOT_YET, meta_specials, specials};
 pub(crate) use ssl::{SslProtocol, SslTypeWire, SslWire};
 pub(crate) use upstream::{
@@ -45,6 +47,7 @@ pub(crate) fn schema(kind: ResourceKind) -> Option<Value> {
         ResourceKind::PluginConfig => schema_of::<PluginConfigWire>(),
         ResourceKind::GlobalRule => schema_of::<GlobalRuleWire>(),
         ResourceKind::Ssl => schema_of::<SslWire>(),
+        ResourceKind::Secret => schema_of::<VaultWire>(),
         ResourceKind::PluginMetadata => return None,
     })
 }

@@ -97,6 +97,8 @@ pub struct NodeMetrics {
     pub reload_refused: Gauge,
     /// Objects of the configuration that are at fault and in quarantine.
     pub quarantined: Gauge,
+    /// Secrets of secret managers that could not be had when they were last asked for.
+    pub secrets_failing: Gauge,
     /// 1 while the store that others write to is followed; 0 while it cannot be reached.
     pub store_reachable: Gauge,
     /// Audit events that were dropped because the queue was full.
@@ -141,6 +143,11 @@ impl NodeMetrics {
             "quarantined",
             "Objects of the configuration that are at fault and left out or kept as they were",
             self.quarantined.clone(),
+        );
+        r.register(
+            "secrets_failing",
+            "Secrets of secret managers that could not be had when they were last asked for",
+            self.secrets_failing.clone(),
         );
         r.register(
             "store_reachable",

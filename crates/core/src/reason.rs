@@ -142,6 +142,8 @@ reasons! {
     InsufficientScope = "auth.insufficient_scope", 403, "The credential does not permit this.", Message("The request is rejected");
     /// The keys of the token's issuer are not known, or too old, because the issuer cannot be asked.
     KeysUnavailable = "auth.keys_unavailable", 503, "The credential cannot be judged now.", Page;
+    /// The issuer cannot be asked what a token is worth: it is not reached, is late, or answers what is no answer (RFC 7662).
+    IntrospectionFailed = "auth.introspection_failed", 503, "The credential cannot be judged now.", Page;
 
     /// More requests than the limit allows in its window.
     RateLimited = "limit.exceeded", 429, "Too many requests.", Page;
@@ -206,6 +208,13 @@ reasons! {
 
     /// The upstream has failed too often, and is left alone for a while.
     UpstreamBroken = "upstream.broken", 503, "The service is unavailable for a while.", Page;
+
+    /// The Admin API was asked without a key, or with one that is unknown, expired, retired or revoked; the event says which.
+    AdminKeyRefused = "admin.key_refused", 401, "A key of an operator is required.", ErrorMsg("failed to check token");
+    /// Too many keys that were refused came from this address, which must wait.
+    AdminThrottled = "admin.throttled", 429, "Too many failed attempts.", ErrorMsg("failed to check token");
+    /// Role or confinement of the operator's key do not permit this; the event says why.
+    AdminForbidden = "admin.forbidden", 403, "The key does not permit this.", ErrorMsg("failed to check token");
 
     /// The client went away before the answer was complete.
     ClientGone = "client.gone", 499, "The client closed the request.", Page;

@@ -74,6 +74,8 @@ catalogue! {
     MultiAuth => authenticate::multi_auth::MultiAuth,
     HmacAuth => authenticate::hmac_auth::HmacAuth,
     BasicAuth => authenticate::basic_auth::BasicAuth,
+    OpenidConnect => authenticate::openid_connect::OpenidConnect,
+    OauthIntrospection => authenticate::oauth_introspection::OauthIntrospection,
     GeoRestriction => admit::geo_restriction::GeoRestriction,
     JwtAuth => authenticate::jwt_auth::JwtAuth,
     JweDecrypt => authenticate::jwe_decrypt::JweDecrypt,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bartizan_chain::CompileCx;
 use bartizan_config::Invalid;
+use bartizan_core::Secret;
 use bartizan_net::{Endpoint, Target, TargetTls, Url, is_host, is_loopback};
 use bartizan_tls::UpstreamTlsSettings;
 use rustls::ClientConfig;
@@ -12,7 +13,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 /// Certificates of authorities, or a reference to them.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Pem(String);
 
@@ -45,18 +46,41 @@ pub(crate) struct Trust {
     pub(crate) verifies: bool,
 }
 
+/// How we prove who we are, towards servers that ask for a certificate.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnCertificate {
+    /// The certificate and its chain; under `client_cert`.
+    pub(crate) chain: Pem,
+    /// Its key; under `client_cert_key`.
+    pub(crate) key: Secret,
+}
+
 impl Trust {
-    fn config(&self, cx: &CompileCx<'_>) -> Result<Arc<ClientConfig>, Invalid> {
+    fn config(
+        &self,
+        own: Option<&OwnCertificate>,
+        cx: &CompileCx<'_>,
+    ) -> Result<Arc<ClientConfig>, Invalid> {
         let settings = UpstreamTlsSettings {
             ca_certs: self.ca_certs.as_ref().map(|pem| pem.0.clone()),
             danger_verify_off: !self.verifies,
             ..UpstreamTlsSettings::default()
         };
-        let compiled = cx.node.outside.tls.compile(&settings, &cx.node.clock);
-        compiled.map_err(|fault| match self.ca_certs {
-            Some(_) => Invalid::at("ca_certs", fault.to_string()),
-            None => Invalid::new(fault.to_string()),
+        let compile = |settings: &UpstreamTlsSettings| {
+            cx.node.outside.tls.compile(settings, &cx.node.clock).map_err(|fault| fault.to_string())
+        };
+        let compiled = compile(&settings).map_err(|fault| match self.ca_certs {
+            Some(_) => Invalid::at("ca_certs", fault),
+            None => Invalid::new(fault),
+        })?;
+        let Some(own) = own else { return Ok(compiled) };
+        // What is wrong now is wrong with the certificate.
+        compile(&UpstreamTlsSettings {
+            client_cert: Some(own.chain.0.clone()),
+            client_key: Some(own.key.clone()),
+            ..settings
         })
+        .map_err(|fault| Invalid::at("client_cert", fault))
     }
 
     /// What would have no effect in clear is refused there.
@@ -72,10 +96,16 @@ impl Trust {
     }
 }
 
+/// True for what cannot lead beyond this machine. Names below `localhost` can: a resolver may know
+/// better than RFC 6761 §6.3 what they are.
+pub(crate) fn is_this_machine(host: &str) -> bool {
+    is_loopback(host) && !host.to_ascii_lowercase().contains(".localhost")
+}
+
 /// Notes what leaves the machine in clear, or towards somebody who need not prove who they are.
 fn expose(key: &str, host: &str, port: u16, trust: Option<&Trust>, cx: &CompileCx<'_>) {
     let exposure = match trust {
-        _ if is_loopback(host) => return,
+        _ if is_this_machine(host) => return,
         None => Invalid::at(key, format!("speaks in clear to `{host}:{port}`"))
             .with_help("use TLS: whoever is on the way can read and change all"),
         Some(Trust { verifies: true, .. }) => return,
@@ -95,10 +125,23 @@ pub(crate) fn endpoint(
     trust: &Trust,
     cx: &CompileCx<'_>,
 ) -> Result<(Endpoint, Arc<str>), Invalid> {
+    endpoint_as(key, text, trust, None, cx)
+}
+
+/// The same, where we prove who we are with a certificate.
+pub(crate) fn endpoint_as(
+    key: &str,
+    text: &str,
+    trust: &Trust,
+    own: Option<&OwnCertificate>,
+    cx: &CompileCx<'_>,
+) -> Result<(Endpoint, Arc<str>), Invalid> {
     let url = Url::parse(text)
         .map_err(|fault| Invalid::at(key, format!("`{}` {fault}", without_userinfo(text))))?;
     let tls = if url.is_tls {
-        Some(trust.config(cx)?)
+        Some(trust.config(own, cx)?)
+    } else if own.is_some() {
+        return Err(Invalid::at("client_cert", "there is no TLS towards this address"));
     } else {
         trust.check_clear()?;
         None
@@ -130,7 +173,7 @@ pub(crate) fn target(
     let tls = match tls {
         Some((trust, name)) => {
             let (key, name) = name.map_or(("host", &*host), |name| ("tls_options", name));
-            let tls = TargetTls::new(trust.config(cx)?, name);
+            let tls = TargetTls::new(trust.config(None, cx)?, name);
             Some(tls.ok_or_else(|| {
                 Invalid::at(key, format!("no certificate can be for the name `{name}`"))
             })?)
@@ -140,11 +183,14 @@ pub(crate) fn target(
     Ok(Target { host: host.into(), port, tls })
 }
 
-/// An address without what may be a password in it.
-fn without_userinfo(text: &str) -> String {
-    match (text.split_once("://"), text.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://***@{rest}"),
-        _ => text.to_owned(),
+/// An address, or a server, without what may be a password in it.
+pub(crate) fn without_userinfo(text: &str) -> Cow<'_, str> {
+    let Some((before, rest)) = text.rsplit_once('@') else { return Cow::Borrowed(text) };
+    let scheme = before.split_once("://").map(|(scheme, _)| scheme);
+    let is_scheme = |scheme: &&str| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    match scheme.filter(is_scheme) {
+        Some(scheme) => Cow::Owned(format!("{scheme}://***@{rest}")),
+        None => Cow::Owned(format!("***@{rest}")),
     }
 }
 
@@ -182,6 +228,40 @@ mod tests {
                 assert_eq!(fault.path, [bartizan_config::PathStep::Key(key.to_owned())]);
             }
         });
+    }
+
+    #[test]
+    fn no_password_is_told() {
+        for (text, told) in [
+            ("https://a.example/", "https://a.example/"),
+            ("a.example:8443", "a.example:8443"),
+            ("https://u:p@a.example/", "https://***@a.example/"),
+            ("https://u:p@q@a.example/", "https://***@a.example/"),
+            ("u:p@a.example", "***@a.example"),
+            ("u:p://q@a.example", "***@a.example"),
+            ("u:p@a.example/?to=https://b@c", "***@c"),
+        ] {
+            assert_eq!(without_userinfo(text), told, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_leads_beyond_this_machine_in_clear_is_told() {
+        for (host, is_told) in [
+            ("localhost", false),
+            ("LOCALHOST.", false),
+            ("127.0.0.1", false),
+            ("[::1]", false),
+            ("a.example", true),
+            ("id.localhost", true),
+            ("ID.LocalHost.", true),
+        ] {
+            Bench::new().within::<HttpLogger, _>(|cx| {
+                let trust = Trust { ca_certs: None, verifies: true };
+                endpoint("uri", &format!("http://{host}/"), &trust, cx).unwrap();
+                assert_eq!(cx.exposed.borrow().len(), usize::from(is_told), "{host}");
+            });
+        }
     }
 
     #[test]

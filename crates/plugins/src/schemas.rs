@@ -108,14 +108,7 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
         Standing::NotYet(
             "`jwt-auth` with `providers` verifies the tokens of a provider; there is no login flow",
         ),
-        &[
-            "openid-connect",
-            "saml-auth",
-            "cas-auth",
-            "authz-casdoor",
-            "dingtalk-auth",
-            "feishu-auth",
-        ],
+        &["saml-auth", "cas-auth", "authz-casdoor", "dingtalk-auth", "feishu-auth"],
     ),
     (
         Standing::NotYet("`key-auth` and `jwt-auth` are there"),
@@ -208,8 +201,14 @@ mod tests {
             assert!(seen.insert(name), "{name} twice");
         }
         // Plugins of ours that Apache APISIX does not have.
-        let ours =
-            ["any-authenticated", "anonymous-access", "geo-restriction", "object-guard", "waf"];
+        let ours = [
+            "any-authenticated",
+            "anonymous-access",
+            "geo-restriction",
+            "oauth-introspection",
+            "object-guard",
+            "waf",
+        ];
         let theirs = seen.iter().filter(|name| !ours.contains(name)).count();
         assert_eq!(theirs, 119);
         for name in elsewhere() {

@@ -2,6 +2,8 @@
 
 #[path = "providers/double.rs"]
 mod double;
+#[path = "providers/introspection.rs"]
+mod introspection;
 #[path = "providers/lies.rs"]
 mod lies;
 #[path = "providers/recipes.rs"]
@@ -10,7 +12,7 @@ mod recipes;
 use std::time::Duration;
 
 use bartizan_plugins::jose::Algorithm;
-use bartizan_testkit::{Connection, Gateway, TokenKey, run};
+use bartizan_testkit::{Answer, Connection, Gateway, Sent, TokenKey, run};
 use double::{KEYS, METADATA, NODE, Provider, asked, key_set, signed, token};
 use serde_json::json;
 
@@ -56,29 +58,19 @@ fn a_key_that_is_added_is_found_by_the_first_token_of_it() {
 
 #[test]
 fn a_key_that_is_replaced_ends_with_all_that_was_remembered_of_it() {
-    run(async {
-        let (gateway, provider) = start();
-        let (old, new) = (token(&provider.one, "one"), token(&provider.two, "two"));
-        assert_eq!(status(&gateway, &old).await, 200);
-        assert_eq!(status(&gateway, &old).await, 200);
-        provider.publishes(&[("two", &provider.two)]);
-        gateway.advance(Duration::from_secs(30)).await;
-        assert_eq!(status(&gateway, &new).await, 200);
-        assert_eq!(status(&gateway, &old).await, 401);
-    });
-}
-
-#[test]
-fn a_key_of_the_same_name_with_other_material_ends_the_old_one() {
-    run(async {
-        let (gateway, provider) = start();
-        let (old, new) = (token(&provider.one, "one"), token(&provider.two, "one"));
-        assert_eq!(status(&gateway, &old).await, 200);
-        provider.publishes(&[("one", &provider.two)]);
-        gateway.advance(Duration::from_secs(3_240)).await;
-        assert_eq!(status(&gateway, &old).await, 401);
-        assert_eq!(status(&gateway, &new).await, 200);
-    });
+    // Another name is asked for when it comes; material under the same name is found when due.
+    for (name, seconds) in [("two", 30), ("one", 3_240)] {
+        run(async {
+            let (gateway, provider) = start();
+            let (old, new) = (token(&provider.one, "one"), token(&provider.two, name));
+            assert_eq!(status(&gateway, &old).await, 200);
+            assert_eq!(status(&gateway, &old).await, 200);
+            provider.publishes(&[(name, &provider.two)]);
+            gateway.advance(Duration::from_secs(seconds)).await;
+            assert_eq!(status(&gateway, &new).await, 200, "{name}");
+            assert_eq!(status(&gateway, &old).await, 401, "{name}");
+        });
+    }
 }
 
 #[test]
@@ -204,6 +196,64 @@ fn a_reload_keeps_keys_and_asks_nobody_and_all_routes_share_them() {
         gateway.reload(&format!("{ROUTES}{more}")).unwrap_or_else(|refusal| panic!("{refusal}"));
         gateway.get("/more").bearer(&good).send().await.expect(200);
         assert_eq!(asked(&gateway), [""; 0]);
+    });
+}
+
+#[test]
+fn a_provider_of_which_something_is_changed_while_it_is_down_keeps_its_keys_at_their_age() {
+    run(async {
+        let (gateway, provider) = start();
+        let good = token(&provider.one, "one");
+        assert_eq!(status(&gateway, &good).await, 200);
+        gateway.remotes().refuse(NODE, true);
+        gateway.advance(Duration::from_secs(60)).await;
+        let patient = ROUTES.replace("[orders]}", "[orders], timeout: 7s}");
+        assert_ne!(patient, ROUTES);
+        gateway.reload(&patient).unwrap_or_else(|refusal| panic!("{refusal}"));
+        assert_eq!(status(&gateway, &good).await, 200);
+        let unknown = gateway.get("/").bearer(&token(&provider.two, "two")).send().await;
+        unknown.expect(503).reason("auth.keys_unavailable");
+        gateway.advance(Duration::from_secs(24 * 3_600 - 60)).await;
+        assert_eq!(status(&gateway, &good).await, 200);
+        gateway.advance(Duration::from_secs(1)).await;
+        assert_eq!(status(&gateway, &good).await, 503);
+    });
+}
+
+#[test]
+fn a_provider_of_which_something_is_changed_is_asked_at_once() {
+    run(async {
+        let (gateway, provider) = start();
+        let (old, new) = (token(&provider.one, "one"), token(&provider.two, "two"));
+        assert_eq!(status(&gateway, &old).await, 200);
+        asked(&gateway);
+        provider.publishes(&[("two", &provider.two)]);
+        let patient = ROUTES.replace("[orders]}", "[orders], timeout: 7s}");
+        gateway.reload(&patient).unwrap_or_else(|refusal| panic!("{refusal}"));
+        assert_eq!(status(&gateway, &new).await, 200);
+        assert_eq!(status(&gateway, &old).await, 401);
+        assert_eq!(asked(&gateway), [METADATA, KEYS]);
+    });
+}
+
+#[test]
+fn one_connection_serves_one_fetch_and_ends_with_it() {
+    run(async {
+        let gateway = Gateway::of("routes: []");
+        let provider = Provider::of(&gateway);
+        provider.says(KEYS, Answer::json(500, "{}"));
+        gateway.reload(ROUTES).unwrap_or_else(|refusal| panic!("{refusal}"));
+        let good = token(&provider.one, "one");
+        assert_eq!(status(&gateway, &good).await, 503);
+        provider.publishes(&[("one", &provider.one)]);
+        gateway.advance(Duration::from_secs(1)).await;
+        assert_eq!(status(&gateway, &good).await, 200);
+        let requests = gateway.remotes().take().into_iter().filter_map(|sent| match sent {
+            Sent::Request { is_kept, seen, .. } => Some((seen.target, is_kept)),
+            _ => None,
+        });
+        let expected = [(METADATA, false), (KEYS, true), (METADATA, false), (KEYS, true)];
+        assert_eq!(requests.collect::<Vec<_>>(), expected.map(|(at, kept)| (at.to_owned(), kept)));
     });
 }
 

@@ -24,6 +24,7 @@ mod file_store;
 mod file_watch;
 mod key;
 mod object;
+mod sealed;
 mod store;
 mod watch;
 
@@ -37,5 +38,8 @@ pub use file_watch::{Change as FileChange, FileWatch, INTERVAL, Loaded};
 pub use key::{KEY_MAX, Key, KeyFault};
 pub use object::{
     COMMIT_MAX, Change, Changes, Commit, Expect, OBJECT_MAX, Object, Revision, Snapshot, Write,
+};
+pub use sealed::{
+    ApisixKeyring, FindSecrets, SEALED, SealAs, Sealed, SealedSettings, SealingKey, looks_sealed,
 };
 pub use store::Store;

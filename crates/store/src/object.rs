@@ -185,7 +185,7 @@ impl Commit {
 }
 
 /// What is wrong with the content of an object, whatever its collection.
-fn check_content(content: &[u8]) -> Result<(), String> {
+pub(crate) fn check_content(content: &[u8]) -> Result<(), String> {
     if content.len() > OBJECT_MAX {
         return Err(format!("it is longer than {OBJECT_MAX} bytes"));
     }

@@ -51,6 +51,7 @@ mod remotes;
 mod reply;
 mod tokens;
 mod upstream;
+mod vault;
 
 pub use certificates::TestAuthority;
 pub use client::{Connection, Request};
@@ -63,3 +64,4 @@ pub use remotes::{Remotes, Sent};
 pub use reply::Reply;
 pub use tokens::{TokenKey, token};
 pub use upstream::{Answer, Seen, Upstream};
+pub use vault::VaultDouble;

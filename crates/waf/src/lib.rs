@@ -41,9 +41,10 @@ mod variable;
 pub use byte_mask::ByteMask;
 pub use fault::{Place, RuleFault};
 pub use files::{FileFault, Files, Folder, Memory};
+pub use operators::verify_places;
 pub use reference::reference;
 pub use rules::{OverrideFault, Overrides, RULES_MAX, RuleSet, Settings};
 pub use transaction::{
     Budget, Cause, Collections, Interruption, Kind, MatchedValue, Peer, Proven, RequestHead,
-    ResponseHead, RuleMatch, Transaction, Verdict,
+    ResponseHead, RuleMatch, Transaction, Verdict, is_raw_text, name_of_value,
 };

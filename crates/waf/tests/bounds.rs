@@ -188,6 +188,39 @@ fn what_is_counted_ends_so_long_after_its_last_change() {
 }
 
 #[test]
+fn what_is_kept_for_the_next_exchange_is_told_in_full() {
+    let long = "x".repeat(60_000);
+    let small = {
+        let mut transaction = Transaction::new(rules(""), None);
+        assert_eq!(judge(&mut transaction, "/", &[], ""), Verdict::Pass);
+        transaction.release()
+    };
+    // One of these alone is kept: a text of a member of TX, or what matched in a chain.
+    for text in [
+        "SecAction \"id:1,phase:2,pass,nolog,setvar:'tx.a=%{ARGS.a}',setvar:'tx.b=%{ARGS.a}'\"",
+        "SecRule ARGS \"@rx x\" \"id:1,phase:2,pass,nolog\"",
+    ] {
+        let rules = rules(text);
+        let mut transaction = Transaction::new(rules, None);
+        assert_eq!(judge(&mut transaction, "/", FORM, &format!("a={long}")), Verdict::Pass);
+        let plain = {
+            let mut transaction = Transaction::new(self::rules(""), None);
+            let body = format!("a={long}");
+            assert_eq!(judge(&mut transaction, "/", FORM, &body), Verdict::Pass);
+            transaction.release()
+        };
+        let kept = transaction.release();
+        assert!(kept >= plain + 2 * long.len() - small, "{text}: {kept}, {plain}, {small}");
+    }
+    let rules = rules("SecRule ARGS \"@rx x\" \"id:1,phase:2,pass,msg:'%{MATCHED_VAR}'\"");
+    let mut transaction = Transaction::new(rules, None);
+    assert_eq!(judge(&mut transaction, "/?a=x", &[], ""), Verdict::Pass);
+    assert_eq!(transaction.matches().len(), 1);
+    transaction.release();
+    assert!(transaction.matches().is_empty());
+}
+
+#[test]
 fn nothing_of_one_exchange_is_left_for_the_next() {
     let rules = rules(
         "SecRule ARGS:a \"@streq 1\" \"id:1,phase:1,pass,nolog,setvar:tx.seen=1,\

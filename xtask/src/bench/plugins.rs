@@ -149,7 +149,7 @@ pub(crate) fn run(options: &PluginOptions) -> Result<()> {
         super::runtime()?.block_on(routes::measure(&program, options, &mut costs))?;
     }
     let compared = if options.does(Part::Lua) { Some(compare()?) } else { None };
-    let date = super::today();
+    let date = crate::conditions::today();
     let costs = Costs { date: date.clone(), conditions: conditions(options)?, entries: costs };
     let report = tables::report(&costs, compared.as_ref());
     println!("\n{report}");
@@ -170,7 +170,7 @@ pub(crate) fn run(options: &PluginOptions) -> Result<()> {
 }
 
 fn conditions(options: &PluginOptions) -> Result<Vec<String>> {
-    let mut lines = super::machine()?;
+    let mut lines = crate::conditions::machine()?;
     lines.push("in process: one thread, 61 pairs of blocks, the median of the differences".into());
     lines.push(format!(
         "through the gateway: {} pairs of rounds of {} requests, interleaved, one worker on core 0",

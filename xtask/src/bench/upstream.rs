@@ -33,8 +33,8 @@ pub(crate) struct Options {
 
 /// The body of answers in JSON: 1 KiB.
 const JSON: &[u8] = include_bytes!("../../../bench/answer.json");
-/// What a policy engine answers.
-const ALLOWED: &[u8] = br#"{"result":{"allow":true}}"#;
+/// What a policy engine and an issuer of tokens answer.
+const ALLOWED: &[u8] = br#"{"active":true,"aud":"orders","result":{"allow":true}}"#;
 
 /// Serves until it is killed.
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -170,7 +170,9 @@ fn parse(buffer: &[u8]) -> Result<Option<(Request, usize, usize)>> {
     }
     let kind = match (request.method, request.path) {
         (_, Some(path)) if path.starts_with("/p/") || path.starts_with("/q/") => Request::Json,
-        (_, Some(path)) if path.starts_with("/v1/data/") => Request::Question,
+        (_, Some(path)) if path.starts_with("/v1/data/") || path == "/introspect" => {
+            Request::Question
+        }
         (Some("POST"), _) => Request::Post,
         (_, Some(path)) if path.ends_with("/large") => Request::Large,
         _ => Request::Other,

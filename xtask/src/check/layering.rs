@@ -17,7 +17,7 @@ const LAYERS: [&[&str]; 8] = [
     &["chain"],
     &["authz"],
     &["plugins"],
-    &["proxy", "store", "admin"],
+    &["proxy", "store", "admin", "secrets"],
     &["bartizan"],
 ];
 

@@ -1,6 +1,7 @@
 //! Requests as clients of an API would send them, made from its document.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use serde_json::Value;
 
@@ -19,6 +20,10 @@ const UPLOAD: &str = "multipart/form-data";
 pub(super) struct Request {
     /// The document and the operation that it was made from.
     pub(super) origin: String,
+    /// The file of the document.
+    pub(super) document: PathBuf,
+    /// The path of the operation, as the document has it.
+    pub(super) path: String,
     pub(super) method: String,
     pub(super) target: String,
     pub(super) fields: Vec<(String, String)>,
@@ -46,10 +51,17 @@ pub(super) fn make(
         let maker = Maker { document: Document(document), operation: &item[method], item };
         let mut request = maker.request(chance, method, path);
         request.origin = format!("{name}: {} {path}", method.to_uppercase());
-        request.method = method.to_uppercase();
         requests.push(request);
     }
     requests
+}
+
+/// Makes another request for the operation of a request.
+pub(super) fn another(chance: &mut Chance, document: &Value, request: &Request) -> Request {
+    let item = &document["paths"][&request.path];
+    let method = request.method.to_lowercase();
+    let maker = Maker { document: Document(document), operation: &item[&method], item };
+    maker.request(chance, &method, &request.path)
 }
 
 struct Maker<'a> {
@@ -117,7 +129,9 @@ impl<'a> Maker<'a> {
         if matches!(method, "post" | "put" | "patch") || !body.is_empty() {
             fields.push(("Content-Length".to_owned(), body.len().to_string()));
         }
-        Request { origin: String::new(), method: String::new(), target, fields, body }
+        let (method, path) = (method.to_uppercase(), path.to_owned());
+        let (origin, document) = (String::new(), PathBuf::new());
+        Request { origin, document, path, method, target, fields, body }
     }
 
     /// Host and path of the first server.

@@ -15,7 +15,7 @@ const REQUEST_MAX: usize = 4 << 20;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Serves on the loopback for as long as the process runs; returns the port.
-pub(super) fn start() -> Result<u16> {
+pub(crate) fn start() -> Result<u16> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("cannot listen")?;
     let port = listener.local_addr()?.port();
     std::thread::spawn(move || {

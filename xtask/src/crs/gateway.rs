@@ -29,7 +29,7 @@ const LAST: &[u8] =
     User-Agent: last\r\nAccept: */*\r\nConnection: close\r\n\r\n";
 
 /// A gateway under test, ended when this is dropped.
-pub(super) struct Gateway {
+pub(crate) struct Gateway {
     child: Child,
     address: SocketAddr,
     folder: PathBuf,
@@ -37,11 +37,18 @@ pub(super) struct Gateway {
 
 /// What came back for a request.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Reply {
+pub(crate) struct Reply {
     status: Option<u16>,
     id: Option<String>,
     /// Why the gateway refused it, if it did.
-    pub(super) refusal: Option<String>,
+    pub(crate) refusal: Option<String>,
+}
+
+impl Reply {
+    /// True if there is an answer at all.
+    pub(crate) fn is_there(&self) -> bool {
+        self.status.is_some()
+    }
 }
 
 impl Drop for Gateway {
@@ -56,27 +63,36 @@ impl Drop for Gateway {
 impl Gateway {
     /// Starts `program` with the rules of `text`.
     pub(super) fn start(program: &Path, text: &str) -> Result<Self> {
-        let folder = std::env::temp_dir().join(format!("bartizan-crs-{}", std::process::id()));
-        std::fs::create_dir_all(&folder)?;
-        let upstream = backend::start()?;
-        // Free until the gateway takes it.
-        let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
-        std::fs::write(folder.join("all.conf"), text)?;
-        std::fs::write(folder.join("resources.yaml"), resources(upstream))?;
-        let node = format!(
-            "listeners: [{{address: \"{address}\"}}]\nstore: {{file: {{path: resources.yaml}}}}\n\
-             audit: {{sinks: [{{file: {{path: audit.jsonl}}}}]}}\n"
-        );
-        std::fs::write(folder.join("bartizan.yaml"), node)?;
-        let log = std::fs::File::create(folder.join("out.txt"))?;
+        Self::serve(program, text, &resources(backend::start()?))
+    }
+
+    /// Starts `program` with the rules of `text` in `all.conf`, and these resources.
+    pub(crate) fn serve(program: &Path, text: &str, resources: &str) -> Result<Self> {
+        let folder = Setup::write(text, resources)?;
+        let log = std::fs::File::create(folder.path.join("out.txt"))?;
         let mut command = Command::new(program);
-        command.arg("run").arg("-c").arg(folder.join("bartizan.yaml"));
+        command.arg("run").arg("-c").arg(folder.path.join("bartizan.yaml"));
         let command = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child =
             command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
-        let mut gateway = Self { child, address, folder };
+        let Setup { address, path } = folder;
+        let mut gateway = Self { child, address, folder: path };
         gateway.wait_for_it()?;
         Ok(gateway)
+    }
+
+    /// What `program` says of such a configuration.
+    pub(crate) fn faults(program: &Path, text: &str, resources: &str) -> Result<String> {
+        let folder = Setup::write(text, resources)?;
+        let mut command = Command::new(program);
+        command.arg("check").arg("-c").arg(folder.path.join("bartizan.yaml"));
+        let output = command.output();
+        std::fs::remove_dir_all(&folder.path)?;
+        let output = output.with_context(|| format!("cannot start {}", program.display()))?;
+        if output.status.success() {
+            return Ok(String::new());
+        }
+        Ok(String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
     fn wait_for_it(&mut self) -> Result<()> {
@@ -141,7 +157,8 @@ impl Gateway {
         bail!("the log of the rules does not come")
     }
 
-    fn exchange(&self, request: &[u8]) -> Reply {
+    /// Sends a request; what comes back.
+    pub(crate) fn exchange(&self, request: &[u8]) -> Reply {
         let mut bytes = Vec::new();
         // Whatever ends the connection: what was said before counts.
         let _ = self.bytes(request, &mut bytes);
@@ -161,6 +178,31 @@ impl Gateway {
             bytes.extend_from_slice(part.get(..count).unwrap_or_default());
         }
         Ok(())
+    }
+}
+
+/// The files of a gateway, and where it is to listen.
+struct Setup {
+    path: PathBuf,
+    address: SocketAddr,
+}
+
+impl Setup {
+    fn write(text: &str, resources: &str) -> Result<Self> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let (process, number) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(format!("bartizan-crs-{process}-{number}"));
+        std::fs::create_dir_all(&path)?;
+        // Free until the gateway takes it.
+        let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
+        std::fs::write(path.join("all.conf"), text)?;
+        std::fs::write(path.join("resources.yaml"), resources)?;
+        let node = format!(
+            "listeners: [{{address: \"{address}\"}}]\nstore: {{file: {{path: resources.yaml}}}}\n\
+             audit: {{sinks: [{{file: {{path: audit.jsonl}}}}]}}\n"
+        );
+        std::fs::write(path.join("bartizan.yaml"), node)?;
+        Ok(Self { path, address })
     }
 }
 

@@ -1,9 +1,9 @@
 //! `cargo xtask crs`: the regression tests of a rule set, run as they are published.
 
-mod backend;
+pub(crate) mod backend;
 mod cases;
 mod direct;
-mod gateway;
+pub(crate) mod gateway;
 mod message;
 mod reflect;
 mod report;
@@ -152,7 +152,7 @@ fn through_gateway(options: &Options, cases: &[&Case]) -> Result<Report> {
 }
 
 /// Builds the gateway.
-fn built() -> Result<PathBuf> {
+pub(crate) fn built() -> Result<PathBuf> {
     let words = ["build", "--release", "--package", "bartizan"];
     let status = Command::new("cargo").args(words).status().context("cannot start cargo")?;
     if !status.success() {

@@ -22,12 +22,15 @@ use bartizan_waf::{Folder, Peer, RequestHead, RuleSet, Transaction};
 use base64::Engine as _;
 use serde_json::{Value, json};
 
+use crate::conditions::{machine, today};
 use requests::Request;
 
 /// The wheel that the figures are compared with.
 const WHEEL: &str = "libmodsecurity==3.0.15.post2";
 /// Where reports are kept.
 const RESULTS: &str = "bench/results";
+/// What a rule set is set up with, in its folder.
+const SET_UP: &str = "crs-setup.conf.example";
 /// The first lines of what both engines load.
 const FRAME: &str = "\
 SecRuleEngine On
@@ -59,15 +62,25 @@ pub(crate) struct Options {
     /// Only this engine: nothing is compared, and no report is kept.
     #[arg(long)]
     alone: bool,
-    /// The name of the report, such as a date; only a full run with both engines is kept.
-    #[arg(long, default_value = "latest")]
-    name: String,
+    /// The report is `bench/results/<name>-waf.md`, by the date without this; only a full run with
+    /// both engines is kept.
+    #[arg(long)]
+    name: Option<String>,
+}
+
+impl Options {
+    fn destination(&self, today: &str) -> PathBuf {
+        let name = self.name.as_deref().unwrap_or(today);
+        Path::new(RESULTS).join(format!("{name}-waf.md"))
+    }
 }
 
 /// Nanoseconds a request, and of loading.
 struct Costs {
     loaded: f64,
     requests: Vec<f64>,
+    /// What the engine calls itself, where it is another's.
+    version: String,
 }
 
 /// Measures.
@@ -76,7 +89,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         bail!("there is no rule set in {}", options.rules.display());
     }
     let library = if options.alone { None } else { options.library.clone().or_else(library) };
-    let mut report = String::from("# The web application firewall: cost of a request\n\n");
+    let date = today();
+    let machine = machine()?;
+    let mut version = String::new();
+    let mut tables = String::new();
     for (title, requests, levels) in [
         ("Everyday requests, µs", requests::usual(), 1..=2),
         ("Hostile requests, µs", requests::hostile(), 1..=4),
@@ -94,15 +110,61 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             };
             let table = table(&requests, &ours, theirs.as_ref());
             print!("## {title}, paranoia {level}\n\n{table}\n");
-            let _ = write!(report, "## {title}, paranoia {level}\n\n{table}\n");
+            let _ = write!(tables, "\n## {title}, paranoia {level}\n\n{table}");
+            version = theirs.map_or(version, |costs| costs.version);
         }
     }
     if options.only.is_none() && library.is_some() {
-        let path = Path::new(RESULTS).join(format!("waf-{}.md", options.name));
-        fs::write(&path, report)?;
+        let path = options.destination(&date);
+        let rules = rules_version(&fs::read_to_string(options.rules.join(SET_UP))?);
+        fs::write(&path, heading(options, &date, &machine, &rules, &version) + &tables)
+            .with_context(|| format!("cannot write {}", path.display()))?;
         println!("kept in {}", path.display());
     }
     Ok(())
+}
+
+/// What a report begins with: the machine, and how it was measured.
+fn heading(
+    options: &Options,
+    date: &str,
+    machine: &[String],
+    rules: &str,
+    version: &str,
+) -> String {
+    let Options { rules: folder, seconds, library, .. } = options;
+    let mut text = format!("# The web application firewall: cost of a request, {date}\n\n");
+    for line in machine {
+        let _ = writeln!(text, "- {line}");
+    }
+    let origin = match library {
+        Some(library) => library.display().to_string(),
+        None => format!("the Python wheel (`{WHEEL}`)"),
+    };
+    let _ = write!(
+        text,
+        "\
+- `cargo xtask bench waf --rules {} --seconds {seconds}`: {rules}, the same files and settings for
+  both engines, blocking, one thread; head, body and logging phase, reading the request counts
+- here: transactions are used again, as the gateway does; the median of many, by the wall clock
+- {version} of {origin}, through its own C interface; processor time of the thread, less what
+  the same calls cost with the engine off; no debug log, no audit log, rules loaded once
+
+The same request is sent again and again, so what the engine keeps of kinds of bytes is warm; no
+verdict is kept.
+",
+        folder.display()
+    );
+    text
+}
+
+/// What the set-up of a rule set says of its version.
+fn rules_version(set_up: &str) -> String {
+    let version = set_up.lines().find_map(|line| line.split_once("CRS ver."));
+    version.map_or_else(
+        || "a rule set that names no version".to_owned(),
+        |(_, version)| format!("Core Rule Set {}", version.trim()),
+    )
 }
 
 /// The wheel's library; where it cannot be had, the comparison is left out.
@@ -120,7 +182,7 @@ fn rules_text(rules: &Path, level: u8) -> Result<String> {
     let root = rules.canonicalize().context("no rule set")?;
     let root = root.display();
     Ok(format!(
-        "{FRAME}Include {root}/crs-setup.conf.example\nSecAction \"id:900000,phase:1,pass,t:none,\
+        "{FRAME}Include {root}/{SET_UP}\nSecAction \"id:900000,phase:1,pass,t:none,\
          nolog,setvar:tx.blocking_paranoia_level={level}\"\nInclude {root}/rules/*.conf\n"
     ))
 }
@@ -138,7 +200,7 @@ fn measure(text: &str, root: &Path, requests: &[Request], seconds: f64) -> Resul
         requests.iter().map(|request| median(&mut transaction, &rules, request, seconds)).collect();
     let used = resident()?.saturating_sub(before);
     println!("loaded in {elapsed:.0?}; {idle} KiB at first, {used} KiB after the requests");
-    Ok(Costs { loaded: nanoseconds(elapsed), requests: costs })
+    Ok(Costs { loaded: nanoseconds(elapsed), requests: costs, version: String::new() })
 }
 
 /// The resident memory of this process, in KiB.
@@ -223,11 +285,13 @@ fn compare(library: &Path, text: &str, requests: &[Request], seconds: f64) -> Re
         bail!("libmodsecurity ended with {}", output.status);
     }
     let answer: Value = serde_json::from_slice(&output.stdout)?;
-    println!("{}", answer["version"].as_str().unwrap_or_default());
+    let version = answer["version"].as_str().context("no version")?;
+    println!("{version}");
     let costs = answer["costs"].as_array().context("no costs")?;
     Ok(Costs {
         loaded: answer["loaded"].as_f64().context("no time of loading")?,
         requests: costs.iter().filter_map(Value::as_f64).collect(),
+        version: version.to_owned(),
     })
 }
 
@@ -253,4 +317,49 @@ fn table(requests: &[Request], ours: &Costs, theirs: Option<&Costs>) -> String {
         };
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(name: Option<&str>, library: Option<&str>) -> Options {
+        Options {
+            rules: "rules/crs".into(),
+            seconds: 0.3,
+            only: None,
+            library: library.map(PathBuf::from),
+            alone: false,
+            name: name.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_report_is_named_as_those_of_other_benchmarks() {
+        let usual = options(None, None).destination("2026-01-02");
+        assert_eq!(usual, Path::new("bench/results/2026-01-02-waf.md"));
+        let named = options(Some("before"), None).destination("2026-01-02");
+        assert_eq!(named, Path::new("bench/results/before-waf.md"));
+    }
+
+    #[test]
+    fn a_report_says_on_what_and_how_it_was_measured() {
+        let machine = ["machine: 2 × X".to_owned(), "load average before the run: 0.5".to_owned()];
+        let rules = rules_version("# ---\n# OWASP CRS ver.4.29.0-dev\n");
+        assert_eq!(rules, "Core Rule Set 4.29.0-dev");
+        assert_eq!(rules_version("# mine\n"), "a rule set that names no version");
+        let heading = |library| {
+            heading(&options(None, library), "2026-01-02", &machine, &rules, "Mod 3.0.15")
+        };
+        let text = heading(None);
+        for part in [
+            "# The web application firewall: cost of a request, 2026-01-02\n\n- machine: 2 × X\n",
+            "- load average before the run: 0.5\n- `cargo xtask bench waf --rules rules/crs \
+             --seconds 0.3`: Core Rule Set 4.29.0-dev, ",
+            "\n- Mod 3.0.15 of the Python wheel (`libmodsecurity==3.0.15.post2`), ",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+        assert!(heading(Some("/lib/m.so")).contains("\n- Mod 3.0.15 of /lib/m.so, through"));
+    }
 }

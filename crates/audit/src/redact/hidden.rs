@@ -8,7 +8,8 @@ use crate::json::piece as write_json_piece;
 /// The shortest hidden value that is also looked for in free text.
 const SCRUB_MIN: usize = 8;
 
-/// The most hidden values of one request that are looked for in free text.
+/// The most hidden values of one request that are looked for in free text; those of fields first,
+/// so that no length of a query leaves a credential out.
 const SCRUB_MAX: usize = 64;
 
 /// Values that must not occur in any text about one request, longest first.
@@ -22,10 +23,10 @@ impl Hidden {
         secret_fields: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
     ) -> Self {
         let mut hidden = Self::default();
-        hidden.add_query(target);
         for (name, value) in secret_fields {
             hidden.add_field(name, value);
         }
+        hidden.add_query(target);
         hidden.0.sort_unstable_by_key(|value| std::cmp::Reverse(value.len()));
         hidden
     }
@@ -47,7 +48,8 @@ impl Hidden {
         self.add(value);
         if name.windows(6).any(|part| part.eq_ignore_ascii_case(b"cookie")) {
             for cookie in value.split(|&byte| byte == b';') {
-                let (_, value) = split_once(cookie.trim_ascii(), b'=');
+                let cookie = cookie.trim_ascii();
+                let (_, value) = split_once(cookie, b'=');
                 self.add(value.unwrap_or(cookie));
             }
         } else {
@@ -134,6 +136,51 @@ mod tests {
         assert!(hidden.occurs_in(&text));
         hidden.scrub(&mut text);
         assert_eq!(text, "Bearer: `***`, `***`, `***`");
+    }
+
+    /// So many different values, each as long as must be.
+    fn query_of(count: usize) -> String {
+        let values: Vec<String> = (0..count).map(|number| format!("k=value{number:03}")).collect();
+        format!("/?{}", values.join("&"))
+    }
+
+    #[test]
+    fn a_credential_is_looked_for_however_long_the_query_is() {
+        let fields: [(&[u8], &[u8]); 1] = [(b"authorization", b"Bearer abcdefgh")];
+        for count in [62, 63, 64, 65] {
+            let hidden = Hidden::of(query_of(count).as_bytes(), fields);
+            assert!(hidden.occurs_in("abcdefgh"), "{count}");
+            // The field has two of the places: its value, and the token in it.
+            for number in 0..count {
+                let is_found = hidden.occurs_in(&format!("value{number:03}"));
+                assert_eq!(is_found, number < SCRUB_MAX - 2, "{number} of {count}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_more_values_are_looked_for_than_is_said() {
+        for (count, is_found) in [(63, true), (64, true), (65, false)] {
+            let hidden = Hidden::of(query_of(count).as_bytes(), []);
+            assert_eq!(hidden.occurs_in(&format!("value{:03}", count - 1)), is_found, "{count}");
+        }
+    }
+
+    #[test]
+    fn what_is_short_is_not_looked_for() {
+        for (value, is_found) in [("abcdefg", false), ("abcdefgh", true), ("abcdefghi", true)] {
+            let query = format!("/?k={value}");
+            assert_eq!(Hidden::of(query.as_bytes(), []).occurs_in(value), is_found, "{value}");
+            let fields = [(&b"apikey"[..], value.as_bytes())];
+            assert_eq!(Hidden::of(b"/", fields).occurs_in(value), is_found, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_without_a_name_is_found_without_the_blank_before_it() {
+        let hidden = Hidden::of(b"/", [(&b"cookie"[..], &b"a=1; opaque-value; short-7"[..])]);
+        assert!(hidden.occurs_in("`opaque-value`"));
+        assert!(!hidden.occurs_in("it is short-7"), "the blank adds nothing to the length");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use bartizan_config::{
 use bartizan_proxy::{Applied, Gateway};
 
 use crate::failure::Failure;
+use crate::load;
 use crate::overrides::Overrides;
 
 /// How often everything is judged. Each time at least one object more is replaced or left out; this
@@ -50,6 +51,8 @@ pub(crate) struct Settling<'a> {
     pub(crate) on_invalid: OnInvalid,
     pub(crate) overrides: &'a Overrides,
     pub(crate) loader: &'a Loader<'a>,
+    /// Fetches the secrets that are missing; false where none is.
+    pub(crate) fetch: &'a dyn Fn() -> bool,
 }
 
 /// A configuration in force.
@@ -120,7 +123,7 @@ impl Settling<'_> {
     }
 
     fn attempt(&self, draft: &mut Draft) -> Result<Applied, Vec<Diagnostic>> {
-        let mut resources = draft.judge(self.loader)?;
+        let mut resources = load::judge(draft, self.loader, self.fetch)?;
         self.overrides.resources(&mut resources);
         self.gateway.attempt(self.node, &resources).map_err(|faults| {
             faults.iter().map(|fault| fault.diagnostic(draft.sources())).collect()

@@ -1,13 +1,19 @@
 //! The store of a node, whichever it is.
 
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
 use bartizan_config::{
-    Draft, EtcdStore, NodeConfig, ObjectChange, ObjectName, Store as Configured, StoredObject,
+    Draft, EncryptAs, Encryption, EtcdStore, NodeConfig, ObjectChange, ObjectName, SecretFields,
+    Store as Configured, StoredObject,
 };
-use bartizan_core::Clock;
 use bartizan_core::metrics::SharedMetrics;
+use bartizan_core::{Clock, Secret};
+use bartizan_plugins::Catalogue;
 use bartizan_store::{
-    Change, Changes, Embedded, EmbeddedSettings, Etcd, EtcdSettings, KeptAt, Key, Object,
-    OpenError, Snapshot, Store, StoreError, parse_key,
+    ApisixKeyring, Change, Changes, Embedded, EmbeddedSettings, Etcd, EtcdSettings, FindSecrets,
+    KeptAt, Key, Object, OpenError, SealAs, Sealed, SealedSettings, SealingKey, Snapshot, Store,
+    StoreError, parse_key,
 };
 use bartizan_tls::UpstreamTlsSettings;
 use tokio::runtime::Handle;
@@ -21,10 +27,16 @@ pub(crate) enum NodeStore {
     /// In files, which are read and watched with the node file.
     Files,
     /// In a database.
-    Embedded(Embedded),
+    Embedded(Arc<Sealed<Embedded>>),
     /// In a cluster that others write to.
-    Etcd(Box<Etcd>),
+    Etcd(Arc<Sealed<Etcd>>),
 }
+
+/// Where the node file speaks of etcd.
+const ETCD: &str = "store.etcd";
+
+/// Between commits that encrypt secrets anew: each is a change that the node reads.
+const RESEAL_PAUSE: Duration = Duration::from_secs(1);
 
 impl NodeStore {
     /// Opens the store that a node file names.
@@ -36,14 +48,20 @@ impl NodeStore {
     ) -> Result<Self, Failure> {
         Ok(match &config.store {
             None | Some(Configured::File { .. }) => Self::Files,
-            Some(Configured::Embedded { path, history }) => {
+            Some(Configured::Embedded { path, history, encryption }) => {
                 let (path, history, clock) = (path.clone(), *history, clock.clone());
+                let sealing = sealing(encryption.as_ref(), &[], None, "store.embedded")?;
                 let settings = EmbeddedSettings { path, history, clock };
-                Self::Embedded(Embedded::open(settings).map_err(not_open)?)
+                let store = Embedded::open(settings).map_err(not_open)?;
+                Self::Embedded(sealed(store, sealing, runtime)?)
             }
             Some(Configured::Etcd(etcd)) => {
+                let EtcdStore { encryption, apisix_keyring, encrypt_as, .. } = &**etcd;
+                let keys = encryption.as_ref();
+                let sealing = sealing(keys, apisix_keyring, *encrypt_as, ETCD)?;
                 let settings = etcd_settings(etcd, clock, metrics)?;
-                Self::Etcd(Box::new(Etcd::open(settings, runtime).map_err(not_open)?))
+                let store = Etcd::open(settings, runtime).map_err(not_open)?;
+                Self::Etcd(sealed(store, sealing, runtime)?)
             }
         })
     }
@@ -66,9 +84,11 @@ impl NodeStore {
     /// the node last ran, as far as they are kept on this machine.
     pub(crate) async fn begin(&self) -> LastGood {
         let Self::Etcd(store) = self else { return LastGood::default() };
-        store.begin().await;
-        let before = store.before().map(|before| before.objects.as_slice()).unwrap_or_default();
+        let etcd = store.inner();
+        etcd.begin().await;
+        let before = etcd.before().map(|before| before.objects.as_slice()).unwrap_or_default();
         LastGood::of(before.iter().filter_map(|object| {
+            let object = &store.clear_object(object.clone());
             let text = std::str::from_utf8(&object.content).ok()?;
             Some((name_of(&object.key), text.into()))
         }))
@@ -83,8 +103,9 @@ impl NodeStore {
                 Some(text) => Object { content: text.as_bytes().into(), ..object.clone() },
                 None => object.clone(),
             };
-        let objects = snapshot.objects.iter().map(in_force).collect();
-        store.keep(Snapshot { revision: snapshot.revision, objects });
+        let objects = snapshot.objects.iter().map(in_force);
+        let objects = objects.map(|object| store.unambiguous(object)).collect();
+        store.inner().keep(Snapshot { revision: snapshot.revision, objects });
     }
 
     /// Whether what is in force is kept for a start without the store.
@@ -107,6 +128,76 @@ impl NodeStore {
                 std::future::pending().await
             }
         }
+    }
+}
+
+/// What the secrets of a store are encrypted with; `at` is where the node file says so.
+fn sealing(
+    encryption: Option<&Encryption>,
+    keyring: &[Secret],
+    encrypt_as: Option<EncryptAs>,
+    at: &str,
+) -> Result<SealedSettings, Failure> {
+    let mut keys = Vec::new();
+    for key in encryption.iter().flat_map(|encryption| &encryption.keys) {
+        let bytes = key.key.expose_str().and_then(parse_key);
+        let sealing =
+            bytes.and_then(|bytes| SealingKey::new(&key.id, &bytes)).ok_or_else(|| {
+                let id = &key.id;
+                Failure::new(format!(
+                    "the key `{id}` of `{at}.encryption` is not 32 bytes in hexadecimal or Base64"
+                ))
+                .with_help("make one with `openssl rand -hex 32`")
+            })?;
+        keys.push(sealing);
+    }
+    let seal_as = match encrypt_as {
+        Some(EncryptAs::Apisix) => SealAs::Apisix,
+        Some(EncryptAs::Bartizan) => SealAs::Sealed,
+        None if !keys.is_empty() => SealAs::Sealed,
+        None if !keyring.is_empty() => SealAs::Apisix,
+        None => SealAs::Clear,
+    };
+    let keyring = ApisixKeyring::new(keyring.to_vec()).ok_or_else(|| {
+        Failure::new(format!("`{at}.apisix_keyring` holds a key of neither 16 nor 32 characters"))
+    })?;
+    let is_shared = at == ETCD;
+    Ok(SealedSettings { keys, keyring, seal_as, is_shared })
+}
+
+/// A store whose secrets are encrypted, and what was written with another key soon is anew.
+fn sealed<S: Store + 'static>(
+    store: S,
+    settings: SealedSettings,
+    runtime: &Handle,
+) -> Result<Arc<Sealed<S>>, Failure> {
+    let fields = SecretFields::default();
+    let find: FindSecrets =
+        Arc::new(move |key, value| fields.of(&Catalogue, key.collection(), key.id(), value));
+    let is_ours = settings.seal_as == SealAs::Sealed;
+    let store = Arc::new(Sealed::new(store, settings, find).map_err(not_open)?);
+    if is_ours {
+        runtime.spawn(reseal(Arc::downgrade(&store)));
+    }
+    Ok(store)
+}
+
+/// Encrypts with the first key what is not, once the store can be read.
+async fn reseal<S: Store>(store: Weak<Sealed<S>>) {
+    while let Some(store) = store.upgrade() {
+        match store.reseal(RESEAL_PAUSE).await {
+            Ok(0) => return,
+            Ok(count) => {
+                tracing::info!(count, "objects of the store are encrypted with another key");
+            }
+            Err(StoreError::Unreachable(_)) => {}
+            Err(error) => {
+                tracing::error!("secrets in the store are not encrypted anew: {error}");
+                return;
+            }
+        }
+        drop(store);
+        tokio::time::sleep(RESEAL_PAUSE).await;
     }
 }
 

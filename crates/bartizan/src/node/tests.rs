@@ -3,10 +3,12 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use bartizan_store::{Embedded, Expect, Key, Store};
+use bartizan_store::{Embedded, Expect, Key, Sealed, Store};
 use serde_json::{Value, json};
 
 use super::*;
+
+mod secrets;
 
 const NODE: &str = "\
 listeners: [{ address: \"127.0.0.1:0\" }]
@@ -26,14 +28,18 @@ struct Scene {
 
 impl Scene {
     fn start() -> Self {
+        Self::with(NODE)
+    }
+
+    fn with(node: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bartizan.yaml");
-        std::fs::write(&path, NODE).unwrap();
+        std::fs::write(&path, node).unwrap();
         let node = Node::start(&path, Overrides::default()).unwrap_or_else(|f| panic!("{f:?}"));
         Self { node, folder }
     }
 
-    fn store(&self) -> &Embedded {
+    fn store(&self) -> &Sealed<Embedded> {
         let NodeStore::Embedded(store) = &self.node.store else { panic!("an embedded store") };
         store
     }
@@ -52,8 +58,15 @@ impl Scene {
     }
 
     fn status(&self, path: &str) -> String {
+        self.status_with(path, "none")
+    }
+
+    /// With a key of a consumer.
+    fn status_with(&self, path: &str, key: &str) -> String {
         let mut socket = TcpStream::connect(self.node.addresses()[0]).unwrap();
-        write!(socket, "GET {path} HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n").unwrap();
+        let key = if key == "none" { String::new() } else { format!("apikey: {key}\r\n") };
+        let head = format!("GET {path} HTTP/1.1\r\nHost: a.test\r\n{key}");
+        write!(socket, "{head}Connection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         socket.read_to_string(&mut answer).unwrap();
         answer.split(' ').nth(1).unwrap().to_owned()

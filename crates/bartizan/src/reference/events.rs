@@ -28,7 +28,7 @@ pub(super) fn page() -> String {
     let [full, others @ ..] = event_examples();
     page.push_str("\n## Events\n\n");
     table(&mut page, EVENT_FIELDS, &full);
-    page.push_str("\nA refusal, one that stands for many, and a change of the node:\n\n```json\n");
+    page.push_str("\nA refusal, one that stands for many, a change of the node, and one by an operator:\n\n```json\n");
     for line in std::iter::once(&full).chain(&others) {
         page.push_str(&folded(line));
     }

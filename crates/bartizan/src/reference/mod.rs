@@ -189,23 +189,21 @@ fn command_line() -> String {
     let mut text = page("The command line", "What `bartizan --help` says.");
     let mut root = Cli::command().term_width(96);
     root.build();
-    let mut section = |title: String, command: &mut clap::Command| {
-        let help = command.render_long_help().to_string();
-        let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
-        let _ = write!(text, "## {title}\n\n```text\n{}\n```\n\n", lines.join("\n").trim_end());
-    };
-    section("bartizan".to_owned(), &mut root.clone());
-    for command in root.get_subcommands_mut() {
-        if command.get_name() == "help" || command.is_hide_set() {
-            continue;
-        }
-        let title = format!("bartizan {}", command.get_name());
-        section(title.clone(), command);
-        for inner in command.get_subcommands_mut().filter(|inner| inner.get_name() != "help") {
-            section(format!("{title} {}", inner.get_name()), inner);
+    sections(&mut text, "bartizan", &mut root);
+    text.trim_end().to_owned() + "\n"
+}
+
+/// The help of a command, and of all below it.
+fn sections(text: &mut String, title: &str, command: &mut clap::Command) {
+    let help = command.render_long_help().to_string();
+    let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+    let _ = write!(text, "## {title}\n\n```text\n{}\n```\n\n", lines.join("\n").trim_end());
+    for inner in command.get_subcommands_mut() {
+        if inner.get_name() != "help" && !inner.is_hide_set() {
+            let title = format!("{title} {}", inner.get_name());
+            sections(text, &title, inner);
         }
     }
-    text.trim_end().to_owned() + "\n"
 }
 
 fn plugin_index() -> String {

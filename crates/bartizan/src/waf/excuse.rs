@@ -3,8 +3,11 @@
 //! Found by trying: what a rule that counts looked at is hidden from it; if it still matches, the
 //! rule goes. So what is told has been seen to do what it is told for.
 
+use std::fmt::Write as _;
+
 use bartizan_waf::{Overrides, RuleMatch};
 
+use super::explain::is_unseen;
 use super::judge::{Judged, Outcome, judge};
 use super::read::Arrived;
 use super::rules::Rules;
@@ -48,17 +51,36 @@ impl Exclusion {
         match &self.target {
             // A text of JSON is one of YAML.
             Some(target) => {
-                format!("{{rule: {}, target: {}}}", self.rule, serde_json::json!(target))
+                let target = plain(&serde_json::json!(target).to_string());
+                format!("{{rule: {}, target: {target}}}", self.rule)
             }
             None => format!("{{rule: {}}}", self.rule),
         }
     }
 }
 
+/// A text of JSON in which each sign is seen.
+fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for sign in text.chars() {
+        if is_unseen(sign) {
+            for unit in sign.encode_utf16(&mut [0; 2]) {
+                // Writing to a string cannot fail.
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(sign);
+        }
+    }
+    out
+}
+
 /// What to leave out, and whether the request then passes.
 pub(super) struct Excuse {
     pub(super) exclusions: Vec<Exclusion>,
     pub(super) passes: bool,
+    /// Whether nothing counts against the request any more.
+    pub(super) is_whole: bool,
 }
 
 /// Looks for what would let a request pass that was judged so.
@@ -81,7 +103,7 @@ pub(super) fn excuse(rules: &Rules, arrived: &Arrived, first: &Judged) -> Result
         passes = judged.outcome == Outcome::Pass;
         next = wanted(&judged.matches, &exclusions);
     }
-    Ok(Excuse { exclusions, passes })
+    Ok(Excuse { exclusions, passes, is_whole: next.is_empty() })
 }
 
 /// What else to leave out, given what still matches.
@@ -130,4 +152,18 @@ fn targets(found: &RuleMatch) -> Vec<String> {
     let has_members = names.iter().any(|name| name.contains(':'));
     names.retain(|name| !has_members || name.contains(':'));
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_plays_with_the_terminal_is_written_in_escapes() {
+        let target = Some("ARGS:a\"\u{1b}\u{7f}\u{9b}\u{202e}é".to_owned());
+        let written = Exclusion { rule: 1, target: target.clone() }.written();
+        assert_eq!(written, r#"{rule: 1, target: "ARGS:a\"\u001b\u007f\u009b\u202eé"}"#);
+        let text = written.split_once("target: ").unwrap().1.trim_end_matches('}');
+        assert_eq!(serde_json::from_str::<String>(text).ok(), target);
+    }
 }

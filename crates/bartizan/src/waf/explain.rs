@@ -41,21 +41,18 @@ struct Eyes {
 }
 
 impl Eyes {
-    fn shows(&self, value: &MatchedValue) -> bool {
-        self.shows_all || !is_secret(&lossy(&value.name), &self.redactor)
-    }
-
-    /// What a rule says of values may hold any of them.
+    /// What a rule says of values may hold any of them, and in a chain one value another.
     fn shows_all_of(&self, found: &RuleMatch) -> bool {
-        found.values.iter().all(|value| self.shows(value))
+        let is_secret = |value: &MatchedValue| is_secret(&lossy(&value.name), &self.redactor);
+        self.shows_all || !found.is_cut() && !found.values.iter().any(is_secret)
     }
 
     fn message(&self, found: &RuleMatch) -> String {
         lossy(if self.shows_all_of(found) { &found.msg } else { &found.title })
     }
 
-    fn shown(&self, value: &MatchedValue, bytes: &[u8]) -> String {
-        if self.shows(value) { lossy(bytes) } else { REDACTED.to_owned() }
+    fn shown(&self, found: &RuleMatch, bytes: &[u8]) -> String {
+        if self.shows_all_of(found) { lossy(bytes) } else { REDACTED.to_owned() }
     }
 }
 
@@ -64,9 +61,9 @@ fn text(name: &str, judged: &Judged, excuse: &Excuse, eyes: &Eyes) -> String {
     // Writing to a string cannot fail.
     let _ = match (&judged.outcome, judged.outcome.cause()) {
         (Outcome::Deny(status, _), Some(cause)) => {
-            writeln!(out, "{name}: refused with {status} by {cause}")
+            writeln!(out, "{}: refused with {status} by {}", escaped(name), escaped(&cause))
         }
-        _ => writeln!(out, "{name}: passes"),
+        _ => writeln!(out, "{}: passes", escaped(name)),
     };
     if let (Some(score), Some(threshold)) = (judged.score, judged.threshold) {
         let _ = writeln!(out, "score: {score}; refused from {threshold} on");
@@ -88,16 +85,17 @@ fn write_match(out: &mut String, found: &RuleMatch, eyes: &Eyes) {
     };
     let title = format!("{} {}", found.id, on_one_line(&eyes.message(found)));
     line("rule", title.trim_end());
-    line("stands in", &format!("{}:{}, phase {}", found.file, found.line, found.phase));
+    let file = escaped(&found.file);
+    line("stands in", &format!("{file}:{}, phase {}", found.line, found.phase));
     for value in &found.values {
         line("looked at", &format!("{}{}", on_one_line(&lossy(&value.name)), after(value)));
         line("asked", &asked(value));
-        let shown = quoted(&eyes.shown(value, &value.value));
+        let shown = quoted(&eyes.shown(found, &value.value));
         let is_part = !value.found.is_empty() && value.found != value.value;
         line(
             "found",
             &if is_part {
-                format!("{} in {shown}", quoted(&eyes.shown(value, &value.found)))
+                format!("{} in {shown}", quoted(&eyes.shown(found, &value.found)))
             } else {
                 shown
             },
@@ -124,7 +122,7 @@ fn asked(value: &MatchedValue) -> String {
 fn added(found: &RuleMatch) -> String {
     let sums = found.added.iter();
     let sums: Vec<String> =
-        sums.map(|(name, number)| format!("{number} to TX:{}", lossy(name))).collect();
+        sums.map(|(name, number)| format!("{number} to TX:{}", escaped(&lossy(name)))).collect();
     sums.join(", ")
 }
 
@@ -133,7 +131,8 @@ fn write_excuse(out: &mut String, judged: &Judged, excuse: &Excuse) {
         return;
     }
     let what = match (&judged.outcome, excuse.passes) {
-        (Outcome::Pass, _) => "with it no rule scores",
+        (Outcome::Pass, _) if excuse.is_whole => "with it no rule scores",
+        (Outcome::Pass, _) => "with it fewer rules score",
         (Outcome::Deny(..), true) => "with it the request passes",
         (Outcome::Deny(..), false) => "with it the request is still refused",
     };
@@ -174,8 +173,8 @@ fn match_object(found: &RuleMatch, eyes: &Eyes) -> Value {
                 "operator": value.operator,
                 "argument": &*value.argument,
                 "negated": value.is_negated,
-                "value": eyes.shown(value, &value.value),
-                "found": eyes.shown(value, &value.found),
+                "value": eyes.shown(found, &value.value),
+                "found": eyes.shown(found, &value.found),
             })
         })
         .collect();
@@ -204,13 +203,30 @@ fn quoted(text: &str) -> String {
 
 /// A text that somebody else wrote, for a terminal: control characters would move its cursor.
 fn on_one_line(text: &str) -> String {
-    cut(text).chars().flat_map(shown).collect()
+    escaped(&cut(text))
+}
+
+fn escaped(text: &str) -> String {
+    text.chars().flat_map(shown).collect()
 }
 
 fn shown(sign: char) -> impl Iterator<Item = char> {
-    let escapes = sign.is_control().then(|| sign.escape_default());
+    let escapes = is_unseen(sign).then(|| sign.escape_unicode());
+    let named = matches!(sign, '\n' | '\r' | '\t').then(|| sign.escape_default());
     let plain = escapes.is_none().then_some(sign);
-    escapes.into_iter().flatten().chain(plain)
+    let escapes = if named.is_some() { None } else { escapes };
+    named.into_iter().flatten().chain(escapes.into_iter().flatten()).chain(plain)
+}
+
+/// True if a sign has no shape of its own, but changes what others look like or where they stand:
+/// control characters, and what turns the direction of writing.
+pub(super) fn is_unseen(sign: char) -> bool {
+    let is_format = matches!(
+        sign,
+        '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    );
+    sign.is_control() || is_format
 }
 
 fn cut(text: &str) -> String {
@@ -227,6 +243,7 @@ mod tests {
     #[test]
     fn what_is_shown_stays_on_its_line() {
         assert_eq!(quoted("a\nb\u{1b}[2J\"é"), "\"a\\nb\\u{1b}[2J\"é\"");
+        assert_eq!(quoted("\u{202e}a\u{9b}\u{feff}"), "\"\\u{202e}a\\u{9b}\\u{feff}\"");
         assert_eq!(cut(&"x".repeat(500)).chars().count(), SHOWN_MAX + 1);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bartizan_chain::RequestCx;
 use bartizan_core::{Limits, Reason};
 use bartizan_plugins::inspect::waf::request_head;
 use bartizan_waf::{Cause, Interruption, Kind, Overrides, RuleMatch, Transaction, Verdict};
@@ -99,7 +100,11 @@ pub(super) fn judge(rules: &Rules, overrides: Overrides, arrived: &Arrived) -> J
         Arrived::Request(cx, body) => (cx, body),
     };
     // Bodies that no rule may look at are not held, and not bounded by what may be.
-    let body = if rules.set.may_read_request_body() { body.clone() } else { Vec::new() };
+    let reads_body = rules.set.may_read_request_body();
+    let body = if reads_body { body.clone() } else { Vec::new() };
+    if reads_body && has_coding(cx) {
+        return refused(&Refusal::new(Reason::UnsupportedEncoding, "an encoded body"));
+    }
     if body.len() > Limits::default().inspected_body.as_usize() {
         let detail = "the body is over `limits.inspected_body`";
         return refused(&Refusal::new(Reason::BodyTooLarge, detail));
@@ -125,6 +130,12 @@ pub(super) fn judge(rules: &Rules, overrides: Overrides, arrived: &Arrived) -> J
     }
 }
 
+/// True if bytes of the body are not what it says: a route that reads bodies refuses that.
+fn has_coding(cx: &RequestCx) -> bool {
+    let is_plain = |v: &[u8]| v.is_empty() || v.eq_ignore_ascii_case(b"identity");
+    !cx.fields.all("content-encoding").all(is_plain)
+}
+
 fn refused(refusal: &Refusal) -> Judged {
     Judged {
         outcome: Outcome::Deny(refusal.status, By::Gateway(refusal.detail.clone())),
@@ -142,7 +153,9 @@ fn denied(interruption: &Interruption) -> Outcome {
     let by = match interruption.cause {
         Cause::Rule(id) => By::Rule(id),
         Cause::Budget => By::Bound("judging took more work than it may"),
-        Cause::Partial => By::Bound("there is more than rules may look at"),
+        Cause::Partial => {
+            By::Bound("a bound: there is more than rules may look at, or one cannot be applied")
+        }
         Cause::RequestBodyTooLarge | Cause::ResponseBodyTooLarge => {
             By::Bound("the body is over `SecRequestBodyLimit`")
         }

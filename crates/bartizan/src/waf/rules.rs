@@ -46,13 +46,15 @@ impl Rules {
         let mut overrides = Overrides::new();
         overrides.refuse(true);
         let level = self.args.paranoia.map(i64::from);
-        for (option, name, number) in [
-            ("paranoia", "blocking_paranoia_level", level),
-            ("paranoia", "detection_paranoia_level", level),
-            ("threshold", "inbound_anomaly_score_threshold", self.args.threshold.map(i64::from)),
+        let threshold = self.args.threshold.map(i64::from);
+        // Version 3 of the Core Rule Set calls the levels otherwise.
+        for (option, names, number) in [
+            ("paranoia", &["blocking_paranoia_level", "paranoia_level"][..], level),
+            ("paranoia", &["detection_paranoia_level", "executing_paranoia_level"], level),
+            ("threshold", &["inbound_anomaly_score_threshold"], threshold),
         ] {
             let Some(number) = number else { continue };
-            overrides.pin(&self.set, name, number).map_err(|fault| {
+            overrides.pin_any(&self.set, names, number).map_err(|fault| {
                 Failure::new(format!("`--{option}` means nothing to these rules: {fault}"))
             })?;
         }

@@ -75,9 +75,22 @@ impl Bench {
         }
     }
 
+    /// The same as another user, which only root can.
+    pub(crate) fn command_as(&self, user: u32, arguments: &[&str]) -> Command {
+        let mut command = Command::new("setpriv");
+        command.args([format!("--reuid={user}"), format!("--regid={user}")]);
+        command.arg("--clear-groups").arg(env!("CARGO_BIN_EXE_bartizan")).args(arguments);
+        command.current_dir(self.folder.path());
+        command
+    }
+
     /// Starts it, and waits until it serves.
     pub(crate) fn serve(&self, arguments: &[&str]) -> Serving {
-        let mut command = self.command(arguments);
+        Self::serving(self.command(arguments))
+    }
+
+    /// Starts a command that serves, and waits until it does.
+    pub(crate) fn serving(mut command: Command) -> Serving {
         command.arg("--log-format=json").arg("--log-level=info");
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());

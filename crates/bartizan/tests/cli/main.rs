@@ -1,11 +1,14 @@
 //! The built binary, driven as people drive it.
 
+mod admin;
 mod bad_input;
 mod driver;
+mod import;
 mod init;
 mod init_openapi;
 mod quickstart;
 mod run;
+mod secrets;
 mod shell;
 mod stores;
 mod token;
@@ -23,7 +26,7 @@ fn the_version_names_the_build() {
 fn the_help_shows_where_to_start() {
     let bench = Bench::new();
     let help = bench.bartizan(&["--help"]).succeeds();
-    for command in ["run", "check", "init", "token", "waf", "quickstart"] {
+    for command in ["run", "check", "init", "import", "token", "admin", "waf", "quickstart"] {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
         let own = bench.bartizan(&[command, "--help"]).succeeds();
         assert!(own.contains("Examples:\n  bartizan "), "{own}");

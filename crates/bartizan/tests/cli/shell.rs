@@ -37,6 +37,7 @@ fn every_command_has_a_manual_page() {
         ("bartizan-token.1", "consumer"),
         ("bartizan-waf.1", "explain"),
         ("bartizan-waf-test.1", "paranoia"),
+        ("bartizan-admin-key-create.1", "plugin_metadata"),
     ] {
         let text = bench.read(&format!("man1/{page}"));
         assert!(text.contains(".TH ") && text.contains(says), "{page}: {text}");

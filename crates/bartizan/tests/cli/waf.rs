@@ -167,6 +167,55 @@ fn secrets_are_shown_only_to_those_who_ask() {
 }
 
 #[test]
+fn levels_of_version_3_and_encoded_bodies_are_what_the_gateway_makes_of_them() {
+    let bench = bench();
+    let rules = "SecRuleEngine On\nSecRequestBodyAccess On\n\
+                 SecAction \"id:1,phase:1,pass,nolog,setvar:tx.executing_paranoia_level=1\"\n\
+                 SecRule TX:EXECUTING_PARANOIA_LEVEL \"@ge 2\" \"id:2,phase:1,deny,chain\"\n\
+                 SecRule TX:PARANOIA_LEVEL \"@ge 2\"\n";
+    bench.write("three.conf", rules);
+    let get = "GET / HTTP/1.1\n\n";
+    bench.bartizan_reads(&["waf", "test", "three.conf", "-"], get).succeeds();
+    let arguments = ["waf", "test", "three.conf", "--paranoia", "2", "--expect", "2", "-"];
+    bench.bartizan_reads(&arguments, get).succeeds();
+    for (coding, is_refused) in [("gzip", true), ("identity", false)] {
+        let request = format!("POST / HTTP/1.1\nContent-Encoding: {coding}\n\nx");
+        let expected = if is_refused { "deny" } else { "pass" };
+        let arguments = ["waf", "test", "three.conf", "--expect", expected, "-"];
+        let told = bench.bartizan_reads(&arguments, &request).succeeds();
+        assert_eq!(told.contains("415"), is_refused, "{told}");
+    }
+}
+
+#[test]
+fn a_secret_is_not_shown_where_a_chain_or_a_raw_text_holds_it() {
+    let bench = bench();
+    bench.write(
+        "chain.conf",
+        r#"
+SecRuleEngine On
+SecRequestBodyAccess Off
+SecRule REQUEST_COOKIES:sid "@rx ^(union) .*" "id:1,phase:1,pass,capture,chain"
+SecRule MATCHED_VAR "@contains select" "chain"
+SecRule TX:1 "@beginsWith unio" "t:none"
+SecRule REQUEST_URI "@contains select" "id:2,phase:1,pass,msg:'%{MATCHED_VAR}'"
+"#,
+    );
+    let request = "GET /?q=unionselect HTTP/1.1\nCookie: sid=union select\n\n";
+    for (option, is_shown) in [(None, false), (Some("--show-values"), true)] {
+        for format in ["text", "json"] {
+            let mut arguments = vec!["waf", "explain", "chain.conf", "--format", format, "-"];
+            arguments.extend(option);
+            let told = bench.bartizan_reads(&arguments, request).succeeds();
+            assert!(told.contains("TX:1") && told.contains("REQUEST_URI"), "{told}");
+            for secret in ["\"union select\"", "\"union\"", "\"/?q=unionselect\""] {
+                assert_eq!(told.contains(secret), is_shown, "{secret}: {told}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_the_gateway_refuses_itself_is_told_so() {
     let bench = bench();
     for (request, status, cause) in [

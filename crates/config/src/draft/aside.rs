@@ -74,10 +74,14 @@ impl Draft {
     pub fn object_of(&self, objects: &[ObjectFacts], place: Option<Place>) -> Option<usize> {
         let place = place?;
         let place = self.replacements.get(&place.source).copied().unwrap_or(place);
-        objects.iter().position(|object| {
+        let holds = |object: &ObjectFacts| {
             let ObjectAt(whole) = object.at;
-            whole.source == place.source && whole.start <= place.start && whole.end >= place.end
-        })
+            let is_inside = whole.start <= place.start && whole.end >= place.end;
+            (whole.source == place.source && is_inside).then_some(whole.end - whole.start)
+        };
+        // In documents of ADC objects stand inside of others: the innermost is meant.
+        let held = objects.iter().enumerate().filter_map(|(at, object)| Some((holds(object)?, at)));
+        held.min().map(|(_, at)| at)
     }
 
     /// Lets an earlier text stand for an object; false where that is already so, or where the
@@ -114,6 +118,36 @@ impl Draft {
         };
         self.fates.insert(place, Fate::Aside(before));
         true
+    }
+
+    /// Leaves an object out whatever that opens, so that the others can be judged: for those who
+    /// look at a configuration and put nothing into force.
+    pub fn leave_out(&mut self, object: &ObjectFacts) {
+        self.fates.insert(object.at.0, Fate::Aside(None));
+    }
+
+    /// Leaves out the whole list that a place is in, and gives its name: for those who look at a
+    /// configuration and put nothing into force.
+    pub fn forget(&mut self, place: Place) -> Option<String> {
+        let is_in = |whole: Place| {
+            whole.source == place.source && whole.start <= place.start && whole.end >= place.end
+        };
+        for document in self.documents.iter_mut().filter(|document| !document.is_inline) {
+            let Content::Map(members) = &mut document.root.content else { continue };
+            let at = members
+                .iter()
+                .position(|member| is_in(member.key_place) || is_in(member.value.place));
+            if let Some(at) = at {
+                return Some(members.remove(at).key);
+            }
+        }
+        None
+    }
+
+    /// The list of enabled plugins that a document gives.
+    pub fn enabled_plugins(&self) -> Option<Value> {
+        let lists = self.documents.iter().filter(|document| !document.is_inline);
+        lists.filter_map(|document| document.root.get("plugins")).map(Node::to_json).next()
     }
 
     /// Whether the object is neither replaced nor set aside.

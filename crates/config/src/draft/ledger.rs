@@ -101,8 +101,12 @@ impl Draft {
     /// The only document, where it is one of YAML and nothing comes from elsewhere.
     fn lone_document(&self) -> Option<&Document> {
         let [document] = &*self.documents else { return None };
-        let is_yaml = self.sources.format(document.root.place.source) == Format::Yaml;
-        (is_yaml && !document.is_inline && self.stored.is_empty()).then_some(document)
+        let source = document.root.place.source;
+        // What one of ADC says stands in other places than what is made of it.
+        let is_plain = self.sources.format(source) == Format::Yaml
+            && !self.sources.is_reshaped(source)
+            && !document.is_inline;
+        (is_plain && self.stored.is_empty()).then_some(document)
     }
 }
 
@@ -239,7 +243,8 @@ impl Ledger {
             nodes.iter().map(|(kind, node)| placed((*kind, node))).collect();
         let mut resources = reader.objects(&objects);
         resources.is_keyed = self.is_keyed;
-        reader.finish().is_empty().then_some(resources)
+        let is_clean = reader.finish().is_empty() && !resolver.is_unfinished();
+        is_clean.then_some(resources)
     }
 }
 
@@ -268,7 +273,10 @@ pub(super) fn stands_alone(kind: ResourceKind) -> bool {
         | ResourceKind::Credential
         | ResourceKind::ConsumerGroup
         | ResourceKind::PluginConfig => true,
-        ResourceKind::GlobalRule | ResourceKind::Ssl | ResourceKind::PluginMetadata => false,
+        ResourceKind::GlobalRule
+        | ResourceKind::Ssl
+        | ResourceKind::PluginMetadata
+        | ResourceKind::Secret => false,
     }
 }
 

@@ -22,8 +22,12 @@ pub(crate) fn complete(
     check_store(node, has_resources, &mut problems);
     check_security(node, &mut problems);
     check_listeners(node, &mut problems);
+    check_admin(node, &mut problems);
     read_certificates(node, folder, resolver, &mut problems);
 
+    if let Some(admin) = &mut node.admin {
+        super::admin::complete(admin, folder, resolver, &mut problems);
+    }
     if let Some(store) = &mut node.store {
         super::store::complete(store, folder, resolver, &mut problems);
     }
@@ -97,6 +101,10 @@ fn check_listeners(node: &NodeConfig, problems: &mut Vec<Invalid>) {
         if is_fixed && status.is_some_and(|status| status.address == this.address) {
             tell("address", "the address is that of `status`");
         }
+        let admin = node.admin.as_ref();
+        if is_fixed && admin.is_some_and(|admin| admin.listen == this.address) {
+            tell("address", "the address is that of `admin`");
+        }
         if this.danger_plaintext && this.tls.is_some() {
             tell("danger_plaintext", "`danger_plaintext` has no effect on a listener with `tls`");
         }
@@ -104,6 +112,15 @@ fn check_listeners(node: &NodeConfig, problems: &mut Vec<Invalid>) {
         if certificates.filter(|certificate| certificate.default).count() > 1 {
             tell("tls", "only one certificate of a listener can be the default");
         }
+    }
+}
+
+/// The Admin API and the status listener are two.
+fn check_admin(node: &NodeConfig, problems: &mut Vec<Invalid>) {
+    let (Some(admin), Some(status)) = (&node.admin, &node.status) else { return };
+    if admin.listen.port() != 0 && admin.listen == status.address {
+        let invalid = Invalid::at("listen", "the address is that of `status`");
+        problems.push(invalid.under(PathStep::Key("admin".to_owned())));
     }
 }
 

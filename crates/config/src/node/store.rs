@@ -33,6 +33,8 @@ pub enum Store {
         #[serde(default = "history")]
         #[schemars(range(min = 1, max = 1_000_000))]
         history: u64,
+        /// Encrypts the secrets in it.
+        encryption: Option<Encryption>,
     },
     /// etcd (version 3.4 or newer), in the layout of Apache APISIX.
     Etcd(Box<EtcdStore>),
@@ -70,10 +72,59 @@ pub struct EtcdStore {
     /// that cannot reach etcd. Absent: such a node answers 503 until it can.
     #[serde(default)]
     pub snapshot: Option<EtcdSnapshot>,
+    /// Encrypts the secrets that are written, and decrypts them when they are read.
+    #[serde(default)]
+    pub encryption: Option<Encryption>,
+    /// The keys that Apache APISIX encrypts secrets with: its `data_encryption.keyring`, each of 16
+    /// or 32 characters. What it encrypted is read with any of them.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub apisix_keyring: Vec<Secret>,
+    /// How secrets are written. Absent: as `apisix` where `apisix_keyring` holds a key and there is
+    /// no `encryption`, as `bartizan` where there is `encryption`, else as they are.
+    #[serde(default)]
+    pub encrypt_as: Option<EncryptAs>,
     /// Accepts endpoints on other machines that are not `https`: everyone on the way can read and
     /// change the configuration, keys and all.
     #[serde(default)]
     pub danger_plaintext: bool,
+}
+
+/// How secrets are encrypted in a store.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Encryption {
+    /// The first one encrypts; all decrypt. What is encrypted with another than the first is
+    /// encrypted anew, bit by bit.
+    #[schemars(length(min = 1, max = 16))]
+    pub keys: Vec<EncryptionKey>,
+}
+
+/// A key that secrets in a store are encrypted with (AES-256-GCM).
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EncryptionKey {
+    /// Its name, which is written beside what it encrypts. A key keeps its name.
+    #[schemars(extend(
+        "pattern" = "^[a-zA-Z0-9_.-]{1,64}$",
+        "x-expects" = "a name of up to 64 letters, digits, `-`, `_` and `.`"
+    ))]
+    pub id: String,
+    /// 32 bytes in hexadecimal or Base64, as `openssl rand -hex 32` makes them. `$file://…` and
+    /// `$env://…` keep it out of this file.
+    pub key: Secret,
+}
+
+/// In which form secrets are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum EncryptAs {
+    /// As Apache APISIX does, which can read them: AES-CBC with the first key of `apisix_keyring`.
+    /// Whoever can write to etcd can change what they say without being noticed.
+    Apisix,
+    /// With the first key of `encryption`, bound to object and field. APISIX cannot read them.
+    Bartizan,
 }
 
 /// TLS towards etcd.
@@ -119,7 +170,16 @@ pub(super) fn complete(
     problems: &mut Vec<Invalid>,
 ) {
     match store {
-        Store::File { path } | Store::Embedded { path, .. } => *path = folder.join(&*path),
+        Store::File { path } => *path = folder.join(&*path),
+        Store::Embedded { path, encryption, .. } => {
+            *path = folder.join(&*path);
+            let mut told = Vec::new();
+            check_encryption(encryption.as_ref(), &mut told);
+            let under = |invalid: Invalid| {
+                invalid.under(PathStep::Key("embedded".into())).under(PathStep::Key("store".into()))
+            };
+            problems.extend(told.into_iter().map(under));
+        }
         Store::Etcd(etcd) => {
             let mut told = Vec::new();
             complete_etcd(etcd, folder, resolver, &mut told);
@@ -129,6 +189,42 @@ pub(super) fn complete(
             problems.extend(told.into_iter().map(under));
         }
     }
+}
+
+fn check_encryption(encryption: Option<&Encryption>, problems: &mut Vec<Invalid>) {
+    let keys = encryption.map(|encryption| encryption.keys.as_slice()).unwrap_or_default();
+    for (index, key) in keys.iter().enumerate() {
+        let before = keys.get(..index).unwrap_or_default();
+        let at = |field: &str, problem: &str| {
+            Invalid::at(field, problem)
+                .under(PathStep::Index(index))
+                .under(PathStep::Key("keys".into()))
+                .under(PathStep::Key("encryption".into()))
+        };
+        if before.iter().any(|other| other.id == key.id) {
+            problems.push(at("id", "the id is given twice"));
+        }
+        if before.iter().any(|other| other.key.matches(key.key.expose())) {
+            problems.push(at("key", "the key is given twice"));
+        }
+    }
+}
+
+fn check_keyring(etcd: &EtcdStore, problems: &mut Vec<Invalid>) {
+    for (index, key) in etcd.apisix_keyring.iter().enumerate() {
+        if !matches!(key.len(), 16 | 32) {
+            let problem = format!("the key has {} characters, not 16 or 32", key.len());
+            problems.push(Invalid::at_item("apisix_keyring", index, problem));
+        }
+    }
+    let problem = match etcd.encrypt_as {
+        Some(EncryptAs::Apisix) if etcd.apisix_keyring.is_empty() => {
+            "`apisix` needs a key in `apisix_keyring`"
+        }
+        Some(EncryptAs::Bartizan) if etcd.encryption.is_none() => "`bartizan` needs `encryption`",
+        _ => return,
+    };
+    problems.push(Invalid::at("encrypt_as", problem));
 }
 
 fn complete_etcd(
@@ -157,6 +253,8 @@ fn complete_etcd(
         (None, Some(_)) => problems.push(Invalid::at("password", "a password needs a `user`")),
         _ => {}
     }
+    check_encryption(etcd.encryption.as_ref(), problems);
+    check_keyring(etcd, problems);
     if let Some(snapshot) = &mut etcd.snapshot {
         snapshot.path = folder.join(&snapshot.path);
     }
@@ -185,7 +283,7 @@ fn complete_etcd(
 }
 
 /// Whether the authority of an endpoint is this machine.
-fn is_local(rest: &str) -> bool {
+pub(crate) fn is_local(rest: &str) -> bool {
     let authority = rest.split('/').next().unwrap_or_default();
     let host = match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,

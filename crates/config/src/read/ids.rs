@@ -11,7 +11,7 @@ use crate::wire::Id;
 use crate::words::{did_you_mean, quoted};
 
 /// The lists of a declarative document that are read. Credentials stand among the consumers.
-pub(crate) const READ: [ResourceKind; 9] = [
+pub(crate) const READ: [ResourceKind; 10] = [
     ResourceKind::Route,
     ResourceKind::Service,
     ResourceKind::Upstream,
@@ -21,6 +21,7 @@ pub(crate) const READ: [ResourceKind; 9] = [
     ResourceKind::GlobalRule,
     ResourceKind::Ssl,
     ResourceKind::PluginMetadata,
+    ResourceKind::Secret,
 ];
 
 /// What stands between a consumer's name and the id of its credential.

@@ -9,7 +9,7 @@ use super::{Fault, Findings};
 use crate::diagnostic::Place;
 use crate::document::Node;
 use crate::node::Network;
-use crate::reference::is_reference;
+use crate::reference::{Unresolved, is_reference};
 use crate::words::quoted;
 
 impl<'a> Walk<'a> {
@@ -36,7 +36,10 @@ impl<'a> Walk<'a> {
                     self.text_limits(place, &value, None, schema, out);
                     out.edits.texts.insert(node.place, value);
                 }
-                Err(problem) => self.tell(out, place, Fault::Value, problem),
+                Err(Unresolved::Because(problem)) => {
+                    self.tell(out, place, Fault::Value, problem);
+                }
+                Err(Unresolved::Later) => {}
             }
             return;
         }

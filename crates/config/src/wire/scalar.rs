@@ -117,6 +117,37 @@ text! {
     }
 }
 
+text! {
+    /// The id of a secret manager.
+    SecretId,
+    {
+        "type": "string",
+        "pattern": "^vault/[a-zA-Z0-9_.-]{1,64}$",
+        "x-expects": "`vault/` and an id of up to 64 letters, digits, `-`, `_` and `.`"
+    }
+}
+
+text! {
+    /// Where a Vault is.
+    VaultUri,
+    {
+        "type": "string",
+        "pattern": "^https?://([0-9A-Za-z._-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?/?$",
+        "x-expects": "scheme, host and port such as `https://vault.internal:8200`"
+    }
+}
+
+text! {
+    /// A path in Vault.
+    VaultPath,
+    {
+        "type": "string",
+        "pattern": "^[^/\\s]+(/[^/\\s]+)*$",
+        "maxLength": 512,
+        "x-expects": "a path such as `kv/apisix`"
+    }
+}
+
 /// Labels for people and for rules that read them.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(transparent)]

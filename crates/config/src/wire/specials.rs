@@ -27,7 +27,6 @@ const META: &[(&str, Standing)] = &[("pre_function", Refused(CODE))];
 pub(crate) const COLLECTIONS_NOT_YET: &[(&str, &str)] = &[
     ("stream_routes", "streams are not proxied"),
     ("protos", "gRPC is not transcoded"),
-    ("secrets", "use `$env://` and `$file://` references"),
     ("graphql_cost_decorations", "queries are not priced"),
 ];
 

@@ -50,7 +50,7 @@ fn consumers_that_are_not_sound() {
         (
             "consumers: [{username: a, plugins: {key-auth: {key: $secret://vault/1/a/b}}}]\n",
             &[
-                "r.yaml:1:53: `$secret://` references are not supported yet: use `$env://` or `$file://` (at consumers[0].plugins.key-auth.key)",
+                "r.yaml:1:53: there is no secret manager `vault/1` (at consumers[0].plugins.key-auth.key)",
             ],
         ),
         (

@@ -66,7 +66,7 @@ fn documents_that_cannot_be_read() {
             &[
                 "r.yaml:1:1: `stream_routes` is not supported yet: streams are not proxied (at stream_routes)",
                 "r.yaml:2:1: `protos` is not supported yet: gRPC is not transcoded (at protos)",
-                "r.yaml:3:1: `secrets` is not supported yet: use `$env://` and `$file://` references (at secrets)",
+                "r.yaml:3:1: expected a list (at secrets)",
             ],
         ),
         (

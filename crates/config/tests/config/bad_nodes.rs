@@ -28,9 +28,9 @@ fn settings_that_are_not_sound() {
             &["n.yaml:2:10: expected an integer, found the number `1.5` (at workers)"],
         ),
         (
-            "admin: {}",
+            "telemetry: {}",
             &[
-                "n.yaml:2:1: `admin` of a node is not supported yet: resources come from a `store` (at admin)",
+                "n.yaml:2:1: `telemetry` of a node is not supported yet: metrics are served by `status` (at telemetry)",
             ],
         ),
         (

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use bartizan_config::{
-    Failure, Loader, NodeConfig, PluginSchemas, Resources, Slot, Standing, Surroundings, one_line,
+    Failure, Loader, NodeConfig, PluginSchemas, Resources, SecretFault, SecretName, Slot, Standing,
+    Surroundings, Vault, one_line,
 };
 use serde_json::{Value, json};
 
@@ -116,6 +117,19 @@ impl Surroundings for Fixed {
             "SHORT" => Some("ab".to_owned()),
             "KEY" => Some(format!("-----BEGIN PRIVATE KEY-----\n{}\n", "A".repeat(80))),
             _ => None,
+        }
+    }
+
+    fn secret(&self, _: &Arc<Vault>, name: &SecretName) -> Result<String, SecretFault> {
+        match (&*name.path, &*name.key) {
+            ("jack", "key") => Ok("from vault".to_owned()),
+            ("jack", "empty") => Ok(String::new()),
+            ("jack", "later") => Err(SecretFault::NotFetched),
+            (path, key) => {
+                let id = &*name.vault;
+                let shown = format!("`$secret://vault/{id}/{path}/{key}`");
+                Err(SecretFault::Refused(format!("{shown} cannot be had: a test says so")))
+            }
         }
     }
 

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use crate::catalogue::{Catalogue, NODE, loader};
 
 /// A draft of a node whose store is empty.
-fn draft() -> Draft {
+pub(crate) fn draft() -> Draft {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bartizan.yaml");
     std::fs::write(&path, format!("{NODE}store: {{embedded: {{path: store}}}}\n")).unwrap();
     bartizan_config::Loader::new(&Catalogue).node_draft(&path).unwrap().1
 }
 
-fn add(draft: &mut Draft, objects: &[(&str, &str, &str)]) {
+pub(crate) fn add(draft: &mut Draft, objects: &[(&str, &str, &str)]) {
     for (collection, id, content) in objects {
         let name = format!("{collection}/{id} at revision 7");
         let content = &content.as_bytes().into();

@@ -329,3 +329,31 @@ store:
     assert_eq!(node.on_invalid(), OnInvalid::Quarantine);
     assert!(loaded.resources.routes.is_empty());
 }
+
+#[test]
+fn the_admin_api_is_on_this_machine_unless_told_otherwise() {
+    let node = |admin: &str| {
+        let text = format!("{NODE}admin: {admin}\nresources: {{}}\n");
+        let loaded = loader().node_text(Path::new("/etc/b/bartizan.yaml"), &text).unwrap();
+        loaded.node.admin.unwrap()
+    };
+    let admin = node("{}");
+    assert_eq!(admin.listen.to_string(), "127.0.0.1:9180");
+    assert_eq!(
+        admin.allow.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["127.0.0.0/8", "::1/128"]
+    );
+    assert!(admin.tls.is_none() && admin.cors.is_empty());
+    assert_eq!(admin.keys, Path::new("/etc/b/bartizan.keys"));
+    assert_eq!(admin.socket, Path::new("/etc/b/bartizan.sock"));
+    let admin = node(
+        "{listen: '0.0.0.0:9443', allow: [10.0.0.0/8], cors: ['https://a.test'], keys: /k, \
+         socket: s, tls: {cert: cert.pem, key: $file://key.pem, client_ca: ca.pem}}",
+    );
+    let tls = admin.tls.unwrap();
+    assert_eq!((&*tls.cert, tls.client_ca.as_deref()), (PEM, Some(PEM)));
+    assert_eq!(tls.key.expose_str(), Some(PEM.trim_end()));
+    assert_eq!((&*admin.keys, &*admin.socket), (Path::new("/k"), Path::new("/etc/b/s")));
+    assert_eq!(admin.allow[0].to_string(), "10.0.0.0/8");
+    assert_eq!(admin.cors, ["https://a.test"]);
+}

@@ -1,5 +1,6 @@
 //! Configurations as they are written, read against a small catalogue of plugins.
 
+mod adc;
 mod bad_credentials;
 mod bad_documents;
 mod bad_nodes;
@@ -12,3 +13,4 @@ mod merging;
 mod pages;
 mod properties;
 mod schemas;
+mod secrets;

@@ -50,6 +50,11 @@ impl Endpoint {
         Some(Self { target, authority: url.authority.clone() })
     }
 
+    /// What it is called in Host: the host, with its port unless that is the usual one.
+    pub fn authority(&self) -> &Arc<str> {
+        &self.authority
+    }
+
     /// Where it is.
     pub fn target(&self) -> &Target {
         &self.target

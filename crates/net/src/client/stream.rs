@@ -3,17 +3,15 @@
 
 use std::time::Duration;
 
-use bartizan_wire::{BodyReader, ConnectionUse, HeadScan, Progress, ResponseHead, parse_response};
+use bartizan_wire::{BodyReader, ConnectionUse};
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
+use super::talk::{Heads, READ};
 use super::{Call, CallError, Client, Endpoint, head_of};
 use crate::UpstreamIo;
-
-/// A server may announce its answer so often.
-const INFORMATIONAL_MAX: u32 = 32;
 
 /// An answer whose body is still to come.
 #[derive(Debug)]
@@ -53,25 +51,15 @@ impl Client {
         let closed = |error: std::io::Error| CallError::Closed(error.to_string());
         io.write_all(&request).await.map_err(closed)?;
         io.flush().await.map_err(closed)?;
-        let (mut received, mut scan) = (BytesMut::new(), HeadScan::default());
-        let mut informational = 0;
-        let head: ResponseHead = loop {
-            let parsed = parse_response(&mut received, &mut scan, &self.head, call.method);
-            match parsed.map_err(|fault| CallError::Malformed(fault.detail))? {
-                Progress::Complete(head) if !head.status.is_informational() => break head,
-                Progress::Complete(head) => {
-                    informational += 1;
-                    if head.status.as_u16() == 101 || informational > INFORMATIONAL_MAX {
-                        let fault = "informational answers that lead nowhere";
-                        return Err(CallError::Malformed(fault));
-                    }
-                }
-                Progress::Partial => {
-                    if io.read_buf(&mut received).await.map_err(closed)? == 0 {
-                        let cause = "the server closed before it had answered";
-                        return Err(CallError::Closed(cause.to_owned()));
-                    }
-                }
+        let (mut received, mut heads) = (BytesMut::new(), Heads::default());
+        let head = loop {
+            if let Some(head) = heads.next(&mut received, &self.head, call.method)? {
+                break head;
+            }
+            received.reserve(READ);
+            if io.read_buf(&mut received).await.map_err(closed)? == 0 {
+                let cause = "the server closed before it had answered";
+                return Err(CallError::Closed(cause.to_owned()));
             }
         };
         let reader = BodyReader::new(head.body, self.chunks);
@@ -107,6 +95,7 @@ impl Streamed {
             if self.reader.is_done() {
                 return Ok(None);
             }
+            self.received.reserve(READ);
             let read = self.io.read_buf(&mut self.received).await;
             let closed = |error: std::io::Error| CallError::Closed(error.to_string());
             if read.map_err(closed)? == 0 {

@@ -18,7 +18,7 @@ use crate::UpstreamIo;
 /// A server may announce its answer so often; more would keep a request for ever.
 const INFORMATIONAL_MAX: u32 = 32;
 /// Bytes that are read at a time.
-const READ: usize = 16 * 1_024;
+pub(super) const READ: usize = 16 * 1_024;
 
 /// Bounds of what is read.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +29,38 @@ pub(super) struct ReadLimits {
     pub(super) body: usize,
 }
 
+/// The heads that come before a body: those that announce an answer, and its own.
+#[derive(Debug, Default)]
+pub(super) struct Heads {
+    scan: HeadScan,
+    informational: u32,
+}
+
+impl Heads {
+    /// The head of the answer itself, once it is in `received`.
+    pub(super) fn next(
+        &mut self,
+        received: &mut BytesMut,
+        limits: &HeadLimits,
+        method: &Method,
+    ) -> Result<Option<ResponseHead>, CallError> {
+        loop {
+            let parsed = parse_response(received, &mut self.scan, limits, method);
+            let head = match parsed.map_err(|fault| CallError::Malformed(fault.detail))? {
+                Progress::Partial => return Ok(None),
+                Progress::Complete(head) => head,
+            };
+            if !head.status.is_informational() {
+                return Ok(Some(head));
+            }
+            self.informational += 1;
+            if head.status.as_u16() == 101 || self.informational > INFORMATIONAL_MAX {
+                return Err(CallError::Malformed("informational answers that lead nowhere"));
+            }
+        }
+    }
+}
+
 /// A request under way.
 pub(super) struct Talk<'a> {
     io: UpstreamIo,
@@ -37,8 +69,7 @@ pub(super) struct Talk<'a> {
     method: &'a Method,
     limits: ReadLimits,
     received: BytesMut,
-    scan: HeadScan,
-    informational: u32,
+    heads: Heads,
     head: Option<(ResponseHead, BodyReader)>,
     body: BytesMut,
     /// Why sending stopped. The answer may have come all the same.
@@ -68,8 +99,7 @@ impl<'a> Talk<'a> {
             method,
             limits,
             received: BytesMut::new(),
-            scan: HeadScan::default(),
-            informational: 0,
+            heads: Heads::default(),
             head: None,
             body: BytesMut::new(),
             send_fault: None,
@@ -142,22 +172,11 @@ impl<'a> Talk<'a> {
 
     /// Reads on in what was received; true when the answer is complete.
     fn take_answer(&mut self) -> Result<bool, CallError> {
-        while self.head.is_none() {
-            let parsed =
-                parse_response(&mut self.received, &mut self.scan, &self.limits.head, self.method);
-            let head = match parsed.map_err(|fault| CallError::Malformed(fault.detail))? {
-                Progress::Partial => return Ok(false),
-                Progress::Complete(head) => head,
-            };
-            if !head.status.is_informational() {
-                let reader = BodyReader::new(head.body, self.limits.chunks);
-                self.head = Some((head, reader));
-                continue;
-            }
-            self.informational += 1;
-            if head.status.as_u16() == 101 || self.informational > INFORMATIONAL_MAX {
-                return Err(CallError::Malformed("informational answers that lead nowhere"));
-            }
+        if self.head.is_none() {
+            let head = self.heads.next(&mut self.received, &self.limits.head, self.method)?;
+            let Some(head) = head else { return Ok(false) };
+            let reader = BodyReader::new(head.body, self.limits.chunks);
+            self.head = Some((head, reader));
         }
         let Some((_, reader)) = &mut self.head else { return Ok(false) };
         while !reader.is_done() && !self.received.is_empty() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bartizan_core::Limits;
 use bartizan_net::{
     Answered, Call, CallError, CallLimits, Client, ConnectError, EgressPolicy, Endpoint, Keep,
-    Network, NoReach, Reach, Target, Task, UpstreamIo, Url,
+    Network, NoReach, Reach, Streamed, Target, Task, UpstreamIo, Url,
 };
 use bartizan_wire::Fields;
 use bytes::Bytes;
@@ -212,6 +212,54 @@ async fn informational_answers_are_passed_over() {
     let answer = format!("HTTP/1.1 103 Early\r\nLink: x\r\n\r\n{OK}");
     let client = Client::new(Scripted::new(&[&[Some(&answer)]]), &Limits::default());
     assert_eq!(ask(&client, "", &LIMITS).await.unwrap().status, 200);
+}
+
+/// The same server, asked for a whole answer and for one that is read while it comes.
+async fn both_ways(answer: &str) -> [Result<u16, CallError>; 2] {
+    let client =
+        Client::new(Scripted::new(&[&[Some(answer)], &[Some(answer)]]), &Limits::default());
+    let whole = ask(&client, "", &LIMITS).await.map(|answered| answered.status.as_u16());
+    let streamed = open(&client).await.map(|streamed| streamed.status().as_u16());
+    [whole, streamed]
+}
+
+async fn open(client: &Client) -> Result<Streamed, CallError> {
+    let fields = Fields::new();
+    let call = Call { method: &Method::GET, target: "/x", fields: &fields, body: b"" };
+    client.open(&endpoint("http://auth.test:8080/x"), &call, LIMITS.time).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_announced_so_often_and_no_more() {
+    let announced = |count| format!("{}{OK}", "HTTP/1.1 103 Early\r\n\r\n".repeat(count));
+    for (answer, is_fine) in [
+        (announced(31), true),
+        (announced(32), true),
+        (announced(33), false),
+        (format!("HTTP/1.1 101 Switching\r\n\r\n{OK}"), false),
+    ] {
+        for outcome in both_ways(&answer).await {
+            match outcome {
+                Ok(status) => assert_eq!((status, is_fine), (200, true), "{answer}"),
+                Err(CallError::Malformed(_)) => assert!(!is_fine, "{answer}"),
+                Err(error) => panic!("{answer}: {error}"),
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_answer_is_read_by_large_parts() {
+    let body = "x".repeat(40_000);
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let client = Client::new(Scripted::new(&[&[Some(&answer)]]), &Limits::default());
+    let mut streamed = open(&client).await.unwrap();
+    let mut parts = Vec::new();
+    while let Some(part) = streamed.next().await.unwrap() {
+        parts.push(part.len());
+    }
+    assert_eq!(parts.iter().sum::<usize>(), body.len());
+    assert!(parts.len() <= 4, "{parts:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,9 +14,9 @@ pub(crate) const SINK: &str = "9";
 
 /// Bytes that a stream holds in each direction.
 const STREAM_SIZE: usize = 64 * 1_024;
-/// What every request is answered: it allows.
+/// What every request is answered: it allows, and every token is good.
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-User: alice\r\n\
-    Content-Length: 25\r\n\r\n{\"result\":{\"allow\":true}}";
+    Content-Length: 54\r\n\r\n{\"active\":true,\"aud\":\"orders\",\"result\":{\"allow\":true}}";
 
 /// Everything is near.
 #[derive(Debug)]

@@ -15,7 +15,7 @@
 //!
 //! # What it costs
 //!
-//! One comparison per entry.
+//! A binary search among the entries.
 //!
 //! # What it cannot do
 //!
@@ -24,10 +24,11 @@
 use bartizan_chain::{CompileCx, Flow, Kinship, Nothing, Plugin, RequestCx, Traits};
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Reason, Stage, StageSet};
-use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::net::IpAddr;
+
+use crate::networks::Networks;
 
 /// The configuration of `ip-restriction`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -54,7 +55,7 @@ fn forbidden() -> u16 {
 
 /// Compiled `ip-restriction`.
 pub struct IpRestriction {
-    nets: Box<[IpNet]>,
+    nets: Networks,
     admits_listed: bool,
     message: Option<String>,
     status: u16,
@@ -81,16 +82,7 @@ impl Plugin for IpRestriction {
             }
             (None, None) => return Err(Invalid::new("needs a `whitelist` or a `blacklist`")),
         };
-        let nets = list
-            .iter()
-            .enumerate()
-            .map(|(index, text)| {
-                parse(text).ok_or_else(|| {
-                    Invalid::at_item(key, index, format!("invalid ip address: `{text}`"))
-                        .with_help("an address or a network such as `10.0.0.0/8`")
-                })
-            })
-            .collect::<Result<_, _>>()?;
+        let nets = Networks::read(key, &list)?;
         Ok(Self { nets, admits_listed, message: config.message, status: config.response_code })
     }
 
@@ -119,20 +111,7 @@ impl Plugin for IpRestriction {
 
 impl IpRestriction {
     fn admits(&self, client: IpAddr) -> bool {
-        let client = client.to_canonical();
-        self.nets.iter().any(|net| net.contains(&client)) == self.admits_listed
-    }
-}
-
-fn parse(text: &str) -> Option<IpNet> {
-    let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).ok()?;
-    // An IPv4-mapped address means the IPv4 address, or a black list could be written past.
-    match net.addr().to_canonical() {
-        IpAddr::V4(v4) if net.addr().is_ipv6() => {
-            let prefix = net.prefix_len().checked_sub(96)?;
-            IpNet::new(IpAddr::V4(v4), prefix).ok()
-        }
-        _ => Some(net),
+        self.nets.contain(client) == self.admits_listed
     }
 }
 
@@ -141,7 +120,8 @@ mod tests {
     use super::*;
 
     fn plugin(list: &[&str], admits_listed: bool) -> IpRestriction {
-        let nets = list.iter().map(|text| parse(text).unwrap()).collect();
+        let list: Vec<String> = list.iter().map(|text| (*text).to_owned()).collect();
+        let nets = Networks::read("whitelist", &list).unwrap();
         IpRestriction { nets, admits_listed, message: None, status: 403 }
     }
 

@@ -29,7 +29,8 @@ const TOKENS_MAX: usize = 4_096;
 /// Most memory for them, about.
 const BYTES_MAX: usize = 16 * 1024 * 1024;
 
-type Digest = [u8; digest::SHA256_OUTPUT_LEN];
+/// What a token is found by: the SHA-256 of all its bytes.
+pub(crate) type Digest = [u8; digest::SHA256_OUTPUT_LEN];
 
 /// Weighs an entry in bytes, but never so little that more than [`TOKENS_MAX`] would fit.
 #[derive(Clone)]
@@ -119,7 +120,8 @@ impl std::fmt::Debug for TokenCache {
     }
 }
 
-fn digest_of(text: &str) -> Digest {
+/// The digest of a token.
+pub(crate) fn digest_of(text: &str) -> Digest {
     let digest = digest::digest(&digest::SHA256, text.as_bytes());
     let mut bytes = [0; digest::SHA256_OUTPUT_LEN];
     bytes.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);

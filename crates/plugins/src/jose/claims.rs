@@ -117,7 +117,7 @@ impl Claims {
     }
 
     /// The scopes granted by the claim at `path`: one text with spaces between the scopes, or a list
-    /// with one in each item. None if it is not there.
+    /// with one in each item. Nothing at all if it is not there.
     pub fn scopes_at(&self, path: &ClaimPath) -> Result<impl Iterator<Item = &str>, ClaimFault> {
         let malformed = || ClaimFault::MalformedScopes(path.as_str().into());
         scope_texts(self.at(path)).ok_or_else(malformed)

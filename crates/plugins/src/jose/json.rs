@@ -31,6 +31,9 @@ pub enum JsonFault {
     NotAnObject,
 }
 
+/// Members that an object usually has.
+const MEMBERS_USUAL: usize = 8;
+
 /// How much of it is read.
 #[derive(Clone, Copy)]
 pub(crate) struct JsonLimits {
@@ -151,7 +154,8 @@ impl<'de> Visitor<'de> for Node<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let inside = self.inside()?;
-        let mut object = Map::new();
+        // Claims are about eight; what is inside of them is mostly nothing.
+        let mut object = Map::with_capacity(if self.depth == 0 { MEMBERS_USUAL } else { 0 });
         while let Some(name) = access.next_key::<String>()? {
             self.spent.spend()?;
             let value = access.next_value_seed(inside)?;

@@ -5,6 +5,7 @@
 //! to an HMAC, and a secret that looks like a public key is refused.
 
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::signature::ParsedPublicKey;
 use aws_lc_rs::{digest, hmac};
@@ -225,7 +226,7 @@ pub(super) fn check_secret(
 /// that, and must do so on every request.
 #[derive(Clone, Debug)]
 pub struct Verified {
-    header: Header,
+    header: Arc<Header>,
     claims: Claims,
     generation: KeyGeneration,
 }

@@ -62,8 +62,9 @@ pub use key::{KeyGeneration, SecretStrength, VerificationKey, Verified};
 pub use material::KeyFault;
 pub use rules::{ClaimFault, ClaimRules, RequiredClaim, RequiredClaimError, TypeRule};
 pub use sign::{SignFault, SigningKey};
-pub use token::{Header, Token, TokenFault};
+pub use token::{Header, KnownHeader, Token, TokenFault};
 
+pub(crate) use cache::{Digest, digest_of};
 pub(crate) use json::{JsonLimits, parse_object};
 pub(crate) use jwe::law as fuzz_jwe;
 pub(crate) use law::law as fuzz_jwt;

@@ -183,6 +183,11 @@ impl Default for ClaimRules {
 }
 
 impl ClaimRules {
+    /// True where a good token is not enough: it must have a scope or a claim.
+    pub fn is_grant(&self) -> bool {
+        !self.required_scopes.is_empty() || !self.required_claims.is_empty()
+    }
+
     /// Judges claims as of `now`: first whether the token is good, then whether it permits this.
     /// The type is in the header and not judged here but in [`Verified::check`].
     ///

@@ -3,6 +3,8 @@
 //! The encoding is canonical: base64url without padding, whitespace or loose trailing bits
 //! (RFC 7515 §2), so that there is one text per token and nothing can be changed in it unseen.
 
+use std::sync::{Arc, OnceLock};
+
 use bartizan_core::Reason;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,6 +16,8 @@ use super::{Algorithm, Claims, HEADER_MAX, KID_MAX, TOKEN_MAX};
 const HEADER_LIMITS: JsonLimits = JsonLimits { depth: 8, items: 64 };
 /// A signature under the largest RSA key, 8192 bits.
 const SIGNATURE_MAX: usize = 1024;
+/// Longest text of a header that is kept; one with certificates is not.
+const KNOWN_MAX: usize = 1024;
 
 /// Why a token is not a valid signed token, whatever it claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -114,7 +118,8 @@ impl Header {
         // §3.10); `x5c` is only informative and never read. Extensions must be understood or
         // refused (RFC 7515 §4.1.11), and none is. `enc` and `zip` belong to encrypted tokens.
         for name in ["crit", "jwk", "jku", "x5u", "enc", "zip"] {
-            if members.contains_key(name) {
+            // A few names are compared sooner than hashed.
+            if members.keys().any(|member| member == name) {
                 return Err(TokenFault::ForbiddenMember(name));
             }
         }
@@ -142,12 +147,33 @@ fn text_of<'m>(
     }
 }
 
+/// The header of a token that has verified, by its text. Who signs tokens writes the same header in
+/// all of them, so that it is read once; any other text is read anew.
+#[derive(Debug, Default)]
+pub struct KnownHeader(OnceLock<(Box<str>, Arc<Header>)>);
+
+impl KnownHeader {
+    fn of(&self, text: &str) -> Option<Arc<Header>> {
+        let (known, header) = self.0.get()?;
+        (**known == *text).then(|| Arc::clone(header))
+    }
+
+    fn learn(&self, text: &str, header: &Arc<Header>) {
+        if self.0.get().is_none() && text.len() <= KNOWN_MAX {
+            // Another thread may have been faster, with as good a header.
+            let _ = self.0.set((text.into(), Arc::clone(header)));
+        }
+    }
+}
+
 /// A token whose form is right. What it says is hearsay until a key has verified it.
 #[derive(Debug)]
 pub struct Token<'t> {
     pub(super) text: &'t str,
     pub(super) signed: &'t str,
-    pub(super) header: Header,
+    pub(super) header: Arc<Header>,
+    header_text: &'t str,
+    known: Option<&'t KnownHeader>,
     pub(super) signature: Vec<u8>,
     payload: &'t str,
     claims: Option<Claims>,
@@ -156,20 +182,32 @@ pub struct Token<'t> {
 impl<'t> Token<'t> {
     /// Reads a token, without any `Bearer` before it.
     pub fn parse(text: &'t str) -> Result<Self, TokenFault> {
+        Self::read(text, None)
+    }
+
+    /// The same; a header that is known already is not read again.
+    pub fn parse_knowing(text: &'t str, known: &'t KnownHeader) -> Result<Self, TokenFault> {
+        Self::read(text, Some(known))
+    }
+
+    fn read(text: &'t str, known: Option<&'t KnownHeader>) -> Result<Self, TokenFault> {
         if text.len() > TOKEN_MAX {
             return Err(TokenFault::TooLong);
         }
         let (signed, signature) = text.rsplit_once('.').ok_or(TokenFault::NotThreeParts)?;
-        let (header, payload) = signed.split_once('.').ok_or(TokenFault::NotThreeParts)?;
+        let (header_text, payload) = signed.split_once('.').ok_or(TokenFault::NotThreeParts)?;
         if payload.contains('.') {
             return Err(TokenFault::NotThreeParts);
         }
-        let header = Header::parse(&decode(header, "header", HEADER_MAX)?)?;
+        let header = match known.and_then(|known| known.of(header_text)) {
+            Some(header) => header,
+            None => Arc::new(Header::parse(&decode(header_text, "header", HEADER_MAX)?)?),
+        };
         if payload.is_empty() {
             return Err(TokenFault::EmptyPart("payload"));
         }
         let signature = decode(signature, "signature", SIGNATURE_MAX)?;
-        Ok(Self { text, signed, header, signature, payload, claims: None })
+        Ok(Self { text, signed, header, header_text, known, signature, payload, claims: None })
     }
 
     /// The header, which nobody has vouched for.
@@ -186,12 +224,22 @@ impl<'t> Token<'t> {
         Ok(self.claims.insert(claims))
     }
 
+    /// Header and claims, which nobody has vouched for: to find the key by, and for nothing else.
+    pub fn unverified(&mut self) -> Result<(&Header, &Claims), TokenFault> {
+        self.unverified_claims()?;
+        let claims = self.claims.as_ref().ok_or(TokenFault::EmptyPart("payload"))?;
+        Ok((&self.header, claims))
+    }
+
     /// Header and claims, for the key that has verified the signature.
-    pub(super) fn into_parts(mut self) -> Result<(Header, Claims), TokenFault> {
+    pub(super) fn into_parts(mut self) -> Result<(Arc<Header>, Claims), TokenFault> {
         let claims = match self.claims.take() {
             Some(claims) => claims,
             None => self.read_claims()?,
         };
+        if let Some(known) = self.known {
+            known.learn(self.header_text, &self.header);
+        }
         Ok((self.header, claims))
     }
 
@@ -314,6 +362,31 @@ mod tests {
         for text in ["YR", "YQ=", "YQ==", "Y", "Y Q", "YQ\n", "\tYQ", "Y+", "Y/", "Yé", "YQ\0"] {
             assert_eq!(decode(text, "x", 8), Err(TokenFault::Encoding("x")), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_header_is_known_once_a_token_with_it_has_verified() {
+        let known = KnownHeader::default();
+        let texts = [r#"{"alg":"HS256","kid":"a"}"#, r#"{"alg":"HS256","kid":"b"}"#];
+        let [first, second] =
+            texts.map(|header| format!("{}.e30.AAAA", URL_SAFE_NO_PAD.encode(header)));
+        let header = |text: &str| {
+            let token = Token::parse_knowing(text, &known).unwrap();
+            (token.header().clone(), known.of(token.header_text).is_some())
+        };
+        for text in [&first, &second] {
+            assert_eq!(header(text), (Token::parse(text).unwrap().header().clone(), false));
+        }
+        // What this does is done by a key that has verified the signature.
+        let token = Token::parse_knowing(&second, &known).unwrap();
+        token.into_parts().unwrap();
+        for (text, is_known) in [(&first, false), (&second, true)] {
+            assert_eq!(header(text), (Token::parse(text).unwrap().header().clone(), is_known));
+        }
+        // What follows the header is looked at all the same.
+        let broken = second.replace("e30", "");
+        let fault = Token::parse_knowing(&broken, &known).err();
+        assert_eq!(fault, Some(TokenFault::EmptyPart("payload")));
     }
 
     #[test]

@@ -221,6 +221,14 @@ const PLUGINS: &[(&str, Proof)] = &[
         "jwt-auth",
         By(("plugins/src/jose/rules.rs", "scopes_and_audiences_agree_with_a_naive_reading")),
     ),
+    (
+        "oauth-introspection",
+        By(("plugins/src/authenticate/introspection/tests.rs", "garbage_is_never_active")),
+    ),
+    (
+        "openid-connect",
+        By(("plugins/src/authenticate/token/field.rs", "tokens_agree_with_a_naive_reading")),
+    ),
     ("jwe-decrypt", By(("plugins/src/jose/tests/encrypted.rs", "a_changed_token_does_not_open"))),
     ("key-auth", By(("plugins/src/authenticate/key_auth.rs", "no_other_key_is_alices"))),
     ("anonymous-access", Nothing("it lets everybody in")),

@@ -233,4 +233,16 @@ impl<'a> Compilation<'a> {
     pub(super) fn fault(&mut self, place: Place, subject: impl Into<String>, invalid: Invalid) {
         self.faults.push(CompileFault::of(place, subject, invalid));
     }
+
+    /// Tells that a route has not what is asked of every route.
+    pub(super) fn lack(
+        &mut self,
+        place: Place,
+        subject: impl Into<String>,
+        requirement: Requirement,
+        invalid: Invalid,
+    ) {
+        let fault = CompileFault::of(place, subject, invalid);
+        self.faults.push(CompileFault { lacks: Some(requirement), ..fault });
+    }
 }

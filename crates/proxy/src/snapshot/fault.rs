@@ -1,6 +1,6 @@
 //! What is wrong with resources, and what deserves a look.
 
-use bartizan_config::{Diagnostic, Invalid, PathStep, Place, Sources};
+use bartizan_config::{Diagnostic, Invalid, PathStep, Place, Requirement, Sources};
 
 /// Something for which resources cannot be served.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub struct CompileFault {
     pub problem: String,
     /// What to write instead.
     pub help: Option<String>,
+    /// What the node asks of every route and this one has not.
+    pub lacks: Option<Requirement>,
 }
 
 impl CompileFault {
@@ -27,6 +29,7 @@ impl CompileFault {
             subject: subject.into(),
             problem: invalid.problem,
             help: invalid.help,
+            lacks: None,
         }
     }
 
@@ -38,6 +41,7 @@ impl CompileFault {
             subject: subject.into(),
             problem: invalid.problem,
             help: invalid.help,
+            lacks: None,
         }
     }
 

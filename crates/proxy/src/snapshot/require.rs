@@ -51,7 +51,7 @@ impl<'a> Compilation<'a> {
             let why = why.map_or_else(String::new, |why| format!(": {why}"));
             let invalid = Invalid::new(format!("route `{id}` has {lack}{why}"))
                 .with_help(remedy(*requirement));
-            self.fault(written.place, &subject, invalid);
+            self.lack(written.place, &subject, *requirement, invalid);
         }
     }
 

@@ -1,9 +1,13 @@
 //! etcd: the laws, and whatever can happen to it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_core::{Clock, Secret, Timestamp};
-use bartizan_store::{Etcd, EtcdSettings, Expect, KeptAt, Key, Store, StoreError, parse_key};
+use bartizan_store::{
+    ApisixKeyring, Etcd, EtcdSettings, Expect, FindSecrets, KeptAt, Key, SealAs, Sealed,
+    SealedSettings, Store, StoreError, parse_key,
+};
 use bartizan_testkit::EtcdServer;
 use bartizan_tls::{Authority, KeyKind, UpstreamTlsSettings, Validity};
 use serde_json::{Value, json};
@@ -426,4 +430,22 @@ async fn endpoints_that_make_no_sense_are_refused() {
         let refused = Etcd::open(settings(&[endpoint.to_owned()]), &Handle::current());
         assert!(refused.unwrap_err().problem.starts_with("the endpoint `"), "{endpoint}");
     }
+}
+
+#[tokio::test]
+async fn what_apisix_encrypted_is_read_from_etcd_and_written_as_it_reads() {
+    let Scene { server, store } = Scene::open().await;
+    let keyring = ApisixKeyring::new(vec![Secret::new("0123456789abcdef")]).unwrap();
+    let settings =
+        SealedSettings { keyring, seal_as: SealAs::Apisix, is_shared: true, ..Default::default() };
+    let find: FindSecrets = Arc::new(|_, _| vec!["/key".to_owned()]);
+    let store = Sealed::new(store, settings, find).unwrap();
+    // As APISIX writes it: `hunter2` under that key.
+    let sealed = json!({ "id": "s", "key": "5WrPd8556C66kUtoGbal5g==" });
+    server.put("/apisix/ssls/s", sealed.to_string());
+    until(&store, |held| *held == [(key("ssls/s"), json!({ "id": "s", "key": "hunter2" }))]).await;
+    let other = json!({ "id": "t", "key": "hunter2" });
+    store.put(&key("ssls/t"), &other, Expect::Absent, "x").await.unwrap();
+    let raw = store.inner().get(&key("ssls/t")).await.unwrap().unwrap().value().unwrap();
+    assert_eq!(raw["key"], sealed["key"]);
 }

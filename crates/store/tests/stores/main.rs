@@ -9,3 +9,4 @@ mod crash;
 mod embedded;
 mod etcd;
 mod file;
+mod sealed;

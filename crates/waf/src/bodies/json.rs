@@ -10,8 +10,13 @@ use std::ops::Range;
 use super::{Arg, BodyLimits, Bytes, Fault, Parsed};
 use crate::transformations::hex;
 
-/// Reads a body of JSON; `proven` are the places of values that are known to be harmless, in order.
-pub(crate) fn json<'a>(body: &'a [u8], limits: &BodyLimits, proven: &[Range<usize>]) -> Parsed<'a> {
+/// Reads a body of JSON; `known` are the places of values that are known to be harmless, and of those
+/// whose names are, in order.
+pub(crate) fn json<'a>(
+    body: &'a [u8],
+    limits: &BodyLimits,
+    [proven, stated]: [&[Range<usize>]; 2],
+) -> Parsed<'a> {
     let mut parsed = Parsed::default();
     let mut reader = Reader {
         body,
@@ -22,8 +27,7 @@ pub(crate) fn json<'a>(body: &'a [u8], limits: &BodyLimits, proven: &[Range<usiz
         args: &mut parsed.args,
         decoded: 0,
         start: 0,
-        proven,
-        harmless: &mut parsed.proven,
+        known: [(proven, &mut parsed.proven), (stated, &mut parsed.stated)],
     };
     // Strings are cut out of text that is known to be UTF-8: one pass for all of them.
     let fault = match std::str::from_utf8(body) {
@@ -59,10 +63,9 @@ struct Reader<'a, 'r> {
     decoded: usize,
     /// Where the scalar that is being read begins.
     start: usize,
-    /// The places of harmless values that are still to come.
-    proven: &'r [Range<usize>],
-    /// The arguments that are such values.
-    harmless: &'r mut Vec<usize>,
+    /// The places of harmless values that are still to come, and the arguments that are such values;
+    /// the same for those with harmless names.
+    known: [(&'r [Range<usize>], &'r mut Vec<usize>); 2],
 }
 
 impl<'a> Reader<'a, '_> {
@@ -147,12 +150,14 @@ impl<'a> Reader<'a, '_> {
         if self.decoded > self.limits.decoded {
             return Err(Fault::TooMany("bytes of decoded text", self.limits.decoded));
         }
-        while let Some((next, rest)) = self.proven.split_first()
-            && next.start <= self.start
-        {
-            self.proven = rest;
-            if *next == (self.start..self.at) {
-                self.harmless.push(self.args.len());
+        for (places, found) in &mut self.known {
+            while let Some((next, rest)) = places.split_first()
+                && next.start <= self.start
+            {
+                *places = rest;
+                if *next == (self.start..self.at) {
+                    found.push(self.args.len());
+                }
             }
         }
         self.args.push(Arg { name: Cow::Owned(self.path.clone()), value });
@@ -302,7 +307,7 @@ mod tests {
     use super::*;
 
     fn read(body: &str) -> (Vec<String>, Option<String>) {
-        let parsed = json(body.as_bytes(), &BodyLimits::default(), &[]);
+        let parsed = json(body.as_bytes(), &BodyLimits::default(), [&[], &[]]);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let args = parsed.args.iter().map(|arg| text(&arg.name) + "=" + &text(&arg.value));
         (args.collect(), parsed.fault.map(|fault| fault.to_string()))
@@ -351,15 +356,15 @@ mod tests {
             assert_eq!(read(body).1, Some(format!("JSON: {fault}")), "{body}");
         }
         assert_eq!(read(r#"{"a":1}x"#).0, ["json.a=1"]);
-        let parsed = json(b"[1,\"\xff\"]", &BodyLimits::default(), &[]);
+        let parsed = json(b"[1,\"\xff\"]", &BodyLimits::default(), [&[], &[]]);
         assert_eq!((parsed.args.len(), parsed.fault), (1, Some(Fault::NotUtf8("JSON", 4))));
     }
 
     #[test]
     fn limits_are_faults() {
         let limits = BodyLimits { args: 2, depth: 3, decoded: 1_000, ..BodyLimits::default() };
-        assert_eq!(json(b"[[[1,2]]]", &limits, &[]).fault, None);
-        let fault = |body: &[u8]| json(body, &limits, &[]).fault;
+        assert_eq!(json(b"[[[1,2]]]", &limits, [&[], &[]]).fault, None);
+        let fault = |body: &[u8]| json(body, &limits, [&[], &[]]).fault;
         assert_eq!(fault(b"[1,2,3]"), Some(Fault::TooMany("arguments", 2)));
         assert_eq!(fault(b"[[[[1]]]]"), Some(Fault::TooMany("levels of nesting", 3)));
         let long = format!("{{\"{}\":[1,2]}}", "a".repeat(600));

@@ -80,6 +80,8 @@ pub(crate) struct Parsed<'a> {
     pub(crate) args: Vec<Arg<'a>>,
     /// The positions of arguments that are known to be harmless, in order.
     pub(crate) proven: Vec<usize>,
+    /// The positions of arguments whose names are stated by a schema, in order.
+    pub(crate) stated: Vec<usize>,
     /// True if a percent sign had no two digits behind it: `URLENCODED_ERROR`.
     pub(crate) has_invalid_escape: bool,
     /// `XML:/*`: the text of the document. None if this was no XML.

@@ -76,7 +76,7 @@ pub fn waf_bodies(data: &[u8]) {
         let is_encoded = input.iter().any(|byte| matches!(byte, b'%' | b'+'));
         assert!(is_encoded || form.args.iter().all(|arg| matches!(arg.value, Cow::Borrowed(_))));
         hold(&bodies::cookies(input, &LIMITS), input.len());
-        hold(&bodies::json(input, &LIMITS, &[]), input.len() + LIMITS.decoded);
+        hold(&bodies::json(input, &LIMITS, [&[], &[]]), input.len() + LIMITS.decoded);
         hold(&bodies::xml(input, &LIMITS), input.len());
     }
     let parts = bodies::multipart(body, content_type, &LIMITS);
@@ -99,7 +99,7 @@ pub fn variables(kind: &str, content_type: &[u8], body: &[u8]) -> Variables {
     let parsed = match kind {
         "query" => bodies::urlencoded(body, b'&', &limits),
         "cookies" => bodies::cookies(body, &limits),
-        "json" => bodies::json(body, &limits, &[]),
+        "json" => bodies::json(body, &limits, [&[], &[]]),
         "xml" => bodies::xml(body, &limits),
         _ => bodies::multipart(body, content_type, &limits),
     };

@@ -21,6 +21,7 @@ mod validate_utf8_encoding;
 mod verify;
 mod within;
 
+pub use geo_lookup::verify_places;
 pub(crate) use geo_lookup::{PlaceFact, Places};
 pub(crate) use numbers::{NumberTest, leading_number};
 

@@ -67,7 +67,6 @@ impl<'f> Compiler<'f> {
             .any(|action| matches!(action, Action::Sanitise(Sanitise::Matched)));
         let mut links = Vec::new();
         for (position, draft) in drafts.iter().enumerate() {
-            self.refuse_targets(draft);
             links.push(self.link(draft, &defaults, (index, position), ctls));
         }
         Rule {
@@ -158,16 +157,6 @@ impl<'f> Compiler<'f> {
             captures: has(|action| matches!(action, Action::Capture)),
             effects: effects.into(),
             sieved: None,
-        }
-    }
-
-    /// Refuses what is always empty. Of a place there is something to ask where one was looked up.
-    fn refuse_targets(&mut self, draft: &Draft) {
-        for target in &draft.targets {
-            if let Some(why) = target.variable.refused() {
-                let problem = format!("`{}` is not supported", target.variable.name());
-                self.fault(&draft.place, problem, Some(why.to_owned()));
-            }
         }
     }
 

@@ -135,6 +135,11 @@ impl Hidden {
         Self { rules: bits.into(), variable, pick }
     }
 
+    /// True if both were written in one place.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.rules, &other.rules)
+    }
+
     /// True if `rule` does not look at the member `name` of `variable`.
     pub(crate) fn covers(&self, rule: RuleIndex, variable: Variable, name: &[u8]) -> bool {
         let word = self.rules.get(rule as usize / 64).copied().unwrap_or(0);

@@ -64,6 +64,21 @@ impl Overrides {
         Ok(())
     }
 
+    /// Gives a number to a member of `TX` under each of its names that rules read: versions of a rule
+    /// set call it otherwise. One of them at least must be read.
+    pub fn pin_any(
+        &mut self,
+        rules: &RuleSet,
+        names: &[&str],
+        number: i64,
+    ) -> Result<(), OverrideFault> {
+        let outcomes: Vec<_> = names.iter().map(|name| self.pin(rules, name, number)).collect();
+        if outcomes.iter().any(Result::is_ok) {
+            return Ok(());
+        }
+        outcomes.into_iter().next().unwrap_or(Ok(()))
+    }
+
     /// Takes out the rule with an id.
     pub fn without_rule(&mut self, rules: &RuleSet, id: u32) -> Result<(), OverrideFault> {
         self.removed.extend(Self::by_id(rules, id)?);

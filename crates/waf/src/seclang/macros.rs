@@ -65,6 +65,10 @@ fn reference(cx: &mut Cx<'_>, word: &Word) -> Option<Piece> {
         let help = did_you_mean(name, Variable::ALL.iter().map(|variable| variable.name()));
         return cx.fail(word.start(), format!("unknown macro {}", quoted(&word.text)), help);
     };
+    if let Some(why) = variable.refused() {
+        let problem = format!("`{}` is not supported", variable.name());
+        return cx.fail(word.start(), problem, Some(why.to_owned()));
+    }
     let Some(sign) = sign else { return Some(Piece::Macro(variable, Selector::All)) };
     let member = word.rest(sign + 1);
     if variable.shape() == Shape::Single {

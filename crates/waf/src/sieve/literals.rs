@@ -3,11 +3,16 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use aho_corasick::automaton::Automaton as _;
+use aho_corasick::automaton::{Automaton as _, StateID};
 use aho_corasick::nfa::contiguous::NFA;
 use aho_corasick::{Anchored, MatchKind};
 
 use super::{WordBits, by_word};
+
+/// Values of more bytes are searched with a memory of the states that were told.
+const TOLD_FROM: usize = 512;
+/// How many states that memory has room for; a newer one takes the place of an older.
+const TOLD: usize = 256;
 
 /// The texts that rules need.
 #[derive(Debug, Default)]
@@ -64,15 +69,37 @@ impl Literals {
     /// stand in `value`.
     pub(crate) fn find(&self, value: &[u8], out: &mut [u64]) {
         let Some(automaton) = &self.automaton else { return };
-        let Ok(start) = automaton.start_state(Anchored::No) else { return };
-        let (mut state, mut known) = (start, start);
+        // PERF: a long value comes to the same states again and again, whose bits are set already
+        // (`bench waf`, random punctuation); in a short one it costs more to remember them.
+        if value.len() > TOLD_FROM {
+            let mut told = [None; TOLD];
+            self.walk(automaton, value, out, |state| {
+                let place = state.as_u32().wrapping_mul(0x9e37_79b1) >> (u32::BITS - TOLD.ilog2());
+                let Some(told) = told.get_mut(place as usize) else { return true };
+                let is_new = *told != Some(state);
+                *told = Some(state);
+                is_new
+            });
+        } else {
+            let mut last = None;
+            self.walk(automaton, value, out, |state| last.replace(state) != Some(state));
+        }
+    }
+
+    /// Sets the bits of each state with texts that `is_new`.
+    fn walk(
+        &self,
+        automaton: &NFA,
+        value: &[u8],
+        out: &mut [u64],
+        mut is_new: impl FnMut(StateID) -> bool,
+    ) {
+        let Ok(mut state) = automaton.start_state(Anchored::No) else { return };
         for byte in value {
             state = automaton.next_state(Anchored::No, state, byte.to_ascii_lowercase());
-            // PERF: a run of one byte stays in one state, whose bits are set already.
-            if state == known || !automaton.is_special(state) || !automaton.is_match(state) {
+            if !automaton.is_special(state) || !automaton.is_match(state) || !is_new(state) {
                 continue;
             }
-            known = state;
             for number in 0..automaton.match_len(state) {
                 let literal = automaton.match_pattern(state, number);
                 let bits = self.bits.get(literal.as_usize());
@@ -81,6 +108,36 @@ impl Literals {
                         *word |= bits;
                     }
                 }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_found_in_values_of_every_length() {
+        let texts = ["a", "ab", "b'(", "((", "'a'a", "c", "abca(", "''''"];
+        let needs: Vec<Vec<Box<[u8]>>> =
+            texts.iter().map(|text| vec![text.as_bytes().into()]).collect();
+        let bits = (0..).zip(needs.iter().map(|need| &**need));
+        let literals = Literals::build(0..1, bits).unwrap();
+        let mut seed = 7_u32;
+        for length in [0, 1, 5, 40, TOLD_FROM - 1, TOLD_FROM, TOLD_FROM + 1, 3_000] {
+            for alphabet in ["ABC'(", "x'(", "a"] {
+                let value = (0..length).map(|_| {
+                    seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    alphabet.as_bytes()[(seed >> 16) as usize % alphabet.len()]
+                });
+                let value = String::from_utf8(value.collect()).unwrap();
+                let mut found = [0];
+                literals.find(value.as_bytes(), &mut found);
+                let lower = value.to_ascii_lowercase();
+                let is_there = |text: &&str| u64::from(lower.contains(text));
+                let wanted = (0..).zip(&texts).map(|(bit, text)| is_there(text) << bit).sum();
+                assert_eq!(found, [wanted], "{value}");
             }
         }
     }

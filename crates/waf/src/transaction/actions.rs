@@ -8,7 +8,7 @@ use crate::seclang::script::EngineMode;
 use crate::text::Expand as _;
 use crate::variable::Variable;
 
-/// The most `ctl:ruleRemoveTarget…` of one transaction; after them rules look at more, not at less.
+/// The most different `ctl:ruleRemoveTarget…` of one transaction; after them rules look at more, not at less.
 const HIDDEN_MAX: usize = 1_024;
 
 impl Transaction {
@@ -40,12 +40,12 @@ impl Transaction {
     fn set_slot(&mut self, slot: SlotId, change: &Assign) {
         match change {
             Assign::Number(number) => self.tx.set_number(slot, *number),
-            Assign::Fixed(text) => self.tx.set_text(slot, text),
+            Assign::Fixed(text) => self.set_text(slot, text),
             Assign::Text(text) => {
                 let mut value = std::mem::take(&mut self.scratch);
                 value.clear();
                 text.write(self, &mut value);
-                self.tx.set_text(slot, &value);
+                self.set_text(slot, &value);
                 self.scratch = value;
             }
             Assign::AddNumber(number) => self.add(slot, *number),
@@ -55,6 +55,13 @@ impl Transaction {
                 self.add(slot, leading_number(&self.expanded(text)).saturating_neg());
             }
             Assign::Unset => self.tx.unset(slot),
+        }
+    }
+
+    /// What a rule counts on and nobody could keep is not judged.
+    fn set_text(&mut self, slot: SlotId, text: &[u8]) {
+        if !self.tx.set_text(slot, text) {
+            self.give_up();
         }
     }
 
@@ -124,7 +131,9 @@ impl Transaction {
                 }
             }
             CtlPlan::RemoveTarget(hidden) => {
-                if self.hidden.len() < HIDDEN_MAX {
+                // A rule says the same once for each value that matches.
+                let is_new = !self.hidden.iter().any(|known| known.is_same(hidden));
+                if is_new && self.hidden.len() < HIDDEN_MAX {
                     self.hidden.push(hidden.clone());
                 }
             }

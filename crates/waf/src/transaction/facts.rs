@@ -35,6 +35,11 @@ impl Facts {
         }
     }
 
+    /// How many bytes are kept for the next exchange.
+    pub(super) fn kept(&self) -> usize {
+        self.sets.iter().map(|set| set.capacity() * size_of::<Member>()).sum()
+    }
+
     /// Adds a member.
     pub(super) fn add(&mut self, variable: Variable, name: Piece, value: ValueId) {
         if let Some(set) = self.sets.get_mut(variable as usize) {

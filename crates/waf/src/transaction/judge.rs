@@ -362,7 +362,9 @@ impl Transaction {
         if let Operator::GeoLookup(lookup) = operator {
             self.geo = lookup.facts(seen.value);
         }
-        if !self.matched.push(seen.variable, seen.name, seen.value) {
+        let is_kept = self.matched.push(seen.variable, seen.name, seen.value);
+        // Only what is chained looks at all of them.
+        if !is_kept && at.rule.links.len() > 1 {
             self.give_up();
         }
         if self.is_told(at.rule) && self.found.len() < MATCHED_VALUES_MAX {

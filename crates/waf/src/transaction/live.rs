@@ -7,7 +7,7 @@ use super::tx::write_number;
 use crate::rules::{NamePattern, SlotId, Slots};
 use crate::variable::Variable;
 
-/// The most values of one chain that are kept for `MATCHED_VARS`: more than a request has arguments.
+/// The most values of one chain that are kept for `MATCHED_VARS`; a chain with more is not judged.
 const MATCHED_MAX: usize = 8_192;
 
 /// A member of a live variable: its name and value.
@@ -20,6 +20,8 @@ pub(super) struct Matched {
     ///
     /// PERF: conditions on such members match by the dozen in a request (`bench waf`).
     number: Option<(Option<SlotId>, i64)>,
+    /// Whether that is what matched in this chain.
+    is_only: bool,
     /// `MATCHED_VAR_NAME`.
     name: Vec<u8>,
     /// `MATCHED_VAR`.
@@ -37,10 +39,16 @@ impl Matched {
         self.begin();
     }
 
+    /// How many bytes are kept for the next exchange.
+    pub(super) fn kept(&self) -> usize {
+        let ends = self.ends.capacity() * size_of::<(usize, usize)>();
+        self.name.capacity() + self.value.capacity() + self.all.capacity() + ends
+    }
+
     /// Keeps a match. False if there are too many for a chained rule to see all of them.
     #[must_use]
     pub(super) fn push(&mut self, variable: Variable, name: &[u8], value: &[u8]) -> bool {
-        self.number = None;
+        (self.number, self.is_only) = (None, false);
         self.name.clear();
         write_name(variable, name, &mut self.name);
         self.value.clear();
@@ -59,10 +67,12 @@ impl Matched {
     pub(super) fn set_number(&mut self, slot: Option<SlotId>, number: i64) {
         self.begin();
         self.number = Some((slot, number));
+        self.is_only = true;
     }
 
     /// Begins another chain.
     pub(super) fn begin(&mut self) {
+        self.is_only = false;
         self.all.clear();
         self.ends.clear();
     }
@@ -85,7 +95,7 @@ impl Matched {
 
     /// `MATCHED_VARS`.
     fn all(&self, slots: &Slots) -> Vec<Living> {
-        if self.number.is_some() {
+        if self.is_only {
             return vec![(self.name(slots).into_owned(), self.value().into_owned())];
         }
         let mut start = 0;
@@ -205,5 +215,44 @@ impl Transaction {
         let opened = self.opened.iter().find(|(opened, _)| *opened == variable);
         let application = self.rules.settings.web_app_id.len() + 1;
         opened.map(|(_, key)| key.get(application..).unwrap_or_default().to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::{Memory, Peer, RequestHead, RuleSet, Transaction, Verdict};
+
+    #[test]
+    fn what_a_rule_before_found_is_not_what_a_chain_did_with_shortcuts_or_without() {
+        for (last, is_refused) in [
+            ("SecRule MATCHED_VARS \"@eq 1\" \"id:3,phase:1,deny\"", false),
+            ("SecRule &MATCHED_VARS \"@gt 0\" \"id:3,phase:1,deny\"", false),
+            ("SecRule MATCHED_VAR \"@eq 1\" \"id:3,phase:1,deny\"", true),
+        ] {
+            let text = format!(
+                "SecRuleEngine On\nSecAction \"id:1,phase:1,nolog,pass,setvar:tx.a=1\"\n\
+                 SecRule TX:a \"@eq 1\" \"id:2,phase:1,nolog,pass\"\n{last}\n"
+            );
+            for has_shortcuts in [true, false] {
+                let mut rules = RuleSet::parse("a.conf", &text, &Memory::default()).unwrap();
+                if !has_shortcuts {
+                    rules.drop_shortcuts();
+                }
+                let mut transaction = Transaction::new(Arc::new(rules), None);
+                let end = ([192, 0, 2, 1], 1).into();
+                let verdict = transaction.request_head(&RequestHead {
+                    peer: Peer { client: end, server: end },
+                    method: b"GET",
+                    target: b"/",
+                    protocol: b"HTTP/1.1",
+                    fields: &[],
+                    id: b"1",
+                    now: 0,
+                });
+                assert_eq!(verdict != Verdict::Pass, is_refused, "{last} {has_shortcuts}");
+            }
+        }
     }
 }

@@ -18,7 +18,9 @@ mod tx;
 mod values;
 mod work;
 
-pub use outcome::{Cause, Interruption, Kind, MatchedValue, RuleMatch, Verdict};
+pub use outcome::{
+    Cause, Interruption, Kind, MatchedValue, RuleMatch, Verdict, is_raw_text, name_of_value,
+};
 pub use persistent::Collections;
 pub use proven::Proven;
 pub use request::{Peer, RequestHead};
@@ -182,7 +184,30 @@ impl Transaction {
         self.rules = NOTHING.clone();
         self.state = State::of(&self.rules);
         (self.overrides, self.collections) = (None, None);
-        self.values.kept() + self.scratch.capacity()
+        self.proven = Proven::default();
+        self.tx.forget();
+        self.forget();
+        let own = self.matches.capacity() * size_of::<RuleMatch>()
+            + self.added.capacity() * size_of::<(SlotId, i64)>()
+            + self.scratch.capacity();
+        own + self.values.kept()
+            + self.facts.kept()
+            + self.screened.kept()
+            + self.tx.kept()
+            + self.matched.kept()
+    }
+
+    /// Drops what is allocated for each thing that was found.
+    fn forget(&mut self) {
+        self.captures.clear();
+        self.spare.clear();
+        self.hidden.clear();
+        self.opened.clear();
+        self.geo.clear();
+        self.unshown.clear();
+        self.found.clear();
+        self.added.clear();
+        self.matches.clear();
     }
 
     /// True if not everything was judged: the work took more than its budget, there were more
@@ -200,24 +225,17 @@ impl Transaction {
     }
 
     fn clear(&mut self) {
+        self.forget();
         self.values.clear(&self.rules);
         self.facts.clear();
         self.tx.clear(self.rules.slots.len());
         self.matched.clear();
-        self.captures.clear();
         self.work.renew();
         self.is_partial.set(false);
         self.extra.set(0);
         self.removed.clear();
         self.removed.resize(self.rules.len().div_ceil(64), 0);
         self.proven = Proven::default();
-        self.hidden.clear();
-        self.opened.clear();
-        self.geo.clear();
-        self.unshown.clear();
-        self.found.clear();
-        self.added.clear();
-        self.matches.clear();
         self.screened.forget(&self.rules);
     }
 

@@ -80,6 +80,26 @@ fn is_text(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::text_of;
+    use crate::transformations::Transformation;
+
+    fn base64(text: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        Transformation::Base64Encode.apply(text, &mut out);
+        out
+    }
+
+    #[test]
+    fn what_is_short_or_hardly_printable_stays_closed() {
+        let long = base64(b"abcdefghijklmnopqr");
+        for length in [14, 15, 16, 17, 18] {
+            let opened = text_of(long.get(..length).unwrap());
+            assert_eq!(opened.is_some(), length >= 16, "{length}");
+        }
+        for printable in [79, 80, 81] {
+            let text = [vec![b'a'; printable], vec![1; 100 - printable]].concat();
+            assert_eq!(text_of(&base64(&text)).is_some(), printable >= 80, "{printable}");
+        }
+    }
 
     #[test]
     fn text_is_found_and_what_is_none_is_not() {

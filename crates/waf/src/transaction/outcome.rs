@@ -8,6 +8,18 @@ pub(super) const MATCHED_VALUES_MAX: usize = 8;
 pub(super) const MATCHES_MAX: usize = 256;
 /// The longest value that is kept of a match, in bytes.
 pub(super) const VALUE_KEPT_MAX: usize = 512;
+/// The longest text that is kept of what a rule says, in bytes.
+const TEXT_KEPT_MAX: usize = 2_048;
+/// The variables that hold many values in one text, of which any may be one that logs do not show.
+const RAW: [&str; 7] = [
+    "QUERY_STRING",
+    "REQUEST_BODY",
+    "REQUEST_LINE",
+    "REQUEST_URI",
+    "REQUEST_URI_RAW",
+    "RESPONSE_BODY",
+    "XML",
+];
 
 /// Whether an exchange goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,13 +79,13 @@ pub struct RuleMatch {
     pub phase: u8,
     /// Its message without values of this exchange but for numbers that rules count.
     pub title: Box<[u8]>,
-    /// Its message, with the values of this exchange.
+    /// Its message, with the values of this exchange; cut to 2 KiB.
     pub msg: Box<[u8]>,
-    /// What it has to say of this exchange.
+    /// What it has to say of this exchange; cut to 2 KiB.
     pub data: Box<[u8]>,
     /// 0 (emergency) to 7 (debug).
     pub severity: Option<u8>,
-    /// Its tags.
+    /// Its tags, without values of this exchange as in the title.
     pub tags: Box<[Box<[u8]>]>,
     /// Its version.
     pub ver: Option<Box<str>>,
@@ -95,11 +107,14 @@ pub struct RuleMatch {
 }
 
 impl RuleMatch {
+    /// True if more values may have matched than are kept: of those nobody knows what they were.
+    pub fn is_cut(&self) -> bool {
+        self.values.len() >= MATCHED_VALUES_MAX
+    }
+
     /// Takes out what this exchange sent, if a value of the name may be part of it.
     pub(super) fn hide(&mut self, name: &[u8]) {
-        // Of more values than are kept nobody knows whose the others are.
-        let is_cut = self.values.len() >= MATCHED_VALUES_MAX;
-        if is_cut || self.values.iter().any(|value| shows(&value.name, name)) {
+        if self.is_cut() || self.values.iter().any(|value| shows(&value.name, name)) {
             self.hide_all();
         }
     }
@@ -140,15 +155,37 @@ pub(super) fn kept(value: &[u8]) -> Box<[u8]> {
     value.get(..VALUE_KEPT_MAX).unwrap_or(value).into()
 }
 
-/// True if a value called `seen` is the one called `name`: `ARGS_GET:a` is `ARGS:a` too, and what
-/// matched in a chain is what it was.
+/// Cuts a text of a rule to what is kept of it.
+pub(super) fn kept_text(text: &[u8]) -> Box<[u8]> {
+    text.get(..TEXT_KEPT_MAX).unwrap_or(text).into()
+}
+
+/// The name of a value such as `ARGS:id`, where one that matched in a chain is called
+/// `MATCHED_VARS:ARGS:id`.
+pub fn name_of_value(seen: &[u8]) -> &[u8] {
+    let mut name = seen;
+    while let Some(inner) = name.strip_prefix(b"MATCHED_VARS:") {
+        name = inner;
+    }
+    name
+}
+
+/// True if a value of this name, such as `REQUEST_URI`, is a text that holds many others.
+pub fn is_raw_text(name: &[u8]) -> bool {
+    let variable = name_of_value(name).split(|byte| *byte == b':').next().unwrap_or_default();
+    RAW.iter().any(|raw| raw.as_bytes().eq_ignore_ascii_case(variable))
+}
+
+/// True if a value called `seen` is the one called `name`, or holds it: `ARGS_GET:a` is `ARGS:a`
+/// too, arguments stand in the raw texts, and what matched in a chain is what it was.
 fn shows(seen: &[u8], name: &[u8]) -> bool {
-    let seen = seen.strip_prefix(b"MATCHED_VARS:").unwrap_or(seen);
+    let seen = name_of_value(seen);
     let argument = |text| {
         let kinds: [&[u8]; 3] = [b"ARGS:", b"ARGS_GET:", b"ARGS_POST:"];
         kinds.iter().find_map(|kind| <[u8]>::strip_prefix(text, *kind))
     };
     seen.eq_ignore_ascii_case(name)
+        || is_raw_text(seen) && argument(name).is_some()
         || argument(seen)
             .zip(argument(name))
             .is_some_and(|(seen, name)| seen.eq_ignore_ascii_case(name))

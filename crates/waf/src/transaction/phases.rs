@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use super::Transaction;
-use super::outcome::{Cause, Interruption, Kind, MATCHES_MAX, RuleMatch, Verdict};
+use super::outcome::{Cause, Interruption, Kind, MATCHES_MAX, RuleMatch, Verdict, kept_text};
 use super::tx::write_number;
 use crate::rules::{Allowance, Disruption, Quick, Rule, SlotId};
 use crate::seclang::script::{EngineMode, Phase};
@@ -122,7 +122,7 @@ impl Transaction {
             return;
         }
         let text = |text: &Option<Text>| -> Box<[u8]> {
-            text.as_ref().map(|text| self.expanded(text)).unwrap_or_default().into()
+            text.as_ref().map(|text| kept_text(&self.expanded(text))).unwrap_or_default()
         };
         let mut found = RuleMatch {
             id: about.id,
@@ -133,7 +133,7 @@ impl Transaction {
             msg: text(&about.msg),
             data: text(&about.log_data),
             severity: about.severity,
-            tags: about.tags.iter().map(|tag| self.expanded(tag).into()).collect(),
+            tags: about.tags.iter().map(|tag| self.title(tag)).collect(),
             ver: about.ver.clone(),
             rev: about.rev.clone(),
             maturity: about.maturity,
@@ -170,7 +170,7 @@ impl Transaction {
         sums.into_iter().map(|(slot, sum)| (self.rules.slots.name(slot).into(), sum)).collect()
     }
 
-    /// A message without what the client sent: of its macros only numbers that rules count.
+    /// A message or tag without what the client sent: of its macros only numbers that rules count.
     fn title(&self, msg: &Text) -> Box<[u8]> {
         let mut out = Vec::new();
         for piece in &msg.pieces {
@@ -189,7 +189,7 @@ impl Transaction {
                 None => out.extend_from_slice("…".as_bytes()),
             }
         }
-        out.into()
+        kept_text(&out)
     }
 
     /// Takes the values of a name out of what is kept of matches, and of what will be.

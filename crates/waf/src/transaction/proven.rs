@@ -12,8 +12,10 @@ use crate::variable::Variable;
 /// `REQUEST_HEADERS`, `REQUEST_COOKIES`, without a name behind a colon) leave these out: those with
 /// `@rx`, `@pm`, `@pmFromFile`, `@contains`, `@containsWord`, `@strmatch`, `@beginsWith`,
 /// `@endsWith`, `@detectSQLi` and `@detectXSS` that are not negated. Everything else sees them as
-/// ever: rules that name a member, compare or check, counts (`&ARGS`), names, sizes, and the raw
-/// texts that they stand in (`REQUEST_BODY`, `QUERY_STRING`, `REQUEST_URI`, `REQUEST_LINE`).
+/// ever: rules that name a member, compare or check, counts (`&ARGS`), sizes, and the raw texts that
+/// they stand in (`REQUEST_BODY`, `QUERY_STRING`, `REQUEST_URI`, `REQUEST_LINE`). In the same way such
+/// rules leave out of `ARGS_NAMES` and its parts the names that a schema states: of them clients choose
+/// only which they send.
 #[derive(Clone, Debug, Default)]
 pub struct Proven {
     /// The names of parameters of the query.
@@ -24,13 +26,24 @@ pub struct Proven {
     pub cookies: Vec<Box<str>>,
     /// Where values of a JSON body stand in it, in bytes, strings with their quotation marks.
     pub json: Vec<Range<usize>>,
+    /// The names of parameters of the query that a schema states.
+    pub query_names: Vec<Box<str>>,
+    /// Where values of a JSON body stand in it whose whole name a schema states.
+    pub json_names: Vec<Range<usize>>,
 }
 
 impl Transaction {
     /// States before the head is judged what is known to be harmless.
     pub fn trust(&mut self, mut proven: Proven) {
         proven.json.sort_unstable_by_key(|range| range.start);
+        proven.json_names.sort_unstable_by_key(|range| range.start);
         self.proven = proven;
+    }
+
+    /// True if a schema states the name of a member.
+    pub(super) fn is_stated(&self, variable: Variable, name: &[u8]) -> bool {
+        variable == Variable::ArgsGet
+            && self.proven.query_names.iter().any(|known| known.as_bytes() == name)
     }
 
     /// True if a member is known to be harmless. Names alone do not make it so: whoever proved it may
@@ -87,7 +100,14 @@ SecAction "id:1,phase:1,nolog,pass,ctl:requestBodyProcessor=JSON"
         let names = |names: &[&str]| names.iter().map(|name| (*name).into()).collect();
         let (query, fields) = (names(&["q", "odd"]), names(&["x-count"]));
         // `a`, and the string in `c`.
-        Proven { query, fields, cookies: names(&["n", "m"]), json: vec![21..25, 5..7] }
+        Proven {
+            query,
+            fields,
+            cookies: names(&["n", "m"]),
+            json: vec![21..25, 5..7],
+            query_names: names(&["q", "gone"]),
+            json_names: vec![12..15, 5..7],
+        }
     }
 
     const BODY: &str = r#"{"a":77,"b":"x","c":["77"]}"#;
@@ -104,6 +124,9 @@ SecAction "id:1,phase:1,nolog,pass,ctl:requestBodyProcessor=JSON"
             "ARGS_GET \"@contains 77\"",
             "ARGS_POST \"@pm 77 88\"",
             "REQUEST_HEADERS|REQUEST_COOKIES \"@rx ^77$\"",
+            "ARGS_NAMES \"@rx ^q$\"",
+            "ARGS_GET_NAMES \"@pm q\"",
+            "ARGS_NAMES|ARGS_POST_NAMES \"@rx json.[ab]\"",
         ] {
             assert!(!finds(rule), "{rule}");
         }
@@ -118,8 +141,12 @@ SecAction "id:1,phase:1,nolog,pass,ctl:requestBodyProcessor=JSON"
             "ARGS \"@gt 70\"",
             "ARGS \"!@rx ^[a-z ]+$\"",
             "&ARGS \"@eq 5\"",
-            "ARGS_NAMES \"@rx ^q$\"",
-            "ARGS_NAMES \"@rx json.a\"",
+            "ARGS_NAMES \"@rx ^odd$\"",
+            "ARGS_NAMES \"@rx json.c\"",
+            "ARGS_NAMES:q \"@rx q\"",
+            "ARGS_NAMES \"@streq json.b\"",
+            "ARGS_NAMES \"!@rx ^(?:q|odd|json.[bc].*)$\"",
+            "QUERY_STRING \"@rx q\"",
             "ARGS_COMBINED_SIZE \"@ge 20\"",
             "REQUEST_BODY \"@rx :77\"",
             "QUERY_STRING \"@contains q=77\"",

@@ -104,8 +104,12 @@ impl Transaction {
         if self.is_proven(variable, name, bytes) {
             self.facts.prove_last(variable);
         }
+        let is_stated = self.is_stated(variable, name);
         let name = self.values.of_piece(piece);
         self.facts.add(names, piece, name);
+        if is_stated {
+            self.facts.prove_last(names);
+        }
     }
 
     fn take_line(&mut self, head: &RequestHead<'_>) {
@@ -203,10 +207,14 @@ impl Transaction {
     fn take_arguments(&mut self, variables: (Variable, Variable), parsed: &Parsed<'_>) {
         self.note_limit(parsed);
         let mut proven = parsed.proven.iter().peekable();
+        let mut stated = parsed.stated.iter().peekable();
         for (position, argument) in parsed.args.iter().enumerate() {
             self.named(variables, &argument.name, &argument.value);
             if proven.next_if(|next| **next == position).is_some() {
                 self.facts.prove_last(variables.0);
+            }
+            if stated.next_if(|next| **next == position).is_some() {
+                self.facts.prove_last(variables.1);
             }
         }
         if parsed.has_invalid_escape {
@@ -272,7 +280,9 @@ impl Transaction {
             Some(BodyProcessor::UrlEncoded) => {
                 bodies::urlencoded(body, self.rules.settings.argument_separator, &limits)
             }
-            Some(BodyProcessor::Json) => bodies::json(body, &limits, &proven.json),
+            Some(BodyProcessor::Json) => {
+                bodies::json(body, &limits, [&proven.json, &proven.json_names])
+            }
             Some(BodyProcessor::Xml) => bodies::xml(body, &limits),
             Some(BodyProcessor::Multipart) => {
                 bodies::multipart(body, &self.content_type(), &limits)

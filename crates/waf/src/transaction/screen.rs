@@ -40,6 +40,12 @@ impl Screened {
         }
     }
 
+    /// How many bytes are kept for the next exchange.
+    pub(super) fn kept(&self) -> usize {
+        let members = self.groups.iter().map(|(_, members)| members.capacity()).sum::<usize>();
+        members * size_of::<Final>() + self.bits.capacity() * size_of::<u64>()
+    }
+
     /// The members of a group, once they are known.
     pub(super) fn member(&self, group: u16, position: usize) -> Option<Final> {
         self.groups.get(usize::from(group))?.1.get(position).copied()

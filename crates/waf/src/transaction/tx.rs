@@ -5,7 +5,7 @@ use crate::rules::SlotId;
 
 /// The most members whose names only come up while a request is judged.
 const NAMED_MAX: usize = 1_000;
-/// The longest value, in bytes; longer ones are cut.
+/// The longest value, in bytes.
 const VALUE_MAX: usize = 64 << 10;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,11 +36,22 @@ pub(super) struct Tx {
 impl Tx {
     pub(super) fn clear(&mut self, count: usize) {
         self.slots.resize_with(count, Slot::default);
+        self.forget();
+    }
+
+    /// Forgets all members; what slots have allocated is kept.
+    pub(super) fn forget(&mut self) {
         for slot in &mut self.slots {
             slot.kind = Kind::Absent;
             slot.is_pinned = false;
         }
         self.named.clear();
+    }
+
+    /// How many bytes are kept for the next exchange.
+    pub(super) fn kept(&self) -> usize {
+        self.slots.iter().map(|slot| size_of::<Slot>() + slot.text.capacity()).sum::<usize>()
+            + self.named.capacity() * size_of::<(Vec<u8>, Vec<u8>)>()
     }
 
     pub(super) fn has(&self, slot: SlotId) -> bool {
@@ -83,12 +94,18 @@ impl Tx {
         }
     }
 
-    pub(super) fn set_text(&mut self, slot: SlotId, text: &[u8]) {
+    /// Sets a member. False if the text is too long.
+    #[must_use]
+    pub(super) fn set_text(&mut self, slot: SlotId, text: &[u8]) -> bool {
+        if text.len() > VALUE_MAX {
+            return false;
+        }
         if let Some(slot) = self.slot(slot) {
             slot.kind = Kind::Text;
             slot.text.clear();
-            slot.text.extend_from_slice(text.get(..VALUE_MAX).unwrap_or(text));
+            slot.text.extend_from_slice(text);
         }
+        true
     }
 
     pub(super) fn add(&mut self, slot: SlotId, number: i64) {
@@ -115,9 +132,12 @@ impl Tx {
         self.named.iter().find(|(other, _)| other == name).map(|(_, value)| &**value)
     }
 
-    /// Sets a member that has no number. False if there are too many.
+    /// Sets a member that has no number. False if there are too many, or the text is too long.
+    #[must_use]
     pub(super) fn set_named(&mut self, name: &[u8], value: &[u8]) -> bool {
-        let value = value.get(..VALUE_MAX).unwrap_or(value);
+        if name.len().max(value.len()) > VALUE_MAX {
+            return false;
+        }
         if let Some((_, old)) = self.named.iter_mut().find(|(other, _)| other == name) {
             value.clone_into(old);
             return true;

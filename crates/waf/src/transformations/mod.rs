@@ -75,9 +75,15 @@ macro_rules! transformations {
 
             /// True if text made of letters and digits may become any other.
             pub(crate) fn makes_other_text(self) -> bool {
-                const DECODERS: [&str; 6] =
-                    ["base64Decode", "base64DecodeExt", "hexDecode", "sqlHexDecode", "md5", "sha1"];
-                DECODERS.contains(&self.name())
+                matches!(
+                    self,
+                    Self::Base64Decode
+                        | Self::Base64DecodeExt
+                        | Self::HexDecode
+                        | Self::SqlHexDecode
+                        | Self::Md5
+                        | Self::Sha1
+                )
             }
 
             /// The output is never longer than this times the input's length, and

@@ -59,6 +59,27 @@ fn targets_are_taken_out_for_the_rest_of_the_exchange() {
 }
 
 #[test]
+fn so_many_different_targets_are_taken_out_and_equal_ones_count_once() {
+    let look = "SecRule ARGS \"@contains bad\" \"id:9999,phase:2,pass\"";
+    let out = |id: usize, name: &str| {
+        format!(
+            "SecAction \"id:{id},phase:1,pass,nolog,ctl:ruleRemoveTargetById=9999;ARGS:{name}\"\n"
+        )
+    };
+    for (count, story) in [(1_022, "→ pass"), (1_023, "→ pass"), (1_024, "9999 → pass")] {
+        let others: String = (1..=count).map(|id| out(id, &format!("n{id}"))).collect();
+        let text = format!("{others}{}{look}", out(9_000, "a"));
+        tell(&[(&text, get("/?a=bad"), story)]);
+    }
+    let often = "SecRule ARGS \"@streq 1\" \"id:1,phase:2,pass,nolog,\
+                 ctl:ruleRemoveTargetById=9999;ARGS:b\"\n\
+                 SecAction \"id:2,phase:2,pass,nolog,ctl:ruleRemoveTargetById=9999;ARGS:a\"\n";
+    let limit = "SecArgumentsLimit 2000\n";
+    let target = format!("/?a=bad&{}", vec!["x=1"; 1_100].join("&"));
+    tell(&[(&format!("{limit}{often}{look}"), get(target), "→ pass")]);
+}
+
+#[test]
 fn a_target_of_one_rule_is_still_one_of_others() {
     // The sieve looks at a group of rules at once; what is hidden is so for one rule only.
     let text = "SecAction \"id:1,phase:1,pass,nolog,ctl:ruleRemoveTargetById=2;ARGS:a\"\n\

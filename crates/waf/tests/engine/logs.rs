@@ -42,7 +42,10 @@ fn a_match_says_all_that_its_rule_says() {
     assert_eq!(&*found.data, b"xbadx by 1");
     assert_eq!((found.severity, found.maturity, found.accuracy, found.phase), (Some(3), 7, 8, 2));
     assert_eq!((found.ver.as_deref(), found.rev.as_deref()), (Some("set/1.0"), Some("2")));
-    assert_eq!(found.tags.iter().map(|tag| &**tag).collect::<Vec<_>>(), [&b"x/y"[..], b"host/h"]);
+    assert_eq!(
+        found.tags.iter().map(|tag| &**tag).collect::<Vec<_>>(),
+        [&b"x/y"[..], "host/…".as_bytes()]
+    );
     assert_eq!((&*found.file, found.line, found.disrupts), ("t.conf", 4, true));
     let [value] = &*found.values else { panic!("{:?}", found.values) };
     assert_eq!((&*value.name, &*value.value), (&b"ARGS:a"[..], &b"xbadx"[..]));
@@ -73,14 +76,18 @@ fn values_that_a_rule_hides_are_told_nowhere() {
              msg:'saw %{{MATCHED_VAR}}',logdata:'%{{MATCHED_VAR}} %{{TX.0}}'\""
         )
     };
+    let hidden = |targets: &str| {
+        format!("{}\nSecAction \"id:2,phase:5,pass,nolog,sanitiseArg:password\"", look(targets, ""))
+    };
     for text in [
+        hidden("QUERY_STRING"),
+        hidden("REQUEST_LINE"),
+        hidden("REQUEST_URI"),
+        hidden("REQUEST_URI_RAW"),
         look("ARGS", "sanitiseMatched,"),
         look("ARGS", "sanitizeMatchedBytes:1/4,"),
-        format!("{}\nSecAction \"id:2,phase:5,pass,nolog,sanitiseArg:password\"", look("ARGS", "")),
-        format!(
-            "{}\nSecAction \"id:2,phase:5,pass,nolog,sanitiseArg:password\"",
-            look("ARGS_GET", "")
-        ),
+        hidden("ARGS"),
+        hidden("ARGS_GET"),
         format!("SecAction \"id:2,phase:1,pass,nolog,sanitiseArg:Password\"\n{}", look("ARGS", "")),
         "SecAction \"id:2,phase:1,pass,nolog,sanitiseArg:password\"\n\
              SecRule ARGS \"@contains hunter\" \"id:1,phase:2,pass,chain,msg:'saw %{MATCHED_VAR}'\"\n\
@@ -107,6 +114,31 @@ fn values_that_nobody_hides_are_told() {
     let text = "SecAction \"id:2,phase:1,pass,nolog,sanitiseArg:other\"\n\
                 SecRule ARGS \"@contains hunter\" \"id:1,phase:2,pass,msg:'%{MATCHED_VAR}'\"";
     tell(&[(text, get("/?password=hunter2"), "1(hunter2) → pass")]);
+}
+
+#[test]
+fn where_more_values_may_have_matched_than_are_kept_any_may_be_hidden() {
+    let text = "SecAction \"id:2,phase:1,pass,nolog,sanitiseArg:password\"\n\
+                SecRule ARGS \"@rx .\" \"id:1,phase:2,pass,logdata:'%{MATCHED_VAR}'\"";
+    for (count, is_cut) in [(7, false), (8, true), (9, true)] {
+        let told = get(format!("/?{}", vec!["a=x"; count].join("&"))).judged(&rules(text));
+        assert_eq!(told.of(1).is_cut(), is_cut, "{count}");
+        assert_eq!(told.of(1).data.is_empty(), is_cut, "{count}");
+    }
+}
+
+#[test]
+fn what_a_rule_says_is_cut() {
+    let rules = rules(
+        "SecRule ARGS \"@rx .\" \"id:1,phase:2,pass,msg:'%{MATCHED_VAR}',logdata:'%{MATCHED_VAR}',\
+         tag:'of %{MATCHED_VAR}'\"",
+    );
+    for (length, kept) in [(2_047, 2_047), (2_048, 2_048), (2_049, 2_048)] {
+        let told = get(format!("/?a={}", "v".repeat(length))).judged(&rules);
+        let found = told.of(1);
+        assert_eq!((found.msg.len(), found.data.len()), (kept, kept), "{length}");
+        assert_eq!(found.tags.iter().map(|tag| &**tag).collect::<Vec<_>>(), ["of …".as_bytes()]);
+    }
 }
 
 #[test]

@@ -80,6 +80,7 @@ fn unknown_names_are_refused_with_the_one_that_was_meant() {
                 "did you mean `ruleEngine`?",
             ),
             ("SecAction \"id:1,pass,msg:'%{→MATCHED_VA}'\"", "unknown macro", "`MATCHED_VAR`"),
+            ("SecAction \"id:1,pass,msg:'%{→ENV.a}'\"", "`ENV` is not supported", "use `TX`"),
             ("SecRuleEngine →Onn", "expected `On`, `DetectionOnly` or `Off`", "did you mean `On`?"),
         ]
         .into_iter()

@@ -13,12 +13,10 @@ use std::sync::{Arc, OnceLock};
 
 use bartizan_chain::CompileCx;
 use bartizan_config::{Invalid, ResourceKind, ResourceRef};
-use foldhash::fast::RandomState;
-use hashbrown::HashSet;
-use maxminddb::{LookupResult, MaxMindDbError, PathElement, Reader, WithinOptions};
+use bartizan_waf::verify_places;
+use maxminddb::{LookupResult, PathElement, Reader, WithinOptions};
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 
 type Path = &'static [PathElement<'static>];
 type Found<'d> = LookupResult<'d, Vec<u8>>;
@@ -101,7 +99,7 @@ impl Database {
     /// Takes a file's bytes, or says why it is no database.
     pub(super) fn new(bytes: Vec<u8>) -> Result<Self, String> {
         let reader = Reader::from_source(bytes).map_err(|error| error.to_string())?;
-        verify(&reader).map_err(|error| error.to_string())?;
+        verify_places(&reader).map_err(|error| error.to_string())?;
         let mut paths = [None; 3];
         // Most records have all that any has; only what a database lacks is looked for to the end.
         let networks = reader.networks(WithinOptions::default());
@@ -145,30 +143,6 @@ impl Record<'_> {
             _ => Ok(None),
         }
     }
-}
-
-/// Refuses a file with a place that cannot be read.
-///
-/// The reader's own verification also insists on a description, which published files lack. There
-/// each record is read once, as far as it is reached; a tree that is no tree has more networks
-/// than its nodes can have.
-fn verify(reader: &Reader<Vec<u8>>) -> Result<(), MaxMindDbError> {
-    let metadata = reader.metadata();
-    if !metadata.description.is_empty() && !metadata.database_type.is_empty() {
-        return reader.verify();
-    }
-    let mut networks_left = usize::try_from(metadata.node_count).unwrap_or(0).saturating_mul(3);
-    let mut seen: HashSet<usize, RandomState> = HashSet::default();
-    for found in reader.networks(WithinOptions::default().include_networks_without_data())? {
-        let found = found?;
-        networks_left = networks_left
-            .checked_sub(1)
-            .ok_or_else(|| MaxMindDbError::invalid_database("its tree has a cycle"))?;
-        if found.offset().is_some_and(|offset| seen.insert(offset)) {
-            found.decode::<Value>()?;
-        }
-    }
-    Ok(())
 }
 
 fn path(paths: &[Option<Path>; 3], fact: Fact) -> Option<Path> {

@@ -160,7 +160,8 @@ pub(super) struct Provider {
     /// How long one call to the provider may take, 1s to 30s; `5s` if left out.
     pub(super) timeout: Option<Span>,
     /// The longest time between two fetches, `60s` to `24h`; `1h` if left out. Where the provider
-    /// says in `Cache-Control` that keys hold for less, that counts, but no less than a minute.
+    /// says in `Cache-Control` that keys hold for less, that counts: keys are taken to hold for a
+    /// minute at least, and fetched again after nine tenths of that.
     pub(super) refresh: Option<Span>,
     /// The age at which keys end that could not be fetched again, up to `168h`; `24h` if left out.
     /// The provider's tokens are answered with 503 then.

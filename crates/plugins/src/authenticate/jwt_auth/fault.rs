@@ -3,6 +3,7 @@
 use bartizan_core::{Denial, Reason};
 
 use super::super::provider::Lack;
+use super::super::token::NameFault;
 use super::carriers::CarrierFault;
 use crate::jose::{ClaimFault, TokenFault};
 
@@ -19,10 +20,8 @@ pub(super) enum Fault {
     NoKeyName(Box<str>),
     #[error("the key that the token names belongs to nobody")]
     UnknownKey,
-    #[error("the token has no text `{0}` that names a consumer")]
-    NoConsumerName(Box<str>),
-    #[error("the consumer that the token names does not exist")]
-    UnknownConsumer,
+    #[error(transparent)]
+    Name(#[from] NameFault),
     #[error(transparent)]
     Claim(#[from] ClaimFault),
     /// A provider has no key for the token; a fetch may bring it, after the `seen` that have ended.
@@ -31,6 +30,15 @@ pub(super) enum Fault {
 }
 
 impl Fault {
+    /// The refusal of a request, without a challenge.
+    pub(super) fn denial(&self) -> Denial {
+        let denial = Denial::new(self.reason(), self.to_string());
+        match self.apisix_message() {
+            Some(message) => denial.with_apisix_message(message),
+            None => denial,
+        }
+    }
+
     fn reason(&self) -> Reason {
         match self {
             Self::Missing => Reason::MissingCredential,
@@ -39,11 +47,9 @@ impl Fault {
             Self::Token(fault) => fault.reason(),
             Self::Claim(fault) => fault.reason(),
             Self::Lack { lack, .. } if !lack.is_of_the_token() => Reason::KeysUnavailable,
-            Self::Lack { .. }
-            | Self::NoKeyName(_)
-            | Self::UnknownKey
-            | Self::NoConsumerName(_)
-            | Self::UnknownConsumer => Reason::InvalidCredential,
+            Self::Lack { .. } | Self::NoKeyName(_) | Self::UnknownKey | Self::Name(_) => {
+                Reason::InvalidCredential
+            }
         }
     }
 
@@ -65,55 +71,15 @@ impl Fault {
     }
 }
 
-/// The values of `WWW-Authenticate` (RFC 6750 §3), made once.
-#[derive(Debug)]
-pub(super) struct Challenges {
-    missing: String,
-    invalid: String,
-    insufficient: String,
-}
-
-impl Challenges {
-    /// From `Bearer realm="…"`. In compatibility mode that is all there is.
-    pub(super) fn new(bearer: String, scopes: &[String], is_apisix: bool) -> Self {
-        if is_apisix {
-            return Self { missing: bearer.clone(), invalid: bearer.clone(), insufficient: bearer };
-        }
-        let asked = match scopes {
-            [] => String::new(),
-            scopes => format!(", scope=\"{}\"", scopes.join(" ")),
-        };
-        let insufficient = format!("{bearer}, error=\"insufficient_scope\"{asked}");
-        let invalid = format!("{bearer}, error=\"invalid_token\"");
-        Self { missing: bearer, invalid, insufficient }
-    }
-
-    /// The refusal of a request.
-    pub(super) fn denial(&self, fault: &Fault) -> Denial {
-        let reason = fault.reason();
-        let denial = Denial::new(reason, fault.to_string());
-        let denial = match fault.apisix_message() {
-            Some(message) => denial.with_apisix_message(message),
-            None => denial,
-        };
-        let challenge = match reason {
-            Reason::AmbiguousCredential | Reason::KeysUnavailable => return denial,
-            Reason::MissingCredential => &self.missing,
-            Reason::InsufficientScope => &self.insufficient,
-            _ => &self.invalid,
-        };
-        denial.with_field("www-authenticate", challenge.clone())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::super::token::Challenges;
     use super::*;
 
     fn told(fault: &Fault, is_apisix: bool) -> (u16, Option<String>, Option<String>) {
         let scopes = ["read".to_owned(), "write".to_owned()];
         let challenges = Challenges::new("Bearer realm=\"jwt\"".to_owned(), &scopes, is_apisix);
-        let denial = challenges.denial(fault);
+        let denial = challenges.attach(fault.denial());
         let field = denial.fields.first().map(|(name, value)| {
             assert_eq!(name, "www-authenticate");
             value.clone()
@@ -131,7 +97,7 @@ mod tests {
             (TokenFault::Signature.into(), 401, Some(invalid), "failed to verify jwt"),
             (Fault::NoKeyName("key".into()), 401, Some(invalid), "missing user key in JWT token"),
             (Fault::UnknownKey, 401, Some(invalid), "Invalid user key in JWT token"),
-            (Fault::UnknownConsumer, 401, Some(invalid), "failed to verify jwt"),
+            (NameFault::Unknown.into(), 401, Some(invalid), "failed to verify jwt"),
             (ClaimFault::Expired.into(), 401, Some(invalid), "failed to verify jwt"),
             (CarrierFault::Repeated("field").into(), 400, None, "JWT token invalid"),
         ] {

@@ -8,18 +8,15 @@ use bartizan_chain::{CompileCx, ConsumerIndex, CredentialRef, Plugin as _};
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::Span;
 
-use super::super::provider::{Absence, Provider, ProviderSettings, Source};
+use super::super::provider::{Absence, Provider, ProviderSettings, Source, well_known};
+use super::super::token::{ConsumerClaim, texts, within};
+use super::JwtAuth;
 use super::config::{self, Config};
 use super::credential::{self, ConsumerKey};
 use super::fault::Fault;
-use super::{JwtAuth, rules};
-use crate::jose::{
-    ClaimFault, ClaimPath, ClaimRules, Claims, Header, KeySet, TokenFault, VerificationKey,
-};
+use crate::jose::{ClaimFault, ClaimRules, Claims, Header, KeySet, TokenFault, VerificationKey};
 use crate::waiting::Waiters;
 
-/// Where metadata of an issuer is (OpenID Connect Discovery 1.0 §4).
-const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 /// Time for one call, unless configuration says another.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Time between two fetches, unless configuration or the provider says less.
@@ -32,17 +29,18 @@ pub(super) enum Keys {
     /// Those of consumers, named by a claim.
     Consumers { key_claim: Box<str> },
     /// Those of an issuer; a claim may name the consumer.
-    Issuer { set: Box<KeySet>, consumer_claim: Option<ClaimPath> },
+    Issuer { set: Box<KeySet>, consumer_claim: Option<ConsumerClaim> },
     /// Those that providers publish; the token's `iss` says which provider.
     Providers(Box<[Issuer]>),
 }
 
 /// A provider, and what is asked of its tokens.
 pub(super) struct Issuer {
-    name: Box<str>,
+    /// As `iss` may name it.
+    names: Box<[Box<str>]>,
     pub(super) provider: Arc<Provider>,
     pub(super) rules: ClaimRules,
-    pub(super) consumer_claim: Option<ClaimPath>,
+    pub(super) consumer_claim: Option<ConsumerClaim>,
     pub(super) waiters: Arc<Waiters>,
 }
 
@@ -63,38 +61,73 @@ impl Deref for Chosen<'_> {
     }
 }
 
+/// A provider as some plugin says it, and what is asked of its tokens.
+pub(in crate::authenticate) struct ProviderTokens {
+    pub(in crate::authenticate) settings: ProviderSettings,
+    pub(in crate::authenticate) rules: ClaimRules,
+    pub(in crate::authenticate) consumer_claim: Option<ConsumerClaim>,
+}
+
+impl Issuer {
+    fn of(tokens: ProviderTokens, cx: &CompileCx<'_>) -> Result<Self, Invalid> {
+        let ProviderTokens { settings, rules, consumer_claim } = tokens;
+        Ok(Self {
+            names: settings.names().into_iter().map(Into::into).collect(),
+            provider: Provider::of(&settings, cx)?,
+            rules,
+            consumer_claim,
+            waiters: Waiters::of(cx),
+        })
+    }
+}
+
 impl Keys {
+    /// The keys of one provider.
+    pub(super) fn of_provider(tokens: ProviderTokens, cx: &CompileCx<'_>) -> Result<Self, Invalid> {
+        Ok(Self::Providers(Box::new([Issuer::of(tokens, cx)?])))
+    }
+
     /// The keys that a configuration names. `rules` are those of all providers.
     pub(super) fn compile(
-        config: &mut Config,
+        config: &Config,
         rules: &ClaimRules,
         cx: &CompileCx<'_>,
     ) -> Result<Self, Invalid> {
-        let (kind, is_there) = match (&config.jwks, &config.providers) {
-            (None, None) => ("", false),
-            (Some(_), None) => ("jwks", true),
-            (_, Some(_)) => ("providers", true),
+        let kind = match (&config.jwks, &config.providers) {
+            (Some(_), Some(_)) => {
+                return Err(Invalid::at("jwks", "there are also `providers`, whose keys count"));
+            }
+            (Some(_), None) => Some("jwks"),
+            (None, Some(_)) => Some("providers"),
+            (None, None) => None,
         };
-        if config.jwks.is_some() && config.providers.is_some() {
-            return Err(Invalid::at("jwks", "there are also `providers`, whose keys count"));
-        }
-        if is_there && config.key_claim_name.is_some() {
+        if let (Some(kind), Some(_)) = (kind, &config.key_claim_name) {
             let problem = format!("there is also `{kind}`, whose keys count");
             return Err(Invalid::at("key_claim_name", problem)
                 .with_help("remove one of both; `consumer_claim` names the consumer"));
         }
-        if let Some(providers) = config.providers.take() {
-            return issuers(config, &providers, rules, cx).map(Self::Providers);
+        match (&config.jwks, &config.providers) {
+            (_, Some(providers)) => issuers(config, providers, rules, cx).map(Self::Providers),
+            (Some(jwks), None) => Self::of_issuer(config, jwks, cx),
+            (None, None) => Self::of_consumers(config),
         }
-        let Some(jwks) = &config.jwks else {
-            if config.consumer_claim.is_some() {
-                return Err(Invalid::at("consumer_claim", "there is no `jwks`").with_help(
-                    "with consumers' keys the consumer is whose key it is; see `key_claim_name`",
-                ));
-            }
-            let key_claim = config.key_claim_name.as_deref().unwrap_or("key").into();
-            return Ok(Self::Consumers { key_claim });
-        };
+    }
+
+    fn of_consumers(config: &Config) -> Result<Self, Invalid> {
+        if config.consumer_claim.is_some() {
+            return Err(Invalid::at("consumer_claim", "there is no `jwks`").with_help(
+                "with consumers' keys the consumer is whose key it is; see `key_claim_name`",
+            ));
+        }
+        let key_claim = config.key_claim_name.as_deref().unwrap_or("key").into();
+        Ok(Self::Consumers { key_claim })
+    }
+
+    fn of_issuer(
+        config: &Config,
+        jwks: &config::Jwks,
+        cx: &CompileCx<'_>,
+    ) -> Result<Self, Invalid> {
         for (key, list) in [("issuers", &config.issuers), ("audiences", &config.audiences)] {
             if list.as_ref().is_none_or(Vec::is_empty) {
                 return Err(Invalid::new(format!("`jwks` needs `{key}`")).with_help(
@@ -104,16 +137,14 @@ impl Keys {
         }
         Ok(Self::Issuer {
             set: Box::new(credential::key_set(jwks, cx)?),
-            consumer_claim: consumer_claim(config.consumer_claim.as_ref())?,
+            consumer_claim: ConsumerClaim::compile(config.consumer_claim.as_ref())?,
         })
     }
 
     /// The provider of a token, which nobody else may stand in for.
     pub(super) fn issuer(&self, claims: &Claims) -> Result<Option<(usize, &Issuer)>, Fault> {
         let Self::Providers(issuers) = self else { return Ok(None) };
-        let name = claims.issuer()?.ok_or(ClaimFault::Missing("iss"))?;
-        let found = issuers.iter().enumerate().find(|(_, issuer)| *issuer.name == *name);
-        found.map(Some).ok_or_else(|| ClaimFault::Issuer.into())
+        named(issuers, claims).map(Some)
     }
 
     /// The key that a token has to be verified with.
@@ -123,22 +154,30 @@ impl Keys {
         claims: &Claims,
         consumers: &'k ConsumerIndex,
     ) -> Result<Chosen<'k>, Fault> {
-        if let Some((at, issuer)) = self.issuer(claims)? {
-            let chosen = issuer.provider.choose(header).map_err(|absence| match absence {
-                Absence::Token(fault) => Fault::Token(fault),
-                Absence::Lack(lack, seen) => Fault::Lack { issuer: at, lack, seen },
-            });
-            return chosen.map(Chosen::Shared);
-        }
         match self {
             Self::Consumers { key_claim } => {
                 let owner = owner(key_claim, claims, consumers)?;
                 Ok(Chosen::Own(&consumer_key(owner)?.key))
             }
             Self::Issuer { set, .. } => Ok(Chosen::Own(set.choose(header)?)),
-            Self::Providers(_) => Err(TokenFault::NoKey.into()),
+            Self::Providers(issuers) => {
+                let (at, issuer) = named(issuers, claims)?;
+                let chosen = issuer.provider.choose(header).map_err(|absence| match absence {
+                    Absence::Token(fault) => Fault::Token(fault),
+                    Absence::Lack(lack, seen) => Fault::Lack { issuer: at, lack, seen },
+                });
+                chosen.map(Chosen::Shared)
+            }
         }
     }
+}
+
+/// The provider that a token's `iss` names, and where it stands.
+fn named<'k>(issuers: &'k [Issuer], claims: &Claims) -> Result<(usize, &'k Issuer), Fault> {
+    let name = claims.issuer()?.ok_or(ClaimFault::Missing("iss"))?;
+    let is_named = |issuer: &Issuer| issuer.names.iter().any(|own| **own == *name);
+    let found = issuers.iter().enumerate().find(|(_, issuer)| is_named(issuer));
+    found.ok_or_else(|| ClaimFault::Issuer.into())
 }
 
 /// The credential whose key a token names.
@@ -155,11 +194,6 @@ pub(super) fn owner<'k>(
 pub(super) fn consumer_key(owner: CredentialRef<'_>) -> Result<&ConsumerKey, Fault> {
     // The index holds what `credential` made; anything else would be a key of nobody.
     owner.data::<ConsumerKey>().ok_or(Fault::Token(TokenFault::NoKey))
-}
-
-fn consumer_claim(claim: Option<&String>) -> Result<Option<ClaimPath>, Invalid> {
-    let claim = claim.map(|claim| ClaimPath::parse(claim)).transpose();
-    claim.map_err(|error| Invalid::at("consumer_claim", error.to_string()))
 }
 
 fn issuers(
@@ -187,7 +221,7 @@ fn issuers(
             fault.under(PathStep::Index(index)).under(PathStep::Key(KEY.to_owned()))
         };
         let issuer = issuer(provider, rules, cx).map_err(at)?;
-        if issuers.iter().any(|other| other.name == issuer.name) {
+        if issuers.iter().any(|other| other.names == issuer.names) {
             return Err(at(Invalid::at("issuer", "the issuer is there twice")));
         }
         issuers.push(issuer);
@@ -203,17 +237,12 @@ fn issuer(
     let settings = settings(config)?;
     let rules = ClaimRules {
         require_exp: true,
-        issuers: vec![config.issuer.clone()],
-        audiences: rules::texts("audiences", Some(&config.audiences), |_| true)?,
+        issuers: settings.names(),
+        audiences: texts("audiences", Some(&config.audiences), |_| true)?,
         ..rules.clone()
     };
-    Ok(Issuer {
-        name: config.issuer.as_str().into(),
-        consumer_claim: consumer_claim(config.consumer_claim.as_ref())?,
-        provider: Provider::of(&settings, cx)?,
-        rules,
-        waiters: Waiters::of(cx),
-    })
+    let consumer_claim = ConsumerClaim::compile(config.consumer_claim.as_ref())?;
+    Issuer::of(ProviderTokens { settings, rules, consumer_claim }, cx)
 }
 
 fn settings(config: &config::Provider) -> Result<ProviderSettings, Invalid> {
@@ -227,15 +256,13 @@ fn settings(config: &config::Provider) -> Result<ProviderSettings, Invalid> {
         }
         (Some(address), None) => ("jwks_uri", Source::KeySet, address.clone()),
         (None, Some(address)) => ("discovery_uri", Source::Discovery, address.clone()),
-        (None, None) => ("issuer", Source::Discovery, well_known(&config.issuer)?),
+        (None, None) => (
+            "issuer",
+            Source::Discovery,
+            well_known(&config.issuer, "write `discovery_uri` or `jwks_uri`")?,
+        ),
     };
     let span = |span: Option<Span>, usual| span.map_or(usual, |span| span.0);
-    let within = |key, span: Duration, least: u64, most: u64| {
-        if (least..=most).contains(&span.as_secs()) {
-            return Ok(span);
-        }
-        Err(Invalid::at(key, format!("must be from {least}s to {most}s")))
-    };
     let refresh = within("refresh", span(config.refresh, REFRESH), 60, 86_400)?;
     let stale = within("stale", span(config.stale, STALE.max(refresh)), 60, 604_800)?;
     if stale < refresh {
@@ -244,23 +271,16 @@ fn settings(config: &config::Provider) -> Result<ProviderSettings, Invalid> {
     }
     Ok(ProviderSettings {
         issuer: config.issuer.clone(),
+        aliases: Vec::new(),
         source,
         key,
         address,
         hosts,
+        hosts_key: "jwks_hosts",
         ca_certs: config.ca_certs.clone(),
         danger_clear_http: config.danger_clear_http,
         timeout: within("timeout", span(config.timeout, TIMEOUT), 1, 30)?,
         refresh,
         stale,
     })
-}
-
-/// Where the metadata of an issuer is by rule.
-fn well_known(issuer: &str) -> Result<String, Invalid> {
-    if issuer.contains(['?', '#']) {
-        return Err(Invalid::at("issuer", "no address of metadata follows from it")
-            .with_help("write `discovery_uri` or `jwks_uri`"));
-    }
-    Ok(format!("{}{WELL_KNOWN}", issuer.strip_suffix('/').unwrap_or(issuer)))
 }

@@ -51,13 +51,13 @@
 //! than 128 KiB, key sets of more than 512 KiB or 100 keys, and whatever is not strict JSON are
 //! refused.
 //!
-//! The node fetches once for all routes that say the same of a provider: when the configuration is
-//! put into force, and again when nine tenths of `refresh` have passed, or of what the provider's
-//! `Cache-Control` says, if that is less. A token with a `kid` that is not known causes one fetch
-//! more, for which at most `limits.delayed` requests of a route wait, for 3 seconds at most; the
-//! next such fetch is 30 seconds later at the earliest, whatever names clients invent. What was
-//! fetched replaces what was known: a key that the provider has withdrawn ends at once, with
-//! everything that was remembered of it.
+//! The node fetches once for all routes that say the same of a provider: when a configuration
+//! that names it is compiled, and again when nine tenths of `refresh` have passed, or of what the
+//! provider's `Cache-Control` says, if that is less. A token with a `kid` that is not known causes
+//! one fetch more, for which at most `limits.delayed` requests of a route wait, for 3 seconds at
+//! most; the next such fetch is 30 seconds later at the earliest, whatever names clients invent.
+//! What was fetched replaces what was known: a key that the provider has withdrawn ends at once,
+//! with everything that was remembered of it.
 //!
 //! A fetch that fails is tried again after 1, 2, 4 and at last every 30 seconds. Until the keys are
 //! older than `stale`, they serve on; then, and where there never were any, tokens of that provider
@@ -80,9 +80,9 @@
 //!
 //! A token stays valid until it expires: to end it earlier, remove the key or the consumer. A key
 //! that a provider withdraws is valid here until the next fetch. A key set in a file is read when
-//! the configuration is loaded and when the file changes. Opaque tokens cannot be verified; there
-//! is no login, no introspection and no proof of possession, and the metadata that
-//! `resource_metadata` names has to be served by somebody else.
+//! the configuration is loaded and when the file changes. Opaque tokens cannot be verified
+//! (`oauth-introspection` asks about them); there is no login and no proof of possession, and the
+//! metadata that `resource_metadata` names has to be served by somebody else.
 //!
 //! # How it differs from Apache APISIX
 //!
@@ -94,40 +94,35 @@ mod carriers;
 mod config;
 mod credential;
 mod fault;
+mod judge;
 mod keys;
 mod rules;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
-use std::sync::Arc;
-use std::time::Duration;
-
 use bartizan_chain::{
-    CompileCx, Consumer, ConsumerIndex, CredentialEntry, Flow, Identity, IdentityKey,
-    IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
+    CompileCx, CredentialEntry, Flow, Identity, IdentityKey, IdentityParts, Kinship, Nothing,
+    Plugin, RequestCx, Traits,
 };
-use bartizan_config::{Invalid, ResourceKind, ResourceRef};
-use bartizan_core::{Denial, Stage, StageSet, Timestamp};
-use bartizan_net::{Url, is_loopback};
+use bartizan_config::Invalid;
+use bartizan_core::{Denial, Stage, StageSet};
 
-use super::carrier::{Realm, StandIn, field_name, parameter_name};
-use super::provider::Lack;
-use crate::jose::{ClaimRules, Claims, Header, Token, TokenCache, Verified};
+use super::carrier::{StandIn, field_name, parameter_name};
+use super::token::{Challenges, bearer};
+use crate::jose::KnownHeader;
 use carriers::Carriers;
 pub use config::{Config, ConsumerConfig};
-use fault::{Challenges, Fault};
-use keys::{Issuer, Keys, consumer_key, owner};
+use fault::Fault;
+pub(super) use judge::Judge;
+use keys::Keys;
+pub(super) use keys::ProviderTokens;
 
 /// Compiled `jwt-auth`.
 pub struct JwtAuth {
     carriers: Carriers,
     hides: bool,
-    keys: Keys,
-    rules: ClaimRules,
-    cache: Option<Arc<TokenCache>>,
+    judge: Judge,
     stand_in: Option<StandIn>,
-    challenges: Challenges,
 }
 
 impl Plugin for JwtAuth {
@@ -151,30 +146,30 @@ impl Plugin for JwtAuth {
             return Err(Invalid::at("store_in_ctx", "claims are always kept for later plugins")
                 .with_help("remove it: there is nothing to choose"));
         }
-        let mut config = config;
         let rules = rules::rules(&config, is_apisix)?;
-        let bearer = bearer(&config)?;
+        let bearer = bearer(config.realm.as_ref(), "jwt", config.resource_metadata.as_deref())?;
         Ok(Self {
-            keys: Keys::compile(&mut config, &rules, cx)?,
-            challenges: Challenges::new(bearer, &rules.required_scopes, is_apisix),
-            rules,
+            judge: Judge {
+                keys: Keys::compile(&config, &rules, cx)?,
+                challenges: Challenges::new(bearer, &rules.required_scopes, is_apisix),
+                rules,
+                cache: config.token_cache.then(|| Judge::node_cache(cx)),
+                header: KnownHeader::default(),
+            },
             carriers: Carriers {
                 header: field_name("header", &config.header)?,
                 query: parameter_name("query", config.query)?,
                 cookie: parameter_name("cookie", config.cookie)?,
             },
             hides: config.hide_credentials.unwrap_or(!is_apisix),
-            cache: config.token_cache.then(|| node_cache(cx)),
             stand_in: StandIn::compile(config.anonymous_consumer, cx)?,
         })
     }
 
     fn traits(&self) -> Traits {
         let mut traits = Traits::in_stages(&[Stage::Authenticate]);
-        let ClaimRules { required_scopes, required_claims, .. } = &self.rules;
-        let is_choosy = !required_scopes.is_empty() || !required_claims.is_empty();
         traits.proves.authentication = self.stand_in.is_none();
-        traits.proves.grant = self.stand_in.is_none() && is_choosy;
+        traits.proves.grant = self.stand_in.is_none() && self.judge.rules.is_grant();
         traits
     }
 
@@ -191,13 +186,7 @@ impl Plugin for JwtAuth {
         key: &IdentityKey,
         _call: &mut (),
     ) -> Result<Flow, Denial> {
-        let mut proof = self.prove(cx);
-        if let Err(Fault::Lack { issuer, lack, seen }) = proof {
-            // Boxed: no request that has its key carries the wait for one.
-            Box::pin(self.await_keys(issuer, lack, seen)).await?;
-            proof = self.prove(cx);
-        }
-        let proof = proof.map_err(|fault| self.challenges.denial(&fault));
+        let proof = self.prove(cx).await;
         let parts = match (proof, &self.stand_in) {
             (Err(denial), Some(stand_in)) => stand_in.take_over(cx.consumers(), denial)?,
             (proof, _) => proof?,
@@ -211,115 +200,12 @@ impl Plugin for JwtAuth {
 }
 
 impl JwtAuth {
-    /// Waits for keys of a provider that a fetch may bring.
-    async fn await_keys(&self, issuer: usize, lack: Lack, seen: u64) -> Result<(), Denial> {
-        let Keys::Providers(issuers) = &self.keys else { return Ok(()) };
-        let Some(issuer) = issuers.get(issuer) else { return Ok(()) };
-        Ok(issuer.provider.news(lack, seen, &issuer.waiters).await?)
-    }
-
-    fn prove(&self, cx: &RequestCx) -> Result<IdentityParts, Fault> {
+    async fn prove(&self, cx: &RequestCx) -> Result<IdentityParts, Denial> {
         let query = cx.canonical().query_value(&self.carriers.query);
-        let token = self.carriers.token(&cx.fields, query)?.ok_or(Fault::Missing)?;
-        self.judge(&token, cx.consumers(), cx.clock.now())
-    }
-
-    /// Who the bearer of a token is, as of `now`.
-    fn judge(
-        &self,
-        text: &str,
-        consumers: &ConsumerIndex,
-        now: Timestamp,
-    ) -> Result<IdentityParts, Fault> {
-        let verified = self.verify(text, consumers)?;
-        let claims = verified.claims();
-        let owner = match &self.keys {
-            Keys::Consumers { key_claim } => Some(owner(key_claim, claims, consumers)?),
-            Keys::Issuer { .. } | Keys::Providers(_) => None,
-        };
-        let issuer = self.keys.issuer(claims)?.map(|(_, issuer)| issuer);
-        let rules = issuer.map_or(&self.rules, |issuer| &issuer.rules);
-        let own = owner.map(consumer_key).transpose()?.map_or(Duration::ZERO, |key| key.leeway);
-        let leeway = own.max(rules.leeway);
-        verified.check(&with_leeway(rules, leeway), now)?;
-        let consumer = match owner {
-            Some(owner) => Some(owner.consumer),
-            None => self.named_consumer(issuer, claims, consumers)?,
-        };
-        Ok(IdentityParts {
-            consumer: consumer.cloned(),
-            credential: owner.and_then(|owner| owner.credential.cloned()),
-            subject: claims.subject().map(Arc::from),
-            claims: Some(claims.shared()),
-            expires: claims.expires()?.map(|expires| expires.plus(leeway)),
-            anonymous_reason: None,
-        })
-    }
-
-    /// The consumer that an issuer's token names, where one is asked for.
-    fn named_consumer<'k>(
-        &self,
-        issuer: Option<&Issuer>,
-        claims: &Claims,
-        consumers: &'k ConsumerIndex,
-    ) -> Result<Option<&'k Arc<Consumer>>, Fault> {
-        let path = match (&self.keys, issuer) {
-            (Keys::Issuer { consumer_claim, .. }, _) => consumer_claim.as_ref(),
-            (_, issuer) => issuer.and_then(|issuer| issuer.consumer_claim.as_ref()),
-        };
-        let Some(path) = path else { return Ok(None) };
-        let name = claims.at(path).and_then(|name| name.as_str());
-        let name = name.ok_or_else(|| Fault::NoConsumerName(path.as_str().into()))?;
-        consumers.by_name(name).map(Some).ok_or(Fault::UnknownConsumer)
-    }
-
-    /// The token with its signature verified, now or when it came before.
-    fn verify(&self, text: &str, consumers: &ConsumerIndex) -> Result<Arc<Verified>, Fault> {
-        let choose =
-            |header: &Header, claims: &Claims| self.keys.choose(header, claims, consumers).ok();
-        if let Some(known) = self.cache.as_ref().and_then(|cache| cache.recall(text, choose)) {
-            return Ok(known);
+        let token = self.carriers.token(&cx.fields, query).map_err(Fault::from);
+        match token.and_then(|token| token.ok_or(Fault::Missing)) {
+            Ok(token) => self.judge.proof(&token, cx).await,
+            Err(fault) => Err(self.judge.refusal(&fault)),
         }
-        let mut token = Token::parse(text)?;
-        let header = token.header().clone();
-        let key = self.keys.choose(&header, token.unverified_claims()?, consumers)?;
-        let verified = match &self.cache {
-            Some(cache) => cache.verify(token, &key)?,
-            None => Arc::new(key.verify(token)?),
-        };
-        Ok(verified)
     }
-}
-
-/// The rules, with the leeway that counts; only a consumer with a leeway of its own costs.
-fn with_leeway(rules: &ClaimRules, leeway: Duration) -> Cow<'_, ClaimRules> {
-    if leeway == rules.leeway {
-        return Cow::Borrowed(rules);
-    }
-    Cow::Owned(ClaimRules { leeway, ..rules.clone() })
-}
-
-/// The challenge of every refusal: scheme, realm, and where the resource's metadata is.
-fn bearer(config: &Config) -> Result<String, Invalid> {
-    const KEY: &str = "resource_metadata";
-    let mut bearer = Realm::challenge(config.realm.as_ref(), "Bearer", "jwt");
-    if let Some(address) = &config.resource_metadata {
-        let url = Url::parse(address)
-            .map_err(|fault| Invalid::at(KEY, format!("`{address}` {fault}")))?;
-        if !url.is_tls && !is_loopback(&url.host) {
-            return Err(Invalid::at(KEY, "clients must be able to believe it")
-                .with_help("use `https` (RFC 9728 §3)"));
-        }
-        if address.contains(['"', '\\']) {
-            return Err(Invalid::at(KEY, "a quote or backslash ends what clients read"));
-        }
-        bearer.extend([", resource_metadata=\"", address.as_str(), "\""]);
-    }
-    Ok(bearer)
-}
-
-/// One memory for all routes of the node: a verdict is about a token and a key, not about a route.
-fn node_cache(cx: &CompileCx<'_>) -> Arc<TokenCache> {
-    let node = ResourceRef { kind: ResourceKind::PluginMetadata, id: Arc::from(JwtAuth::NAME) };
-    cx.node.registry.state(&node, JwtAuth::NAME, "tokens".to_owned(), TokenCache::new)
 }

@@ -1,7 +1,10 @@
-use bartizan_chain::Consumer;
-use bartizan_core::{Reason, Secret};
+use std::sync::Arc;
+
+use bartizan_chain::{Consumer, ConsumerIndex};
+use bartizan_core::{Reason, Secret, Timestamp};
 use serde_json::{Map, Value, json};
 
+use super::super::token::NameFault;
 use super::*;
 use crate::fixture::Bench;
 use crate::jose::{Algorithm, ClaimFault, SigningKey, TokenFault};
@@ -41,7 +44,7 @@ fn index(more: &Value) -> ConsumerIndex {
 
 fn judged(config: &Value, token: &str) -> Result<IdentityParts, Fault> {
     let plugin: JwtAuth = Bench::new().compile(config).unwrap();
-    plugin.judge(token, &index(&json!({})), now())
+    plugin.judge.judge(token, &index(&json!({})), now())
 }
 
 #[test]
@@ -71,6 +74,41 @@ fn every_way_to_fail_has_its_own_cause() {
         ),
     ] {
         assert_eq!(judged(&json!({}), &token).unwrap_err(), fault);
+    }
+}
+
+#[test]
+fn times_are_held_to_their_bounds_to_the_millisecond() {
+    let of = |key: &str, value: &str| {
+        let mut provider = json!({ "issuer": "https://id.example", "audiences": ["a"] });
+        provider["stale"] = "168h".into();
+        if (key, value) == ("stale", "60s") {
+            provider["refresh"] = "60s".into();
+        }
+        provider[key] = value.into();
+        Bench::new().compile::<JwtAuth>(&json!({ "providers": [provider] })).is_ok()
+    };
+    for (key, value, is_fine) in [
+        ("timeout", "999ms", false),
+        ("timeout", "1s", true),
+        ("timeout", "1001ms", true),
+        ("timeout", "29999ms", true),
+        ("timeout", "30s", true),
+        ("timeout", "30001ms", false),
+        ("timeout", "30999ms", false),
+        ("refresh", "59999ms", false),
+        ("refresh", "60s", true),
+        ("refresh", "24h", true),
+        ("refresh", "86400001ms", false),
+        ("stale", "60s", true),
+        ("stale", "168h", true),
+        ("stale", "604800001ms", false),
+    ] {
+        assert_eq!(of(key, value), is_fine, "{key}: {value}");
+    }
+    for (leeway, is_fine) in [("599999ms", true), ("10m", true), ("600001ms", false)] {
+        let compiled = Bench::new().compile::<JwtAuth>(&json!({ "leeway": leeway }));
+        assert_eq!(compiled.is_ok(), is_fine, "{leeway}");
     }
 }
 
@@ -111,7 +149,7 @@ fn the_larger_leeway_of_route_and_consumer_counts() {
     let judge = |leeway: &str, grace: u32| {
         let plugin: JwtAuth = Bench::new().compile(&json!({ "leeway": leeway })).unwrap();
         let index = index(&json!({ "lifetime_grace_period": grace }));
-        plugin.judge(&late, &index, now()).map(|parts| parts.expires)
+        plugin.judge.judge(&late, &index, now()).map(|parts| parts.expires)
     };
     let until = |secs| Ok(Some(Timestamp::from_secs(secs)));
     assert_eq!(judge("0s", 0), Err(ClaimFault::Expired.into()));
@@ -125,7 +163,7 @@ fn compatibility_mode_asks_for_an_expiry_only_where_told() {
     let forever = token(&json!({ "exp": null }));
     let judge = |config: Value| {
         let plugin: JwtAuth = Bench::apisix().compile(&config).unwrap();
-        plugin.judge(&forever, &index(&json!({})), now()).map(|parts| parts.expires)
+        plugin.judge.judge(&forever, &index(&json!({})), now()).map(|parts| parts.expires)
     };
     assert_eq!(judge(json!({ "store_in_ctx": true })), Ok(None));
     let told = json!({ "claims_to_verify": ["exp"] });
@@ -137,24 +175,24 @@ fn a_verdict_is_remembered_and_dies_with_the_key() {
     let bench = Bench::new();
     let plugin: JwtAuth = bench.compile(&json!({})).unwrap();
     let other: JwtAuth = bench.compile_in("other", &json!({})).unwrap();
-    let cache = plugin.cache.clone().unwrap();
+    let cache = plugin.judge.cache.clone().unwrap();
     let text = token(&json!({}));
-    assert!(plugin.judge(&text, &index(&json!({})), now()).is_ok());
+    assert!(plugin.judge.judge(&text, &index(&json!({})), now()).is_ok());
     assert_eq!(cache.len(), 1);
-    assert!(other.judge(&text, &index(&json!({})), now()).is_ok());
-    assert!(Arc::ptr_eq(&cache, other.cache.as_ref().unwrap()), "one memory per node");
+    assert!(other.judge.judge(&text, &index(&json!({})), now()).is_ok());
+    assert!(Arc::ptr_eq(&cache, other.judge.cache.as_ref().unwrap()), "one memory per node");
 
     let replaced = index(&json!({ "secret": SECRET.to_uppercase() }));
-    let fault = plugin.judge(&text, &replaced, now()).unwrap_err();
+    let fault = plugin.judge.judge(&text, &replaced, now()).unwrap_err();
     assert_eq!(fault, TokenFault::Signature.into());
-    let removed = plugin.judge(&text, &ConsumerIndex::default(), now()).unwrap_err();
+    let removed = plugin.judge.judge(&text, &ConsumerIndex::default(), now()).unwrap_err();
     assert_eq!(removed, Fault::UnknownKey);
-    let later = plugin.judge(&text, &index(&json!({})), Timestamp::from_secs(NOW + 60));
+    let later = plugin.judge.judge(&text, &index(&json!({})), Timestamp::from_secs(NOW + 60));
     assert_eq!(later.unwrap_err(), ClaimFault::Expired.into());
 
     let forgetful: JwtAuth = bench.compile(&json!({ "token_cache": false })).unwrap();
-    assert!(forgetful.cache.is_none());
-    assert!(forgetful.judge(&text, &index(&json!({})), now()).is_ok());
+    assert!(forgetful.judge.cache.is_none());
+    assert!(forgetful.judge.judge(&text, &index(&json!({})), now()).is_ok());
 }
 
 /// RFC 8037, appendix A: a key pair of Ed25519.
@@ -206,9 +244,9 @@ fn an_issuers_token_can_name_a_consumer_that_must_exist() {
     let config = issuer(&json!({ "consumer_claim": "user.name" }));
     let named = |name: &str| judged(&config, &issued(&json!({ "user": { "name": name } })));
     assert_eq!(named("alice").unwrap().consumer.unwrap().username(), "alice");
-    assert_eq!(named("bob").unwrap_err(), Fault::UnknownConsumer);
+    assert_eq!(named("bob").unwrap_err(), Fault::from(NameFault::Unknown));
     let nameless = judged(&config, &issued(&json!({}))).unwrap_err();
-    assert_eq!(nameless, Fault::NoConsumerName("user.name".into()));
+    assert_eq!(nameless, Fault::from(NameFault::Missing("user.name".into())));
 }
 
 #[test]
@@ -296,7 +334,7 @@ fn secrets_can_be_short_if_declared_and_in_base64() {
     ] {
         let index = index(&json!({ "secret": secret, "base64_secret": true }));
         let plugin: JwtAuth = bench.compile(&json!({})).unwrap();
-        assert!(plugin.judge(&token(&json!({})), &index, now()).is_ok());
+        assert!(plugin.judge.judge(&token(&json!({})), &index, now()).is_ok());
     }
     let apisix = json!({ "key": "k", "secret": SECRET, "exp": 86_400 });
     assert!(Bench::apisix().credential::<JwtAuth>(&apisix).is_ok());
@@ -306,8 +344,8 @@ fn secrets_can_be_short_if_declared_and_in_base64() {
 fn a_refusal_never_shows_the_token() {
     let text = token(&json!({ "key": "nobody-knows-this" }));
     let plugin: JwtAuth = Bench::new().compile(&json!({})).unwrap();
-    let fault = plugin.judge(&text, &index(&json!({})), now()).unwrap_err();
-    let denial = plugin.challenges.denial(&fault);
+    let fault = plugin.judge.judge(&text, &index(&json!({})), now()).unwrap_err();
+    let denial = plugin.judge.refusal(&fault);
     assert_eq!((denial.reason, denial.status()), (Reason::InvalidCredential, 401));
     assert!(!format!("{denial:?}").contains("nobody-knows-this"));
 }

@@ -12,7 +12,7 @@
 //! the caller's, its name stands in the logs, and the others are not asked. The next is tried where
 //! a credential is missing, unreadable, unknown, wrong or expired. Anything else ends the request
 //! with that plugin's answer: a credential that is sent twice (400), a good one that does not
-//! permit this (403), a node that is too busy to tell (503).
+//! permit this (403), a node that is too busy to tell or an issuer whose keys are not there (503).
 //!
 //! Consumers have their keys under the names of the plugins inside, as without this plugin. What
 //! can stand inside: `hmac-auth`, `basic-auth`, `jwt-auth`, `key-auth`, each with the fields of its

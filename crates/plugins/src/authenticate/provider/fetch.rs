@@ -1,29 +1,24 @@
 //! One fetch of a provider's keys: its metadata, where keys are found by it, and the key set.
 //!
 //! A provider is believed as little as anybody else. Its answers are bounded, redirects are not
-//! followed, metadata of another issuer counts for nothing (OpenID Connect Discovery 1.0 §4.3), and
-//! metadata cannot send us to a server that the configuration does not name.
+//! followed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_core::Limits;
-use bartizan_net::{Answered, Call, CallError, CallLimits, Client, Endpoint, Keep, Reach, Url};
+use bartizan_net::{Answered, Call, CallError, CallLimits, Client, Endpoint, Keep, Reach};
 use bartizan_wire::Fields;
 use http::{Method, StatusCode};
-use serde_json::{Map, Value};
 
+use super::metadata::{METADATA_MAX, MetadataFault, Wanted};
 use super::{ProviderSettings, Source};
-use crate::jose::{AlgorithmSet, JsonFault, JsonLimits, KeySet, KeySetFault, parse_object};
+use crate::jose::{AlgorithmSet, KeySet, KeySetFault};
 
-/// Longest metadata of a provider. Real ones have some thousand bytes.
-pub(super) const METADATA_MAX: usize = 128 * 1024;
 /// Longest key set that is fetched. Real ones have some thousand bytes, with certificates some ten
 /// thousand.
 pub(super) const FETCHED_MAX: usize = 512 * 1024;
-/// How much metadata may say.
-const METADATA_LIMITS: JsonLimits = JsonLimits { depth: 16, items: 10_000 };
-/// A connection between metadata and keys; the next fetch comes later than it lives.
+/// One connection for metadata and keys; it ends with the fetch, whose client holds it.
 const KEEP: Keep = Keep { size: 1, idle: Duration::from_secs(10) };
 
 /// Why a fetch brought nothing.
@@ -33,18 +28,8 @@ pub(super) enum FetchFault {
     Call(&'static str, CallError),
     #[error("{0}: the provider answers {1}")]
     Status(&'static str, StatusCode),
-    #[error("the provider's metadata is {0}")]
-    Metadata(JsonFault),
-    #[error("the provider's metadata has no `{0}` of use")]
-    Member(&'static str),
-    #[error("the provider's metadata is that of another issuer")]
-    Issuer,
-    #[error(
-        "the provider's metadata says that keys are at `{0}`, which `jwks_hosts` does not name"
-    )]
-    Foreign(Arc<str>),
-    #[error("the provider's metadata says that keys come in clear, or of no certified server")]
-    Insecure,
+    #[error(transparent)]
+    Metadata(#[from] MetadataFault),
     #[error(transparent)]
     KeySet(#[from] KeySetFault),
 }
@@ -56,10 +41,7 @@ impl FetchFault {
             Self::Call(_, CallError::TooLarge(_)) => "too_large",
             Self::Call(..) => "unreachable",
             Self::Status(..) => "status",
-            Self::Metadata(_) | Self::Member(_) => "metadata",
-            Self::Issuer => "issuer",
-            Self::Foreign(_) => "foreign",
-            Self::Insecure => "insecure",
+            Self::Metadata(fault) => fault.label(),
             Self::KeySet(KeySetFault::NoneUsable(_)) => "no_keys",
             Self::KeySet(_) => "key_set",
         }
@@ -75,8 +57,9 @@ pub(super) struct Fetched {
 
 /// Fetches the keys of one provider.
 pub(super) struct Fetcher {
-    client: Client,
-    issuer: String,
+    reach: Arc<dyn Reach>,
+    limits: Limits,
+    issuers: Vec<String>,
     source: Source,
     endpoint: Endpoint,
     target: Arc<str>,
@@ -95,14 +78,14 @@ impl Fetcher {
         reach: &Arc<dyn Reach>,
         limits: &Limits,
     ) -> Self {
-        let own = Url::parse(&settings.address);
-        hosts.extend(own.into_iter().map(|url| url.authority));
+        hosts.push(endpoint.authority().clone());
         let mut fields = Fields::new();
         fields.append("accept", "application/json");
         fields.append("user-agent", concat!("bartizan/", env!("CARGO_PKG_VERSION")));
         Self {
-            client: Client::new(reach.clone(), limits),
-            issuer: settings.issuer.clone(),
+            reach: reach.clone(),
+            limits: limits.clone(),
+            issuers: settings.names(),
             source: settings.source,
             endpoint,
             target,
@@ -114,14 +97,14 @@ impl Fetcher {
 
     /// Fetches the keys.
     pub(super) async fn fetch(&self) -> Result<Fetched, FetchFault> {
-        self.client.sweep();
+        let client = Client::new(self.reach.clone(), &self.limits);
+        let own = (&self.endpoint, &*self.target);
         let answered = match self.source {
-            Source::KeySet => self.get("keys", &self.endpoint, &self.target, FETCHED_MAX).await?,
+            Source::KeySet => self.get(&client, "keys", own, FETCHED_MAX).await?,
             Source::Discovery => {
-                let metadata =
-                    self.get("metadata", &self.endpoint, &self.target, METADATA_MAX).await?;
+                let metadata = self.get(&client, "metadata", own, METADATA_MAX).await?;
                 let (endpoint, target) = self.locate(metadata.body())?;
-                self.get("keys", &endpoint, &target, FETCHED_MAX).await?
+                self.get(&client, "keys", (&endpoint, &*target), FETCHED_MAX).await?
             }
         };
         let keys = KeySet::parse(answered.body(), AlgorithmSet::asymmetric())?;
@@ -130,14 +113,14 @@ impl Fetcher {
 
     async fn get(
         &self,
+        client: &Client,
         what: &'static str,
-        endpoint: &Endpoint,
-        target: &str,
+        (endpoint, target): (&Endpoint, &str),
         answer: usize,
     ) -> Result<Answered, FetchFault> {
         let call = Call { method: &Method::GET, target, fields: &self.fields, body: &[] };
         let limits = CallLimits { time: self.time, answer, keep: KEEP };
-        let answered = self.client.call(endpoint, &call, &limits).await;
+        let answered = client.call(endpoint, &call, &limits).await;
         let answered = answered.map_err(|error| FetchFault::Call(what, error))?;
         match answered.status {
             StatusCode::OK => Ok(answered),
@@ -145,30 +128,15 @@ impl Fetcher {
         }
     }
 
-    /// Where the metadata says that keys are.
-    fn locate(&self, metadata: &[u8]) -> Result<(Endpoint, Arc<str>), FetchFault> {
-        let metadata = parse_object(metadata, METADATA_LIMITS).map_err(FetchFault::Metadata)?;
-        let text = |name| text_of(&metadata.object, name);
-        if text("issuer")? != self.issuer {
-            return Err(FetchFault::Issuer);
-        }
-        let url = Url::parse(text("jwks_uri")?).map_err(|_| FetchFault::Member("jwks_uri"))?;
-        if !self.hosts.contains(&url.authority) {
-            return Err(FetchFault::Foreign(url.authority));
-        }
-        let own = self.endpoint.target();
-        let tls = own.tls.as_ref().map(|tls| tls.config.clone());
-        // In clear only where the metadata came in clear, from the very same server.
-        if url.is_tls != tls.is_some() || !url.is_tls && url.host != own.host {
-            return Err(FetchFault::Insecure);
-        }
-        let endpoint = Endpoint::new(&url, tls).ok_or(FetchFault::Insecure)?;
-        Ok((endpoint, url.target))
+    fn locate(&self, metadata: &[u8]) -> Result<(Endpoint, Arc<str>), MetadataFault> {
+        let wanted = Wanted {
+            issuers: &self.issuers,
+            member: "jwks_uri",
+            hosts: &self.hosts,
+            has_certificate: false,
+        };
+        wanted.locate(metadata, &self.endpoint)
     }
-}
-
-fn text_of<'m>(members: &'m Map<String, Value>, name: &'static str) -> Result<&'m str, FetchFault> {
-    members.get(name).and_then(Value::as_str).ok_or(FetchFault::Member(name))
 }
 
 /// How long an answer holds (RFC 9111 §4.2.1): `max-age` less `Age`; not at all where it says so or

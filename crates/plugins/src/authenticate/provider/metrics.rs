@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
@@ -9,7 +10,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
-use super::Shared;
+use super::{Known, Origin, Shared};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FetchLabels {
@@ -49,13 +50,22 @@ impl KeyMetrics {
         providers.push(Arc::downgrade(provider));
     }
 
+    /// What a new provider starts with: the youngest keys that one of the same origin has.
+    pub(super) fn known(&self, origin: &Origin, stale: Duration) -> Known {
+        let providers = self.providers.lock().unwrap_or_else(PoisonError::into_inner);
+        let living = providers.iter().filter_map(Weak::upgrade);
+        let bequests = living.filter_map(|provider| provider.bequest(origin, stale));
+        bequests.max_by_key(|known| known.fetched).unwrap_or_default()
+    }
+
     /// The age of the oldest keys of each issuer.
     fn ages(&self) -> Family<IssuerLabels, Gauge> {
         let ages = Family::<IssuerLabels, Gauge>::default();
         let providers = self.providers.lock().unwrap_or_else(PoisonError::into_inner);
         for provider in providers.iter().filter_map(Weak::upgrade) {
             let Some(age) = provider.age() else { continue };
-            let gauge = ages.get_or_create_owned(&IssuerLabels { issuer: provider.issuer.clone() });
+            let gauge =
+                ages.get_or_create_owned(&IssuerLabels { issuer: provider.origin.issuer.clone() });
             gauge.set(gauge.get().max(i64::try_from(age).unwrap_or(i64::MAX)));
         }
         ages

@@ -1,18 +1,20 @@
 //! The keys of token issuers, fetched and kept: what signed tokens of a provider are verified with.
 //!
 //! One task on the control runtime fetches the keys of a provider, for all routes of the node that
-//! say the same of it, and workers read through a watch what it found. It fetches when the
-//! configuration is put into force, again before the keys are due, and at once when a token names a
-//! key that is not known: then whoever asks waits for the one fetch that is under way, never for
-//! one of its own, and [`REFETCH_EVERY`] lies between two of them, however many names clients
+//! say the same of it, and workers read through a watch what it found. It fetches when a
+//! configuration that names it is compiled, again before the keys are due, and at once when a token
+//! names a key that is not known: then whoever asks waits for the one fetch that is under way, never
+//! for one of its own, and [`REFETCH_EVERY`] lies between two of them, however many names clients
 //! invent.
 //!
 //! What a fetch finds replaces what was known, so that a key that the provider has withdrawn is
-//! withdrawn here. A fetch that fails changes nothing until the keys are too old; then there are
-//! none. Ages are measured by the monotonic clock, so that a jump of the wall clock neither renews
-//! nor ends a key.
+//! withdrawn here. A provider of which something else is said, such as a longer `timeout`, starts
+//! with the keys of the one before it, at their age. A fetch that fails changes nothing until the
+//! keys are too old; then there are none. Ages are measured by the monotonic clock, so that a jump
+//! of the wall clock neither renews nor ends a key.
 
 mod fetch;
+mod metadata;
 mod metrics;
 mod refresh;
 #[cfg(test)]
@@ -24,21 +26,21 @@ use std::time::Duration;
 
 use bartizan_chain::CompileCx;
 use bartizan_config::{Invalid, ResourceKind, ResourceRef};
-use bartizan_net::{Url, is_loopback};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::jose::{Header, KeySet, TokenFault, VerificationKey};
 use crate::node_state::shared_metrics;
-use crate::outgoing::{Pem, Trust, endpoint};
+use crate::outgoing::{Pem, Trust, endpoint, is_this_machine};
 use crate::waiting::{Crowded, Waiters};
 use fetch::Fetcher;
+pub(super) use metadata::{METADATA_MAX, MetadataFault, WELL_KNOWN, Wanted, servers, well_known};
 use metrics::{Counts, KeyMetrics};
 
 /// Least time between two fetches that tokens with unknown keys have caused.
-pub(crate) const REFETCH_EVERY: Duration = Duration::from_secs(30);
+const REFETCH_EVERY: Duration = Duration::from_secs(30);
 /// Longest that a request waits for keys.
-pub(crate) const WAIT_MOST: Duration = Duration::from_secs(3);
+const WAIT_MOST: Duration = Duration::from_secs(3);
 /// What the state of providers belongs to, beside the node.
 const OWNER: &str = "jwks";
 
@@ -56,6 +58,8 @@ pub(crate) enum Source {
 pub(crate) struct ProviderSettings {
     /// What its tokens and its metadata name as the issuer.
     pub(crate) issuer: String,
+    /// Other names that they may give to the same issuer.
+    pub(crate) aliases: Vec<String>,
     /// What is at the address.
     pub(crate) source: Source,
     /// The field that the address was written in.
@@ -64,6 +68,8 @@ pub(crate) struct ProviderSettings {
     pub(crate) address: String,
     /// Servers, as `host` or `host:port`, that metadata may point to beside its own.
     pub(crate) hosts: Vec<String>,
+    /// The field that names them.
+    pub(crate) hosts_key: &'static str,
     /// The authorities that may have signed its certificate; the system's where absent.
     pub(crate) ca_certs: Option<Pem>,
     /// Whether keys may come in clear from beyond this machine.
@@ -74,6 +80,13 @@ pub(crate) struct ProviderSettings {
     pub(crate) refresh: Duration,
     /// The age at which keys end that could not be fetched again.
     pub(crate) stale: Duration,
+}
+
+impl ProviderSettings {
+    /// All that its tokens and its metadata may name as the issuer.
+    pub(crate) fn names(&self) -> Vec<String> {
+        std::iter::once(&self.issuer).chain(&self.aliases).cloned().collect()
+    }
 }
 
 /// Why a provider has no key for a token.
@@ -88,8 +101,9 @@ pub(crate) enum Lack {
     /// There is no key of this name.
     #[error("no key fits the token's `kid` and algorithm")]
     Kid,
-    /// There is no key of this name, and the provider could not be asked for it.
-    #[error("no key fits the token's `kid`, and its issuer cannot be asked for more")]
+    /// There is no key of this name, and the provider could not be asked for it, or has not
+    /// answered yet.
+    #[error("no key fits the token's `kid`, and its issuer has not said that there are no more")]
     KidUnasked,
 }
 
@@ -107,6 +121,26 @@ pub(crate) enum Absence {
     Lack(Lack, u64),
     /// The token cannot have a key.
     Token(TokenFault),
+}
+
+/// Whose keys they are, and who vouches for that: what is known of one provider holds for another
+/// of the same.
+#[derive(Debug, PartialEq, Eq)]
+struct Origin {
+    issuer: String,
+    aliases: Vec<String>,
+    source: Source,
+    address: String,
+    hosts: Vec<String>,
+    ca_certs: Option<Pem>,
+}
+
+impl Origin {
+    fn of(settings: &ProviderSettings) -> Self {
+        let ProviderSettings { issuer, aliases, source, address, hosts, ca_certs, .. } =
+            settings.clone();
+        Self { issuer, aliases, source, address, hosts, ca_certs }
+    }
 }
 
 /// What is known of a provider.
@@ -127,7 +161,7 @@ struct Known {
 
 /// What the handle, the task and the metrics share.
 struct Shared {
-    issuer: String,
+    origin: Origin,
     refresh: Duration,
     known: watch::Sender<Known>,
     /// A token names a key that is not known.
@@ -139,7 +173,7 @@ struct Shared {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("issuer", &self.issuer).finish_non_exhaustive()
+        f.debug_struct("Shared").field("origin", &self.origin).finish_non_exhaustive()
     }
 }
 
@@ -161,22 +195,14 @@ impl Provider {
         let (endpoint, target) = endpoint(key, address, &trust, cx)?;
         let host = &endpoint.target().host;
         let is_clear = endpoint.target().tls.is_none();
-        // Names below `localhost` may be resolved elsewhere.
-        let is_here = is_loopback(host) && !host.to_ascii_lowercase().contains(".localhost");
-        if is_clear && !is_here && !settings.danger_clear_http {
+        if is_clear && !is_this_machine(host) && !settings.danger_clear_http {
             return Err(Invalid::at(key, format!("keys of `{host}` would come in clear"))
                 .with_help("use `https`: whoever can change keys can sign every token"));
         }
         if settings.danger_clear_http && !is_clear {
             return Err(Invalid::at("danger_clear_http", "the address is not in clear"));
         }
-        let hosts = settings.hosts.iter().enumerate().map(|(index, host)| {
-            authority(host).ok_or_else(|| {
-                let problem = format!("`{host}` is no server such as `keys.example:8443`");
-                Invalid::at_item("jwks_hosts", index, problem)
-            })
-        });
-        let hosts = hosts.collect::<Result<Vec<_>, _>>()?;
+        let hosts = servers(settings.hosts_key, &settings.hosts)?;
         let metrics = shared_metrics(cx, OWNER, KeyMetrics::default);
         let reach = &cx.node.outside.reach;
         let node = ResourceRef { kind: ResourceKind::PluginMetadata, id: Arc::from(OWNER) };
@@ -201,7 +227,7 @@ impl Provider {
         }
         match keys.choose(header) {
             Ok(key) => Ok(key.clone()),
-            Err(TokenFault::NoKey) if header.kid().is_some() && known.is_failing => {
+            Err(TokenFault::NoKey) if header.kid().is_some() && known.is_behind() => {
                 lack(Lack::KidUnasked)
             }
             Err(TokenFault::NoKey) if header.kid().is_some() => lack(Lack::Kid),
@@ -210,19 +236,23 @@ impl Provider {
     }
 
     /// Waits for the fetch that may end a lack of which is known that `seen` fetches did not, if
-    /// there is one, or may be one now. Whether it did, only choosing again tells.
+    /// there is one, or may be one now. False where nobody waited and nothing is new; else only
+    /// choosing again tells whether the lack has ended.
     pub(crate) async fn news(
         &self,
         lack: Lack,
         seen: u64,
         waiters: &Waiters,
-    ) -> Result<(), Crowded> {
+    ) -> Result<bool, Crowded> {
+        if self.shared.known.borrow().ended > seen {
+            return Ok(true);
+        }
         if !self.can_end(lack) {
-            return Ok(());
+            return Ok(false);
         }
         let mut known = self.shared.known.subscribe();
         let ended = async { drop(known.wait_for(|known| known.ended > seen).await) };
-        waiters.hold(WAIT_MOST, ended).await.map(drop)
+        waiters.hold(WAIT_MOST, ended).await.map(|_| true)
     }
 
     /// True where it is worth while to wait, which asks the provider if it has to.
@@ -251,10 +281,11 @@ impl Drop for Provider {
 
 impl Shared {
     fn new(settings: &ProviderSettings, metrics: &KeyMetrics) -> Arc<Self> {
+        let origin = Origin::of(settings);
         let shared = Arc::new(Self {
-            issuer: settings.issuer.clone(),
+            known: watch::Sender::new(metrics.known(&origin, settings.stale)),
+            origin,
             refresh: settings.refresh,
-            known: watch::Sender::new(Known::default()),
             wanted: Notify::new(),
             closed: Notify::new(),
             counts: metrics.of(&settings.issuer),
@@ -263,15 +294,22 @@ impl Shared {
         shared
     }
 
+    /// What a provider of the same origin can start with: keys that are no older than `stale`, at
+    /// their age. That it is asked itself, it still has to see.
+    fn bequest(&self, origin: &Origin, stale: Duration) -> Option<Known> {
+        let known = self.known.borrow();
+        let fetched = known.fetched.filter(|fetched| fetched.elapsed() <= stale)?;
+        let is_same = self.origin == *origin && known.keys.is_some();
+        is_same.then(|| Known {
+            keys: known.keys.clone(),
+            fetched: Some(fetched),
+            ..Known::default()
+        })
+    }
+
     /// Seconds since the keys in force were fetched; nothing where there are none.
     fn age(&self) -> Option<u64> {
         let known = self.known.borrow();
         known.fetched.map(|fetched| fetched.elapsed().as_secs())
     }
-}
-
-/// A server as a URL names it: in lower case, without the usual port.
-fn authority(text: &str) -> Option<Arc<str>> {
-    let url = Url::parse(&format!("https://{text}/")).ok()?;
-    (&*url.target == "/").then_some(url.authority)
 }

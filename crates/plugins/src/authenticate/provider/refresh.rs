@@ -48,7 +48,10 @@ impl Shared {
         match fetched {
             Ok(Fetched { keys, fresh }) => {
                 if std::mem::take(failures) > 0 {
-                    tracing::info!(issuer = self.issuer, "the keys of a token issuer are there");
+                    tracing::info!(
+                        issuer = self.origin.issuer,
+                        "the keys of a token issuer are there"
+                    );
                 }
                 self.counts.done("ok");
                 self.known.send_modify(|known| {
@@ -60,7 +63,7 @@ impl Shared {
             }
             Err(fault) => {
                 if *failures == 0 {
-                    let (issuer, cause) = (&self.issuer, fault.to_string());
+                    let (issuer, cause) = (&self.origin.issuer, fault.to_string());
                     tracing::warn!(issuer, cause, "the keys of a token issuer cannot be fetched");
                 }
                 *failures = failures.saturating_add(1);
@@ -99,6 +102,12 @@ impl Shared {
 }
 
 impl Known {
+    /// True where the provider may have more keys than are known: it was not asked yet, is being
+    /// asked, or could not be asked.
+    pub(super) fn is_behind(&self) -> bool {
+        self.ended == 0 || self.is_fetching || self.is_failing
+    }
+
     fn end(&mut self, is_failing: bool) {
         self.ended = self.ended.saturating_add(1);
         self.is_fetching = false;

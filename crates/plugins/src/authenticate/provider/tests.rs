@@ -4,18 +4,22 @@ use bartizan_wire::Fields;
 use serde_json::json;
 
 use super::fetch::fresh;
+use super::metadata::authority;
 use super::refresh::{until_refresh, until_retry};
 use super::*;
 use crate::authenticate::jwt_auth::JwtAuth;
 use crate::fixture::{Bench, authority as certificate};
+use crate::jose::AlgorithmSet;
 
 fn settings() -> ProviderSettings {
     ProviderSettings {
         issuer: "https://id.example".to_owned(),
+        aliases: Vec::new(),
         source: Source::Discovery,
         key: "issuer",
         address: "https://id.example/.well-known/openid-configuration".to_owned(),
         hosts: Vec::new(),
+        hosts_key: "jwks_hosts",
         ca_certs: None,
         danger_clear_http: false,
         timeout: Duration::from_secs(5),
@@ -119,6 +123,81 @@ fn who_says_the_same_of_a_provider_shares_it() {
         change(&mut other);
         assert!(!Arc::ptr_eq(&first, &of(&other)), "{other:?}");
     }
+}
+
+/// Puts keys into force as a fetch does.
+fn fetched(provider: &Provider) {
+    const X: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+    let set = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": X}]});
+    let keys = KeySet::parse(set.to_string().as_bytes(), AlgorithmSet::asymmetric()).unwrap();
+    provider.shared.known.send_modify(|known| {
+        known.keys = Some(Arc::new(keys));
+        known.fetched = Some(Instant::now());
+        known.ended = 7;
+    });
+}
+
+/// Something else that is said of a provider.
+type Change = fn(&mut ProviderSettings);
+
+#[test]
+fn keys_outlive_a_change_of_all_but_where_they_come_from_and_who_vouches_for_that() {
+    let changes: [(bool, Change); 12] = [
+        (true, |settings| settings.timeout *= 2),
+        (true, |settings| settings.refresh *= 2),
+        (true, |settings| settings.stale *= 2),
+        (true, |settings| settings.stale = Duration::from_secs(100)),
+        (true, |settings| settings.key = "discovery_uri"),
+        (false, |settings| settings.stale = Duration::from_secs(99)),
+        (false, |settings| settings.issuer.push('/')),
+        (false, |settings| settings.aliases.push("https://id.example/".to_owned())),
+        (false, |settings| settings.source = Source::KeySet),
+        (false, |settings| settings.address.push('/')),
+        (false, |settings| settings.hosts.push("a.example".to_owned())),
+        (false, |settings| {
+            settings.ca_certs = serde_json::from_value(json!(certificate())).unwrap();
+        }),
+    ];
+    for (is_kept, change) in changes {
+        bartizan_testkit::run(async {
+            let bench = Bench::new();
+            let of = |settings: &ProviderSettings| {
+                bench.within::<JwtAuth, _>(|cx| Provider::of(settings, cx).unwrap())
+            };
+            let old = of(&settings());
+            fetched(&old);
+            tokio::time::advance(Duration::from_secs(100)).await;
+            let mut other = settings();
+            change(&mut other);
+            let new = of(&other);
+            let known = new.shared.known.borrow().clone();
+            assert_eq!(known.keys.is_some(), is_kept, "{other:?}");
+            assert_eq!(new.shared.age(), is_kept.then_some(100), "{other:?}");
+            // It has still to be asked itself.
+            assert_eq!((known.ended, known.began), (0, None));
+        });
+    }
+}
+
+#[test]
+fn news_are_a_fetch_that_has_ended_or_was_waited_for() {
+    bartizan_testkit::run(async {
+        let bench = Bench::new();
+        let (provider, waiters) = bench
+            .within::<JwtAuth, _>(|cx| (Provider::of(&settings(), cx).unwrap(), Waiters::of(cx)));
+        fetched(&provider);
+        provider.shared.known.send_modify(|known| known.began = Some(Instant::now()));
+        let begin = Instant::now();
+        // Too early to ask again: a name that a client has invented costs one proof.
+        assert_eq!(provider.news(Lack::Kid, 7, &waiters).await, Ok(false));
+        assert_eq!(provider.news(Lack::Stale, 7, &waiters).await, Ok(false));
+        // It ended between the proof and the question.
+        assert_eq!(provider.news(Lack::Kid, 6, &waiters).await, Ok(true));
+        assert_eq!(begin.elapsed(), Duration::ZERO);
+        tokio::time::advance(REFETCH_EVERY).await;
+        assert_eq!(provider.news(Lack::Kid, 7, &waiters).await, Ok(true));
+        assert_eq!(begin.elapsed(), REFETCH_EVERY + WAIT_MOST);
+    });
 }
 
 #[test]

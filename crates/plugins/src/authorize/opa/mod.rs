@@ -222,7 +222,7 @@ impl Plugin for Opa {
                 Towards::Upstream,
             )?,
             body_max: body_max.map(|max| usize::try_from(max).unwrap_or(usize::MAX)),
-            json: JsonLimits { depth: limits.json_depth, items: limits.json_items },
+            json: limits.into(),
             is_apisix: cx.compatibility().is_apisix(),
         })
     }

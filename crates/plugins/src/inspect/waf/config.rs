@@ -185,7 +185,7 @@ impl Config {
             ),
         ] {
             let Some(number) = number else { continue };
-            pin(&mut overrides, rules, names, number).map_err(|fault| {
+            overrides.pin_any(rules, names, number).map_err(|fault| {
                 Invalid::at(field, format!("means nothing to `{}`: {fault}", self.rule_set))
             })?;
         }
@@ -197,20 +197,6 @@ impl Config {
             })?;
         }
         Ok(overrides)
-    }
-}
-
-/// Fixes the value under each of its names that rules read; one of them at least.
-fn pin(
-    overrides: &mut Overrides,
-    rules: &RuleSet,
-    names: &[&str],
-    number: i64,
-) -> Result<(), OverrideFault> {
-    let outcomes: Vec<_> = names.iter().map(|name| overrides.pin(rules, name, number)).collect();
-    match outcomes.iter().find(|outcome| outcome.is_ok()) {
-        Some(_) => Ok(()),
-        None => outcomes.into_iter().next().unwrap_or(Ok(())),
     }
 }
 

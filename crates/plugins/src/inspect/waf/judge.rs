@@ -59,8 +59,7 @@ impl Waf {
         cx: &RequestCx,
     ) -> Result<(Box<Transaction>, Result<(), Denial>), Denial> {
         if let Some(proven) = cx.proven().filter(|_| self.skips_proven) {
-            let chain::Proven { query, fields, cookies, json } = proven.clone();
-            transaction.trust(Proven { query, fields, cookies, json });
+            transaction.trust(trusted(proven.clone()));
         }
         let verdict = request_head(&mut transaction, cx);
         if let Verdict::Interrupt(interruption) = verdict {
@@ -111,6 +110,12 @@ impl Waf {
         let denial = Denial::new(Reason::Inspected, told(transaction, interruption));
         denial.with_status(status).with_rule(rule_of(interruption))
     }
+}
+
+/// What schemas have proved, for the engine.
+fn trusted(proven: chain::Proven) -> Proven {
+    let chain::Proven { query, fields, cookies, json, query_names, json_names } = proven;
+    Proven { query, fields, cookies, json, query_names, json_names }
 }
 
 /// Judges the body of an answer.

@@ -9,7 +9,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use bartizan_audit::{REDACTED, Redactor};
 use bartizan_chain::{CompileCx, Outcome, RequestCx, SharedRedactor};
 use bartizan_core::Timestamp;
-use bartizan_waf::{MatchedValue, RuleMatch, Transaction};
+use bartizan_waf::{MatchedValue, RuleMatch, Transaction, is_raw_text, name_of_value};
 use bartizan_wire::Version;
 use serde_json::{Map, Value, json};
 
@@ -149,7 +149,8 @@ fn message(found: &RuleMatch, redactor: &Redactor) -> Value {
     // A chain has matched with its last rule.
     let value = found.values.last();
     // What a rule says of a value may hold the value.
-    let is_hidden = found.values.iter().any(|value| is_secret(&text(&value.name), redactor));
+    let is_hidden =
+        found.is_cut() || found.values.iter().any(|value| is_secret(&text(&value.name), redactor));
     let (msg, data) = if is_hidden {
         (text(&found.title), String::new())
     } else {
@@ -196,9 +197,15 @@ fn reference(value: &MatchedValue) -> String {
     steps.join(",")
 }
 
-/// Whether logs do not show the value of a member such as `REQUEST_HEADERS:Authorization`. The
-/// message of a chain may be about any of its values.
+/// Whether logs do not show the value of a member such as `REQUEST_HEADERS:Authorization`, or a text
+/// that may hold such values, as `REQUEST_URI` does. The message of a chain may be about any of its
+/// values.
 pub fn is_secret(name: &str, redactor: &Redactor) -> bool {
+    if is_raw_text(name.as_bytes()) {
+        return true;
+    }
+    let name = name_of_value(name.as_bytes());
+    let name = std::str::from_utf8(name).unwrap_or_default();
     let (variable, member) = name.split_once(':').unwrap_or((name, ""));
     variable.starts_with("REQUEST_COOKIES") || redactor.is_secret(member)
 }
@@ -209,6 +216,8 @@ fn text(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use bartizan_waf::{Memory, Peer, RequestHead, RuleSet, Verdict};
+
     use super::*;
 
     #[test]
@@ -223,6 +232,54 @@ mod tests {
         let fields = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
         let headers = headers(fields, &Redactor::default());
         assert_eq!(Value::Object(headers), json!({ "a": "1, 2", "cookie": "***" }));
+    }
+
+    #[test]
+    fn values_of_secret_names_and_texts_that_may_hold_them_are_secret() {
+        for (name, wanted) in [
+            ("ARGS:q", false),
+            ("REQUEST_FILENAME", false),
+            ("REQUEST_HEADERS:accept", false),
+            ("MATCHED_VARS:ARGS:q", false),
+            ("ARGS:access_token", true),
+            ("MATCHED_VARS:ARGS:access_token", true),
+            ("MATCHED_VARS:MATCHED_VARS:REQUEST_COOKIES:a", true),
+            ("QUERY_STRING", true),
+            ("REQUEST_BODY", true),
+            ("REQUEST_LINE", true),
+            ("REQUEST_URI", true),
+            ("REQUEST_URI_RAW", true),
+            ("MATCHED_VARS:REQUEST_URI_RAW", true),
+            ("RESPONSE_BODY", true),
+            ("XML:/*", true),
+        ] {
+            assert_eq!(is_secret(name, &Redactor::default()), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_more_values_may_have_matched_than_are_kept_of_is_not_written() {
+        for (count, wanted) in [(7, "last=1"), (8, ""), (9, "")] {
+            let rule = "SecRule ARGS \"@rx .\" \"id:1,phase:1,pass,logdata:'last=%{MATCHED_VAR}'\"";
+            let text = format!("SecRuleEngine On\n{rule}\n");
+            let rules = RuleSet::parse("a.conf", &text, &Memory::default()).unwrap();
+            let mut transaction = Transaction::new(Arc::new(rules), None);
+            let target = format!("/?{}", vec!["a=1"; count].join("&"));
+            let end = (std::net::Ipv4Addr::LOCALHOST, 1).into();
+            let verdict = transaction.request_head(&RequestHead {
+                peer: Peer { client: end, server: end },
+                method: b"GET",
+                target: target.as_bytes(),
+                protocol: b"HTTP/1.1",
+                fields: &[],
+                id: b"1",
+                now: 0,
+            });
+            assert_eq!(verdict, Verdict::Pass);
+            let told = message(transaction.matches().first().unwrap(), &Redactor::default());
+            let data = told.pointer("/details/data").unwrap();
+            assert_eq!(data, wanted, "{count}");
+        }
     }
 
     #[test]

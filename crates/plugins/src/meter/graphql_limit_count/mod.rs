@@ -261,7 +261,7 @@ impl Plugin for GraphqlLimitCount {
             max_batch: usize::try_from(config.max_batch).unwrap_or(1),
             introspection: config.introspection,
             body_max: limits.inspected_body.as_usize(),
-            json: JsonLimits { depth: limits.json_depth, items: limits.json_items },
+            json: limits.into(),
             limit: LimitCount::compile(config.limit(), cx)?,
         })
     }

@@ -12,10 +12,14 @@ use super::BatchSettings;
 
 /// Bytes of a chunk.
 const CHUNK: usize = 64 * 1_024;
+/// Bytes of the longest entry that shares a chunk. What does not fit begins the next chunk, so less
+/// than this stays empty at the end of each, and the chunks of what waits are at most a third larger
+/// than it, but for the first and the last.
+const SHARES_MAX: usize = CHUNK / 4;
 /// Bytes of chunks that are kept for later use at most.
 const SPARE: usize = 2 << 20;
 
-/// Chunks of one size. What is longer than a chunk lies by itself.
+/// Chunks of one size. What is longer than a quarter of one lies by itself.
 #[derive(Debug, Default)]
 pub(super) struct Slab {
     /// The one that is filled.
@@ -39,7 +43,7 @@ impl Slab {
 
     /// A copy of an entry.
     pub(super) fn keep(&mut self, entry: &[u8]) -> Bytes {
-        if entry.len() > CHUNK {
+        if entry.len() > SHARES_MAX {
             return Bytes::copy_from_slice(entry);
         }
         if self.chunk.capacity() < entry.len() && !self.chunk.try_reclaim(CHUNK) {
@@ -72,6 +76,8 @@ impl Slab {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -79,34 +85,85 @@ mod tests {
     #[test]
     fn a_chunk_in_which_nothing_waits_is_used_again() {
         let mut slab = Slab::keeping(2);
-        let entry = vec![b'x'; CHUNK / 2];
+        let entry = vec![b'x'; SHARES_MAX];
         let mut places = Vec::new();
-        for _ in 0..16 {
+        for _ in 0..32 {
             let kept = slab.keep(&entry);
             places.push(kept.as_ptr());
         }
         places.sort_unstable();
         places.dedup();
-        assert!(places.len() <= 4, "{places:?}");
+        assert!(places.len() <= 8, "{places:?}");
         assert!(slab.used.len() <= 2);
     }
 
     #[test]
     fn no_more_is_kept_than_is_said() {
         let mut slab = Slab::keeping(2);
-        let entry = vec![b'x'; CHUNK];
-        let waiting: Vec<Bytes> = (0..10).map(|_| slab.keep(&entry)).collect();
+        let entry = vec![b'x'; SHARES_MAX];
+        let waiting: Vec<Bytes> = (0..40).map(|_| slab.keep(&entry)).collect();
         assert_eq!(slab.used.len(), 2);
         assert!(waiting.iter().all(|kept| *kept == entry));
-        let long = vec![b'y'; CHUNK + 1];
-        assert_eq!(slab.keep(&long), long);
-        assert_eq!(slab.used.len(), 2);
+    }
+
+    #[test]
+    fn what_is_longer_than_a_quarter_of_a_chunk_lies_by_itself() {
+        for (length, shares) in
+            [(SHARES_MAX - 1, true), (SHARES_MAX, true), (SHARES_MAX + 1, false), (CHUNK, false)]
+        {
+            let mut slab = Slab::keeping(2);
+            let entry = vec![b'x'; length];
+            assert_eq!(slab.keep(&entry), entry);
+            assert_eq!(slab.has_chunk, shares, "{length}");
+        }
+    }
+
+    #[test]
+    fn what_waits_takes_at_most_a_third_more_than_its_bytes() {
+        for length in [1_000, SHARES_MAX - 1, SHARES_MAX, SHARES_MAX + 1, CHUNK / 2 + 1, CHUNK + 1]
+        {
+            let mut slab = Slab::keeping(usize::MAX);
+            let entry = vec![b'x'; length];
+            let waiting: Vec<Bytes> = (0..100).map(|_| slab.keep(&entry)).collect();
+            let bytes = waiting.len() * length;
+            let chunks = slab.used.len() + usize::from(slab.has_chunk);
+            let taken = if chunks == 0 { bytes } else { chunks * CHUNK };
+            // The chunk that is filled is not full yet.
+            assert!(taken <= bytes * 4 / 3 + CHUNK, "{length}: {taken} for {bytes}");
+        }
+    }
+
+    #[test]
+    fn half_of_what_may_wait_is_kept_in_whole_chunks_up_to_a_bound() {
+        let most = SPARE / CHUNK;
+        for (pending_bytes, chunks) in [
+            (0, 0),
+            (2 * CHUNK - 1, 0),
+            (2 * CHUNK, 1),
+            (2 * CHUNK + 1, 1),
+            (2 * SPARE - 1, most - 1),
+            (2 * SPARE, most),
+            (2 * SPARE + 1, most),
+            (usize::MAX, most),
+        ] {
+            let settings = BatchSettings {
+                entries: 1,
+                bytes: 1,
+                inactive: Duration::ZERO,
+                oldest: Duration::ZERO,
+                retries: 0,
+                retry_delay: Duration::ZERO,
+                pending: 1,
+                pending_bytes,
+            };
+            assert_eq!(Slab::new(&settings).used_max, chunks, "{pending_bytes}");
+        }
     }
 
     proptest! {
         #[test]
         fn what_waits_is_never_written_over(
-            steps in prop::collection::vec((0_usize..40_000, 0_usize..4), 1..60),
+            steps in prop::collection::vec((0_usize..20_000, 0_usize..4), 1..60),
             used_max in 0_usize..4,
         ) {
             let mut slab = Slab::keeping(used_max);

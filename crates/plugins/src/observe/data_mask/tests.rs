@@ -142,6 +142,23 @@ fn a_body_that_was_read_is_masked() {
 }
 
 #[test]
+fn a_body_of_two_content_types_is_left_out() {
+    let rule = json!({"type": "body", "body_format": "json", "name": "$.pin", "action": "remove"});
+    let schema = json!({"body_schema": {"type": "object"}});
+    let json = ("content-type", "application/json");
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    for (lines, is_kept) in [(&[json][..], true), (&[json, form], false), (&[form, json], false)] {
+        let validation = Bench::new().compile::<RequestValidation>(&schema).unwrap();
+        let plugins = vec![
+            AnyPlugin::DataMask(mask(&json!({"request": [rule]}))),
+            AnyPlugin::RequestValidation(validation),
+        ];
+        let run = over(chain(plugins), arrival("/", lines), r#"{"a": 2}"#);
+        assert_eq!(run.cx().body().is_some(), is_kept, "{lines:?}");
+    }
+}
+
+#[test]
 fn bodies_are_masked_by_their_kind_or_left_out() {
     let both = mask(&json!({"max_body_size": 40, "max_req_post_args": 2, "request": [
         {"type": "body", "body_format": "json", "name": "$..pin", "action": "replace", "value": "*"},

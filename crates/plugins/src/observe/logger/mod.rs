@@ -82,6 +82,8 @@ impl Scribe {
             prefix(entry);
             self.format.write(&exchange, entry);
             hand_over(entry);
+            // What is full does not shrink.
+            entry.clear();
             entry.shrink_to(ENTRY_KEPT);
         });
     }
@@ -153,4 +155,41 @@ pub(crate) fn seconds(count: u32) -> Duration {
 
 pub(crate) fn millis(count: u32) -> Duration {
     Duration::from_millis(count.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::request_of;
+
+    #[test]
+    fn an_event_loop_keeps_little_after_a_long_entry() {
+        let scribe = Scribe {
+            format: LogFormat::compile(Formats::default(), Formats::default()).unwrap(),
+            reads_answer: false,
+            redactor: SharedRedactor::default(),
+            hostname: "host.test".into(),
+        };
+        let cx = request_of("/", &[], None);
+        let outcome = Outcome {
+            status: 200,
+            denial: None,
+            was_forwarded: true,
+            upstream_status: None,
+            upstream_node: None,
+            duration: Duration::ZERO,
+            upstream_duration: None,
+            bytes_in: 0,
+            bytes_out: 0,
+        };
+        for length in [ENTRY_KEPT - 1, ENTRY_KEPT, ENTRY_KEPT + 1, 8 * ENTRY_KEPT] {
+            let prefix = |entry: &mut Vec<u8>| entry.resize(length, b'x');
+            let mut written = 0;
+            let hand_over = |entry: &[u8]| written = entry.len();
+            scribe.write(&cx, &outcome, &Kept::default(), prefix, hand_over);
+            assert!(written > length, "{length}");
+            let kept = ENTRY.with_borrow(Vec::capacity);
+            assert!(kept <= ENTRY_KEPT, "{kept} after {length}");
+        }
+    }
 }

@@ -158,7 +158,7 @@ impl Plugin for Mocking {
     }
 
     fn traits(&self) -> Traits {
-        Traits::in_stages(&[Stage::Transform])
+        Traits { needs_no_upstream: true, ..Traits::in_stages(&[Stage::Transform]) }
     }
 
     async fn on_request(

@@ -6,14 +6,15 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
-use bartizan_core::PATTERN_SIZE_MAX;
 use jsonschema::error::ValidationErrorKind;
-use jsonschema::{Draft, Keyword, PatternOptions, ValidationError, ValidationOptions, Validator};
+use jsonschema::{Draft, Keyword, ValidationError, ValidationOptions, Validator};
 use serde_json::{Map, Value};
 
 use super::compile::DEFINITION;
 use super::parameter::Reader;
 use crate::validate::plan::{Dialect, Document, Plan};
+use crate::validate::proof;
+use crate::validate::schema_options;
 
 /// Most places that are shown of one request.
 pub(super) const SHOWN_MAX: usize = 8;
@@ -100,9 +101,8 @@ impl Schemas {
     pub(super) fn accepts_body(&self, definition: usize, body: &[u8], reader: Reader<'_>) -> bool {
         let Some(plan) = self.plans.get(&definition) else { return false };
         let document = Document::read(body, reader.limits).filter(|text| plan.accepts(text));
-        if let (Some(document), Some(harmless)) = (&document, reader.harmless) {
-            let leaves = plan.harmless_leaves(document).into_iter();
-            harmless.borrow_mut().extend(leaves.map(|leaf| leaf.range));
+        if let (Some(document), Some(proven)) = (&document, reader.proven) {
+            proof::note(&mut proven.borrow_mut(), plan.leaves(document));
         }
         document.is_some()
     }
@@ -165,16 +165,11 @@ fn shortened(place: &str) -> String {
     place.chars().take(PLACE_MAX).map(plain).collect()
 }
 
-/// How schemas compile: patterns in linear time, nothing fetched, formats checked where they are
-/// known, as the specification leaves their list open.
+/// How schemas of descriptions compile: as all do, but formats are checked where they are known, as
+/// the specification leaves their list open.
 pub(super) fn options() -> ValidationOptions<'static> {
-    let patterns =
-        PatternOptions::regex().size_limit(PATTERN_SIZE_MAX).dfa_size_limit(PATTERN_SIZE_MAX);
-    jsonschema::options()
-        .offline()
+    schema_options()
         .with_draft(Draft::Draft202012)
-        .with_pattern_options(patterns)
-        .should_validate_formats(true)
         .should_ignore_unknown_formats(true)
         .with_format("byte", is_base64)
         .with_keyword("readOnly", |_, value, _| Ok(Box::new(ReadOnly(*value == Value::Bool(true)))))
@@ -215,7 +210,7 @@ mod tests {
         }});
         let schemas = Schemas::compile(&root, &BTreeSet::from([0, 2, 3])).unwrap();
         let limits = JsonLimits { depth: 8, items: 8 };
-        let reader = Reader { schemas: &schemas, limits, harmless: None };
+        let reader = Reader { schemas: &schemas, limits, proven: None };
         for (definition, body, accepts) in [
             (0, r#"{"id": 1}"#, true),
             (0, r#"{"id": "1"}"#, false),

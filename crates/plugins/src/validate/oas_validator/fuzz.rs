@@ -1,5 +1,6 @@
 //! The laws of documents: they never panic, and what they compile to judges any request.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 
 use bartizan_chain::{JsonLimits, Proven};
@@ -72,6 +73,6 @@ fn judge(api: &super::operation::Api, request: &str, is_strict: bool) -> Result<
         closed_body: is_strict,
     };
     let limits = JsonLimits { depth: 16, items: 1_000 };
-    let mut proven = Proven::default();
-    api.check(&request, scope, limits, Some(&mut proven)).map_err(|refusal| format!("{refusal:?}"))
+    let proven = RefCell::<Proven>::default();
+    api.check(&request, scope, limits, Some(&proven)).map_err(|refusal| format!("{refusal:?}"))
 }

@@ -127,6 +127,7 @@ mod style_tests;
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use bartizan_chain::{
@@ -206,7 +207,7 @@ impl Plugin for OasValidator {
             document,
             scope,
             body,
-            limits: JsonLimits { depth: limits.json_depth, items: limits.json_items },
+            limits: limits.into(),
             answers: Answers {
                 status: config.rejection_status_code.or(usual),
                 is_verbose: config.verbose_errors.unwrap_or(!is_apisix),
@@ -229,20 +230,20 @@ impl Plugin for OasValidator {
         _call: &mut (),
     ) -> Result<Flow, Denial> {
         // What is forwarded whether it fits or not proves nothing.
-        let mut proven = (self.refuses && cx.wants_proven()).then(Proven::default);
-        match self.check(&Request::of(cx), proven.as_mut()) {
+        let proven = (self.refuses && cx.wants_proven()).then(RefCell::<Proven>::default);
+        match self.check(&Request::of(cx), proven.as_ref()) {
             Err(_) if !self.refuses => self.metrics.unmatched(),
             verdict => verdict?,
         }
         if let Some(proven) = proven {
-            cx.prove(proven);
+            cx.prove(proven.into_inner());
         }
         Ok(Flow::Continue)
     }
 }
 
 impl OasValidator {
-    fn check(&self, request: &Request<'_>, proven: Option<&mut Proven>) -> Result<(), Denial> {
+    fn check(&self, request: &Request<'_>, proven: Option<&RefCell<Proven>>) -> Result<(), Denial> {
         let Some(api) = self.document.api() else {
             return Err(Denial::new(Reason::Internal, "a document that was never compiled"));
         };

@@ -100,7 +100,7 @@ impl Api {
         request: &Request<'_>,
         scope: Scope,
         limits: JsonLimits,
-        mut proven: Option<&mut Proven>,
+        proven: Option<&RefCell<Proven>>,
     ) -> Result<(), (Option<&str>, Refusal)> {
         let (index, captures) =
             self.paths.find(request.path, request.method).map_err(|miss| match miss {
@@ -110,15 +110,9 @@ impl Api {
         let Some(operation) = self.operations.get(index) else {
             return Err((None, Refusal::Path));
         };
-        let harmless = RefCell::default();
-        let wanted = proven.is_some().then_some(&harmless);
-        let reader = Reader { schemas: &self.schemas, limits, harmless: wanted };
-        self.check_operation(operation, request, &captures, (scope, proven.as_deref_mut()), reader)
-            .map_err(|refusal| (Some(&*operation.label), refusal))?;
-        if let Some(proven) = proven {
-            proven.json = harmless.into_inner();
-        }
-        Ok(())
+        let reader = Reader { schemas: &self.schemas, limits, proven };
+        self.check_operation(operation, request, &captures, scope, reader)
+            .map_err(|refusal| (Some(&*operation.label), refusal))
     }
 
     fn check_operation(
@@ -126,7 +120,7 @@ impl Api {
         operation: &Operation,
         request: &Request<'_>,
         captures: &[&str],
-        (scope, proven): (Scope, Option<&mut Proven>),
+        scope: Scope,
         reader: Reader<'_>,
     ) -> Result<(), Refusal> {
         let mut parts = Map::new();
@@ -148,8 +142,8 @@ impl Api {
         if scope.headers && !operation.cookies.is_empty() {
             put(&mut parts, "cookie", read_cookies(&operation.cookies, request.fields, reader))?;
         }
-        if let Some(proven) = proven {
-            *proven = operation.proven(&parts);
+        if let Some(proven) = reader.proven {
+            *proven.borrow_mut() = operation.proven(&parts);
         }
         if scope.body
             && let Some((name, value)) = body(operation, request, scope, reader)?
@@ -190,7 +184,8 @@ impl Api {
 }
 
 impl Operation {
-    /// The parameters that are a number or a flag, and of which the schemas allow nothing else.
+    /// The parameters that are a number or a flag, and of which the schemas allow nothing else; and the
+    /// names that there are.
     fn proven(&self, parts: &Map<String, Value>) -> Proven {
         let names = |part: &str, parameters: &[Parameter]| {
             let is_proven = |parameter: &&Parameter| {
@@ -200,11 +195,18 @@ impl Operation {
             };
             parameters.iter().filter(is_proven).map(|parameter| parameter.name.clone()).collect()
         };
+        // A map may take any names for its members.
+        let sent = parts.get("query").and_then(Value::as_object);
+        let is_sent = |parameter: &&Parameter| {
+            !parameter.is_spread() && sent.is_some_and(|sent| sent.contains_key(&*parameter.name))
+        };
+        let stated = self.query.iter().filter(is_sent);
         Proven {
             query: names("query", &self.query),
             fields: names("header", &self.headers),
             cookies: names("cookie", &self.cookies),
-            json: Vec::new(),
+            query_names: stated.map(|parameter| parameter.name.clone()).collect(),
+            ..Proven::default()
         }
     }
 }

@@ -1,10 +1,9 @@
 //! The parameters of an operation, and reading them from a request.
 
 use std::cell::RefCell;
-use std::ops::Range;
 use std::sync::Arc;
 
-use bartizan_chain::{JsonLimits, parse_strict};
+use bartizan_chain::{JsonLimits, Proven, parse_strict};
 use bartizan_wire::Fields;
 use serde_json::{Map, Value};
 
@@ -51,8 +50,8 @@ pub(super) struct Unreadable {
 pub(super) struct Reader<'a> {
     pub(super) schemas: &'a Schemas,
     pub(super) limits: JsonLimits,
-    /// Takes where in a JSON body values are that can do no harm, if somebody wants to know.
-    pub(super) harmless: Option<&'a RefCell<Vec<Range<usize>>>>,
+    /// Takes what can do no harm, if somebody wants to know.
+    pub(super) proven: Option<&'a RefCell<Proven>>,
 }
 
 impl Parameter {

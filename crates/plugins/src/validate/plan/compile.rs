@@ -87,6 +87,9 @@ pub(super) struct Compiler<'s, 'o> {
     nodes: Vec<Node>,
     /// The schemas that references lead to.
     targets: HashMap<String, NodeId>,
+    /// Those of them that are still to be read, their places, and whether each is the root. Read
+    /// one after the other, none is nested in another one, however long a chain they are.
+    waiting: Vec<(NodeId, &'s Value, bool)>,
     depth: u32,
 }
 
@@ -96,7 +99,8 @@ struct Unknown;
 impl<'s, 'o> Compiler<'s, 'o> {
     /// Reads schemas of `root`, whose references lead to places in it.
     pub(super) fn new(root: &'s Value, dialect: Dialect<'o>) -> Self {
-        Self { root, dialect, nodes: Vec::new(), targets: HashMap::new(), depth: 0 }
+        let (nodes, targets, waiting) = Default::default();
+        Self { root, dialect, nodes, targets, waiting, depth: 0 }
     }
 
     /// The node of the schema that a reference such as `#` leads to; `None` where nothing is known
@@ -106,6 +110,12 @@ impl<'s, 'o> Compiler<'s, 'o> {
             return None;
         }
         let id = self.target(reference).ok()?;
+        while let Some((id, schema, is_root)) = self.waiting.pop() {
+            let node = self.node(schema, is_root);
+            if let Some(place) = self.nodes.get_mut(id) {
+                *place = node;
+            }
+        }
         self.nodes.get(id).is_some_and(|node| !node.is_unknown()).then_some(id)
     }
 
@@ -114,18 +124,15 @@ impl<'s, 'o> Compiler<'s, 'o> {
         self.nodes.into()
     }
 
+    /// The node of the schema that a reference leads to, which may still have to be read.
     fn target(&mut self, reference: &str) -> Result<NodeId, Unknown> {
         if let Some(id) = self.targets.get(reference) {
             return Ok(*id);
         }
         let schema = resolve(self.root, reference).ok_or(Unknown)?;
-        // A reference back to here, before it is known what stands here, is to the same node.
         let id = self.push(Node::unknown())?;
         self.targets.insert(reference.to_owned(), id);
-        let node = self.node(schema, reference == "#");
-        if let Some(place) = self.nodes.get_mut(id) {
-            *place = node;
-        }
+        self.waiting.push((id, schema, reference == "#"));
         Ok(id)
     }
 
@@ -313,7 +320,9 @@ impl<'s, 'o> Compiler<'s, 'o> {
             None => &empty,
         };
         let (mut names, mut members) = (Vec::new(), Vec::new());
+        let mut places = HashMap::new();
         for (name, said) in named {
+            places.insert(name.as_str(), names.len());
             names.push(name.as_str());
             let node = Some(self.inner(said)?);
             members.push(Member { node, is_named: true, is_required: false });
@@ -324,7 +333,7 @@ impl<'s, 'o> Compiler<'s, 'o> {
         };
         for name in required {
             let name = name.as_str().ok_or(Unknown)?;
-            let index = names.iter().position(|other| *other == name).unwrap_or_else(|| {
+            let index = *places.entry(name).or_insert_with(|| {
                 names.push(name);
                 members.push(Member::default());
                 names.len() - 1
@@ -375,6 +384,7 @@ impl<'s, 'o> Compiler<'s, 'o> {
                 Number::Float(_) => None,
             })
             .collect();
+        values.integers.sort_unstable();
         values.has_others = list.iter().any(|value| {
             value.is_array() || value.is_object() || (value.is_number() && value.is_f64())
         });

@@ -67,14 +67,15 @@ pub(crate) struct Document<'b> {
 impl<'b> Document<'b> {
     /// Reads a text; `None` where it breaks a rule, or has a form that is not read here.
     pub(crate) fn read(bytes: &'b [u8], limits: JsonLimits) -> Option<Self> {
+        // A text has no more tokens than bytes, so that a place in either is 32 bits.
         u32::try_from(bytes.len()).ok()?;
         std::str::from_utf8(bytes).ok()?;
-        let tokens = Vec::with_capacity(bytes.len() / 8 + 4);
-        let mut reader = Reader { bytes, at: 0, tokens, items: limits.items };
-        reader.space();
-        reader.value(limits.depth.min(DEPTH_MAX))?;
-        reader.space();
-        (reader.at == bytes.len()).then_some(Self { bytes, tokens: reader.tokens })
+        let tokens = Vec::with_capacity(room(bytes.len(), limits.items));
+        let mut reader = Reader { bytes, tokens, items: limits.items };
+        let (start, first) = reader.solid(0);
+        let end = reader.value(start, first, limits.depth.min(DEPTH_MAX))?;
+        let (end, _) = reader.solid(end);
+        (end == bytes.len()).then_some(Self { bytes, tokens: reader.tokens })
     }
 
     /// A token.
@@ -85,6 +86,11 @@ impl<'b> Document<'b> {
     /// How many tokens there are.
     pub(super) fn len(&self) -> usize {
         self.tokens.len()
+    }
+
+    /// How many bytes there are.
+    pub(super) fn size(&self) -> usize {
+        self.bytes.len()
     }
 
     /// The bytes of a token, as [`Token::start`] and [`Token::end`] say.
@@ -109,9 +115,27 @@ impl<'b> Document<'b> {
     }
 }
 
+/// The tokens that room is made for before a text is read: as many as a usual text of that size
+/// has, and never more than any text within the limit can have, a name and a value for each item.
+fn room(size: usize, items: u32) -> usize {
+    let most = (items as usize).saturating_mul(2).saturating_add(1);
+    (size / 8 + 4).min(most)
+}
+
+/// A place in a text, or among its tokens.
+#[expect(clippy::cast_possible_truncation, reason = "`Document::read` takes no longer text")]
+#[inline]
+fn place(at: usize) -> u32 {
+    at as u32
+}
+
+/// Reads a text from one place to the next; whoever reads a part says where it ends, or nothing if
+/// it is not read here.
+///
+/// PERF: `cargo xtask bench plugins` (`request-validation`): places are handed on rather than kept,
+/// so that they stay in registers, and what is behind the end reads as a byte that stands nowhere.
 struct Reader<'b> {
     bytes: &'b [u8],
-    at: usize,
     tokens: Vec<Token>,
     /// Members and items that there may still be.
     items: u32,
@@ -119,214 +143,193 @@ struct Reader<'b> {
 
 impl Reader<'_> {
     #[inline]
-    fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
+    fn byte(&self, at: usize) -> u8 {
+        self.bytes.get(at).copied().unwrap_or(0)
     }
 
-    fn space(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
-            self.at += 1;
+    /// The first place from here on that is no space, and what stands there.
+    #[inline]
+    fn solid(&self, mut at: usize) -> (usize, u8) {
+        loop {
+            match self.byte(at) {
+                b' ' | b'\n' | b'\r' | b'\t' => at += 1,
+                byte => return (at, byte),
+            }
         }
     }
 
-    /// The next byte that is no space is taken.
     #[inline]
-    fn take(&mut self) -> Option<u8> {
-        self.space();
-        let byte = self.peek()?;
-        self.at += 1;
-        Some(byte)
+    fn push(&mut self, kind: Kind, start: usize, end: usize, info: u32) {
+        let next = place(self.tokens.len() + 1);
+        self.tokens.push(Token { kind, start: place(start), end: place(end), next, info });
     }
 
-    fn push(&mut self, kind: Kind, start: usize, end: usize, info: u32) -> Option<()> {
-        let next = u32::try_from(self.tokens.len() + 1).ok()?;
-        let (start, end) = (u32::try_from(start).ok()?, u32::try_from(end).ok()?);
-        self.tokens.push(Token { kind, start, end, next, info });
-        Some(())
-    }
-
-    fn value(&mut self, depth: u32) -> Option<()> {
-        match self.peek()? {
-            b'"' => self.text(),
-            b'{' => self.object(depth),
-            b'[' => self.list(depth),
-            b'-' | b'0'..=b'9' => self.number(),
-            b't' => self.word(b"true", Kind::Bool),
-            b'f' => self.word(b"false", Kind::Bool),
-            b'n' => self.word(b"null", Kind::Null),
+    /// The value that begins with a byte which is no space.
+    fn value(&mut self, at: usize, first: u8, depth: u32) -> Option<usize> {
+        match first {
+            b'"' => self.text(at + 1),
+            b'-' | b'0'..=b'9' => self.number(at, first),
+            b'{' => self.object(at, depth.checked_sub(1)?),
+            b'[' => self.list(at, depth.checked_sub(1)?),
+            b't' => self.word(at, b"true", Kind::Bool),
+            b'f' => self.word(at, b"false", Kind::Bool),
+            b'n' => self.word(at, b"null", Kind::Null),
             _ => None,
         }
     }
 
-    fn word(&mut self, word: &[u8], kind: Kind) -> Option<()> {
-        let start = self.at;
-        self.at += word.len();
-        (self.bytes.get(start..self.at)? == word).then_some(())?;
-        self.push(kind, start, self.at, 0)
+    fn word(&mut self, at: usize, word: &[u8], kind: Kind) -> Option<usize> {
+        let end = at + word.len();
+        (self.bytes.get(at..end)? == word).then_some(())?;
+        self.push(kind, at, end, 0);
+        Some(end)
     }
 
-    /// A container begins; the token's index.
-    fn open(&mut self, kind: Kind) -> Option<usize> {
-        let index = self.tokens.len();
-        self.push(kind, self.at, self.at, 0)?;
-        self.at += 1;
-        self.space();
-        Some(index)
-    }
-
-    fn close(&mut self, index: usize, count: u32) -> Option<()> {
-        let next = u32::try_from(self.tokens.len()).ok()?;
-        let end = u32::try_from(self.at).ok()?;
+    /// A container has ended before this place.
+    fn close(&mut self, index: usize, end: usize, count: u32) -> Option<usize> {
+        let next = place(self.tokens.len());
         let token = self.tokens.get_mut(index)?;
-        (token.next, token.end, token.info) = (next, end, count);
-        Some(())
+        (token.next, token.end, token.info) = (next, place(end), count);
+        Some(end)
     }
 
-    fn list(&mut self, depth: u32) -> Option<()> {
-        let depth = depth.checked_sub(1)?;
-        let index = self.open(Kind::List)?;
-        if self.peek()? == b']' {
-            self.at += 1;
-            return self.close(index, 0);
+    /// `depth` is what containers inside have left.
+    fn list(&mut self, at: usize, depth: u32) -> Option<usize> {
+        let index = self.tokens.len();
+        self.push(Kind::List, at, at, 0);
+        let (mut at, mut first) = self.solid(at + 1);
+        if first == b']' {
+            return self.close(index, at + 1, 0);
         }
         let mut count = 0;
         loop {
-            self.value(depth)?;
+            let end = self.value(at, first, depth)?;
             self.items = self.items.checked_sub(1)?;
             count += 1;
-            match self.take()? {
-                b',' => self.space(),
-                b']' => return self.close(index, count),
+            match self.solid(end) {
+                (comma, b',') => (at, first) = self.solid(comma + 1),
+                (bracket, b']') => return self.close(index, bracket + 1, count),
                 _ => return None,
             }
         }
     }
 
-    fn object(&mut self, depth: u32) -> Option<()> {
-        let depth = depth.checked_sub(1)?;
-        let index = self.open(Kind::Object)?;
-        if self.peek()? == b'}' {
-            self.at += 1;
-            return self.close(index, 0);
+    fn object(&mut self, at: usize, depth: u32) -> Option<usize> {
+        let index = self.tokens.len();
+        self.push(Kind::Object, at, at, 0);
+        let (mut at, mut first) = self.solid(at + 1);
+        if first == b'}' {
+            return self.close(index, at + 1, 0);
         }
         let mut known = Known::default();
         let mut count = 0;
         loop {
             self.items = self.items.checked_sub(1)?;
-            self.name()?;
+            // A name that means its own bytes.
+            let end = plain_end(self.bytes, at + 1);
+            if first != b'"' || self.byte(end) != b'"' {
+                return None;
+            }
+            self.push(Kind::Name, at + 1, end, hash_at(self.bytes, at + 1, end));
             if !known.admits(self, index, count) {
                 return None;
             }
             count += 1;
-            if self.take()? != b':' {
-                return None;
-            }
-            self.space();
-            self.value(depth)?;
-            match self.take()? {
-                b',' => self.space(),
-                b'}' => return self.close(index, count),
+            let (colon, b':') = self.solid(end + 1) else { return None };
+            let (start, first_of_value) = self.solid(colon + 1);
+            let end = self.value(start, first_of_value, depth)?;
+            match self.solid(end) {
+                (comma, b',') => (at, first) = self.solid(comma + 1),
+                (brace, b'}') => return self.close(index, brace + 1, count),
                 _ => return None,
             }
         }
     }
 
-    /// A name that means its own bytes.
-    fn name(&mut self) -> Option<()> {
-        if self.peek()? != b'"' {
-            return None;
-        }
-        let start = self.at + 1;
+    /// What begins behind a quotation mark.
+    #[inline]
+    fn text(&mut self, start: usize) -> Option<usize> {
         let end = plain_end(self.bytes, start);
-        self.at = end;
-        if self.peek()? != b'"' {
-            return None;
+        if self.byte(end) == b'"' {
+            self.push(Kind::Text, start, end, 0);
+            return Some(end + 1);
         }
-        self.at += 1;
-        self.push(Kind::Name, start, end, hash_at(self.bytes, start, end))
+        self.escaped_text(start, end)
     }
 
-    fn text(&mut self) -> Option<()> {
-        let start = self.at + 1;
-        self.at = start;
-        let mut kind = Kind::Text;
+    /// The same, where something is at `at` that a plain text does not have.
+    #[cold]
+    fn escaped_text(&mut self, start: usize, mut at: usize) -> Option<usize> {
         loop {
-            self.at = plain_end(self.bytes, self.at);
-            match self.peek()? {
+            match self.byte(at) {
                 b'"' => break,
-                b'\\' => {
-                    kind = Kind::EscapedText;
-                    self.escape()?;
-                }
+                b'\\' => at = plain_end(self.bytes, self.escape(at + 1)?),
                 _ => return None,
             }
         }
-        let end = self.at;
-        self.at += 1;
-        self.push(kind, start, end, 0)
+        self.push(Kind::EscapedText, start, at, 0);
+        Some(at + 1)
     }
 
-    fn escape(&mut self) -> Option<()> {
-        let escaped = *self.bytes.get(self.at + 1)?;
-        self.at += 2;
-        match escaped {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(()),
-            b'u' => match self.unit()? {
+    /// What follows a backslash.
+    fn escape(&self, at: usize) -> Option<usize> {
+        match self.byte(at) {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(at + 1),
+            b'u' => match self.unit(at + 1)? {
                 // A low surrogate follows a high one and stands nowhere else.
                 0xdc00..=0xdfff => None,
                 0xd800..=0xdbff => {
-                    let follows = self.bytes.get(self.at..self.at + 2)? == b"\\u";
-                    self.at += 2;
-                    (follows && matches!(self.unit()?, 0xdc00..=0xdfff)).then_some(())
+                    let follows = self.bytes.get(at + 5..at + 7)? == b"\\u";
+                    let is_low = matches!(self.unit(at + 7)?, 0xdc00..=0xdfff);
+                    (follows && is_low).then_some(at + 11)
                 }
-                _ => Some(()),
+                _ => Some(at + 5),
             },
             _ => None,
         }
     }
 
     /// Four hexadecimal digits.
-    fn unit(&mut self) -> Option<u32> {
-        let digits = self.bytes.get(self.at..self.at + 4)?;
-        self.at += 4;
+    fn unit(&self, at: usize) -> Option<u32> {
+        let digits = self.bytes.get(at..at + 4)?;
         digits.iter().try_fold(0, |unit, byte| Some(unit * 16 + char::from(*byte).to_digit(16)?))
     }
 
-    fn digits(&mut self) -> Option<()> {
-        let start = self.at;
-        while let Some(b'0'..=b'9') = self.peek() {
-            self.at += 1;
+    /// Where the digits end, of which there is one at least.
+    #[inline]
+    fn digits(&self, start: usize) -> Option<usize> {
+        let mut at = start;
+        while self.byte(at).is_ascii_digit() {
+            at += 1;
         }
-        (self.at > start).then_some(())
+        (at > start).then_some(at)
     }
 
-    fn number(&mut self) -> Option<()> {
-        let start = self.at;
-        let is_negative = self.peek()? == b'-';
-        self.at += usize::from(is_negative);
-        let is_zero = self.peek()? == b'0';
-        let first = self.at;
-        self.digits()?;
-        if is_zero && self.at > first + 1 {
+    #[inline]
+    fn number(&mut self, start: usize, first: u8) -> Option<usize> {
+        let is_negative = first == b'-';
+        let whole = start + usize::from(is_negative);
+        let is_zero = self.byte(whole) == b'0';
+        let mut at = self.digits(whole)?;
+        if is_zero && at > whole + 1 {
             return None;
         }
         let mut kind = if is_negative && is_zero { Kind::Float } else { Kind::Integer };
-        if self.peek() == Some(b'.') {
-            self.at += 1;
-            self.digits()?;
+        if self.byte(at) == b'.' {
+            at = self.digits(at + 1)?;
             kind = Kind::Float;
         }
-        let has_exponent = matches!(self.peek(), Some(b'e' | b'E'));
+        let has_exponent = matches!(self.byte(at), b'e' | b'E');
         if has_exponent {
-            self.at += 1;
-            self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
-            self.digits()?;
+            let has_sign = matches!(self.byte(at + 1), b'+' | b'-');
+            at = self.digits(at + 1 + usize::from(has_sign))?;
             kind = Kind::Float;
         }
-        if has_exponent || self.at - start > PLAIN_NUMBER_MAX {
-            serde_json::from_slice::<f64>(self.bytes.get(start..self.at)?).ok()?;
+        if has_exponent || at - start > PLAIN_NUMBER_MAX {
+            serde_json::from_slice::<f64>(self.bytes.get(start..at)?).ok()?;
         }
-        self.push(kind, start, self.at, 0)
+        self.push(kind, start, at, 0);
+        Some(at)
     }
 }
 
@@ -362,5 +365,20 @@ impl<'b> Known<'b> {
                 || !before().any(|token| token.info == last.info && raw(token) == Some(name));
         }
         self.many.get_or_insert_with(|| before().filter_map(raw).collect()).insert(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_made_for_no_more_tokens_than_a_text_may_have() {
+        assert_eq!(room(800, 1_000), 104);
+        assert_eq!(room(8 << 20, 1_000), 2_001);
+        // As many as fit: a name and a value for each item, and the object itself.
+        let text = br#"{"a":{"b":1}}"#;
+        let document = Document::read(text, JsonLimits { depth: 2, items: 2 }).unwrap();
+        assert_eq!(document.len(), room(usize::MAX, 2));
     }
 }

@@ -8,39 +8,52 @@ use super::judge::Judge;
 use super::node::{Additional, Node, NodeId, Others, TextRule, Types};
 use super::pattern::Pattern;
 
-/// A value that a schema leaves no room in.
+/// A value of which a schema leaves no room for harm.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct HarmlessLeaf {
+pub(crate) struct Leaf {
     /// How many values other than objects and arrays stand before it in the text.
     pub(crate) index: usize,
     /// Where it stands in the text, in bytes; strings with their quotation marks.
     pub(crate) range: Range<usize>,
+    /// Whether there is none in its value.
+    pub(crate) is_harmless: bool,
+    /// Whether there is none in its name: the schema states each member on the way to it.
+    pub(crate) is_named: bool,
+}
+
+/// What is known of the value at a token.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    is_harmless: bool,
+    is_named: bool,
 }
 
 impl Plan {
-    /// The values of a document that this plan has accepted ([`Plan::accepts`]) that are harmless,
-    /// in the order of the text:
+    /// The values of a document that this plan has accepted ([`Plan::accepts`]) that are harmless, or
+    /// that have harmless names, in the order of the text. Harmless values are:
     ///
     /// - numbers, booleans and null, where the schema states a type for them;
     /// - values that `enum` or `const` lists;
     /// - strings of the formats `date`, `date-time`, `ipv4`, `ipv6` and `uuid`, where the format is
     ///   checked;
-    /// - strings whose `pattern` allows ASCII letters, digits, `_`, `-` and `.` alone, from the
-    ///   beginning to the end.
+    /// - strings whose `pattern` allows ASCII letters, digits, `_` and `-` alone, from the beginning
+    ///   to the end.
     ///
-    /// Only schemas that hold in any case count, not those of `anyOf`, `oneOf`, `not` and `if`.
-    /// Strings that are written with an escape are never among them. Names of members are not
-    /// looked at, and of a document that was not accepted it says nothing.
-    pub(crate) fn harmless_leaves(&self, document: &Document<'_>) -> Vec<HarmlessLeaf> {
+    /// Names are harmless where all members on the way to a value are among `properties`; items of
+    /// arrays have numbers. Only schemas that hold in any case count, not those of `anyOf`, `oneOf`,
+    /// `not` and `if`. Strings that are written with an escape are never among the harmless values. Of
+    /// a document that was not accepted it says nothing.
+    pub(crate) fn leaves(&self, document: &Document<'_>) -> Vec<Leaf> {
         let judge = Judge::new(&self.nodes, document);
-        let mut search = Search { judge, proved: vec![false; document.len()] };
-        search.visit(self.root, 0);
+        let mut search = Search { judge, known: vec![Known::default(); document.len()] };
+        search.visit(self.root, 0, true);
         let mut leaves = Vec::new();
         let tokens = (0..document.len()).filter_map(|at| Some((at, document.token(at)?)));
         let scalars = tokens.filter(|(_, token)| is_scalar(*token));
         for (index, (at, token)) in scalars.enumerate() {
-            if search.proved.get(at) == Some(&true) {
-                leaves.push(HarmlessLeaf { index, range: Document::range(token) });
+            let Known { is_harmless, is_named } = search.known.get(at).copied().unwrap_or_default();
+            if is_harmless || is_named {
+                leaves.push(Leaf { index, range: Document::range(token), is_harmless, is_named });
             }
         }
         leaves
@@ -53,11 +66,12 @@ fn is_scalar(token: Token) -> bool {
 
 struct Search<'p, 'd> {
     judge: Judge<'p, 'd>,
-    proved: Vec<bool>,
+    known: Vec<Known>,
 }
 
 impl<'p> Search<'p, '_> {
-    fn visit(&mut self, id: NodeId, at: usize) {
+    /// Looks at what stands at a token; `is_named` says that the names on the way are stated.
+    fn visit(&mut self, id: NodeId, at: usize, is_named: bool) {
         let nodes: &'p [Node] = self.judge.nodes;
         let (Some(node), Some(token)) = (nodes.get(id), self.judge.document.token(at)) else {
             return;
@@ -65,32 +79,40 @@ impl<'p> Search<'p, '_> {
         if !self.judge.may_look() {
             return;
         }
-        if is_scalar(token)
-            && self.proves(node, token)
-            && let Some(place) = self.proved.get_mut(at)
-        {
-            *place = true;
+        if is_scalar(token) {
+            let is_harmless = self.proves(node, token);
+            self.note(at, Known { is_harmless, is_named });
         }
         if let (Kind::List, Some(items)) = (token.kind, node.list.as_ref().and_then(|l| l.items)) {
             let places: Vec<usize> = self.judge.items(token, at).collect();
             for place in places {
-                self.visit(items, place);
+                self.visit(items, place, is_named);
             }
         }
         if let (Kind::Object, Some(rule)) = (token.kind, &node.object) {
             let members: Vec<(Token, usize)> = self.judge.members(token, at).collect();
             for (name, value) in members {
+                let is_named = is_named && self.judge.states(rule, name);
                 if let (Additional::Schema(inner), _) = self.judge.member(rule, name) {
-                    self.visit(inner, value);
+                    self.visit(inner, value, is_named);
+                } else if self.judge.document.token(value).is_some_and(is_scalar) {
+                    self.note(value, Known { is_harmless: false, is_named });
                 }
             }
         }
         for others in &node.others {
             if let Others::All(ids) = others {
                 for inner in ids {
-                    self.visit(*inner, at);
+                    self.visit(*inner, at, is_named);
                 }
             }
+        }
+    }
+
+    fn note(&mut self, at: usize, more: Known) {
+        if let Some(known) = self.known.get_mut(at) {
+            known.is_harmless |= more.is_harmless;
+            known.is_named |= more.is_named;
         }
     }
 

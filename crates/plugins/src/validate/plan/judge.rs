@@ -17,6 +17,11 @@ const DEPTH_MAX: u32 = 192;
 /// How often a token may be looked at, on average, before the document is left to others: schemas
 /// that try alternatives inside alternatives could otherwise look at it forever.
 const LOOKS_PER_TOKEN: u32 = 32;
+/// How often a byte may be read into a value for another validator, on average: every level of a
+/// schema that leads to itself could otherwise have all that is below it read again.
+const READINGS_MAX: usize = 4;
+/// Bytes of a small document that cost nothing.
+const FREE_BYTES: usize = 1_024;
 /// Digits of an integer that is what is written; longer ones may have been rounded.
 const INTEGER_MAX: u32 = 18;
 /// Items that are compared with each other one by one.
@@ -27,13 +32,17 @@ pub(super) struct Judge<'p, 'd> {
     pub(super) nodes: &'p [Node],
     pub(super) document: &'p Document<'d>,
     looks: Cell<u32>,
+    /// Bytes that may still be read into values.
+    readings: Cell<usize>,
 }
 
 impl<'p, 'd> Judge<'p, 'd> {
     pub(super) fn new(nodes: &'p [Node], document: &'p Document<'d>) -> Self {
         let tokens = u32::try_from(document.len()).unwrap_or(u32::MAX);
         let looks = Cell::new(tokens.saturating_add(64).saturating_mul(LOOKS_PER_TOKEN));
-        Self { nodes, document, looks }
+        let bytes = document.size().saturating_add(FREE_BYTES);
+        let readings = Cell::new(bytes.saturating_mul(READINGS_MAX));
+        Self { nodes, document, looks, readings }
     }
 
     /// Counts a look at a token; false if there were too many.
@@ -227,6 +236,12 @@ impl<'p, 'd> Judge<'p, 'd> {
         }
     }
 
+    /// Whether a schema states a member of this name.
+    pub(super) fn states(&self, rule: &ObjectRule, name: Token) -> bool {
+        let index = rule.names.find(name.info, self.document.raw(name));
+        index.and_then(|index| rule.members.get(index)).is_some_and(|member| member.is_named)
+    }
+
     /// The names of an object's members, and the tokens of their values.
     pub(super) fn members(&self, object: Token, at: usize) -> impl Iterator<Item = (Token, usize)> {
         let mut at = at + 1;
@@ -254,10 +269,11 @@ impl<'p, 'd> Judge<'p, 'd> {
             }
             Kind::Integer => match Number::read(self.document, token) {
                 Some(Number::Integer(own)) => {
-                    if !values.integers.contains(&own) && values.has_others {
+                    let is_listed = values.integers.binary_search(&own).is_ok();
+                    if !is_listed && values.has_others {
                         return self.listed(values, token);
                     }
-                    values.integers.contains(&own)
+                    is_listed
                 }
                 _ => return Verdict::Unsure,
             },
@@ -327,8 +343,11 @@ impl<'p, 'd> Judge<'p, 'd> {
         }
     }
 
-    /// Asks a validator of its own.
+    /// Asks a validator of its own, unless too much was read for such before.
     fn foreign(&self, validator: &Validator, token: Token) -> Verdict {
+        let size = Document::range(token).len();
+        let Some(left) = self.readings.get().checked_sub(size) else { return Verdict::Unsure };
+        self.readings.set(left);
         Verdict::known(self.document.value(token).map(|value| validator.is_valid(&value)))
     }
 }

@@ -12,6 +12,8 @@
 
 mod compile;
 mod document;
+#[cfg(test)]
+mod edges;
 mod harmless;
 mod judge;
 pub(crate) mod law;
@@ -30,6 +32,7 @@ use serde_json::Value;
 use compile::Compiler;
 pub(crate) use compile::Dialect;
 pub(crate) use document::Document;
+pub(crate) use harmless::Leaf;
 use judge::Judge;
 use node::{Node, NodeId, Verdict};
 

@@ -212,8 +212,12 @@ pub(super) enum Additional {
 pub(super) struct Values {
     /// `null`, `true` and `false`, where they are among them.
     pub(super) words: Box<[&'static [u8]]>,
+    /// In ascending order.
     pub(super) integers: Box<[i128]>,
+    /// PERF: `cargo xtask bench plugins` (`request-validation`): to compare a few texts is cheaper
+    /// than to hash one, so these are empty where there are only a few.
     pub(super) texts: HashSet<Box<str>>,
+    /// All texts, where they are few.
     pub(super) few_texts: Box<[Box<str>]>,
     /// Containers and fractions are among them.
     pub(super) has_others: bool,

@@ -11,6 +11,9 @@ pub(super) fn word(bytes: &[u8], at: usize) -> Option<u64> {
 
 /// Where the plain part of a string ends: at a quotation mark, a backslash, a control character or
 /// the end of the text.
+///
+/// PERF: `cargo xtask bench plugins` (`request-validation`): eight bytes at a time, as most of a
+/// body is the inside of strings.
 pub(super) fn plain_end(bytes: &[u8], from: usize) -> usize {
     let mut at = from;
     while let Some(word) = word(bytes, at) {
@@ -47,13 +50,34 @@ pub(super) fn hash(name: &[u8]) -> u32 {
     mixed(head, tail, name.len())
 }
 
-/// The hash of a name that stands in a text, read without a loop where eight bytes are left.
+/// The hash of a name that stands in a text.
+///
+/// PERF: `cargo xtask bench plugins` (`request-validation`): most names are short, and are read
+/// without a loop where eight bytes are left.
 pub(super) fn hash_at(bytes: &[u8], start: usize, end: usize) -> u32 {
     let length = end - start;
     if let (1..=7, Some(word)) = (length, word(bytes, start)) {
         return mixed(word & (u64::MAX >> (64 - 8 * length)), 0, length);
     }
     hash(bytes.get(start..end).unwrap_or_default())
+}
+
+/// Whether two names are the same.
+///
+/// PERF: `cargo xtask bench plugins` (`request-validation`): the two ends of most names meet, and
+/// to compare those costs less than a call.
+#[inline]
+pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
+    fn ends<const N: usize>(name: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
+        Some((name.first_chunk()?, name.last_chunk()?))
+    }
+    match one.len() {
+        length if length != other.len() => false,
+        0..=3 => one.iter().eq(other),
+        4..=8 => ends::<4>(one) == ends::<4>(other),
+        9..=16 => ends::<8>(one) == ends::<8>(other),
+        _ => one == other,
+    }
 }
 
 fn mixed(head: u64, tail: u64, length: usize) -> u32 {
@@ -76,6 +100,19 @@ mod tests {
             let is_plain = |byte: &&u8| **byte >= 0x20 && **byte != b'"' && **byte != b'\\';
             let slow = from + rest.iter().take_while(is_plain).count();
             prop_assert_eq!(plain_end(&bytes, from), slow);
+        }
+
+        #[test]
+        fn names_are_the_same_if_all_their_bytes_are(
+            name in proptest::collection::vec(any::<u8>(), 0..20), at in 0_usize..20, bit in 0_u8..8,
+        ) {
+            let mut other = name.clone();
+            prop_assert!(is_same(&name, &other));
+            prop_assert!(name.is_empty() || !is_same(&name, &name[1..]));
+            if let Some(byte) = other.get_mut(at) {
+                *byte ^= 1 << bit;
+                prop_assert!(!is_same(&name, &other));
+            }
         }
 
         #[test]

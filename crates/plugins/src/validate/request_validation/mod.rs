@@ -10,11 +10,11 @@
 //!     additionalProperties: false
 //! ```
 //!
-//! The body is JSON, or a form, which reads as an object of texts. It is parsed once and strictly:
-//! duplicate names, depth, number of items and invalid UTF-8 are refused before the schema is
-//! asked. What is forwarded are the bytes that were received; no default is put in. With a
-//! `body_schema` an empty body is refused. `header_schema` sees an object of lower-case names and
-//! texts; a header that it names must occur once.
+//! The body is JSON, or a form, which reads as an object of texts. It is read strictly: duplicate
+//! names, depth, number of items and invalid UTF-8 are refused before the schema is asked. What is
+//! forwarded are the bytes that were received; no default is put in. With a `body_schema` an empty
+//! body is refused. `header_schema` sees an object of lower-case names and texts; a header that it
+//! names must occur once.
 //!
 //! Schemas are of draft 2020-12 unless `$schema` says otherwise (in compatibility mode draft 7).
 //! `$ref` leads only to places in the same schema: nothing is ever fetched. `pattern` is matched in
@@ -26,12 +26,12 @@
 //!
 //! # What it costs
 //!
-//! One strict look at the text of the body and one at the schema, with next to no memory beside the
-//! body, where the schema keeps to the common keywords. The others (such as `patternProperties`,
-//! `contains` and `unevaluatedProperties`), forms, and bodies that are about to be refused are read
-//! as values and held against the schema by another engine, with the same outcome, for several
-//! times as much. Schemas are compiled when the configuration is read. The body is held in memory,
-//! up to `limits.inspected_body`.
+//! One strict look at the text of the body and one at the schema, with twenty bytes of memory for
+//! each value and name in it, where the schema keeps to the common keywords. The others (such as
+//! `patternProperties`, `contains` and `unevaluatedProperties`), forms, and bodies that are about to
+//! be refused are read as values and held against the schema by another engine, with the same
+//! outcome, for several times as much. Schemas are compiled when the configuration is read. The body
+//! is held in memory, up to `limits.inspected_body`.
 //!
 //! # What it cannot do
 //!
@@ -48,21 +48,22 @@ pub(crate) mod law;
 mod tests;
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use bartizan_chain::{
     BodyNeed, CompileCx, Flow, JsonLimits, Kinship, Nothing, Plugin, Proofs, Proven, RequestCx,
     Traits,
 };
 use bartizan_config::{Invalid, PathStep};
-use bartizan_core::{Denial, PATTERN_SIZE_MAX, Reason, Stage, StageSet};
+use bartizan_core::{Denial, Reason, Stage, StageSet};
 use bartizan_wire::Fields;
-use jsonschema::{Draft, PatternOptions, ValidationError, ValidationOptions, Validator};
+use jsonschema::{Draft, ValidationError, Validator};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::plan::{Dialect, Document, Plan};
+use super::proof;
+use super::schema_options;
 
 /// Longest place that the audit log shows, in characters; its names are the client's.
 const SHOWN_MAX: usize = 256;
@@ -136,8 +137,10 @@ impl Plugin for RequestValidation {
             config.header_schema.map(|schema| header_schema(schema, draft)).transpose()?;
         let has_body = config.body_schema.is_some();
         let limits = &cx.node.limits;
-        let json = JsonLimits { depth: limits.json_depth, items: limits.json_items };
-        let body = config.body_schema.map(|schema| body_schema(schema, draft, json)).transpose()?;
+        let body = config
+            .body_schema
+            .map(|schema| body_schema(schema, draft, limits.into()))
+            .transpose()?;
         if config.max_req_body_size.is_some() && !has_body {
             return Err(Invalid::at(
                 "max_req_body_size",
@@ -188,9 +191,9 @@ impl Plugin for RequestValidation {
             headers?;
             let body = body.ok_or_else(|| self.denial("the body is empty".into()))?;
             let fits = if cx.has_form()? { None } else { schema.fits(body, cx.wants_proven()) };
-            if let Some(json) = fits {
-                if !json.is_empty() {
-                    cx.prove(Proven { json, ..Proven::default() });
+            if let Some(proven) = fits {
+                if proven != Proven::default() {
+                    cx.prove(proven);
                 }
             } else {
                 let value = match cx.body_value() {
@@ -230,17 +233,17 @@ impl RequestValidation {
 }
 
 impl BodySchema {
-    /// Where in a JSON text that certainly fits the values are that can do no harm, if somebody
-    /// wants to know. Of any other the value must be looked at, which also finds out why it does not
+    /// Where in a JSON text that certainly fits the values and names are that can do no harm, if
+    /// somebody wants to know. Of any other the value must be looked at, which also finds out why it does not
     /// fit.
-    fn fits(&self, body: &[u8], wants_proven: bool) -> Option<Vec<Range<usize>>> {
+    fn fits(&self, body: &[u8], wants_proven: bool) -> Option<Proven> {
         let plan = self.plan.as_ref()?;
         let document = Document::read(body, self.limits).filter(|text| plan.accepts(text))?;
-        if !wants_proven {
-            return Some(Vec::new());
+        let mut proven = Proven::default();
+        if wants_proven {
+            proof::note(&mut proven, plan.leaves(&document));
         }
-        let leaves = plan.harmless_leaves(&document).into_iter();
-        Some(leaves.map(|leaf| leaf.range).collect())
+        Some(proven)
     }
 }
 
@@ -332,7 +335,7 @@ fn body_schema(
 }
 
 fn plan(schema: &Value, draft: Draft) -> Option<Plan> {
-    let build = |part: &Value| options().with_draft(draft).build(part).ok();
+    let build = |part: &Value| schema_options().with_draft(draft).build(part).ok();
     Plan::compile(schema, Dialect { draft, refuses_read_only: false, build: &build })
 }
 
@@ -340,20 +343,9 @@ fn validator(key: &str, schema: &Value, draft: Draft) -> Result<Validator, Inval
     if schema.as_object().is_some_and(Map::is_empty) {
         return Err(Invalid::at(key, "an empty schema accepts everything"));
     }
-    let options = options();
+    let options = schema_options();
     let options = if schema.get("$schema").is_some() { options } else { options.with_draft(draft) };
     options.build(schema).map_err(|error| fault(key, schema, &error))
-}
-
-/// How schemas compile: patterns in linear time, nothing fetched, formats checked.
-fn options() -> ValidationOptions<'static> {
-    let patterns =
-        PatternOptions::regex().size_limit(PATTERN_SIZE_MAX).dfa_size_limit(PATTERN_SIZE_MAX);
-    jsonschema::options()
-        .offline()
-        .with_pattern_options(patterns)
-        .should_validate_formats(true)
-        .should_ignore_unknown_formats(false)
 }
 
 /// Why a schema does not compile, at the place in it.

@@ -30,6 +30,9 @@ const BYTES_PER_STATE: usize = 10;
 /// How many states of a pattern cost as much for each byte as one byte in a table, where every state
 /// is looked at by itself.
 const STATES_PER_COST: usize = 8;
+/// The most that one search without a table may cost, in the unit of the budget: a quarter of that of
+/// an exchange. It cannot be stopped midway, so that what would cost more is given up.
+const SLOW_MAX: usize = 64 << 20;
 
 /// Makes the states of a search, for a thread that has none yet.
 type NewCache = Box<dyn Fn() -> Cache + Send + Sync>;
@@ -68,8 +71,7 @@ impl Pattern {
         let translated = translate::translate(text)?;
         let read = syntax::parse_with(&translated.pattern, &syntax())
             .map_err(|fault| unreadable(&fault.to_string()))?;
-        let has_none = [&b"{0}"[..], b"{0,0}"].iter().any(|none| memmem(text, none));
-        let back = if translated.goes_back && has_none {
+        let back = if translated.goes_back && translated.repeats_none {
             // Groups that stand nowhere would give their numbers to others.
             return Err(OperatorFault::new("a pattern that goes back repeats something no times")
                 .with_help("leave out what is never there"));
@@ -116,7 +118,11 @@ impl Pattern {
                 text.give_up();
                 return true;
             };
+            // Groups are told apart state by state, in what was found.
+            let cost = self.states() / STATES_PER_COST;
             for groups in regex.captures_iter(input).take(places) {
+                let length = groups.get_match().map_or(0, |found| found.len());
+                text.spend(input.len() + length.saturating_mul(cost));
                 for group in groups.iter().take(Captures::COUNT_MAX) {
                     let found = group.and_then(|span| input.get(span.range()));
                     captures.push(found.unwrap_or_default());
@@ -137,6 +143,10 @@ impl Pattern {
         self.forwards.memory_usage()
     }
 
+    fn states(&self) -> usize {
+        self.forwards.get_nfa().states().len()
+    }
+
     fn may_be_in(&self, input: &[u8], text: &dyn Expand) -> bool {
         let length = input.len();
         let input = Input::new(input).earliest(true);
@@ -145,9 +155,13 @@ impl Pattern {
             return found.is_some();
         }
         // Too many states: without them it takes longer, but never more than linear time.
-        let nfa = self.forwards.get_nfa();
-        text.spend(length.saturating_mul(nfa.states().len() / STATES_PER_COST));
-        match PikeVM::new_from_nfa(nfa.clone()) {
+        let cost = length.saturating_mul(self.states() / STATES_PER_COST);
+        text.spend(cost.min(SLOW_MAX));
+        if cost > SLOW_MAX {
+            text.give_up();
+            return false;
+        }
+        match PikeVM::new_from_nfa(self.forwards.get_nfa().clone()) {
             Ok(slow) => slow.is_match(&mut slow.create_cache(), input),
             Err(_) => true,
         }
@@ -222,10 +236,6 @@ pub(super) fn builder() -> meta::Builder {
     let mut builder = meta::Builder::new();
     builder.configure(config).syntax(syntax());
     builder
-}
-
-fn memmem(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
 }
 
 fn too_large() -> OperatorFault {

@@ -212,10 +212,8 @@ struct Maker {
 }
 
 impl Maker {
+    /// Writes a part. The bound is asked behind each, so that parts that are repeated meet it too.
     fn write(&mut self, part: &Hir) -> Result<(), OperatorFault> {
-        if self.steps.len() > STEPS_MAX {
-            return Err(OperatorFault::new("the pattern has more steps than 50,000"));
-        }
         match part.kind() {
             HirKind::Empty => {}
             HirKind::Literal(text) => {
@@ -231,6 +229,9 @@ impl Maker {
                 }
             }
             HirKind::Alternation(parts) => self.alternatives(parts)?,
+        }
+        if self.steps.len() > STEPS_MAX {
+            return Err(OperatorFault::new("the pattern has more steps than 50,000"));
         }
         Ok(())
     }

@@ -58,6 +58,8 @@ fn faults_are_told_apart() {
         ("(?<=a(?!b))c", "a look or a reference in it"),
         (r"(a)(?<!\1)c", "a look or a reference in it"),
         (r"(a){0}(b)(c)\2", "no times"),
+        (r"(a){,0}(b)(c)\2", "no times"),
+        (r"(a){00,000}(b)(c)\2", "no times"),
         ("(?=a", "cannot be read"),
     ] {
         let fault = Pattern::build(pattern.as_bytes()).err().unwrap();
@@ -181,4 +183,83 @@ fn empty_matches_in_bytes_that_are_no_text_are_found() {
         assert!(rx.holds(value, &notes, Some(&mut captures)), "{value:?}");
         assert!(!captures.groups().is_empty() && !notes.gave_up.get(), "{value:?}");
     }
+}
+
+#[test]
+fn what_looks_like_no_repetition_is_none() {
+    for (pattern, value) in
+        [(r"\x7b0}(?=a)", "{0}a"), (r"[{0}]{1}(?=a)", "}a"), ("a{0,1}(?=b)", "ab")]
+    {
+        assert!(found(pattern, value).is_some(), "{pattern}");
+    }
+}
+
+#[test]
+fn a_look_behind_goes_so_far_and_no_farther() {
+    let behind = |length: usize| format!("(?<=a{{{length}}})b");
+    for length in [254, 255] {
+        assert!(found(&behind(length), &format!("{}b", "a".repeat(length))).is_some());
+        assert!(found(&behind(length), &format!("{}b", "a".repeat(length - 1))).is_none());
+    }
+    let fault = Pattern::build(behind(256).as_bytes()).err().unwrap();
+    assert!(fault.problem.contains("above 255"), "{}", fault.problem);
+}
+
+#[test]
+fn programs_have_so_many_steps_and_no_more() {
+    let program = |count: u32| {
+        let read = |text: &str| regex_automata::util::syntax::parse_with(text, &syntax()).unwrap();
+        program::compile(&read(&format!("a{{{count}}}")))
+    };
+    // Where the whole begins is a step as well.
+    assert!(program(49_998).is_ok() && program(49_999).is_ok());
+    let fault = program(50_000).err().unwrap();
+    assert!(fault.problem.contains("50,000"), "{}", fault.problem);
+}
+
+#[test]
+fn a_search_takes_so_many_steps_and_no_more() {
+    let read = regex_automata::util::syntax::parse_with("a*b", &syntax()).unwrap();
+    let program = program::compile(&read).unwrap();
+    let search = |length: usize| {
+        let value = vec![b'a'; length];
+        let mut machine = Machine::new(&program, &value);
+        let found = machine.search(|from| (from == 0).then_some(0));
+        (matches!(found, Found::GivenUp), machine.cost() - 2 * value.len() + 1)
+    };
+    // Four for each letter, forwards and back, and four more: each counts twice.
+    assert_eq!(search(24_998), (false, 199_992));
+    assert_eq!(search(24_999), (false, 200_000));
+    assert!(search(25_000).0);
+}
+
+#[test]
+fn a_search_without_a_table_that_would_take_too_long_is_given_up_and_paid_for() {
+    // Every byte leads to states of its own, so that the table fills at once.
+    let rx = rx("[ab]*a[ab]{3000}c");
+    let value = |length: usize| -> Vec<u8> {
+        let mut seed = 1_u32;
+        let bits = std::iter::repeat_with(|| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            if seed >> 31 == 1 { b'a' } else { b'b' }
+        });
+        bits.take(length).collect()
+    };
+    let ask = |length: usize| {
+        let notes = Notes::default();
+        let holds = rx.holds(&value(length), &notes, None);
+        (holds, notes.gave_up.get(), notes.spent.get())
+    };
+    let (holds, gave_up, spent) = ask(4_000);
+    assert!(!holds && !gave_up && spent > 1_000_000, "{spent}");
+    let (holds, gave_up, spent) = ask(1 << 20);
+    assert!(!holds && gave_up && spent == 64 << 20, "{spent}");
+}
+
+#[test]
+fn what_groups_find_is_paid_for() {
+    let (rx, mut captures, notes) = (rx("(a+)(b*)"), Captures::default(), Notes::default());
+    let value = "a".repeat(10_000);
+    assert!(rx.holds(value.as_bytes(), &notes, Some(&mut captures)));
+    assert!(notes.spent.get() >= 10_000, "{}", notes.spent.get());
 }

@@ -19,11 +19,20 @@ const VERTICAL: &str = r"\x0a\x0b\x0c\x0d\x85";
 pub(super) fn translate(pattern: &[u8]) -> Result<Translated, OperatorFault> {
     let groups = memchr::memchr_iter(b'(', pattern).count();
     let out = String::with_capacity(pattern.len());
-    let mut reader = Reader { rest: pattern, out, groups, atom: 0, open: Vec::new(), marks: 0 };
+    let mut reader = Reader {
+        rest: pattern,
+        out,
+        groups,
+        atom: 0,
+        open: Vec::new(),
+        marks: 0,
+        repeats_none: false,
+    };
     while let Some(byte) = reader.next() {
         reader.take(byte)?;
     }
-    Ok(Translated { pattern: reader.out, goes_back: reader.marks > 0 })
+    let (goes_back, repeats_none) = (reader.marks > 0, reader.repeats_none);
+    Ok(Translated { pattern: reader.out, goes_back, repeats_none })
 }
 
 /// A pattern in the dialect of the matcher.
@@ -32,6 +41,8 @@ pub(super) struct Translated {
     pub(super) pattern: String,
     /// Whether there are groups in it that only `program.rs` knows.
     pub(super) goes_back: bool,
+    /// Whether something in it is repeated no times, so that it is not there.
+    pub(super) repeats_none: bool,
 }
 
 struct Reader<'p> {
@@ -44,6 +55,7 @@ struct Reader<'p> {
     open: Vec<usize>,
     /// How many groups have a name of ours.
     marks: usize,
+    repeats_none: bool,
 }
 
 /// A member of a class.
@@ -132,6 +144,8 @@ impl Reader<'_> {
             self.out.push_str("\\{");
             return Ok(());
         }
+        let most = max.unwrap_or(min);
+        self.repeats_none |= !most.is_empty() && most.iter().all(|digit| *digit == b'0');
         self.out.push('{');
         self.out.push_str(if min.is_empty() { "0" } else { "" });
         self.out.extend(inner.iter().copied().map(char::from));

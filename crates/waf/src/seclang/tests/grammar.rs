@@ -74,7 +74,7 @@ fn text(dice: &mut Dice) -> Text {
 }
 
 fn reference(dice: &mut Dice) -> Piece {
-    let variable = dice.of(Variable::ALL);
+    let variable = variable(dice);
     let selector = if variable.shape() == Shape::Collection && dice.is(2) {
         Selector::Name(word(dice).into_bytes().into())
     } else {

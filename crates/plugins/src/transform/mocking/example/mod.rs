@@ -4,10 +4,11 @@
 mod tests;
 
 use bartizan_config::{Invalid, PathStep};
-use bartizan_core::PATTERN_SIZE_MAX;
 use jsonschema::error::ValidationErrorKind::Referencing;
-use jsonschema::{Draft, PatternOptions, Validator};
+use jsonschema::{Draft, Validator};
 use serde_json::{Map, Number, Value, json};
+
+use crate::validate::schema_options;
 
 /// Most values that an example has in all.
 const VALUES_MAX: u32 = 10_000;
@@ -21,14 +22,8 @@ type Schema = Map<String, Value>;
 
 /// What judges whether a value fits.
 pub(super) fn validator(schema: &Value, is_apisix: bool) -> Result<Validator, Invalid> {
-    let patterns =
-        PatternOptions::regex().size_limit(PATTERN_SIZE_MAX).dfa_size_limit(PATTERN_SIZE_MAX);
     let draft = if is_apisix { Draft::Draft7 } else { Draft::Draft202012 };
-    let options = jsonschema::options()
-        .offline()
-        .with_pattern_options(patterns)
-        .should_validate_formats(true)
-        .should_ignore_unknown_formats(true);
+    let options = schema_options().should_ignore_unknown_formats(true);
     let options = if schema.get("$schema").is_some() { options } else { options.with_draft(draft) };
     options.build(schema).map_err(|error| {
         if let Referencing(_) = error.kind() {

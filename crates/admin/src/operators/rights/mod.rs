@@ -1,0 +1,227 @@
+//! What an operator may do: a role, and for editors the part of the resources that is theirs.
+
+mod confinement;
+mod hosts;
+mod kinds;
+mod paths;
+mod reach;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use confinement::{Confinement, LIST_MAX, TEXT_MAX, Unfit};
+use kinds::Sort;
+pub use kinds::{EXPLICIT_KINDS, RESOURCE_KINDS};
+
+/// What kind of operator somebody is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Reads resources; secrets in them are sealed.
+    Viewer,
+    /// Reads as a viewer does, and changes the resources that its confinement leaves it.
+    Editor,
+    /// Reads what happened: events, revisions, what is in quarantine. No resources, no secrets.
+    Auditor,
+    /// Does everything, except that reading secrets in clear is a capability of its own.
+    Admin,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 4] = [Self::Viewer, Self::Editor, Self::Auditor, Self::Admin];
+
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Editor => "editor",
+            Self::Auditor => "auditor",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let role = Self::ALL.into_iter().find(|role| role.name() == text);
+        role.ok_or_else(|| format!("`{text}` is no role: viewer, editor, auditor or admin"))
+    }
+}
+
+/// What an operator wants to do with something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// To see it.
+    Read,
+    /// To make or change it; the object as it will be is given.
+    Write,
+    /// To remove it; the object as it is is given.
+    Delete,
+    /// Anything else, such as to validate a document. What it changes is judged as such.
+    Other,
+}
+
+impl Verb {
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Delete => "delete",
+            Self::Other => "run",
+        }
+    }
+}
+
+/// An object as it is or will be, with what it takes from others.
+#[derive(Clone, Copy, Debug)]
+pub struct Object<'a> {
+    /// The object, as the Admin API has it.
+    pub value: &'a Value,
+    /// Of a route that names no host: the hosts of its service. None: it takes every host.
+    pub inherited_hosts: &'a [String],
+}
+
+impl<'a> Object<'a> {
+    /// An object that takes nothing from others.
+    pub const fn new(value: &'a Value) -> Self {
+        Self { value, inherited_hosts: &[] }
+    }
+}
+
+/// One thing that an operator wants to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Act<'a> {
+    /// What.
+    pub verb: Verb,
+    /// With what: a kind of resource in the words of the Admin API's paths (`routes`, …;
+    /// `credentials` for those of a consumer), or `schema`, `plugins`, `configs`, `status`,
+    /// `quarantine`, `revisions`, `events`. Others are the admins' alone.
+    pub kind: &'a str,
+    /// Which one.
+    pub id: Option<&'a str>,
+    /// The object as it is; nothing where there is none yet.
+    pub before: Option<Object<'a>>,
+    /// The object as it will be; nothing where it is removed.
+    pub after: Option<Object<'a>>,
+    /// Of a credential: its consumer, whose labels count as well.
+    pub owner: Option<&'a Value>,
+}
+
+impl<'a> Act<'a> {
+    /// Reading objects of a kind, or one of them.
+    pub const fn read(kind: &'a str, id: Option<&'a str>) -> Self {
+        Self { verb: Verb::Read, kind, id, before: None, after: None, owner: None }
+    }
+}
+
+impl fmt::Display for Act<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} `{}", self.verb.name(), self.kind)?;
+        match self.id {
+            Some(id) => write!(f, "/{id}`"),
+            None => f.write_str("`"),
+        }
+    }
+}
+
+/// Why an operator may not do something. The text names nothing but the operator's own rights and
+/// what was asked for, so that it may be shown to them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Forbidden(pub(super) String);
+
+/// What an operator may do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rights {
+    /// The role.
+    pub role: Role,
+    /// What an editor is confined to.
+    #[serde(default, skip_serializing_if = "Confinement::is_none")]
+    pub confinement: Confinement,
+    /// Whether secrets are read in clear, where the role reads them at all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secrets: bool,
+}
+
+impl Rights {
+    /// Tells rights that contradict themselves.
+    pub fn check(&self) -> Result<(), Unfit> {
+        if self.role != Role::Editor && !self.confinement.is_none() {
+            return Err(Unfit::new(
+                format!("only editors are confined, and the role is `{}`", self.role),
+                "leave out kinds, labels, hosts and paths, or make the role `editor`",
+            ));
+        }
+        if self.role == Role::Auditor && self.secrets {
+            return Err(Unfit::new(
+                "auditors read no secrets".to_owned(),
+                "make a key of another role for that",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether they permit something.
+    pub fn permit(&self, act: &Act<'_>) -> Result<(), Forbidden> {
+        let sort = kinds::sort(act.kind, act.id);
+        let is_free = match self.role {
+            Role::Admin => true,
+            Role::Viewer => views(act.verb, sort),
+            Role::Auditor => act.verb == Verb::Read && matches!(sort, Sort::Past | Sort::State),
+            Role::Editor => match (act.verb, sort) {
+                (Verb::Write | Verb::Delete, Sort::Resource(resource)) => {
+                    return self.confinement.permit(act, resource);
+                }
+                _ => views(act.verb, sort),
+            },
+        };
+        if is_free {
+            Ok(())
+        } else {
+            Err(Forbidden(format!("a key of role `{}` may not {act}", self.role)))
+        }
+    }
+
+    /// Whether an object may be shown with its secrets in clear.
+    pub fn reveal(&self, act: &Act<'_>) -> bool {
+        if !self.secrets || self.permit(act).is_err() {
+            return false;
+        }
+        let Sort::Resource(resource) = kinds::sort(act.kind, act.id) else {
+            // Whole documents and differences hold what is outside of a confinement.
+            return self.confinement.is_none();
+        };
+        self.confinement.is_none() || {
+            let is_shown = act.before.is_some() || act.after.is_some();
+            is_shown && self.confinement.holds(act, resource).is_ok()
+        }
+    }
+}
+
+/// What viewers may do.
+fn views(verb: Verb, sort: Sort) -> bool {
+    match verb {
+        Verb::Read => !matches!(sort, Sort::Past | Sort::Unknown),
+        // Validating changes nothing.
+        Verb::Other => sort == Sort::Schema,
+        Verb::Write | Verb::Delete => false,
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,131 @@
+//! Where an issuer answers questions about tokens: at an address that is configured, or where its
+//! metadata says (RFC 8414 §2).
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bartizan_net::{Answered, Call, CallLimits, Client, Endpoint};
+use bartizan_wire::Fields;
+use http::{Method, StatusCode};
+use tokio::time::Instant;
+
+use super::super::provider::{METADATA_MAX, MetadataFault, Wanted};
+use super::{AskFault, KEEP};
+
+/// How long metadata counts.
+const REFRESH: Duration = Duration::from_secs(3_600);
+/// How long it counts where it cannot be fetched again.
+const STALE: Duration = Duration::from_secs(24 * 3_600);
+/// Least time between two tries to fetch it while there is some.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// A server, and path and query there.
+pub(super) type Spot = Arc<(Endpoint, Arc<str>)>;
+
+/// Where it answers.
+pub(super) enum Place {
+    /// Here.
+    Known(Spot),
+    /// Where the metadata says.
+    Told(Box<Metadata>),
+}
+
+/// Where the metadata is, and what it said.
+pub(super) struct Metadata {
+    pub(super) own: Spot,
+    pub(super) issuers: Vec<String>,
+    pub(super) hosts: Vec<Arc<str>>,
+    /// Whether the place for clients with a certificate is wanted, if there is one.
+    pub(super) has_certificate: bool,
+    pub(super) found: Mutex<Found>,
+}
+
+/// What was found.
+#[derive(Default)]
+pub(super) struct Found {
+    spot: Option<(Spot, Instant)>,
+    tried: Option<Instant>,
+}
+
+impl Found {
+    /// What was found no longer ago than `most`.
+    fn within(&self, most: Duration) -> Option<Spot> {
+        self.spot.as_ref().filter(|(_, at)| at.elapsed() < most).map(|(spot, _)| spot.clone())
+    }
+
+    /// What counts without asking.
+    fn known(&self) -> Option<Spot> {
+        let was_tried = self.tried.is_some_and(|tried| tried.elapsed() < RETRY);
+        self.within(if was_tried { STALE } else { REFRESH })
+    }
+}
+
+impl Place {
+    /// The server whose name metrics tell.
+    pub(super) fn server(&self) -> &Arc<str> {
+        match self {
+            Self::Known(spot) => spot.0.authority(),
+            Self::Told(metadata) => metadata.own.0.authority(),
+        }
+    }
+
+    /// Where it answers; the metadata is fetched by `client` where that is due.
+    pub(super) async fn spot(&self, client: &Client, time: Duration) -> Result<Spot, AskFault> {
+        match self {
+            Self::Known(spot) => Ok(spot.clone()),
+            Self::Told(metadata) => metadata.spot(client, time).await,
+        }
+    }
+}
+
+impl Metadata {
+    async fn spot(&self, client: &Client, time: Duration) -> Result<Spot, AskFault> {
+        if let Some(spot) = self.found().known() {
+            return Ok(spot);
+        }
+        self.found().tried = Some(Instant::now());
+        match self.fetch(client, time).await {
+            Ok(spot) => {
+                let spot: Spot = Arc::new(spot);
+                self.found().spot = Some((spot.clone(), Instant::now()));
+                Ok(spot)
+            }
+            Err(fault) => self.found().within(STALE).ok_or(fault),
+        }
+    }
+
+    async fn fetch(
+        &self,
+        client: &Client,
+        time: Duration,
+    ) -> Result<(Endpoint, Arc<str>), AskFault> {
+        let (endpoint, target) = &*self.own;
+        let mut fields = Fields::new();
+        fields.append("accept", "application/json");
+        fields.append("user-agent", concat!("bartizan/", env!("CARGO_PKG_VERSION")));
+        let call = Call { method: &Method::GET, target, fields: &fields, body: &[] };
+        let limits = CallLimits { time, answer: METADATA_MAX, keep: KEEP };
+        let answered: Answered = client
+            .call(endpoint, &call, &limits)
+            .await
+            .map_err(|error| AskFault::call("metadata", &error))?;
+        if answered.status != StatusCode::OK {
+            return Err(AskFault::Status("metadata", answered.status));
+        }
+        Ok(self.locate(answered.body())?)
+    }
+
+    fn locate(&self, metadata: &[u8]) -> Result<(Endpoint, Arc<str>), MetadataFault> {
+        let wanted = Wanted {
+            issuers: &self.issuers,
+            member: "introspection_endpoint",
+            hosts: &self.hosts,
+            has_certificate: self.has_certificate,
+        };
+        wanted.locate(metadata, &self.own.0)
+    }
+
+    fn found(&self) -> MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,210 @@
+//! What is asked of Vault, and what its answers mean.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::time::Duration;
+
+use bartizan_config::{KvVersion, Vault};
+use bartizan_core::Secret;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::fault::Fault;
+
+/// A token that Vault made.
+#[derive(Deserialize)]
+pub(crate) struct Auth {
+    pub(crate) client_token: String,
+    /// In seconds; 0 is for ever.
+    #[serde(default)]
+    pub(crate) lease_duration: u64,
+    #[serde(default)]
+    pub(crate) renewable: bool,
+}
+
+/// The answer to a login and to the renewal of a token.
+#[derive(Deserialize)]
+pub(crate) struct Login {
+    pub(crate) auth: Auth,
+}
+
+/// The answer to the question what a token is.
+#[derive(Deserialize)]
+pub(crate) struct LookUp {
+    pub(crate) data: TokenFacts,
+}
+
+/// What a token is.
+#[derive(Deserialize)]
+pub(crate) struct TokenFacts {
+    /// In seconds; 0 is for ever.
+    #[serde(default)]
+    pub(crate) ttl: u64,
+    #[serde(default)]
+    pub(crate) renewable: bool,
+}
+
+/// The answer of the key-value engine.
+#[derive(Deserialize)]
+struct Read {
+    #[serde(default)]
+    lease_id: String,
+    #[serde(default)]
+    lease_duration: u64,
+    data: Option<Map<String, Value>>,
+}
+
+/// One value of a secret.
+pub(crate) enum Kept {
+    /// Text.
+    Text(Secret),
+    /// Anything else, which stands for nothing.
+    Other,
+}
+
+/// A secret as it was read.
+pub(crate) struct Document {
+    pub(crate) values: HashMap<String, Kept>,
+    /// How long Vault says that it lasts.
+    pub(crate) lease: Option<Duration>,
+}
+
+impl Document {
+    /// Whether the values are the same.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let is_same = |one: &Kept, other: &Kept| match (one, other) {
+            (Kept::Text(one), Kept::Text(other)) => one.matches(other.expose()),
+            (Kept::Other, Kept::Other) => true,
+            _ => false,
+        };
+        self.values.len() == other.values.len()
+            && self.values.iter().all(|(key, value)| {
+                other.values.get(key).is_some_and(|there| is_same(value, there))
+            })
+    }
+}
+
+/// Where a secret is read.
+pub(crate) fn secret_target(vault: &Vault, path: &str) -> String {
+    let rest = vault.prefix.strip_prefix(&*vault.mount).unwrap_or_default();
+    let versioned = if vault.kv == KvVersion::Two { "/data" } else { "" };
+    let mut target = "/v1/".to_owned();
+    for part in [&vault.mount, versioned, rest, "/", path] {
+        encode(&mut target, part);
+    }
+    target
+}
+
+/// Where a method of authentication is asked.
+pub(crate) fn login_target(mount: &str) -> String {
+    let mut target = "/v1/auth/".to_owned();
+    encode(&mut target, mount);
+    target.push_str("/login");
+    target
+}
+
+/// Appends a path; what has a meaning in URLs is escaped (RFC 3986 §2.1).
+fn encode(target: &mut String, path: &str) {
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/') {
+            target.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(target, "%{byte:02X}");
+        }
+    }
+}
+
+/// Reads what the key-value engine answered.
+pub(crate) fn document(kv: KvVersion, body: &[u8]) -> Result<Document, Fault> {
+    let read: Read = serde_json::from_slice(body).map_err(|_| Fault::Broken("not Vault's"))?;
+    if !read.lease_id.is_empty() {
+        // Each reading would make new credentials.
+        return Err(Fault::Broken("a lease of another engine, not a secret that is kept"));
+    }
+    let data = read.data.ok_or(Fault::Broken("without data"))?;
+    let values = match kv {
+        KvVersion::One if data.get("data").is_some_and(Value::is_object) => {
+            return Err(Fault::Broken("of version 2 of the engine: write `kv_version: 2`"));
+        }
+        KvVersion::One => data,
+        KvVersion::Two => match data.into_iter().find(|(key, _)| key == "data") {
+            Some((_, Value::Object(values))) => values,
+            Some((_, Value::Null)) => return Err(Fault::Absent(": its last version was removed")),
+            _ => return Err(Fault::Broken("of version 1 of the engine: write `kv_version: 1`")),
+        },
+    };
+    let kept = |(key, value): (String, Value)| match value {
+        Value::String(text) => (key, Kept::Text(Secret::new(text))),
+        _ => (key, Kept::Other),
+    };
+    let lease = (read.lease_duration > 0).then(|| Duration::from_secs(read.lease_duration));
+    Ok(Document { values: values.into_iter().map(kept).collect(), lease })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bartizan_config::{Place, SourceId, VaultAuth};
+
+    use super::*;
+
+    fn vault(prefix: &str, mount: &str, kv: KvVersion) -> Vault {
+        Vault {
+            id: Arc::from("1"),
+            uri: "https://vault.test".to_owned(),
+            prefix: prefix.to_owned(),
+            mount: mount.to_owned(),
+            kv,
+            namespace: None,
+            auth: VaultAuth::Token(Secret::new("t")),
+            ca_certs: None,
+            refresh: Duration::from_secs(300),
+            stale_max: Duration::from_secs(300),
+            timeout: Duration::from_secs(5),
+            place: Place { source: SourceId(0), start: 0, end: 0 },
+        }
+    }
+
+    #[test]
+    fn a_secret_is_read_where_its_engine_keeps_it() {
+        for (prefix, mount, kv, path, target) in [
+            ("kv/apisix", "kv", KvVersion::One, "jack", "/v1/kv/apisix/jack"),
+            ("kv", "kv", KvVersion::One, "a b/c?d", "/v1/kv/a%20b/c%3Fd"),
+            ("kv/apisix", "kv", KvVersion::Two, "jack", "/v1/kv/data/apisix/jack"),
+            ("kv", "kv", KvVersion::Two, "jack", "/v1/kv/data/jack"),
+            ("teams/a/x", "teams/a", KvVersion::Two, "k%2e", "/v1/teams/a/data/x/k%252e"),
+        ] {
+            assert_eq!(secret_target(&vault(prefix, mount, kv), path), target);
+        }
+        assert_eq!(login_target("k8s/a#b"), "/v1/auth/k8s/a%23b/login");
+    }
+
+    #[test]
+    fn answers_of_both_versions_are_read() {
+        let one = br#"{"lease_id":"","lease_duration":60,"data":{"k":"v","n":1}}"#;
+        let one = document(KvVersion::One, one).unwrap_or_else(|fault| panic!("{fault}"));
+        assert!(matches!(&one.values["k"], Kept::Text(text) if text.matches(b"v")));
+        assert!(matches!(&one.values["n"], Kept::Other));
+        assert_eq!(one.lease, Some(Duration::from_secs(60)));
+        let two = br#"{"data":{"data":{"n":2,"k":"v"},"metadata":{"version":3}}}"#;
+        let two = document(KvVersion::Two, two).unwrap_or_else(|fault| panic!("{fault}"));
+        assert!(one.is_like(&two) && two.lease.is_none());
+    }
+
+    #[test]
+    fn other_answers_say_what_is_wrong() {
+        for (kv, body, words) in [
+            (KvVersion::One, "<html>", "not Vault's"),
+            (KvVersion::One, "{}", "without data"),
+            (KvVersion::One, r#"{"data":{"data":{"k":"v"},"metadata":{}}}"#, "`kv_version: 2`"),
+            (KvVersion::Two, r#"{"data":{"k":"v"}}"#, "`kv_version: 1`"),
+            (KvVersion::Two, r#"{"data":{"data":null}}"#, "last version was removed"),
+            (KvVersion::One, r#"{"lease_id":"db/1","data":{"k":"v"}}"#, "another engine"),
+        ] {
+            let fault = document(kv, body.as_bytes()).map(|_| ()).unwrap_err();
+            assert!(fault.to_string().contains(words), "{body}: {fault}");
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! Every Vault that a configuration names, and the secrets that it refers to.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use bartizan_config::{SecretFault, SecretName, Vault};
+use bartizan_core::Clock;
+use bartizan_core::metrics::SharedMetrics;
+use bartizan_net::Reach;
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::entry::Entry;
+use crate::fault::Fault;
+use crate::server::Server;
+
+/// Most secrets that are kept.
+pub const ENTRIES_MAX: usize = 16_384;
+/// Secrets that are asked for at a time.
+const AT_ONCE: usize = 8;
+/// Time for the secrets that a configuration refers to for the first time.
+const FETCH_TIME: Duration = Duration::from_secs(30);
+/// Longest time until it is looked again whether something is due.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// What asking needs.
+#[derive(Debug)]
+pub struct VaultsSettings {
+    /// How servers are reached.
+    pub reach: Arc<dyn Reach>,
+    /// The time of certificates.
+    pub clock: Clock,
+    /// Where it is told how many secrets cannot be had.
+    pub metrics: SharedMetrics,
+}
+
+/// Every Vault that a configuration names, and the secrets that it refers to. Values are fetched
+/// when they are first referred to ([`Vaults::fetch`]), then asked for again by a task of its own.
+pub struct Vaults {
+    shared: Arc<Shared>,
+    /// Its end ends the task.
+    _task: oneshot::Sender<()>,
+}
+
+/// Holds secrets: nothing is shown.
+impl fmt::Debug for Vaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Vaults(…)")
+    }
+}
+
+struct Shared {
+    settings: VaultsSettings,
+    state: Mutex<State>,
+    /// Counts the changes of values.
+    generation: watch::Sender<u64>,
+    /// Something new is due.
+    news: Notify,
+}
+
+/// The id of the Vault and the path in it.
+type At = (Arc<str>, Arc<str>);
+
+/// A Vault that can be asked, or as it is written and why it cannot.
+type Known = Result<Arc<Server>, (Arc<Vault>, Fault)>;
+
+#[derive(Default)]
+struct State {
+    servers: HashMap<Arc<str>, Known>,
+    entries: HashMap<At, Entry>,
+    /// What is referred to and was never asked for.
+    wanted: BTreeSet<At>,
+}
+
+impl Vaults {
+    /// Nothing is known yet. The task that asks again runs where `reach` runs tasks.
+    pub fn new(settings: VaultsSettings) -> Self {
+        let reach = Arc::clone(&settings.reach);
+        let shared = Arc::new(Shared {
+            settings,
+            state: Mutex::default(),
+            generation: watch::Sender::new(0),
+            news: Notify::new(),
+        });
+        let (task, end) = oneshot::channel();
+        reach.spawn(Box::pin(refresh_for_ever(Arc::clone(&shared), end)));
+        Self { shared, _task: task }
+    }
+
+    /// The value of a reference, as far as it is known.
+    pub fn value(&self, vault: &Arc<Vault>, name: &SecretName) -> Result<String, SecretFault> {
+        let mut state = self.shared.lock();
+        state.know(vault, &self.shared.settings);
+        let at = (Arc::clone(&name.vault), Arc::clone(&name.path));
+        let SecretName { vault: id, path, key } = name;
+        let shown =
+            format!("`$secret://vault/{id}/{path}/{key}` cannot be had from `{}`", vault.uri);
+        if let Some(entry) = state.entries.get_mut(&at) {
+            entry.is_used = true;
+            let value = entry.value(key);
+            return value.map_err(|cause| SecretFault::Refused(format!("{shown}: {cause}")));
+        }
+        if let Some(Err((_, fault))) = state.servers.get(id) {
+            return Err(SecretFault::Refused(format!("{shown}: {fault}")));
+        }
+        if state.entries.len() + state.wanted.len() >= ENTRIES_MAX {
+            let problem = format!("{shown}: there are more than {ENTRIES_MAX} secrets already");
+            return Err(SecretFault::Refused(problem));
+        }
+        state.wanted.insert(at);
+        Err(SecretFault::NotFetched)
+    }
+
+    /// Fetches what was referred to and is not known; false where there is nothing. Then every such
+    /// reference has a value, or a reason why not.
+    pub async fn fetch(&self) -> bool {
+        let wanted = std::mem::take(&mut self.shared.lock().wanted);
+        if wanted.is_empty() {
+            return false;
+        }
+        let all = wanted.iter().cloned().collect();
+        if timeout(FETCH_TIME, self.shared.ask_for(all)).await.is_err() {
+            for at in wanted {
+                let fault = format!("not within {} s, with others", FETCH_TIME.as_secs());
+                self.shared.give_up(&at, Fault::Unreachable(fault));
+            }
+        }
+        self.shared.news.notify_one();
+        true
+    }
+
+    /// A configuration will be judged anew: what it does not refer to is forgotten by
+    /// [`Vaults::end`]. Gives what [`Vaults::changed`] is to be asked with.
+    pub fn begin(&self) -> u64 {
+        let generation = *self.shared.generation.borrow();
+        let mut state = self.shared.lock();
+        state.entries.values_mut().for_each(|entry| entry.is_used = false);
+        generation
+    }
+
+    /// The whole configuration was judged.
+    pub fn end(&self) {
+        let mut state = self.shared.lock();
+        state.entries.retain(|_, entry| entry.is_used);
+        let State { servers, entries, .. } = &mut *state;
+        let used: BTreeSet<&Arc<str>> = entries.keys().map(|(id, _)| id).collect();
+        servers.retain(|id, _| used.contains(id));
+        self.shared.measure(&state);
+    }
+
+    /// Waits until values are others than when that was known.
+    pub async fn changed(&self, since: u64) {
+        let mut generation = self.shared.generation.subscribe();
+        // The sender lives as long as we do.
+        let _ = generation.wait_for(|generation| *generation != since).await;
+    }
+}
+
+impl State {
+    /// Makes sure that a Vault is asked as it is written now.
+    fn know(&mut self, vault: &Arc<Vault>, settings: &VaultsSettings) {
+        let known = self.servers.get(&vault.id).map(|server| match server {
+            Ok(server) => server.vault(),
+            Err((vault, _)) => vault,
+        });
+        if known.is_some_and(|known| known.is_like(vault)) {
+            return;
+        }
+        self.entries.retain(|(id, _), _| *id != vault.id);
+        let reach = Arc::clone(&settings.reach);
+        let server = Server::new(Arc::clone(vault), reach, &settings.clock);
+        let server = server.map(Arc::new).map_err(|fault| (Arc::clone(vault), fault));
+        self.servers.insert(Arc::clone(&vault.id), server);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks for secrets, some at a time.
+    async fn ask_for(&self, all: VecDeque<At>) {
+        let queue = Mutex::new(all);
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let work = || async {
+            while let Some(at) = next() {
+                self.ask(&at).await;
+            }
+        };
+        let mut workers: Vec<_> = (0..AT_ONCE).map(|_| Some(Box::pin(work()))).collect();
+        poll_fn(|cx| {
+            for worker in &mut workers {
+                if worker.as_mut().is_some_and(|worker| worker.as_mut().poll(cx).is_ready()) {
+                    *worker = None;
+                }
+            }
+            if workers.iter().all(Option::is_none) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    async fn ask(&self, at: &At) {
+        let server = match self.lock().servers.get(&at.0) {
+            Some(Ok(server)) => Arc::clone(server),
+            _ => return,
+        };
+        let outcome = server.read(&at.1).await;
+        let mut state = self.lock();
+        // Another configuration may have come meanwhile.
+        let is_current =
+            matches!(state.servers.get(&at.0), Some(Ok(now)) if Arc::ptr_eq(now, &server));
+        if !is_current {
+            return;
+        }
+        let is_new = !state.entries.contains_key(at);
+        let entry = state.entries.entry(at.clone()).or_insert_with(|| Entry::new(server.vault()));
+        if let (Err(fault), false) = (&outcome, entry.is_failing()) {
+            let (id, path) = at;
+            tracing::warn!("the secret at `{path}` of `vault/{id}` cannot be had: {fault}");
+        }
+        let is_other = entry.take(outcome, server.vault());
+        self.measure(&state);
+        drop(state);
+        if is_other && !is_new {
+            self.tell();
+        }
+    }
+
+    fn give_up(&self, at: &At, fault: Fault) {
+        let mut state = self.lock();
+        let Some(Ok(server)) = state.servers.get(&at.0) else { return };
+        let vault = Arc::clone(server.vault());
+        if !state.entries.contains_key(at) {
+            let mut entry = Entry::new(&vault);
+            entry.take(Err(fault), &vault);
+            state.entries.insert(at.clone(), entry);
+        }
+    }
+
+    fn tell(&self) {
+        self.generation.send_modify(|generation| *generation += 1);
+    }
+
+    fn measure(&self, state: &State) {
+        let failing = state.entries.values().filter(|entry| entry.is_failing()).count();
+        self.settings.metrics.secrets_failing.set(i64::try_from(failing).unwrap_or(i64::MAX));
+    }
+
+    /// When something is to be done next.
+    async fn next(&self) -> Instant {
+        let (servers, due) = {
+            let state = self.lock();
+            let servers: Vec<_> =
+                state.servers.values().filter_map(|server| server.as_ref().ok().cloned()).collect();
+            (servers, state.entries.values().map(Entry::next).min())
+        };
+        let mut next = due.unwrap_or_else(|| Instant::now() + LOOK_AGAIN);
+        for server in servers {
+            next = server.renewal().await.map_or(next, |renewal| renewal.min(next));
+        }
+        next.min(Instant::now() + LOOK_AGAIN)
+    }
+
+    /// Does what is due.
+    async fn refresh(&self) {
+        let servers: Vec<_> = {
+            let state = self.lock();
+            state.servers.values().filter_map(|server| server.as_ref().ok().cloned()).collect()
+        };
+        for server in servers {
+            server.renew_if_due().await;
+        }
+        let due = {
+            let (now, state) = (Instant::now(), self.lock());
+            let due = state.entries.iter().filter(|(_, entry)| entry.due <= now);
+            due.map(|(at, _)| at.clone()).collect()
+        };
+        self.ask_for(due).await;
+        let mut state = self.lock();
+        let ended: Vec<bool> = state.entries.values_mut().map(Entry::expire).collect();
+        drop(state);
+        if ended.contains(&true) {
+            self.tell();
+        }
+    }
+}
+
+async fn refresh_for_ever(shared: Arc<Shared>, mut end: oneshot::Receiver<()>) {
+    loop {
+        let work = async {
+            let next = shared.next().await;
+            tokio::select! {
+                () = sleep_until(next) => shared.refresh().await,
+                () = shared.news.notified() => {}
+            }
+        };
+        tokio::select! {
+            () = work => {}
+            _ = &mut end => return,
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! A Vault in a test: it answers as the real one does, over streams in memory or on a free port,
+//! and does what the test says.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::http1::{Inbox, request_length};
+use crate::upstream::{Answer, Seen, Step};
+
+#[derive(Clone, Copy)]
+struct Token {
+    lease: Option<Duration>,
+    ends: Option<Instant>,
+    is_renewable: bool,
+}
+
+#[derive(Default)]
+struct State {
+    /// By mount and path, as in `kv/jack`.
+    secrets: BTreeMap<String, Value>,
+    tokens: BTreeMap<String, Token>,
+    /// What a login sends, by its path, and the lease of the token that it gets.
+    logins: BTreeMap<String, (Value, Duration)>,
+    made: usize,
+    is_sealed: bool,
+    is_slow: Duration,
+    /// What is answered to everything, instead of the truth.
+    instead: Option<Answer>,
+    lease: u64,
+    seen: Vec<String>,
+    namespace: Option<String>,
+}
+
+/// A Vault with version 1 of the key-value engine at `kv` and version 2 at `kv2`.
+#[derive(Clone, Default)]
+pub struct VaultDouble(Arc<Mutex<State>>);
+
+impl std::fmt::Debug for VaultDouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("VaultDouble")
+    }
+}
+
+impl VaultDouble {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a secret, as in `kv/jack` or `kv2/jack`.
+    pub fn put(&self, path: &str, values: Value) {
+        self.state().secrets.insert(path.to_owned(), values);
+    }
+
+    /// Removes a secret.
+    pub fn remove(&self, path: &str) {
+        self.state().secrets.remove(path);
+    }
+
+    /// Accepts a token, for so long if it ends.
+    pub fn token(&self, token: &str, lease: Option<Duration>, is_renewable: bool) {
+        let ends = lease.map(|lease| Instant::now() + lease);
+        self.state().tokens.insert(token.to_owned(), Token { lease, ends, is_renewable });
+    }
+
+    /// Takes back every token.
+    pub fn revoke_all(&self) {
+        self.state().tokens.clear();
+    }
+
+    /// Gives tokens of that lease to who sends this to `auth/<mount>/login`.
+    pub fn let_in(&self, mount: &str, body: Value, lease: Duration) {
+        let path = format!("/v1/auth/{mount}/login");
+        self.state().logins.insert(path, (body, lease));
+    }
+
+    /// Is sealed from now on, or works again.
+    pub fn seal(&self, is_sealed: bool) {
+        self.state().is_sealed = is_sealed;
+    }
+
+    /// Waits before it answers.
+    pub fn slow(&self, wait: Duration) {
+        self.state().is_slow = wait;
+    }
+
+    /// Answers this to everything, or the truth again.
+    pub fn instead(&self, answer: Option<Answer>) {
+        self.state().instead = answer;
+    }
+
+    /// How long secrets of version 1 last, in seconds.
+    pub fn lease(&self, seconds: u64) {
+        self.state().lease = seconds;
+    }
+
+    /// Only requests of this namespace are let in.
+    pub fn namespace(&self, name: &str) {
+        self.state().namespace = Some(name.to_owned());
+    }
+
+    /// What was asked since this was asked last, as in `GET /v1/kv/jack`.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().seen)
+    }
+
+    /// What it answers to a request.
+    pub fn answer(&self, seen: &Seen) -> Answer {
+        let mut state = self.state();
+        state.seen.push(format!("{} {}", seen.method, seen.target));
+        let wait = state.is_slow;
+        let answer = match &state.instead {
+            Some(answer) => answer.clone(),
+            None => state.truth(seen),
+        };
+        if wait.is_zero() { answer } else { answer.after(wait) }
+    }
+
+    /// Serves on a free port of this machine, as long as the process lasts.
+    pub fn listen(&self) -> u16 {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        listener.set_nonblocking(true).expect("a listener");
+        let double = self.clone();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            runtime.block_on(async move {
+                let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+                while let Ok((io, _)) = listener.accept().await {
+                    tokio::spawn(double.clone().serve(io));
+                }
+            });
+        });
+        port
+    }
+
+    async fn serve(self, mut io: TcpStream) {
+        let mut inbox = Inbox::new();
+        while let Some(mut message) = inbox.head(&mut io).await {
+            let length = request_length(&message);
+            if !inbox.body(&mut io, &mut message, length).await {
+                return;
+            }
+            let seen = Seen::of(message, "vault", 1, true);
+            for step in self.answer(&seen).steps(&seen.method) {
+                match step {
+                    Step::Send(bytes) => drop(io.write_all(&bytes).await),
+                    Step::Wait(wait) => tokio::time::sleep(wait).await,
+                    Step::Close => return,
+                }
+            }
+        }
+    }
+}
+
+fn refusal(status: u16, errors: &[&str]) -> Answer {
+    Answer::json(status, &json!({ "errors": errors }).to_string())
+}
+
+impl State {
+    fn truth(&mut self, seen: &Seen) -> Answer {
+        if self.is_sealed {
+            return refusal(503, &["Vault is sealed"]);
+        }
+        let namespace = seen.field("x-vault-namespace").map(str::to_owned);
+        if namespace != self.namespace || seen.field("x-vault-request") != Some("true") {
+            return refusal(404, &["no handler for route"]);
+        }
+        if let Some((body, lease)) = self.logins.get(&seen.target).cloned() {
+            let sent: Value = serde_json::from_slice(&seen.body).unwrap_or_default();
+            if seen.method != "POST" || sent != body {
+                return refusal(400, &["invalid role or secret ID"]);
+            }
+            self.made += 1;
+            let name = format!("made-{}", self.made);
+            let ends = Some(Instant::now() + lease);
+            let token = Token { lease: Some(lease), ends, is_renewable: true };
+            self.tokens.insert(name.clone(), token);
+            return Answer::json(200, &auth(&name, token).to_string());
+        }
+        let name = seen.field("x-vault-token").unwrap_or_default().to_owned();
+        let now = Instant::now();
+        let token = self.tokens.get(&name).copied();
+        let Some(token) = token.filter(|token| token.ends.is_none_or(|ends| ends > now)) else {
+            return refusal(403, &["permission denied"]);
+        };
+        match (&*seen.method, &*seen.target) {
+            ("GET", "/v1/auth/token/lookup-self") => {
+                let left = token.ends.map_or(0, |ends| (ends - now).as_secs());
+                let data = json!({ "ttl": left, "renewable": token.is_renewable });
+                Answer::json(200, &json!({ "data": data }).to_string())
+            }
+            ("POST", "/v1/auth/token/renew-self") if token.is_renewable => {
+                let renewed = Token { ends: token.lease.map(|lease| now + lease), ..token };
+                self.tokens.insert(name.clone(), renewed);
+                Answer::json(200, &auth(&name, renewed).to_string())
+            }
+            ("POST", "/v1/auth/token/renew-self") => refusal(400, &["lease is not renewable"]),
+            ("GET", target) => self.secret(target),
+            _ => refusal(405, &["unsupported operation"]),
+        }
+    }
+
+    fn secret(&self, target: &str) -> Answer {
+        let path = target.trim_start_matches("/v1/");
+        let found = if let Some(path) = path.strip_prefix("kv2/data/") {
+            let values = self.secrets.get(&format!("kv2/{path}"));
+            values.map(|values| {
+                let data = json!({ "data": values, "metadata": { "version": 1 } });
+                json!({ "lease_id": "", "lease_duration": 0, "data": data })
+            })
+        } else if path.starts_with("kv/") {
+            let values = self.secrets.get(path);
+            values.map(
+                |values| json!({ "lease_id": "", "lease_duration": self.lease, "data": values }),
+            )
+        } else {
+            None
+        };
+        found.map_or_else(|| refusal(404, &[]), |found| Answer::json(200, &found.to_string()))
+    }
+}
+
+fn auth(name: &str, token: Token) -> Value {
+    let lease = token.lease.map_or(0, |lease| lease.as_secs());
+    json!({ "auth": {
+        "client_token": name,
+        "lease_duration": lease,
+        "renewable": token.is_renewable,
+    }})
+}
