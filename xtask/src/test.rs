@@ -13,7 +13,7 @@ use crate::steps::Steps;
 use crate::tools::{self, Program};
 
 /// What tests start as real counterparts of the gateway.
-const NEEDED: [Program; 8] = [
+const NEEDED: [Program; 9] = [
     Program { name: "cc", package: "gcc" },
     Program { name: "curl", package: "curl" },
     Program { name: "bash", package: "bash" },
@@ -22,6 +22,7 @@ const NEEDED: [Program; 8] = [
     Program { name: "python3", package: "python3" },
     Program { name: "nginx", package: "nginx-light" },
     Program { name: "etcd", package: "etcd-server" },
+    Program { name: "node", package: "nodejs" },
 ];
 
 /// Options of the task.

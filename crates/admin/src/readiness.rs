@@ -59,8 +59,13 @@ impl Readiness {
         self.read().is_ready()
     }
 
-    /// Everything, as `/readyz` tells it.
-    pub(crate) fn report(&self) -> (bool, Value) {
+    /// The objects in quarantine, at most a hundred.
+    pub fn quarantined(&self) -> Vec<String> {
+        self.read().quarantined.clone()
+    }
+
+    /// Everything, as `/readyz` tells it, and whether the node is ready.
+    pub fn report(&self) -> (bool, Value) {
         let state = self.read();
         let refused = state.refused.as_ref();
         let report = json!({

@@ -55,6 +55,8 @@ kinds! {
     Reload = "reload";
     /// An operator changed a resource or a key of an operator.
     Change = "change";
+    /// An operator was shown secrets in clear.
+    Secrets = "secrets";
     /// The node started, drained or stopped.
     Node = "node";
     /// Many events of one peer and reason, with their exact number.
@@ -74,6 +76,17 @@ pub struct Caller {
     pub subject: Option<Arc<str>>,
     /// The plugin that proved it.
     pub plugin: Option<&'static str>,
+}
+
+/// A change of a resource.
+#[derive(Clone, Debug, Default)]
+pub struct ChangeMade {
+    /// The object.
+    pub object: Box<str>,
+    /// The revision of the store that it made.
+    pub revision: u64,
+    /// What changed, without secrets.
+    pub changes: Box<str>,
 }
 
 /// One security event.
@@ -103,6 +116,8 @@ pub struct Event {
     pub detail: Option<Cow<'static, str>>,
     /// The operator who asked, as far as that was proved.
     pub operator: Option<Arc<str>>,
+    /// What an operator changed.
+    pub change: Option<Box<ChangeMade>>,
     /// The client's address, after trusted proxies.
     pub client: Option<IpAddr>,
     /// The socket that the connection came from.
@@ -146,6 +161,7 @@ impl Event {
             rule: None,
             detail: None,
             operator: None,
+            change: None,
             client: None,
             peer: None,
             listener: None,
@@ -270,6 +286,11 @@ impl Event {
         put(out, key!("rule"), self.rule.as_deref(), TEXT_MAX);
         put(out, key!("detail"), self.detail.as_deref(), LONG_MAX);
         put(out, key!("operator"), self.operator.as_deref(), TEXT_MAX);
+        if let Some(change) = &self.change {
+            put(out, key!("object"), Some(&change.object), TEXT_MAX);
+            json::number(out, key!("revision"), change.revision);
+            put(out, key!("changes"), Some(&change.changes), LONG_MAX);
+        }
     }
 
     fn write_origin(&self, out: &mut Vec<u8>) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bartizan_core::{Denial, Reason, RequestId, Stage, Timestamp};
 
 use crate::access_line::AccessLine;
-use crate::event::{Caller, Event, EventKind, LONG_MAX, TEXT_MAX};
+use crate::event::{Caller, ChangeMade, Event, EventKind, LONG_MAX, TEXT_MAX};
 use crate::redact::Redactor;
 use crate::stamp::Stamp;
 
@@ -86,6 +86,9 @@ pub const EVENT_FIELDS: &[Field] = &[
         "The operator who asked: the name of the key, or `uid 0` and the like for who used the \
          local socket.",
     ),
+    field("object", TEXT, "The object that an operator changed."),
+    field("revision", Number, "The revision of the store that the change made."),
+    field("changes", LONG, "What changed in the object; secrets are `***`."),
     field("client", Address, "The client's address, after trusted proxies and `real-ip`."),
     field("peer", Socket, "The socket that the connection came from."),
     field("listener", TEXT, "The listener that it came in by."),
@@ -149,8 +152,15 @@ pub fn event_examples() -> [String; 4] {
     let mut reload = Event::new(EventKind::Reload, THEN);
     reload.detail = Some("applied as generation 2".into());
     let mut change = Event::new(EventKind::Change, THEN);
-    change.detail = Some("revoked the key `k7f2m9qa` of `ci-shop`".into());
-    change.operator = Some("uid 0".into());
+    change.detail = Some("wrote `routes/orders`".into());
+    change.operator = Some("ann".into());
+    change.client = Some([127, 0, 0, 1].into());
+    change.method = Some("PATCH".into());
+    change.change = Some(Box::new(ChangeMade {
+        object: "routes/orders".into(),
+        revision: 42,
+        changes: r#"[["/uri","/orders","/orders/*"]]"#.into(),
+    }));
     [full_event(), folded, reload, change].map(|event| {
         let mut out = Vec::new();
         event.write(&mut out, &mut Stamp::default());

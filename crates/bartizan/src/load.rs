@@ -18,7 +18,7 @@ use bartizan_plugins::Catalogue;
 use bartizan_proxy::CompileFault;
 use bartizan_secrets::{Vaults, VaultsSettings};
 use bartizan_store::{self as store, Digest};
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::failure::Failure;
 
@@ -131,17 +131,36 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, Failure> {
     let record = Record::default();
     let loader = loader(&record);
     let (node, mut draft) = draft(path, &loader)?;
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|cause| Failure::new(format!("no runtime can be started: {cause}")))?;
-    let vaults = vaults(&node, runtime.handle(), &Clock::System, &SharedMetrics::default());
-    record.ask(Arc::clone(&vaults));
-    let outcome = judge(&mut draft, &loader, &|| runtime.block_on(vaults.fetch()));
+    let asking = Asking::begin(&node, &record)?;
+    let outcome = judge(&mut draft, &loader, &|| asking.fetch());
     let (sources, files) = draft.into_parts();
     match outcome {
         Ok(resources) => Ok(Loaded { node, resources, sources, files }),
         Err(problems) => Err(Failure::Misconfigured { sources, problems }),
+    }
+}
+
+/// Secret managers that are asked where no node runs.
+pub(crate) struct Asking {
+    vaults: Arc<Vaults>,
+    runtime: Runtime,
+}
+
+impl Asking {
+    /// What a record is asked for is fetched by [`Asking::fetch`].
+    pub(crate) fn begin(node: &NodeConfig, record: &Record) -> Result<Self, Failure> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|cause| Failure::new(format!("no runtime can be started: {cause}")))?;
+        let vaults = vaults(node, runtime.handle(), &Clock::System, &SharedMetrics::default());
+        record.ask(Arc::clone(&vaults));
+        Ok(Self { vaults, runtime })
+    }
+
+    /// Fetches the secrets that are missing; false where none is.
+    pub(crate) fn fetch(&self) -> bool {
+        self.runtime.block_on(self.vaults.fetch())
     }
 }
 

@@ -5,12 +5,15 @@
 //! get `limits.drain`, logs are written out.
 
 mod amend;
+mod judge;
 mod operators;
+mod plane;
 mod settle;
 mod stores;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -19,15 +22,15 @@ use std::time::Duration;
 use bartizan_admin::{FindPage, Readiness, SharedRegistry, StatusServer};
 use bartizan_audit::EventKind;
 use bartizan_chain::CpuPool;
-use bartizan_config::{Draft, Ledger, NodeConfig, OnInvalid, Pages, Store};
+use bartizan_config::{Draft, Ledger, NodeConfig, ObjectName, OnInvalid, Pages, Store};
 use bartizan_core::NodeKey;
 use bartizan_core::metrics::SharedMetrics;
-use bartizan_proxy::{BindError, Dialer, Gateway, GatewaySettings, Running};
+use bartizan_proxy::{BindError, Dialer, Gateway, GatewaySettings, Report, Running};
 use bartizan_secrets::Vaults;
 use bartizan_store::{Changes, FileWatch};
 use prometheus_client::registry::Registry;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::failure::{Failure, plain};
@@ -37,6 +40,7 @@ use crate::overrides::Overrides;
 use crate::signals::{Signal, Signals};
 use crate::telemetry;
 use operators::Keys;
+use plane::{AdminApi, Ask};
 use settle::{LastGood, Settled, Settling};
 use stores::NodeStore;
 
@@ -55,7 +59,7 @@ pub(crate) struct Node {
     /// The files that are read at the start: the node file and its certificates.
     own_files: Vec<PathBuf>,
     files: FileWatch,
-    store: NodeStore,
+    store: Arc<NodeStore>,
     /// The revision of the store that was last read.
     seen: u64,
     last_good: LastGood,
@@ -70,11 +74,17 @@ pub(crate) struct Node {
     vaults: Arc<Vaults>,
     /// The secrets with which the configuration was last judged.
     secrets_seen: u64,
+    /// The routes in force, where the Admin API is served, and what is in quarantine.
+    report: Report,
+    quarantined: HashSet<ObjectName>,
     metrics: SharedMetrics,
     readiness: Readiness,
     logs: Logs,
     status: Option<Status>,
     keys: Option<Keys>,
+    admin: Option<AdminApi>,
+    /// What the Admin API asks.
+    asks: Option<mpsc::Receiver<Ask>>,
 }
 
 /// Why the node wakes up.
@@ -84,6 +94,7 @@ enum Wake {
     Stored(Changes),
     Keep,
     Secrets,
+    Asked(Ask),
 }
 
 impl Node {
@@ -102,6 +113,11 @@ impl Node {
         let logs = Logs::open(&config, &metrics)?;
         let control = control_runtime()?;
         let dialer = Dialer::Network(control.handle().clone());
+        let port = config.admin.as_mut().map(|admin| plane::bind(&control, admin)).transpose()?;
+        if let (Some((_, address)), Some(admin)) = (&port, &mut config.admin) {
+            // Upstreams may not be there, wherever it is.
+            admin.listen = *address;
+        }
         let settings = settings(&config, &logs, &metrics, &registry, dialer);
         let gateway = match Gateway::new(settings) {
             Ok(gateway) => gateway,
@@ -110,6 +126,7 @@ impl Node {
         let keys = config.admin.as_ref().map(|admin| Keys::start(&control, admin, &logs));
         let keys = keys.transpose()?;
         let store = NodeStore::open(&config, &logs.clock, &metrics, control.handle())?;
+        let store = Arc::new(store);
         let mut last_good = control.block_on(store.begin());
         let vaults = load::vaults(&config, control.handle(), &logs.clock, &metrics);
         record.ask(Arc::clone(&vaults));
@@ -135,10 +152,18 @@ impl Node {
         let readiness = Readiness::new();
         let pages = Arc::new(gateway.pages());
         let status = Status::start(&control, &config, &readiness, registry, pages)?;
+        let (mut admin, mut asks) = (None, None);
+        if let (Some(settings), Some((listener, _)), Some(keys)) = (&config.admin, port, &keys) {
+            let operators = keys.operators.clone();
+            let around = (&logs, &readiness);
+            let (api, asked) =
+                AdminApi::start(&control, listener, &config, settings, operators, &store, around)?;
+            (admin, asks) = (Some(api), Some(asked));
+        }
         let running = gateway.start().map_err(|error| not_bound(&error, "listener"))?;
         let own_files = record.before(documents(&config));
         look_at_all(&record, &gateway, config.limits.document.0);
-        let node = Self {
+        let mut node = Self {
             own_files,
             files: FileWatch::new(record.files(), config.limits.document.0),
             store,
@@ -150,6 +175,8 @@ impl Node {
             keep_at: None,
             vaults,
             secrets_seen,
+            report: Report::default(),
+            quarantined: HashSet::new(),
             control,
             gateway,
             running,
@@ -160,8 +187,13 @@ impl Node {
             logs,
             status,
             keys,
+            admin,
+            asks,
         };
         node.logs.tell(EventKind::Node, format!("started on {}", node.listed_addresses()));
+        if let Ok(settled) = &mut first {
+            node.remember(&mut settled.applied.report);
+        }
         node.tell(&first);
         Ok(node)
     }
@@ -181,15 +213,18 @@ impl Node {
         let mut signals = self.control.block_on(async { Signals::listen() })?;
         // From here on a signal means what it is documented to mean.
         let status = self.status.as_ref().map(|status| status.address.to_string());
-        tracing::info!(listeners = self.listed_addresses(), status, "serving");
+        let admin = self.admin.as_ref().map(|admin| admin.address.to_string());
+        tracing::info!(listeners = self.listed_addresses(), status, admin, "serving");
         loop {
             let (files, store, seen) = (&mut self.files, &self.store, self.seen);
             let keep_at = self.keep_at;
             let (vaults, secrets_seen) = (&self.vaults, self.secrets_seen);
+            let asks = &mut self.asks;
             let wake = self.control.block_on(async {
                 tokio::select! {
                     signal = signals.next() => Wake::Signal(signal),
                     change = files.changed() => Wake::Changed(change.files),
+                    Some(ask) = next(asks) => Wake::Asked(ask),
                     changes = store.changed(seen) => Wake::Stored(changes),
                     () = vaults.changed(secrets_seen) => Wake::Secrets,
                     () = due(keep_at) => Wake::Keep,
@@ -208,6 +243,7 @@ impl Node {
                 }
                 Wake::Keep => self.keep(),
                 Wake::Changed(files) => self.read_again(&files),
+                Wake::Asked(ask) => self.answer(ask),
                 Wake::Signal(Signal::Reopen) => {
                     self.logs.reopen();
                     self.gateway.reopen_sinks();
@@ -228,10 +264,16 @@ impl Node {
     /// Drains and stops.
     pub(crate) fn stop(mut self) {
         self.keep();
-        let Self { control, running, readiness, logs, status, gateway, keys, .. } = self;
+        let Self { control, running, readiness, logs, status, gateway, keys, admin, asks, .. } =
+            self;
         readiness.draining();
         logs.tell(EventKind::Node, "draining".to_owned());
         tracing::info!("draining");
+        // Who waits for a change is told that it is not made.
+        drop(asks);
+        if let Some(admin) = admin {
+            admin.stop(&control);
+        }
         running.shutdown();
         logs.tell(EventKind::Node, "stopped".to_owned());
         if let Some(status) = status {
@@ -256,6 +298,9 @@ impl Node {
         self.watch_again(&record, changed);
         self.record = record;
         (self.ledger, self.pages) = kept(&mut outcome);
+        if let Ok(settled) = &mut outcome {
+            self.remember(&mut settled.applied.report);
+        }
         self.tell(&outcome);
     }
 
@@ -291,8 +336,27 @@ impl Node {
         outcome
     }
 
+    /// Answers what the Admin API asks; whoever asked may be gone.
+    fn answer(&mut self, ask: Ask) {
+        match ask {
+            Ask::Propose(proposal, told) => {
+                let _ = told.send(self.take_proposal(proposal));
+            }
+            Ask::Judge { document, is_yaml, told } => {
+                let _ = told.send(self.judge_document(&document, is_yaml));
+            }
+        }
+    }
+
+    /// Keeps what is said of the routes in force, where the Admin API holds changes against it.
+    fn remember(&mut self, report: &mut Report) {
+        if self.admin.is_some() {
+            self.report.routes = std::mem::take(&mut report.routes);
+        }
+    }
+
     /// Tells everyone how a change ended.
-    fn tell(&self, outcome: &Result<Settled, Failure>) {
+    fn tell(&mut self, outcome: &Result<Settled, Failure>) {
         self.gateway.count(outcome.is_ok());
         match outcome {
             Ok(settled) => self.tell_applied(settled),
@@ -307,8 +371,9 @@ impl Node {
         }
     }
 
-    fn tell_applied(&self, settled: &Settled) {
-        let Settled { applied, quarantined, .. } = settled;
+    fn tell_applied(&mut self, settled: &Settled) {
+        let Settled { applied, quarantined, names, .. } = settled;
+        self.quarantined.clone_from(names);
         for warning in &applied.report.warnings {
             tracing::warn!(help = warning.help, "{}", warning.problem);
         }
@@ -361,6 +426,14 @@ fn kept(outcome: &mut Result<Settled, Failure>) -> (Option<Ledger>, Option<Pages
 async fn due(at: Option<tokio::time::Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What is asked next; nothing ever, where nobody can ask.
+async fn next(asks: &mut Option<mpsc::Receiver<Ask>>) -> Option<Ask> {
+    match asks {
+        Some(asks) => asks.recv().await,
         None => std::future::pending().await,
     }
 }

@@ -19,6 +19,7 @@ mod report;
 mod resources;
 mod schema;
 mod secret_fields;
+mod secrets;
 mod sources;
 mod vault;
 mod wire;
@@ -48,5 +49,6 @@ pub use resources::{
 };
 pub use schema::unsupported_keywords;
 pub use secret_fields::{SecretFields, secret_fields};
+pub use secrets::{kind_at, resource_schema, secrets_in};
 pub use sources::{Position, Sources, locate};
 pub use vault::{KvVersion, SecretName, Vault, VaultAuth};

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use bartizan_core::Limits;
 
 use crate::diagnostic::{Diagnostic, Invalid, SourceId};
-use crate::document::Node;
+use crate::document::{Format, Node};
 use crate::draft::{Document, Draft, in_shape, substitute};
 use crate::node::{NodeConfig, Store, complete, specials};
 use crate::plugin_schemas::PluginSchemas;
 use crate::read::{Reader, Site};
 use crate::reference::{Resolver, Surroundings, System};
-use crate::resources::Resources;
+use crate::resources::{ResourceKind, Resources};
 use crate::schema::Rules;
 use crate::sources::Sources;
 use crate::wire::schema_of;
@@ -125,6 +125,32 @@ impl<'a> Loader<'a> {
     /// the folder of `path`.
     pub fn node_draft_text(&self, path: &Path, text: &str) -> Result<(NodeConfig, Draft), Failure> {
         self.read_node(path, &Text::Given(text))
+    }
+
+    /// Judges an object by the schema of its kind alone: plugins and references are not looked at.
+    pub fn object(
+        &self,
+        kind: ResourceKind,
+        text: &str,
+        accepts_fail_open: bool,
+    ) -> Vec<Diagnostic> {
+        let mut sources = Sources::new();
+        let bytes = text.as_bytes().to_vec();
+        let (source, problem) =
+            sources.add_bytes_as("the body", Path::new(""), bytes, Format::Json);
+        let node = match problem {
+            Some(problem) => return vec![problem],
+            None => sources.read(source),
+        };
+        let node = match node {
+            Ok(node) => node,
+            Err(problems) => return problems,
+        };
+        let resolver = Resolver::new(self.surroundings);
+        let rules = Rules::new(&resolver, accepts_fail_open);
+        let mut reader = Reader::new(&rules, self.plugins, &mut sources);
+        reader.fits(&Site::root(&node), kind);
+        reader.finish()
     }
 
     /// Reads the resources of a node again.

@@ -177,6 +177,13 @@ impl<'a> Reader<'a> {
         self.typed(site, &kind.schema, &kind.specials, &[])
     }
 
+    /// Checks an object against the schema of its kind, and nothing beyond it.
+    pub(crate) fn fits(&mut self, site: &Site<'_>, kind: ResourceKind) {
+        let schema = schema(kind).unwrap_or(Value::Bool(true));
+        let mut findings = self.check(site, &schema, &specials(kind), &[]);
+        self.take(&mut findings);
+    }
+
     /// Looks at a declarative document as a whole and gives the objects in it.
     pub(crate) fn document<'n>(&mut self, site: &Site<'n>) -> Vec<Placed<'n>> {
         let mut objects = Vec::new();

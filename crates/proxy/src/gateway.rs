@@ -268,6 +268,16 @@ impl Gateway {
         Ok(Applied { generation, report: snapshot.report })
     }
 
+    /// What a configuration would amount to after the one in force; what did not change is not
+    /// compiled again.
+    pub fn foresee(&self, resources: &Resources) -> Result<Report, Vec<CompileFault>> {
+        let compiler = self.compiler.lock().unwrap_or_else(PoisonError::into_inner);
+        let generation = self.generation.load(Ordering::Relaxed) + 1;
+        let previous = self.shared.snapshot.load_full();
+        let snapshot: Snapshot = compiler.compile(resources, generation, previous.as_deref())?;
+        Ok(snapshot.report)
+    }
+
     /// Opens every listener and starts the workers.
     pub fn start(self: &Arc<Self>) -> Result<Running, BindError> {
         let workers = self.worker_count();
@@ -319,7 +329,8 @@ impl Gateway {
     /// Where upstreams may not be: our own listeners.
     fn own_addresses(&self, listeners: &[SocketAddr]) -> Vec<SocketAddr> {
         let status = self.node.status.as_ref().map(|status| status.address);
-        listeners.iter().copied().chain(status).collect()
+        let admin = self.node.admin.as_ref().map(|admin| admin.listen);
+        listeners.iter().copied().chain(status).chain(admin).collect()
     }
 
     fn policy(&self, own: Vec<SocketAddr>) -> EgressPolicy {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::key::Key;
-use crate::object::COMMIT_MAX;
 
 /// Why a store does not do what it is asked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -31,8 +30,8 @@ pub enum StoreError {
         how: &'static str,
     },
     /// Nothing to do, or too much at once.
-    #[error("a commit changes 1 to {COMMIT_MAX} objects, not {0}")]
-    CommitSize(usize),
+    #[error("a commit changes 1 to {1} objects, not {0}")]
+    CommitSize(usize, usize),
     /// The same object twice in one commit.
     #[error("`{0}` is changed twice in one commit")]
     Twice(Key),

@@ -122,7 +122,8 @@ fn revised(written: &Written, before: &[Object], next: u64) -> Vec<Object> {
         let found = before.binary_search_by(|object| object.key.cmp(key)).ok();
         let same = found.and_then(|at| before.get(at)).filter(is_it);
         let revision = same.map_or(next, |object| object.revision);
-        Object { key: key.clone(), content: content.clone(), revision, author: None, at: None }
+        let (key, content, created) = (key.clone(), content.clone(), revision);
+        Object { key, content, revision, created, author: None, at: None }
     });
     revised.collect()
 }
@@ -170,7 +171,7 @@ impl Store for FileStore {
 
 fn revision_of(object: &Object) -> Revision {
     let (number, content) = (object.revision, Some(object.content.clone()));
-    Revision { number, author: None, at: None, content }
+    Revision { number, author: None, at: None, content, is_first: false }
 }
 
 #[cfg(test)]

@@ -37,7 +37,8 @@ pub use file_store::FileStore;
 pub use file_watch::{Change as FileChange, FileWatch, INTERVAL, Loaded};
 pub use key::{KEY_MAX, Key, KeyFault};
 pub use object::{
-    COMMIT_MAX, Change, Changes, Commit, Expect, OBJECT_MAX, Object, Revision, Snapshot, Write,
+    COMMIT_MAX, Change, Changes, Commit, EMBEDDED_COMMIT_MAX, Expect, OBJECT_MAX, OWN_COLLECTION,
+    Object, Revision, Snapshot, Write,
 };
 pub use sealed::{
     ApisixKeyring, FindSecrets, SEALED, SealAs, Sealed, SealedSettings, SealingKey, looks_sealed,

@@ -1,5 +1,6 @@
 //! Objects, their revisions, and what a store is asked to change.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,8 +14,15 @@ use crate::key::Key;
 /// Longest object that is written, in bytes: what etcd takes by default.
 pub const OBJECT_MAX: usize = 1_536 * 1_024;
 
-/// Most changes of one commit.
+/// Most changes of one commit: what etcd takes by default.
 pub const COMMIT_MAX: usize = 128;
+
+/// Most changes of one commit of a database in one file.
+pub const EMBEDDED_COMMIT_MAX: usize = 100_000;
+
+/// The collection of what the gateway itself keeps beside the resources. No reader of resources
+/// looks at it.
+pub const OWN_COLLECTION: &str = "bartizan";
 
 /// An object of a store at one revision.
 #[derive(Clone, PartialEq, Eq)]
@@ -25,6 +33,9 @@ pub struct Object {
     pub content: Arc<[u8]>,
     /// The revision of the store that wrote it.
     pub revision: u64,
+    /// The revision that made it, since it was last absent; that of the last write where the store
+    /// does not know.
+    pub created: u64,
     /// Who wrote it, where the store knows.
     pub author: Option<Arc<str>>,
     /// When it was written, where the store knows.
@@ -105,6 +116,8 @@ pub struct Revision {
     pub at: Option<Timestamp>,
     /// What was written; `None` if it was removed.
     pub content: Option<Arc<[u8]>>,
+    /// It made the object, which was not there before.
+    pub is_first: bool,
 }
 
 impl fmt::Debug for Revision {
@@ -165,14 +178,14 @@ pub struct Commit {
 
 impl Commit {
     /// Refuses what no store takes: contents that are no JSON object, too long, too deep or
-    /// ambiguous; the same object twice; nothing, or too much.
-    pub(crate) fn check(&self) -> Result<(), StoreError> {
-        if self.writes.is_empty() || self.writes.len() > COMMIT_MAX {
-            return Err(StoreError::CommitSize(self.writes.len()));
+    /// ambiguous; the same object twice; nothing, or more than `max`.
+    pub(crate) fn check(&self, max: usize) -> Result<(), StoreError> {
+        if self.writes.is_empty() || self.writes.len() > max {
+            return Err(StoreError::CommitSize(self.writes.len(), max));
         }
-        for (index, write) in self.writes.iter().enumerate() {
-            let earlier = self.writes.get(..index).unwrap_or_default();
-            if earlier.iter().any(|other| other.key == write.key) {
+        let mut met = HashSet::new();
+        for write in &self.writes {
+            if !met.insert(&write.key) {
                 return Err(StoreError::Twice(write.key.clone()));
             }
             if let Some(content) = &write.content {
@@ -220,10 +233,10 @@ mod tests {
         for (n, fits) in
             [(0, false), (COMMIT_MAX - 1, true), (COMMIT_MAX, true), (COMMIT_MAX + 1, false)]
         {
-            assert_eq!(commit(n, 8).check().is_ok(), fits, "{n}");
+            assert_eq!(commit(n, 8).check(COMMIT_MAX).is_ok(), fits, "{n}");
         }
         for (n, fits) in [(OBJECT_MAX - 1, true), (OBJECT_MAX, true), (OBJECT_MAX + 1, false)] {
-            assert_eq!(commit(1, n).check().is_ok(), fits, "{n}");
+            assert_eq!(commit(1, n).check(COMMIT_MAX).is_ok(), fits, "{n}");
         }
     }
 }

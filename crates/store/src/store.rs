@@ -49,6 +49,25 @@ pub trait Store: Send + Sync {
         number: u64,
     ) -> impl Future<Output = Result<Revision, StoreError>> + Send;
 
+    /// The last writes that the store knows of, the newest first; at most `max`. A store that keeps
+    /// no log tells of the objects that there are, each with its last write.
+    fn written(
+        &self,
+        max: usize,
+    ) -> impl Future<Output = Result<Vec<(Key, Revision)>, StoreError>> + Send {
+        async move {
+            let mut objects = self.snapshot().await?.objects;
+            objects.sort_by(|a, b| b.revision.cmp(&a.revision).then_with(|| a.key.cmp(&b.key)));
+            objects.truncate(max);
+            let told = objects.into_iter().map(|object| {
+                let Object { key, content, revision: number, created, author, at } = object;
+                let is_first = number == created;
+                (key, Revision { number, author, at, content: Some(content), is_first })
+            });
+            Ok(told.collect())
+        }
+    }
+
     /// Writes an object; `author` says who does.
     fn put(
         &self,

@@ -4,6 +4,11 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::h1::is_lower_or_hyphen;
+
+/// Room that is made for fields that are added: as many as an answer usually gets.
+const ADDED_USUAL: usize = 12;
+
 /// A stretch of the received block.
 #[derive(Clone, Copy)]
 struct Place {
@@ -11,12 +16,11 @@ struct Place {
     len: u32,
 }
 
-/// A field: inside the received block, or with bytes of its own. Boxed, so that the list of a
-/// received head stays small; only a few fields are added to one.
-#[derive(Clone)]
+/// A field: inside the received block, or one of those that were added.
+#[derive(Clone, Copy)]
 enum Entry {
     Block { name: Place, value: Place },
-    Owned(Box<(Bytes, Bytes)>),
+    Added(u32),
 }
 
 /// Header fields: lower-case names, raw values, order kept, repeated names allowed.
@@ -28,6 +32,11 @@ enum Entry {
 pub struct Fields {
     block: Bytes,
     entries: Vec<Entry>,
+    /// Names and values of fields that were added, those included that were removed again.
+    ///
+    /// PERF: `cargo xtask bench`, secured: a list of their own keeps that of a received head small,
+    /// and costs one allocation for all fields that are added to an answer.
+    added: Vec<(Bytes, Bytes)>,
 }
 
 /// One header field: lower-case name and value without surrounding white space.
@@ -48,7 +57,7 @@ impl Fields {
     /// No fields yet, to be filled with [`Self::push_range`] from a received block whose names are
     /// already lower case. Only what our own strict parsers accepted is put in this way.
     pub(crate) fn over(block: Bytes) -> Self {
-        Self { block, entries: Vec::with_capacity(24) }
+        Self { block, entries: Vec::with_capacity(24), added: Vec::new() }
     }
 
     /// Adds a field that stands in the block. Ranges outside the block read as empty.
@@ -78,7 +87,7 @@ impl Fields {
 
     /// All fields in order.
     pub fn iter(&self) -> impl Iterator<Item = Field<'_>> + Clone {
-        self.entries.iter().map(|entry| resolve(&self.block, entry))
+        self.entries.iter().map(|entry| resolve(&self.block, &self.added, *entry))
     }
 
     /// All fields in order, each with whether it was received: what a strict parser has accepted
@@ -86,7 +95,7 @@ impl Fields {
     pub(crate) fn iter_by_origin(&self) -> impl Iterator<Item = (Field<'_>, bool)> {
         self.entries.iter().map(|entry| {
             let is_received = matches!(entry, Entry::Block { .. });
-            (resolve(&self.block, entry), is_received)
+            (resolve(&self.block, &self.added, *entry), is_received)
         })
     }
 
@@ -120,7 +129,11 @@ impl Fields {
     /// Adds a field at the end. The caller vouches that name and value are valid (see
     /// [`is_field_name`] and [`is_field_value`]) and the name lower case.
     pub fn append(&mut self, name: impl Into<Bytes>, value: impl Into<Bytes>) {
-        self.entries.push(Entry::Owned(Box::new((name.into(), value.into()))));
+        if self.added.capacity() == 0 {
+            self.added.reserve(ADDED_USUAL);
+        }
+        self.entries.push(Entry::Added(u32::try_from(self.added.len()).unwrap_or(u32::MAX)));
+        self.added.push((name.into(), value.into()));
     }
 
     /// Replaces every field of this name with one.
@@ -142,8 +155,8 @@ impl Fields {
     /// Keeps the fields for which `keep` says so; tells whether any went.
     pub fn retain(&mut self, mut keep: impl FnMut(Field<'_>) -> bool) -> bool {
         let before = self.entries.len();
-        let block = &self.block;
-        self.entries.retain(|entry| keep(resolve(block, entry)));
+        let (block, added) = (&self.block, &self.added);
+        self.entries.retain(|entry| keep(resolve(block, added, *entry)));
         self.entries.len() != before
     }
 
@@ -151,17 +164,21 @@ impl Fields {
     pub fn clear(&mut self) {
         self.block = Bytes::new();
         self.entries.clear();
+        self.added.clear();
     }
 }
 
-fn resolve<'a>(block: &'a Bytes, entry: &'a Entry) -> Field<'a> {
-    let stretch = |place: &Place| {
+fn resolve<'a>(block: &'a Bytes, added: &'a [(Bytes, Bytes)], entry: Entry) -> Field<'a> {
+    let stretch = |place: Place| {
         let start = place.start as usize;
         block.get(start..start.saturating_add(place.len as usize)).unwrap_or_default()
     };
     match entry {
         Entry::Block { name, value } => Field { name: stretch(name), value: stretch(value) },
-        Entry::Owned(pair) => Field { name: &pair.0, value: &pair.1 },
+        Entry::Added(index) => match added.get(index as usize) {
+            Some((name, value)) => Field { name, value },
+            None => Field { name: &[], value: &[] },
+        },
     }
 }
 
@@ -178,8 +195,11 @@ impl fmt::Debug for Fields {
 }
 
 /// True for a token (RFC 9110 §5.6.2) in lower case: what a field name must be.
+///
+/// PERF: `benches/codec.rs`, encode response: names are letters and hyphens, with few exceptions.
 pub fn is_field_name(name: &[u8]) -> bool {
-    !name.is_empty() && name.iter().all(|b| is_token_byte(*b) && !b.is_ascii_uppercase())
+    let is_allowed = |b: &u8| is_token_byte(*b) && !b.is_ascii_uppercase();
+    !name.is_empty() && (is_lower_or_hyphen(name) || name.iter().all(is_allowed))
 }
 
 /// True for what RFC 9110 §5.5 allows in a value: visible bytes, space, tab, obs-text, and neither
@@ -237,6 +257,26 @@ mod tests {
         assert_eq!(fields.all("accept").collect::<Vec<_>>(), [b"application/json"]);
         assert!(fields.remove("accept"));
         assert!(!fields.remove("accept"));
+    }
+
+    #[test]
+    fn fields_that_were_added_keep_their_values_when_others_go() {
+        let mut fields = sample();
+        for (name, value) in [("a", "1"), ("b", "2"), ("a", "3"), ("c", "4")] {
+            fields.append(name, value);
+        }
+        assert!(fields.remove("a"));
+        let copy = fields.clone();
+        fields.set("b", "5");
+        fields.clear();
+        fields.append("d", "6");
+        let list = |fields: &Fields| {
+            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+            let fields = fields.iter().map(|f| format!("{}: {}", text(f.name), text(f.value)));
+            fields.collect::<Vec<_>>()
+        };
+        assert_eq!(list(&copy), ["host: a", "accept: */*", "b: 2", "c: 4"]);
+        assert_eq!(list(&fields), ["d: 6"]);
     }
 
     #[test]

@@ -10,14 +10,15 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 /// The layers, lowest first.
-const LAYERS: [&[&str]; 8] = [
+const LAYERS: [&[&str]; 9] = [
     &["core"],
     &["config", "waf", "audit", "tls", "wire"],
     &["net"],
     &["chain"],
     &["authz"],
     &["plugins"],
-    &["proxy", "store", "admin", "secrets"],
+    &["store"],
+    &["proxy", "admin", "secrets"],
     &["bartizan"],
 ];
 

@@ -1,5 +1,4 @@
 use std::fs;
-use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::advance;

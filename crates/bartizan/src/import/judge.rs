@@ -50,6 +50,7 @@ pub(super) fn judge(
     node: &NodeConfig,
     mut draft: Draft,
     loader: &Loader<'_>,
+    fetch: &dyn Fn() -> bool,
 ) -> Result<Judged, Failure> {
     let metrics = SharedMetrics::default();
     let logs = Logs::nowhere(node, &metrics)?;
@@ -65,7 +66,7 @@ pub(super) fn judge(
     let objects = draft.objects(loader);
     let mut course = Course::default();
     for _ in 0..ROUNDS_MAX {
-        let problems = match attempt(&gateway, &mut draft, loader) {
+        let problems = match attempt(&gateway, &mut draft, loader, fetch) {
             Ok(()) => return Ok(course.ended(&objects, draft.enabled_plugins())),
             Err(problems) => problems,
         };
@@ -78,10 +79,14 @@ pub(super) fn judge(
     Err(Failure::new(format!("more than {ROUNDS_MAX} objects refer to each other in a row")))
 }
 
-fn attempt(gateway: &Gateway, draft: &mut Draft, loader: &Loader<'_>) -> Result<(), Vec<Problem>> {
+fn attempt(
+    gateway: &Gateway,
+    draft: &mut Draft,
+    loader: &Loader<'_>,
+    fetch: &dyn Fn() -> bool,
+) -> Result<(), Vec<Problem>> {
     let read = |diagnostic| Problem { diagnostic, lacks: None };
-    let resources = draft
-        .judge(loader)
+    let resources = load::judge(draft, loader, fetch)
         .map_err(|problems| problems.into_iter().map(read).collect::<Vec<_>>())?;
     let compiled = |fault: CompileFault| Problem {
         diagnostic: fault.diagnostic(draft.sources()),

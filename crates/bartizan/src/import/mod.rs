@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use crate::cli::{ImportArgs, ImportSource};
 use crate::failure::{Failure, say};
 use crate::files::{self, Privacy};
-use crate::load::{self, Record};
+use crate::load::{self, Asking, Record};
 use findings::Findings;
 use node_file::Translated;
 use shape::Shape;
@@ -46,7 +46,8 @@ pub(crate) fn import(source: &ImportSource) -> Result<(), Failure> {
     let loader = load::loader(&record);
     let named = gather(args)?;
     let (node, draft) = draft(&named, &loader)?;
-    let judged = judge::judge(&node, draft, &loader)?;
+    let asking = Asking::begin(&node, &record)?;
+    let judged = judge::judge(&node, draft, &loader, &|| asking.fetch())?;
     let findings = Findings { node: named.node.notes, objects: judged.objects };
     let text = if args.json { report::json(&findings) } else { report::text(&findings) };
     say(&text);

@@ -1,13 +1,13 @@
 //! A change of the store or of the document, taken by itself where that is possible.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_config::{ObjectChange, Surroundings as _, System};
-use bartizan_proxy::Applied;
-use bartizan_store::{Change, Changes, Digest};
+use bartizan_proxy::{Applied, Report};
+use bartizan_store::{Change, Changes, Digest, OWN_COLLECTION};
 
 use super::settle::Settled;
 use super::stores::change_of;
@@ -22,7 +22,17 @@ impl Node {
     /// Takes what the store tells of.
     pub(super) fn take(&mut self, changes: &Changes) {
         let is_taken = match changes {
-            Changes::Some { revision, objects } => self.amend(*revision, objects),
+            Changes::Some { revision, objects } => {
+                let is_own = |change: &&Change| change.key.collection() == OWN_COLLECTION;
+                let resources: Vec<ObjectChange> =
+                    objects.iter().filter(|change| !is_own(change)).map(change_of).collect();
+                if resources.is_empty() {
+                    // Of what is no resource nobody here reads anything.
+                    self.seen = *revision;
+                    return;
+                }
+                self.amend(*revision, &resources)
+            }
             Changes::Anew(_) => false,
         };
         if !is_taken {
@@ -31,15 +41,14 @@ impl Node {
     }
 
     /// Puts a change into force; false where everything has to be judged.
-    fn amend(&mut self, revision: u64, changes: &[Change]) -> bool {
+    fn amend(&mut self, revision: u64, changes: &[ObjectChange]) -> bool {
         let limit = self.config.limits.document.0;
         // A node file that was changed is read first.
         if self.record.differs(&self.config.path, limit) {
             return false;
         }
-        let changes: Vec<ObjectChange> = changes.iter().map(change_of).collect();
         let known = self.record.len();
-        let Some(applied) = self.apply(&changes, HashMap::new()) else { return false };
+        let Some(applied) = self.apply(changes, HashMap::new()) else { return false };
         self.seen = revision;
         if self.record.len() != known {
             self.files.watch(self.record.files());
@@ -104,11 +113,37 @@ impl Node {
             None => ledger.restore(),
         }
         look_at_all(&self.record, &self.gateway, self.config.limits.document.0);
-        applied
+        let mut applied = applied?;
+        self.remember_some(changes, &mut applied.report);
+        Some(applied)
     }
 
-    fn tell_amended(&self, applied: Applied) {
-        self.tell(&Ok(Settled { applied, quarantined: Vec::new(), ledger: None, pages: None }));
+    /// Keeps what is said of the routes that a change touches, as [`Node::remember`] does of all.
+    fn remember_some(&mut self, changes: &[ObjectChange], report: &mut Report) {
+        if self.admin.is_none() {
+            return;
+        }
+        let routes = changes.iter().filter(|change| &*change.name.collection == "routes");
+        let gone = routes.filter(|change| change.content.is_none());
+        let gone: HashSet<&str> = gone.map(|change| &*change.name.id).collect();
+        let touched = std::mem::take(&mut report.routes).into_iter();
+        let mut touched: HashMap<Arc<str>, _> =
+            touched.map(|route| (Arc::clone(&route.id), route)).collect();
+        if !gone.is_empty() {
+            self.report.routes.retain(|route| !gone.contains(&*route.id));
+        }
+        for known in &mut self.report.routes {
+            if let Some(route) = touched.remove(&known.id) {
+                *known = route;
+            }
+        }
+        self.report.routes.extend(touched.into_values());
+    }
+
+    fn tell_amended(&mut self, applied: Applied) {
+        // A ledger is kept only while nothing is in quarantine.
+        let (quarantined, names) = <_>::default();
+        self.tell(&Ok(Settled { applied, quarantined, names, ledger: None, pages: None }));
     }
 
     /// Keeps what is in force for a start without the store, where that is due.

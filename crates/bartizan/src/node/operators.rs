@@ -14,7 +14,6 @@ use crate::logs::Logs;
 
 /// Operators at work.
 pub(super) struct Keys {
-    #[expect(dead_code, reason = "the Admin API judges keys by it")]
     pub(super) operators: Operators,
     /// Told when the node ends.
     stop: watch::Sender<()>,

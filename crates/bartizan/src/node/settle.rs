@@ -11,7 +11,7 @@ use bartizan_config::{
     Diagnostic, Draft, Ledger, Loader, NodeConfig, ObjectFacts, ObjectName, OnInvalid, Pages,
     Sources, one_line,
 };
-use bartizan_proxy::{Applied, Gateway};
+use bartizan_proxy::{Applied, Gateway, Report};
 
 use crate::failure::Failure;
 use crate::load;
@@ -60,10 +60,17 @@ pub(crate) struct Settled {
     pub(crate) applied: Applied,
     /// The objects in quarantine, each with the first problem of it.
     pub(crate) quarantined: Vec<String>,
+    /// Their names.
+    pub(crate) names: HashSet<ObjectName>,
     /// What is in force, where a change of it can be judged by itself.
     pub(crate) ledger: Option<Ledger>,
     /// The document that it is written in, where it is one.
     pub(crate) pages: Option<Pages>,
+}
+
+/// Why a configuration that somebody wants is not in order: each problem with its object.
+pub(crate) struct Trial {
+    pub(crate) problems: Vec<(Option<ObjectName>, Diagnostic)>,
 }
 
 /// The objects of a draft, those at fault, and what is known of their past.
@@ -107,6 +114,7 @@ impl Settling<'_> {
             }
             None => <_>::default(),
         };
+        let names = told.keys().filter_map(|at| Some(objects.get(*at)?.name.clone())).collect();
         let quarantined = told.into_values().collect();
         if self.on_invalid == OnInvalid::Quarantine {
             let kept = objects.into_iter().filter_map(|object| {
@@ -119,7 +127,51 @@ impl Settling<'_> {
             });
             *last_good = LastGood(kept.collect());
         }
-        Ok(Settled { applied, quarantined, ledger, pages: draft.pages() })
+        Ok(Settled { applied, quarantined, names, ledger, pages: draft.pages() })
+    }
+
+    /// What a draft would amount to. Objects that `may_fail` go into quarantine where they are at
+    /// fault; others are not allowed to be.
+    pub(crate) fn foresee(
+        &self,
+        mut draft: Draft,
+        last_good: &LastGood,
+        may_fail: impl Fn(&ObjectName) -> bool,
+    ) -> Result<Report, Trial> {
+        let objects = draft.objects(self.loader);
+        let mut quarantine = Quarantine { objects, told: BTreeMap::new(), last_good };
+        for _ in 0..ROUNDS_MAX {
+            let problems = match self.judge(&mut draft) {
+                Ok(report) => return Ok(report),
+                Err(problems) => problems,
+            };
+            let named = |problem: Diagnostic| {
+                let at = draft.object_of(&quarantine.objects, problem.place);
+                let name = at.and_then(|at| Some(quarantine.objects.get(at)?.name.clone()));
+                (name, problem)
+            };
+            let told: Vec<_> = problems.iter().cloned().map(named).collect();
+            let is_allowed = told.iter().all(|(name, _)| name.as_ref().is_some_and(&may_fail));
+            if !is_allowed || self.on_invalid == OnInvalid::RejectAll {
+                // What may fail is no news to whoever wants the change.
+                let is_news = |name: &Option<ObjectName>| !name.as_ref().is_some_and(&may_fail);
+                let (news, known): (Vec<_>, Vec<_>) =
+                    told.into_iter().partition(|(name, _)| is_news(name));
+                return Err(Trial { problems: if news.is_empty() { known } else { news } });
+            }
+            if !quarantine.contain(&mut draft, &problems) {
+                return Err(Trial { problems: told });
+            }
+        }
+        Err(Trial { problems: Vec::new() })
+    }
+
+    fn judge(&self, draft: &mut Draft) -> Result<Report, Vec<Diagnostic>> {
+        let mut resources = load::judge(draft, self.loader, self.fetch)?;
+        self.overrides.resources(&mut resources);
+        self.gateway.foresee(&resources).map_err(|faults| {
+            faults.iter().map(|fault| fault.diagnostic(draft.sources())).collect()
+        })
     }
 
     fn attempt(&self, draft: &mut Draft) -> Result<Applied, Vec<Diagnostic>> {

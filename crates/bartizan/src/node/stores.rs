@@ -12,8 +12,8 @@ use bartizan_core::{Clock, Secret};
 use bartizan_plugins::Catalogue;
 use bartizan_store::{
     ApisixKeyring, Change, Changes, Embedded, EmbeddedSettings, Etcd, EtcdSettings, FindSecrets,
-    KeptAt, Key, Object, OpenError, SealAs, Sealed, SealedSettings, SealingKey, Snapshot, Store,
-    StoreError, parse_key,
+    KeptAt, Key, OWN_COLLECTION, Object, OpenError, SealAs, Sealed, SealedSettings, SealingKey,
+    Snapshot, Store, StoreError, parse_key,
 };
 use bartizan_tls::UpstreamTlsSettings;
 use tokio::runtime::Handle;
@@ -243,7 +243,9 @@ fn etcd_settings(
 
 /// Adds what is in a store to a draft.
 pub(crate) fn add(draft: &mut Draft, snapshot: &Snapshot) {
-    for object in &snapshot.objects {
+    let resources =
+        snapshot.objects.iter().filter(|object| object.key.collection() != OWN_COLLECTION);
+    for object in resources {
         let (collection, id) = (object.key.collection(), object.key.id());
         let name = format!("{} at revision {}", object.key, object.revision);
         draft.add_object(&StoredObject { collection, id, name: &name, content: &object.content });

@@ -40,7 +40,7 @@ impl Scene {
     }
 
     fn store(&self) -> &Sealed<Embedded> {
-        let NodeStore::Embedded(store) = &self.node.store else { panic!("an embedded store") };
+        let NodeStore::Embedded(store) = &*self.node.store else { panic!("an embedded store") };
         store
     }
 

@@ -94,12 +94,19 @@ impl Bench {
         command.arg("--log-format=json").arg("--log-level=info");
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
-        let mut serving =
-            Serving { child, log, listeners: Vec::new(), status: None, is_stopped: false };
+        let mut serving = Serving {
+            child,
+            log,
+            listeners: Vec::new(),
+            status: None,
+            admin: None,
+            is_stopped: false,
+        };
         let started = serving.log_line("serving");
         let listeners = started["listeners"].as_str().unwrap();
         serving.listeners = listeners.split(", ").map(|text| text.parse().unwrap()).collect();
         serving.status = started["status"].as_str().map(|text| text.parse().unwrap());
+        serving.admin = started["admin"].as_str().map(|text| text.parse().unwrap());
         serving
     }
 }
@@ -140,6 +147,7 @@ pub(crate) struct Serving {
     log: BufReader<ChildStderr>,
     pub(crate) listeners: Vec<SocketAddr>,
     pub(crate) status: Option<SocketAddr>,
+    pub(crate) admin: Option<SocketAddr>,
     is_stopped: bool,
 }
 

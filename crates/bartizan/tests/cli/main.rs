@@ -1,11 +1,14 @@
 //! The built binary, driven as people drive it.
 
 mod admin;
+mod admin_api;
 mod bad_input;
 mod driver;
 mod import;
 mod init;
 mod init_openapi;
+#[path = "../../../admin/src/api/tests/play.rs"]
+mod play;
 mod quickstart;
 mod run;
 mod secrets;

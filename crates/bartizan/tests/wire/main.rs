@@ -16,6 +16,7 @@ mod http2;
 mod limits;
 mod listeners;
 mod nginx;
+mod openid;
 mod openssl;
 mod providers;
 mod reload;

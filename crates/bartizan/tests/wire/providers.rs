@@ -2,6 +2,7 @@
 
 use bartizan_core::Secret;
 use bartizan_plugins::jose::{Algorithm, SigningKey};
+use bartizan_tls::Issued;
 use serde_json::json;
 
 use super::harness::{Gateway, Pki, ServerTls, Upstream, quoted, until};
@@ -64,4 +65,53 @@ routes:
     let refused = gateway.ask(&request);
     assert_eq!((refused.status, refused.reason().as_str()), (503, "auth.keys_unavailable"));
     assert_eq!((provider.seen().len(), upstream.seen().len()), (2, 3));
+}
+
+#[test]
+fn an_issuer_that_asks_for_a_certificate_is_shown_the_gateways_own() {
+    let upstream = Upstream::plain();
+    let pki = Pki::new("id");
+    let tls = ServerTls::asking(&pki.server(&["localhost"]), &pki);
+    let issuer = Upstream::start_tls(tls, |peer, seen| {
+        let form = String::from_utf8_lossy(&seen.body);
+        assert!(form.ends_with("&client_id=gateway"), "{form}");
+        let body = json!({"active": true, "aud": "orders"}).to_string();
+        peer.send(format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ));
+        true
+    });
+    let resources = |certificate: &Issued| {
+        let (port, node) = (issuer.address().port(), upstream.address());
+        let root = quoted(&pki.root());
+        let chain = quoted(&certificate.chain);
+        let key = quoted(certificate.key.expose_str().unwrap_or_default());
+        format!(
+            "\
+routes:
+- uri: /*
+  plugins:
+    oauth-introspection:
+      introspection_endpoint: https://localhost:{port}/introspect
+      client_id: gateway
+      client_auth_method: tls_client_auth
+      client_cert: {chain}
+      client_cert_key: {key}
+      audiences: [orders]
+      ca_certs: {root}
+    any-authenticated: {{reason: a test}}
+  upstream: {{nodes: {{'{node}': 1}}}}
+"
+        )
+    };
+    let request = "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer opaque\r\n\r\n";
+    let gateway = Gateway::serving(&resources(&pki.client("gateway")));
+    assert_eq!(gateway.ask(request).status, 200);
+    assert_eq!(issuer.seen().len(), 1);
+    // The certificate of another authority proves nothing there.
+    gateway.apply(&resources(&Pki::new("other").client("gateway")));
+    let refused = gateway.ask(request);
+    assert_eq!((refused.status, refused.reason().as_str()), (503, "auth.introspection_failed"));
+    assert_eq!((issuer.seen().len(), upstream.seen().len()), (1, 1));
 }

@@ -75,6 +75,25 @@ fn settings_that_are_not_sound() {
             "status: {address: '127.0.0.1:8080'}",
             &["n.yaml:1:23: the address is that of `status` (at listeners[0].address)"],
         ),
+        (
+            "admin: {allow: [], prefix: /x}",
+            &[
+                "n.yaml:2:9: `allow` is an empty list (at admin.allow)",
+                "n.yaml:2:20: unknown field `prefix` (at admin.prefix); known here: `allow`, `cors`, `keys`, `listen`, `socket` or `tls`",
+            ],
+        ),
+        (
+            "admin: {listen: '127.0.0.1:9090'}\nstatus: {address: '127.0.0.1:9090'}",
+            &["n.yaml:2:17: the address is that of `status` (at admin.listen)"],
+        ),
+        (
+            "admin: {listen: '0.0.0.0:9180', cors: ['*'], keys: a, socket: a}",
+            &[
+                "n.yaml:2:17: other machines can reach the address, and there is no `tls` (at admin.listen); add `tls: {cert: …, key: …}`, or listen on `127.0.0.1`",
+                "n.yaml:2:40: expected an origin, such as `https://dashboard.example.com` (at admin.cors[0])",
+                "n.yaml:2:63: the path is that of `keys` (at admin.socket)",
+            ],
+        ),
         ("audit: {sinks: []}", &["n.yaml:2:9: `sinks` is an empty list (at audit.sinks)"]),
         (
             "audit: {sinks: [stdot, {fil: {path: a}}, {file: {}}, {}], on_full: drop}",

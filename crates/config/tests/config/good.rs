@@ -351,8 +351,9 @@ fn the_admin_api_is_on_this_machine_unless_told_otherwise() {
          socket: s, tls: {cert: cert.pem, key: $file://key.pem, client_ca: ca.pem}}",
     );
     let tls = admin.tls.unwrap();
-    assert_eq!((&*tls.cert, tls.client_ca.as_deref()), (PEM, Some(PEM)));
-    assert_eq!(tls.key.expose_str(), Some(PEM.trim_end()));
+    let pem = PEM.trim_end();
+    assert_eq!((&*tls.cert, tls.client_ca.as_deref()), (pem, Some(pem)));
+    assert_eq!(tls.key.expose_str(), Some(pem));
     assert_eq!((&*admin.keys, &*admin.socket), (Path::new("/k"), Path::new("/etc/b/s")));
     assert_eq!(admin.allow[0].to_string(), "10.0.0.0/8");
     assert_eq!(admin.cors, ["https://a.test"]);

@@ -289,6 +289,8 @@ struct Watch {
     /// Since when nothing was sent.
     quiet_since: Instant,
     sent_at: Option<Instant>,
+    /// Whether time has passed since the watch began.
+    has_waited: bool,
     seen: u64,
     window_end: Instant,
     window_seen: u64,
@@ -305,6 +307,7 @@ impl Watch {
             body_rate: limits.body_rate.0,
             quiet_since: now,
             sent_at: None,
+            has_waited: false,
             seen: 0,
             window_end: now + limits.body_grace.0 + RATE_WINDOW,
             window_seen: 0,
@@ -312,8 +315,8 @@ impl Watch {
     }
 
     fn sent(&mut self, exchange: &Exchange) {
-        // A request without a body left at once, at the time the watch began.
-        let is_instant = exchange.upload.total == 0;
+        // A request whose body was here left at once, at the time the watch began.
+        let is_instant = !self.has_waited || exchange.upload.total == 0;
         self.sent_at = Some(if is_instant { self.quiet_since } else { Instant::now() });
     }
 
@@ -334,6 +337,7 @@ impl Watch {
             }
             let next = due.iter().min().copied().unwrap_or(self.waits.end);
             if timer.poll(cx, next).is_pending() {
+                self.has_waited = true;
                 return Poll::Pending;
             }
             if let Err(denial) = self.judge(exchange) {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bartizan_chain::NodeFacts;
@@ -19,6 +20,13 @@ use super::pools::Pools;
 use super::routes::Routes;
 use super::standing::Standing;
 use super::{Report, Snapshot, Upstream, overlap};
+
+/// Where upstreams may not be, as far as the node file says it.
+fn own_addresses(config: &NodeConfig) -> Vec<SocketAddr> {
+    let listeners = config.listeners.iter().map(|listener| listener.address);
+    let admin = config.admin.as_ref().map(|admin| admin.listen);
+    listeners.chain(admin).collect()
+}
 
 /// Compiles the resources of one node, again and again.
 pub(crate) struct Compiler {
@@ -47,7 +55,7 @@ impl Compiler {
             pools: Pools::default(),
             require: config.security.require.clone(),
             egress: EgressPolicy {
-                own: config.listeners.iter().map(|listener| listener.address).collect(),
+                own: own_addresses(config),
                 danger_allow_link_local: config.danger_allow_link_local,
             },
             standing: None,

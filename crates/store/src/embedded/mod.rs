@@ -20,7 +20,7 @@ use tokio::task::spawn_blocking;
 
 use crate::fault::{OpenError, StoreError};
 use crate::key::Key;
-use crate::object::{Changes, Commit, Object, Revision, Snapshot};
+use crate::object::{Changes, Commit, EMBEDDED_COMMIT_MAX, Object, Revision, Snapshot};
 use crate::store::Store;
 
 /// Memory for pages that were read.
@@ -123,7 +123,7 @@ impl Store for Embedded {
     }
 
     async fn commit(&self, commit: Commit) -> Result<u64, StoreError> {
-        commit.check()?;
+        commit.check(EMBEDDED_COMMIT_MAX)?;
         let (history, at) = (self.history, self.clock.now());
         let sender = self.revision.clone();
         self.work(move |database| {
@@ -147,6 +147,10 @@ impl Store for Embedded {
     async fn revisions(&self, key: &Key, max: usize) -> Result<Vec<Revision>, StoreError> {
         let key = key.clone();
         self.work(move |database| tables::revisions(database, &key, max)).await
+    }
+
+    async fn written(&self, max: usize) -> Result<Vec<(Key, Revision)>, StoreError> {
+        self.work(move |database| tables::written(database, max)).await
     }
 
     async fn revision(&self, key: &Key, number: u64) -> Result<Revision, StoreError> {

@@ -40,6 +40,9 @@ struct Entry {
     at: u64,
     /// `None` where the object was removed.
     content: Option<String>,
+    /// The revision that made the object; 0 in entries of before that was kept.
+    #[serde(default)]
+    created: u64,
 }
 
 impl Entry {
@@ -54,6 +57,7 @@ impl Entry {
             key,
             content: content.into_bytes().into(),
             revision: self.revision,
+            created: if self.created == 0 { self.revision } else { self.created },
             author: Some(self.author.into()),
             at: Some(Timestamp::from_nanos(self.at)),
         }))
@@ -64,6 +68,7 @@ impl Entry {
             number: self.revision,
             author: Some(self.author.into()),
             at: Some(Timestamp::from_nanos(self.at)),
+            is_first: self.content.is_some() && self.created == self.revision,
             content: self.content.map(|content| Arc::from(content.into_bytes())),
         }
     }
@@ -176,6 +181,20 @@ pub(super) fn revisions(
     Ok(found)
 }
 
+/// The last writes, the newest first.
+pub(super) fn written(database: &Database, max: usize) -> Result<Vec<(Key, Revision)>, StoreError> {
+    let transaction = database.begin_read().or_broken()?;
+    let log = transaction.open_table(LOG).or_broken()?;
+    let mut found = Vec::new();
+    for row in log.iter().or_broken()?.rev().take(max) {
+        let (_, value) = row.or_broken()?;
+        let entry = Entry::read(value.value())?;
+        let key = Key::parse(&entry.key).map_err(|fault| broken(&fault))?;
+        found.push((key, entry.into_revision()));
+    }
+    Ok(found)
+}
+
 /// One revision of an object. The newest one is kept even where the log has dropped it.
 pub(super) fn revision(
     database: &Database,
@@ -231,10 +250,11 @@ fn apply(
 ) -> Result<(), StoreError> {
     let mut objects = transaction.open_table(OBJECTS).or_broken()?;
     let key = write.key.as_str();
-    let current = match objects.get(key).or_broken()? {
-        Some(value) => Some(Entry::read(value.value())?.revision),
+    let before = match objects.get(key).or_broken()? {
+        Some(value) => Entry::read(value.value())?.object()?,
         None => None,
     };
+    let current = before.as_ref().map(|before| before.revision);
     if !write.expect.holds(current) {
         return Err(StoreError::Conflict { key: write.key.clone(), current });
     }
@@ -249,6 +269,7 @@ fn apply(
         author: commit.author.to_string(),
         at: at.as_nanos(),
         content,
+        created: before.map_or(place.0, |before| before.created),
     };
     let bytes = serde_json::to_vec(&entry).or_broken()?;
     if is_removed {

@@ -118,6 +118,7 @@ pub(super) fn read(at: &KeptAt) -> io::Result<Option<Snapshot>> {
             key: Key::parse(&kept.key).ok()?,
             content: Arc::from(kept.content.0),
             revision: kept.revision,
+            created: kept.revision,
             author: None,
             at: None,
         })
@@ -141,6 +142,7 @@ mod tests {
             key: Key::parse("routes/a").unwrap(),
             content: text.as_bytes().into(),
             revision: 3,
+            created: 3,
             author: None,
             at: None,
         };

@@ -79,7 +79,8 @@ pub(super) fn object(key: Key, pair: &KeyValue) -> Object {
     let content: Arc<[u8]> = pair.value.0.as_slice().into();
     let at = serde_json::from_slice::<Stamped>(&content).ok();
     let at = at.map(|stamped| Timestamp::from_secs(stamped.update_time));
-    Object { key, content, revision: pair.mod_revision.0, author: None, at }
+    let (revision, created) = (pair.mod_revision.0, pair.create_revision.0);
+    Object { key, content, revision, created, author: None, at }
 }
 
 impl Mirror {

@@ -31,7 +31,7 @@ use self::mirror::{Mirror, object, path};
 use self::wire::{Bytes, Compare, Number, Operation, TxnRequest, TxnResponse};
 use crate::fault::{OpenError, StoreError};
 use crate::key::Key;
-use crate::object::{Changes, Commit, Expect, Object, Revision, Snapshot, Write};
+use crate::object::{COMMIT_MAX, Changes, Commit, Expect, Object, Revision, Snapshot, Write};
 use crate::store::Store;
 
 pub use self::kept::{KeptAt, parse_key};
@@ -250,7 +250,7 @@ impl Store for Etcd {
     }
 
     async fn commit(&self, commit: Commit) -> Result<u64, StoreError> {
-        commit.check()?;
+        commit.check(COMMIT_MAX)?;
         let request = transaction(&self.shared.prefix, &commit.writes);
         let answer: TxnResponse =
             self.shared.client.ask("/v3/kv/txn", &request, Repeat::IfUnsent).await?;
@@ -310,9 +310,13 @@ impl Store for Etcd {
             None => {
                 let before = number.saturating_sub(1).max(1);
                 match follow::read_at(&self.shared, key, before).await {
-                    Ok(read) if !read.kvs.is_empty() => {
-                        Ok(Revision { number, author: None, at: None, content: None })
-                    }
+                    Ok(read) if !read.kvs.is_empty() => Ok(Revision {
+                        number,
+                        author: None,
+                        at: None,
+                        content: None,
+                        is_first: false,
+                    }),
                     Ok(_) | Err(Fault::Compacted) => Err(missing()),
                     Err(fault) => Err(fault.into()),
                 }
@@ -322,8 +326,9 @@ impl Store for Etcd {
 }
 
 fn revision_of(object: Object) -> Revision {
-    let Object { revision, author, at, content, .. } = object;
-    Revision { number: revision, author, at, content: Some(content) }
+    let Object { revision, created, author, at, content, .. } = object;
+    let is_first = revision == created;
+    Revision { number: revision, author, at, content: Some(content), is_first }
 }
 
 fn transaction(prefix: &str, writes: &[Write]) -> TxnRequest {

@@ -308,6 +308,7 @@ async fn ambiguous_content_is_left_for_the_reader_to_refuse() {
         key: key("routes/a"),
         content: Arc::from(twice.as_slice()),
         revision: 1,
+        created: 1,
         author: None,
         at: None,
     };

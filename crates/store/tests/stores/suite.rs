@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bartizan_store::{
-    COMMIT_MAX, Changes, Commit, Difference, Expect, Key, OBJECT_MAX, Store, StoreError, Write,
+    Changes, Commit, Difference, EMBEDDED_COMMIT_MAX, Expect, Key, OBJECT_MAX, Store, StoreError,
+    Write,
 };
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -282,8 +283,8 @@ pub(crate) mod writing {
         let write = Write { key: key("upstreams/u"), content: None, expect: Expect::Anything };
         let twice = Commit { author: AUTHOR.into(), writes: vec![write.clone(), write.clone()] };
         assert!(matches!(store.commit(twice).await, Err(StoreError::Twice(_))));
-        let many = Commit { author: AUTHOR.into(), writes: vec![write; COMMIT_MAX + 1] };
-        assert!(matches!(store.commit(many).await, Err(StoreError::CommitSize(_))));
+        let many = Commit { author: AUTHOR.into(), writes: vec![write; EMBEDDED_COMMIT_MAX + 1] };
+        assert!(matches!(store.commit(many).await, Err(StoreError::CommitSize(..))));
         assert!(store.snapshot().await.unwrap().objects.is_empty());
     }
 }

@@ -14,6 +14,7 @@ use bartizan_core::{Limits, Reason};
 use bytes::{Bytes, BytesMut};
 
 pub(crate) use lines::{FieldLine, read_field_line};
+pub(crate) use swar::is_lower_or_hyphen;
 
 /// Limits of a message's head, in bytes and fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

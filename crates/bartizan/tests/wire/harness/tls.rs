@@ -8,6 +8,8 @@ use bartizan_core::Clock;
 use bartizan_tls::{Authority, Issued, KeyKind, Validity, provider};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
     SupportedProtocolVersion,
@@ -106,6 +108,17 @@ impl Pki {
 
 impl ServerTls {
     pub(crate) fn showing(issued: &Issued) -> Self {
+        Self::judging(issued, WebPkiClientVerifier::no_client_auth())
+    }
+
+    /// The same, of a server that serves clients of this authority only.
+    pub(crate) fn asking(issued: &Issued, clients: &Pki) -> Self {
+        let roots = Arc::new(clients.roots());
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider().clone());
+        Self::judging(issued, verifier.build().expect("a verifier"))
+    }
+
+    fn judging(issued: &Issued, clients: Arc<dyn ClientCertVerifier>) -> Self {
         let chain: Vec<CertificateDer<'static>> =
             CertificateDer::pem_slice_iter(issued.chain.as_bytes())
                 .collect::<Result<_, _>>()
@@ -114,7 +127,7 @@ impl ServerTls {
         let config = ServerConfig::builder_with_provider(provider().clone())
             .with_protocol_versions(rustls::ALL_VERSIONS)
             .expect("versions")
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_single_cert(chain, key)
             .expect("a pair");
         Self(Arc::new(config))

@@ -13,6 +13,9 @@ use serde_json::{Map, Value, json};
 use super::AskFault;
 use crate::jose::{Algorithm, KeyKind, SecretStrength, SigningKey};
 
+/// How long an assertion is good, unless configuration says another time.
+const ASSERTION_LIFETIME: Duration = Duration::from_secs(60);
+
 /// The ways to prove it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::authenticate) enum Method {
@@ -45,8 +48,8 @@ pub(in crate::authenticate) struct ClientSettings {
     pub(in crate::authenticate) key_id: (&'static str, Option<String>),
     /// Whom assertions are for, and the field that says it.
     pub(in crate::authenticate) audience: (&'static str, Option<String>),
-    /// How long an assertion is good.
-    pub(in crate::authenticate) lifetime: Duration,
+    /// How long an assertion is good, and the field that says so.
+    pub(in crate::authenticate) lifetime: (&'static str, Option<Duration>),
     /// Whether there is a certificate of ours, and the field that holds it.
     pub(in crate::authenticate) certificate: (&'static str, bool),
 }
@@ -76,6 +79,7 @@ impl ClientSettings {
             (self.algorithm.0, self.algorithm.1.is_some(), is_signed),
             (self.key_id.0, self.key_id.1.is_some(), is_key),
             (self.audience.0, self.audience.1.is_some(), is_signed),
+            (self.lifetime.0, self.lifetime.1.is_some(), is_signed),
         ] {
             if is_there && !is_used {
                 return Err(unused(key));
@@ -136,7 +140,7 @@ impl ClientAuth {
                     header,
                     client: settings.id.clone(),
                     audience,
-                    lifetime: settings.lifetime,
+                    lifetime: settings.lifetime.1.unwrap_or(ASSERTION_LIFETIME),
                 }))
             }
         })

@@ -22,8 +22,6 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 const REMEMBER: Duration = Duration::from_secs(30);
 /// How long a bad one is.
 const REMEMBER_REFUSED: Duration = Duration::from_secs(5);
-/// How long an assertion is good.
-const ASSERTION_LIFETIME: Duration = Duration::from_secs(60);
 
 /// The configuration of `oauth-introspection`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -227,7 +225,8 @@ impl Config {
             algorithm: ("assertion_algorithm", self.assertion_algorithm),
             key_id: ("assertion_key_id", self.assertion_key_id.clone()),
             audience: ("assertion_audience", self.assertion_audience.clone()),
-            lifetime: ASSERTION_LIFETIME,
+            // There is no field for it.
+            lifetime: ("assertion_key", None),
             certificate: ("client_cert", self.client_cert.is_some()),
         }
     }

@@ -12,10 +12,10 @@
 //!   required_scopes: [orders:read]
 //! ```
 //!
-//! What the issuer says has to be an answer as RFC 7662 §2.2 describes it: `200`, `application/json`,
-//! a boolean `active`, times that are numbers, texts that are texts, no member twice, 64 KiB at
-//! most. An active token must then fit: its times, the issuer where it names one, one of
-//! `audiences`, one of `clients`, and it must be an access token that its bearer may use
+//! What the issuer says has to be an answer as RFC 7662 §2.2 describes it: `200`,
+//! `application/json`, a boolean `active`, times that are numbers, texts that are texts, no member
+//! twice, 64 KiB at most. An active token must then fit: its times, the issuer where it names one,
+//! one of `audiences`, one of `clients`, and it must be an access token that its bearer may use
 //! (`token_type: Bearer`, `token_use: access_token`, where the answer has them). A good token that
 //! lacks a scope or claim gets 403, everything else 401; with `required_scopes` or
 //! `required_claims` the plugin is a grant. The identity has the token's subject and claims, and a
@@ -33,12 +33,12 @@
 //! # When it does not
 //!
 //! An issuer that is away, late, or answers anything else decides nothing: the request gets 503
-//! with `auth.introspection_failed`, and the event says why. After five failures one after the other
-//! it is left alone for a second, then a single request asks again; each further failure doubles
-//! that time, up to 30 seconds. For one token one question is under way at a time on the whole
-//! node; at most `limits.delayed` requests of a route wait for the answer to another's, each for
-//! `limits.delay` at most.
-//! `bartizan_introspections_total` counts questions by server and result.
+//! with `auth.introspection_failed`, and the event says why. After five failures one after the
+//! other it is left alone for a second, then a single request asks again; each further failure
+//! doubles that time, up to 30 seconds. For one token one question is under way at a time on the
+//! whole node; at most `limits.delayed` requests of a route wait for the answer to another's, each
+//! for `limits.delay` at most. `bartizan_introspections_total` counts questions by server and
+//! result.
 //!
 //! # Headers
 //!

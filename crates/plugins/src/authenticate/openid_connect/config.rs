@@ -56,10 +56,9 @@ pub struct Config {
     /// Whom assertions are for; the issuer if left out.
     #[schemars(length(min = 1, max = 2_048))]
     pub(super) client_jwt_assertion_audience: Option<String>,
-    /// Seconds for which an assertion is good.
-    #[serde(default = "one_minute")]
+    /// Seconds for which an assertion is good; 60 if left out.
     #[schemars(range(min = 10, max = 300))]
-    pub(super) client_jwt_assertion_expires_in: u32,
+    pub(super) client_jwt_assertion_expires_in: Option<u32>,
     /// The gateway's private key in PEM, for `private_key_jwt`.
     pub(super) client_rsa_private_key: Option<Secret>,
     /// What the provider calls that key.
@@ -119,10 +118,6 @@ pub struct Config {
     /// PEM of the authorities that may have signed the provider's certificate; the system's if left
     /// out.
     pub(super) ca_certs: Option<Pem>,
-}
-
-fn one_minute() -> u32 {
-    60
 }
 
 fn three() -> u32 {
@@ -263,7 +258,10 @@ impl Config {
             algorithm: ("client_jwt_assertion_alg", self.client_jwt_assertion_alg),
             key_id: ("client_rsa_private_key_id", self.client_rsa_private_key_id.clone()),
             audience: ("client_jwt_assertion_audience", self.client_jwt_assertion_audience.clone()),
-            lifetime: Duration::from_secs(self.client_jwt_assertion_expires_in.into()),
+            lifetime: (
+                "client_jwt_assertion_expires_in",
+                self.client_jwt_assertion_expires_in.map(|s| Duration::from_secs(s.into())),
+            ),
             certificate: ("ca_certs", false),
         }
     }
@@ -279,6 +277,7 @@ impl Config {
             ("introspection_interval", self.introspection_interval.is_some()),
             ("client_jwt_assertion_alg", self.client_jwt_assertion_alg.is_some()),
             ("client_jwt_assertion_audience", self.client_jwt_assertion_audience.is_some()),
+            ("client_jwt_assertion_expires_in", self.client_jwt_assertion_expires_in.is_some()),
             ("client_rsa_private_key", self.client_rsa_private_key.is_some()),
             ("client_rsa_private_key_id", self.client_rsa_private_key_id.is_some()),
         ];

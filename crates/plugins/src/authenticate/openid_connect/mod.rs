@@ -32,11 +32,11 @@
 //!
 //! # Headers
 //!
-//! `Authorization` is read and taken out of the request. With `set_access_token_header` the upstream
-//! gets the token in `X-Access-Token`, or in `Authorization`; with `set_userinfo_header` the claims
-//! in `X-Userinfo`, up to 8 KiB. What a client sends in those of them that begin with `X-` is taken
-//! out of every request. A 401 has `WWW-Authenticate: Bearer` with realm and, if configured,
-//! `resource_metadata` (RFC 9728 §5.1).
+//! `Authorization` is read and taken out of the request; in compatibility mode it stays. With
+//! `set_access_token_header` the upstream gets the token in `X-Access-Token`, or in
+//! `Authorization`; with `set_userinfo_header` the claims in `X-Userinfo`, up to 8 KiB. What a
+//! client sends in those of them that begin with `X-` is taken out of every request. A 401 has
+//! `WWW-Authenticate: Bearer` with realm and, if configured, `resource_metadata` (RFC 9728 §5.1).
 //!
 //! # What it costs
 //!
@@ -56,10 +56,10 @@
 //! `bearer_only: true` is required. An audience is required, `required: true` follows from asking
 //! for one, and one that is missing gets 401, unless another `claim` than `aud` is looked at. The
 //! provider's certificate is verified always and its metadata must be that of the issuer. Tokens
-//! must expire where keys verify them, the algorithm is the key's, and unsigned tokens do not exist.
-//! An answer about a token is remembered for 30 seconds and not until the token ends. The token is
-//! not forwarded and `iat_slack` is 0, except in compatibility mode. Malformed credentials get 401
-//! and not 400.
+//! must expire where keys verify them, the algorithm is the key's, and unsigned tokens do not
+//! exist. An answer about a token is remembered for 30 seconds and not until the token ends. The
+//! token is not forwarded and `iat_slack` is 0, except in compatibility mode. Malformed credentials
+//! get 401 and not 400.
 
 mod config;
 mod headers;
@@ -88,6 +88,8 @@ pub struct OpenidConnect {
     judge: Judge,
     challenges: Challenges,
     is_grant: bool,
+    /// Whether the upstream does not see the field.
+    hides: bool,
     forwarded: Forwarded,
 }
 
@@ -102,7 +104,8 @@ enum Judge {
 const LOGIN: Unsupported =
     Unsupported::NotYet("it belongs to the login of browsers, which is not there; leave it out");
 const SIGNED: Unsupported = Unsupported::Refused(
-    "the algorithm is the key's and never the token's choice, and unsigned tokens do not exist; leave it out",
+    "the algorithm is the key's and never the token's choice, and unsigned tokens do not exist; \
+     leave it out",
 );
 const PROXY: Unsupported = Unsupported::NotYet("the provider is reached directly");
 
@@ -172,6 +175,7 @@ impl Plugin for OpenidConnect {
             is_grant: config.required_scopes.is_some() || config.required_claims.is_some(),
             challenges: challenges()?,
             judge: judge(&config, rules.clone(), challenges()?, cx)?,
+            hides: !is_apisix,
             forwarded: Forwarded::compile(&config, is_apisix)?,
         })
     }
@@ -195,7 +199,9 @@ impl Plugin for OpenidConnect {
         let parts = self.judge.proof(token, cx).await?;
         refuse_bound(&parts).map_err(|denial| self.challenges.attach(denial))?;
         let added = self.forwarded.fields(token, &parts)?;
-        cx.fields.remove(self.field.name());
+        if self.hides {
+            cx.fields.remove(self.field.name());
+        }
         for (name, value) in added.into_iter().flatten() {
             cx.fields.set(name, value);
         }

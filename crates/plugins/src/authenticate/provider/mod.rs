@@ -3,9 +3,9 @@
 //! One task on the control runtime fetches the keys of a provider, for all routes of the node that
 //! say the same of it, and workers read through a watch what it found. It fetches when a
 //! configuration that names it is compiled, again before the keys are due, and at once when a token
-//! names a key that is not known: then whoever asks waits for the one fetch that is under way, never
-//! for one of its own, and [`REFETCH_EVERY`] lies between two of them, however many names clients
-//! invent.
+//! names a key that is not known: then whoever asks waits for the one fetch that is under way,
+//! never for one of its own, and [`REFETCH_EVERY`] lies between two of them, however many names
+//! clients invent.
 //!
 //! What a fetch finds replaces what was known, so that a key that the provider has withdrawn is
 //! withdrawn here. A provider of which something else is said, such as a longer `timeout`, starts

@@ -119,7 +119,7 @@ mod tests {
             let padding = text.chars().rev().take_while(|letter| *letter == '=').count();
             let mut letters = text.chars().take(text.chars().count() - padding).peekable();
             let naive = letters.peek().is_some()
-                && letters.all(|letter| letter.is_ascii_alphanumeric() || "-._~+/".contains(letter));
+                && letters.all(|l| l.is_ascii_alphanumeric() || "-._~+/".contains(l));
             proptest::prop_assert_eq!(is_token(&text), naive);
         }
     }

@@ -13,6 +13,8 @@ use super::super::refusal::whole_seconds;
 use super::window::{Quota, Verdict};
 
 const SECOND: u64 = 1_000_000_000;
+/// What stands behind a name in `RateLimit`, usually at most.
+const LIMIT_USUAL: usize = 28;
 
 /// The settings of `limit-count` for the whole node. They name the fields of compatibility mode.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -110,6 +112,9 @@ pub(super) fn write<'a>(said: impl Iterator<Item = Said<'a>>, fields: &mut Field
     for (shape, quota, verdict) in said {
         match shape {
             QuotaFields::Structured { name, policy: known } => {
+                // Room for the usual, so that neither grows byte by byte.
+                policies.reserve(known.as_ref().map_or(0, |known| known.len()));
+                limits.reserve(name.len() + LIMIT_USUAL);
                 match known {
                     Some(known) => extend(&mut policies, known.as_bytes()),
                     None => extend(&mut policies, policy(name, quota).as_bytes()),

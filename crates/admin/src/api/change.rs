@@ -1,0 +1,460 @@
+//! Changing objects: `PUT`, `POST`, both forms of `PATCH`, and `DELETE`.
+//!
+//! What is written is judged with everything else before it is stored, under the revision that was
+//! read; where others are faster, it is done again from the start.
+
+use std::sync::Arc;
+
+use bartizan_store::{Commit, Expect, Key, Object, Snapshot, StoreError, Write, merge};
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::answer::{Answer, Done};
+use super::asked::{Asked, Expected, json as read_json};
+use super::kinds::{Naming, Target};
+use super::read::{has_owner, no_consumer};
+use super::references;
+use super::seal::redacted;
+use super::{Api, What};
+use crate::operators::Verb;
+use crate::plane::{Outcome, Proposal, Refused};
+
+/// How often a change is tried where others are faster.
+const TRIES_MAX: usize = 16;
+
+/// What an object is made of.
+pub(crate) enum Make {
+    /// This, under the id of the path or its own.
+    Whole(Value),
+    /// This, under an id that is made for it.
+    New(Value),
+    /// What it is, changed by a merge patch (RFC 7396).
+    Merged(Value),
+    /// What it is, with this in one place.
+    Part(Vec<String>, Value),
+}
+
+/// A change that is ready to be judged.
+struct Ready {
+    key: Key,
+    id: String,
+    before: Option<Value>,
+    after: Option<Value>,
+    writes: Vec<Write>,
+    is_forced: bool,
+}
+
+impl Api {
+    /// `PUT` of an object, whose id is in the path or in the body.
+    pub(crate) async fn put(&self, asked: &Asked, target: &Target) -> Done {
+        let body = own(asked)?;
+        self.write(asked, target, &Make::Whole(body)).await
+    }
+
+    /// `POST` to a collection.
+    pub(crate) async fn post(&self, asked: &Asked, target: &Target) -> Done {
+        let body = own(asked)?;
+        if body.get("id").is_some() {
+            let text = format!("wrong {} id, do not need it", target.kind.noun);
+            return Err(Answer::bad(text));
+        }
+        self.write(asked, target, &Make::New(body)).await
+    }
+
+    /// `PATCH` of an object, or of what the rest of the path leads to in it.
+    pub(crate) async fn patch(&self, asked: &Asked, target: &Target) -> Done {
+        let make = if target.part.is_empty() {
+            Make::Merged(own(asked)?)
+        } else {
+            Make::Part(target.part.clone(), read_json(&asked.body)?)
+        };
+        self.write(asked, target, &make).await
+    }
+
+    async fn write(&self, asked: &Asked, target: &Target, make: &Make) -> Done {
+        if target.kind.segment == "stream_routes" {
+            let text =
+                "stream mode is disabled, can not add stream routes: streams are not proxied";
+            return Err(Answer::bad(text));
+        }
+        let life = life(asked)?;
+        self.propose(asked, target, |api, snapshot| api.ready(asked, target, make, life, snapshot))
+            .await
+    }
+
+    /// `DELETE` of an object.
+    pub(crate) async fn delete(&self, asked: &Asked, target: &Target, id: &str) -> Done {
+        let is_forced = asked.query.flag("force")?;
+        self.propose(asked, target, |api, snapshot| {
+            api.removal(asked, target, id, is_forced, snapshot)
+        })
+        .await
+    }
+
+    /// Makes a change ready, has it judged and made, and says what came of it.
+    async fn propose(
+        &self,
+        asked: &Asked,
+        target: &Target,
+        ready: impl Fn(&Self, &Snapshot) -> Result<Ready, Answer>,
+    ) -> Done {
+        let is_dry = asked.query.flag("dry_run")?;
+        self.writable()?;
+        let is_fixed = asked.expected()? != Expected::Anything;
+        self.sealed().await?;
+        let mut tries = 0;
+        loop {
+            let snapshot = self.snapshot().await?;
+            let ready = ready(self, &snapshot)?;
+            let author: Arc<str> = asked.operator.name().into();
+            let commit = Commit { author, writes: ready.writes.clone() };
+            let proposal = Proposal { commit, is_dry, is_forced: ready.is_forced };
+            match self.0.plane.propose(proposal).await {
+                Ok(outcome) if is_dry => {
+                    return Ok(self.foreseen(asked, &ready, &outcome, &snapshot));
+                }
+                Ok(outcome) => return Ok(self.made(asked, &ready, outcome.revision, &snapshot)),
+                Err(Refused::Store(StoreError::Conflict { .. }))
+                    if !is_fixed && tries < TRIES_MAX =>
+                {
+                    tries += 1;
+                }
+                Err(Refused::Store(StoreError::Conflict { .. })) if is_fixed => {
+                    return Err(Answer::precondition("the object was changed meanwhile"));
+                }
+                Err(refused) => {
+                    let written = Some((target.kind.collection(), ready.key.id()));
+                    return Err(Answer::of_refusal(&refused, written));
+                }
+            }
+        }
+    }
+
+    /// The change that a write comes down to, at a revision of the store.
+    fn ready(
+        &self,
+        asked: &Asked,
+        target: &Target,
+        make: &Make,
+        life: Option<u64>,
+        snapshot: &Snapshot,
+    ) -> Result<Ready, Answer> {
+        if target.owner.is_some() && !has_owner(target, snapshot) {
+            return Err(no_consumer());
+        }
+        let id = id_of(target, make, snapshot)?;
+        let key = key(target, &id)?;
+        let object = snapshot.get(&key);
+        let before = object.and_then(Object::value);
+        let expect = expect(asked, make, object)?;
+        let mut after = match (make, &before) {
+            (Make::Whole(body) | Make::New(body), _) => body.clone(),
+            (_, None) => return Err(Answer::no_key()),
+            (Make::Merged(patch), Some(before)) => {
+                let mut value = before.clone();
+                merge(&mut value, patch);
+                value
+            }
+            (Make::Part(part, body), Some(before)) => {
+                let mut value = before.clone();
+                set(&mut value, part, body)?;
+                value
+            }
+        };
+        if !after.is_object() {
+            return Err(Answer::bad("invalid configuration: expected an object"));
+        }
+        self.unsealed(&key, &mut after, before.as_ref())?;
+        self.stamp(target, &id, &mut after, before.as_ref());
+        asked.allow_change(target, &key, [before.as_ref(), Some(&after)], snapshot)?;
+        if let Some(problem) = references::dangling(target.kind, &after, snapshot) {
+            return Err(Answer::bad(problem));
+        }
+        if target.kind.segment == "global_rules"
+            && let Some(problem) = references::twice_global(&id, &after, snapshot)
+        {
+            return Err(Answer::bad(problem));
+        }
+        let content = after.to_string().into_bytes();
+        let mut writes = vec![Write { key: key.clone(), content: Some(content.into()), expect }];
+        writes.extend(self.expiry_write(&key, life, snapshot)?);
+        Ok(Ready { key, id, before, after: Some(after), writes, is_forced: false })
+    }
+
+    /// The change that a removal comes down to.
+    fn removal(
+        &self,
+        asked: &Asked,
+        target: &Target,
+        id: &str,
+        is_forced: bool,
+        snapshot: &Snapshot,
+    ) -> Result<Ready, Answer> {
+        if target.owner.is_some() && !has_owner(target, snapshot) {
+            return Err(no_consumer());
+        }
+        let key = key(target, id)?;
+        let object = snapshot.get(&key).filter(|object| target.kind.holds(object));
+        let before = object.and_then(Object::value);
+        asked.allow_change(target, &key, [before.as_ref(), None], snapshot)?;
+        let Some(object) = object else { return Err(Answer::no_key()) };
+        expect(asked, &Make::Merged(Value::Null), Some(object))?;
+        if !is_forced && let Some(problem) = references::user(target.kind, id, snapshot) {
+            return Err(Answer::bad(problem));
+        }
+        let removed = |object: &Object| Write {
+            key: object.key.clone(),
+            content: None,
+            expect: Expect::Revision(object.revision),
+        };
+        let mut writes = vec![removed(object)];
+        writes.extend(self.expiry_write(&key, None, snapshot)?);
+        if target.kind.naming == Naming::Username {
+            for credential in references::credentials(id, snapshot) {
+                writes.push(removed(credential));
+                writes.extend(self.expiry_write(&credential.key, None, snapshot)?);
+            }
+        }
+        Ok(Ready { key, id: id.to_owned(), before, after: None, writes, is_forced })
+    }
+
+    /// Gives an object its id and times.
+    pub(super) fn stamp(
+        &self,
+        target: &Target,
+        id: &str,
+        value: &mut Value,
+        before: Option<&Value>,
+    ) {
+        let Some(members) = value.as_object_mut() else { return };
+        let name = if target.kind.naming == Naming::Username { "username" } else { "id" };
+        members.insert(name.to_owned(), Value::String(id.to_owned()));
+        let now = Value::from(self.0.clock.now().as_secs());
+        let made = before.and_then(|before| before.get("create_time").cloned());
+        members.insert("create_time".to_owned(), made.unwrap_or_else(|| now.clone()));
+        members.insert("update_time".to_owned(), now);
+    }
+
+    /// What a change was, for the one who asked; and its event.
+    fn made(&self, asked: &Asked, ready: &Ready, revision: u64, snapshot: &Snapshot) -> Answer {
+        self.record_change(
+            asked,
+            &ready.key,
+            ready.before.as_ref(),
+            ready.after.as_ref(),
+            revision,
+        );
+        let key = self.shown_key(&ready.key);
+        let Some(after) = &ready.after else {
+            return Answer::ok(&json!({ "key": key, "deleted": "1" }));
+        };
+        let status = if ready.before.is_some() { StatusCode::OK } else { StatusCode::CREATED };
+        let value = self.shown(asked, &ready.key, after, snapshot);
+        Answer::json(status, &json!({ "key": key, "value": value })).with_revision(revision)
+    }
+
+    /// What a change would be.
+    fn foreseen(
+        &self,
+        asked: &Asked,
+        ready: &Ready,
+        outcome: &Outcome,
+        snapshot: &Snapshot,
+    ) -> Answer {
+        let (before, after) = (ready.before.as_ref(), ready.after.as_ref());
+        let action = match (before, after) {
+            (None, _) => "create",
+            (Some(_), Some(_)) => "replace",
+            (Some(_), None) => "delete",
+        };
+        let differences = redacted(&ready.key, before, after, &self.0.plugins);
+        let changes: Vec<Value> = differences
+            .into_iter()
+            .filter(|change| change.pointer != "/update_time")
+            .map(|change| {
+                json!({ "path": change.pointer, "before": change.before, "after": change.after })
+            })
+            .collect();
+        let value = after.map(|after| self.shown(asked, &ready.key, after, snapshot));
+        Answer::ok(&json!({
+            "dry_run": true,
+            "action": action,
+            "key": self.shown_key(&ready.key),
+            "id": ready.id,
+            "value": value,
+            "changes": changes,
+            "opens": outcome.opens,
+            "closes": outcome.closes,
+            "warnings": outcome.warnings,
+        }))
+    }
+}
+
+impl Asked {
+    /// Whether the operator may make that change of an object.
+    pub(super) fn allow_change(
+        &self,
+        target: &Target,
+        key: &Key,
+        [before, after]: [Option<&Value>; 2],
+        snapshot: &Snapshot,
+    ) -> Result<(), Answer> {
+        let what = What {
+            verb: if after.is_none() { Verb::Delete } else { Verb::Write },
+            kind: target.kind.segment,
+            id: Some(key.id()),
+            before,
+            after,
+            snapshot: Some(snapshot),
+        };
+        self.allow(&what)
+    }
+}
+
+/// The object in a body, without the members that are the node's own to write.
+fn own(asked: &Asked) -> Result<Value, Answer> {
+    let body = asked.is_json_object()?;
+    for name in ["create_time", "update_time"] {
+        if body.get(name).is_some() {
+            let text = format!("additional properties forbidden, found {name}");
+            return Err(Answer::bad(format!("invalid configuration: {text}")));
+        }
+    }
+    Ok(body)
+}
+
+/// How long an object is to live, in seconds.
+fn life(asked: &Asked) -> Result<Option<u64>, Answer> {
+    let Some(text) = asked.query.find("ttl") else { return Ok(None) };
+    match text.parse::<u64>() {
+        Ok(seconds) if seconds > 0 => Ok(Some(seconds)),
+        _ => Err(Answer::bad("invalid argument ttl: should be a number")),
+    }
+}
+
+/// The key of an object of that id.
+pub(super) fn key(target: &Target, id: &str) -> Result<Key, Answer> {
+    target.key(id).map_err(|fault| {
+        Answer::bad(format!("invalid configuration: the id of the {} {fault}", target.kind.noun))
+    })
+}
+
+/// The id of the object that is to be written.
+fn id_of(target: &Target, make: &Make, snapshot: &Snapshot) -> Result<String, Answer> {
+    let noun = target.kind.noun;
+    let body = match make {
+        Make::New(_) => return Ok(format!("{:020}", snapshot.revision.saturating_add(1))),
+        Make::Whole(body) | Make::Merged(body) => Some(body),
+        Make::Part(..) => None,
+    };
+    let is_account = target.kind.naming == Naming::Username;
+    let member = if is_account { "username" } else { "id" };
+    let own = match body.and_then(|body| body.get(member)) {
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        Some(_) => return Err(Answer::bad(format!("wrong {noun} id"))),
+        None => None,
+    };
+    match (&target.id, own) {
+        (Some(id), Some(own)) if *id != own => Err(Answer::bad(if is_account {
+            "wrong username".to_owned()
+        } else {
+            format!("wrong {noun} id")
+        })),
+        (Some(id), _) => Ok(id.clone()),
+        (None, Some(own)) if !matches!(target.kind.naming, Naming::Manager | Naming::Plugin) => {
+            Ok(own)
+        }
+        (None, _) if is_account => Err(Answer::bad("missing consumer name")),
+        (None, _) => Err(Answer::bad(format!("missing {noun} id"))),
+    }
+}
+
+/// The revision that an object must be at, and still be at when it is written.
+fn expect(asked: &Asked, make: &Make, object: Option<&Object>) -> Result<Expect, Answer> {
+    let current = object.map(|object| object.revision);
+    match (asked.expected()?, current) {
+        (Expected::Absent, Some(_)) => Err(Answer::precondition("the object exists")),
+        (Expected::Present | Expected::Revision(_), None) => {
+            Err(Answer::precondition("there is no such object"))
+        }
+        (Expected::Revision(wanted), Some(current)) if wanted != current => {
+            Err(Answer::precondition(&format!("the object is at revision {current}")))
+        }
+        (_, Some(_)) if matches!(make, Make::New(_)) => {
+            // Someone chose the very id that comes next.
+            Err(Answer::bad("the id that comes next is taken; use PUT"))
+        }
+        (_, Some(current)) => Ok(Expect::Revision(current)),
+        (_, None) => Ok(Expect::Absent),
+    }
+}
+
+/// Puts a value where a path leads; `null` removes what is there.
+fn set(value: &mut Value, part: &[String], body: &Value) -> Result<(), Answer> {
+    let refused = || Answer::bad(format!("invalid sub-path: /{}", part.join("/")));
+    let Some((last, before)) = part.split_last() else { return Err(refused()) };
+    let mut at = value;
+    for step in before {
+        at = match at {
+            Value::Object(members) => {
+                members.entry(step.clone()).or_insert_with(|| Value::Object(Map::new()))
+            }
+            Value::Array(items) => {
+                let index = step.parse::<usize>().ok();
+                index.and_then(|index| items.get_mut(index)).ok_or_else(refused)?
+            }
+            _ => return Err(refused()),
+        };
+    }
+    match at {
+        Value::Object(members) if body.is_null() => {
+            members.shift_remove(last);
+        }
+        Value::Object(members) => {
+            members.insert(last.clone(), body.clone());
+        }
+        Value::Array(items) => {
+            let index = last.parse::<usize>().ok();
+            *index.and_then(|index| items.get_mut(index)).ok_or_else(refused)? = body.clone();
+        }
+        _ => return Err(refused()),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_an_object_is_replaced_where_the_path_leads() {
+        let start = json!({ "plugins": { "a": { "x": 1 } }, "uris": ["/a", "/b"] });
+        let part = |path: &str| path.split('/').map(str::to_owned).collect::<Vec<_>>();
+        for (path, body, end) in [
+            (
+                "plugins/a",
+                json!({ "y": 2 }),
+                json!({ "plugins": { "a": { "y": 2 } }, "uris": ["/a", "/b"] }),
+            ),
+            ("plugins/a", Value::Null, json!({ "plugins": {}, "uris": ["/a", "/b"] })),
+            (
+                "uris/1",
+                json!("/c"),
+                json!({ "plugins": { "a": { "x": 1 } }, "uris": ["/a", "/c"] }),
+            ),
+            (
+                "labels/team",
+                json!("a"),
+                json!({ "plugins": { "a": { "x": 1 } }, "uris": ["/a", "/b"], "labels": { "team": "a" } }),
+            ),
+        ] {
+            let mut value = start.clone();
+            assert!(set(&mut value, &part(path), &body).is_ok(), "{path}");
+            assert_eq!(value, end, "{path}");
+        }
+        for path in ["uris/2", "uris/x", "plugins/a/x/y"] {
+            assert!(set(&mut start.clone(), &part(path), &json!(1)).is_err(), "{path}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Objects that live for a while: `?ttl=` on a write.
+//!
+//! When an object ends is kept in the store beside it, in the same commit, so that it is honoured
+//! by whichever node runs then. A write without `ttl` makes it live on.
+
+use std::time::Duration;
+
+use bartizan_core::Timestamp;
+use bartizan_store::{Commit, Expect, Key, OWN_COLLECTION, Snapshot, Write};
+use serde_json::{Value, json};
+
+use super::Api;
+use super::answer::Answer;
+use crate::plane::Proposal;
+
+/// How often the node looks whether something ends.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often it looks at the store, into which others write too.
+const LOOK_AT_STORE: Duration = Duration::from_secs(60);
+/// Most objects that end in one commit.
+const ENDING_MAX: usize = 60;
+/// Who removes what is at its end.
+const AUTHOR: &str = "its time to live";
+
+fn key_of(key: &Key) -> Result<Key, Answer> {
+    Key::parse(&format!("{OWN_COLLECTION}/expiries/{key}"))
+        .map_err(|fault| Answer::bad(format!("the id {fault}")))
+}
+
+impl Api {
+    /// What is written about the end of an object along with it.
+    pub(super) fn expiry_write(
+        &self,
+        key: &Key,
+        life: Option<u64>,
+        snapshot: &Snapshot,
+    ) -> Result<Option<Write>, Answer> {
+        let key = key_of(key)?;
+        let known = snapshot.get(&key).map(|object| object.revision);
+        let expect = known.map_or(Expect::Absent, Expect::Revision);
+        let content = life.map(|seconds| {
+            let end = self.0.clock.now().plus(Duration::from_secs(seconds));
+            self.0.expiries.hear(end);
+            json!({ "at": end.as_secs() }).to_string().into_bytes().into()
+        });
+        Ok((content.is_some() || known.is_some()).then_some(Write { key, content, expect }))
+    }
+
+    /// Removes objects at their end, for as long as it is polled.
+    pub(crate) async fn expire(self) {
+        let mut ticks = tokio::time::interval(LOOK);
+        loop {
+            ticks.tick().await;
+            if self.0.expiries.is_due(self.0.clock.now()) {
+                self.expire_now().await;
+            }
+        }
+    }
+
+    /// Removes what is at its end now.
+    pub(crate) async fn expire_now(&self) {
+        let now = self.0.clock.now();
+        self.0.expiries.looked(now);
+        let Ok(snapshot) = self.0.plane.snapshot().await else { return };
+        let mut writes = Vec::new();
+        for object in &snapshot.objects {
+            let Some((end, key)) = ending(object) else { continue };
+            if end > now || writes.len() >= ENDING_MAX {
+                self.0.expiries.hear(end);
+                continue;
+            }
+            let (own, revision) = (object.key.clone(), object.revision);
+            writes.push(Write { key: own, content: None, expect: Expect::Revision(revision) });
+            if let Some(ended) = snapshot.get(&key) {
+                let expect = Expect::Revision(ended.revision);
+                writes.push(Write { key, content: None, expect });
+            }
+        }
+        if writes.is_empty() {
+            return;
+        }
+        let commit = Commit { author: AUTHOR.into(), writes };
+        let proposal = Proposal { commit, is_dry: false, is_forced: true };
+        if let Err(refused) = self.0.plane.propose(proposal).await {
+            // Another node was faster, or the store is away: it is tried again.
+            tracing::warn!("objects at their end are not removed: {refused:?}");
+            self.0.expiries.hear(now.plus(LOOK));
+        }
+    }
+}
+
+/// What ends when, as an object of the store says.
+fn ending(object: &bartizan_store::Object) -> Option<(Timestamp, Key)> {
+    let id = object.key.id().strip_prefix("expiries/")?;
+    if object.key.collection() != OWN_COLLECTION {
+        return None;
+    }
+    let at = object.value()?.get("at").and_then(Value::as_u64)?;
+    Some((Timestamp::from_secs(at), Key::parse(id).ok()?))
+}
+
+/// When something ends next, as far as is known.
+#[derive(Debug, Default)]
+pub(crate) struct Expiries(std::sync::Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    next: Option<Timestamp>,
+    looked: Option<Timestamp>,
+}
+
+impl Expiries {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn hear(&self, end: Timestamp) {
+        let mut known = self.lock();
+        known.next = Some(known.next.map_or(end, |next| next.min(end)));
+    }
+
+    fn looked(&self, now: Timestamp) {
+        *self.lock() = Known { next: None, looked: Some(now) };
+    }
+
+    fn is_due(&self, now: Timestamp) -> bool {
+        let known = self.lock();
+        known.next.is_some_and(|next| next <= now)
+            || known.looked.is_none_or(|looked| looked.plus(LOOK_AT_STORE) <= now)
+    }
+}

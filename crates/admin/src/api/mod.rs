@@ -1,0 +1,365 @@
+//! The Admin API: what each request means.
+
+mod answer;
+mod asked;
+mod change;
+mod configs;
+mod expiry;
+mod kinds;
+mod openapi;
+mod own;
+mod problems;
+mod read;
+mod references;
+mod schemas;
+mod seal;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use aws_lc_rs::rand;
+use bartizan_audit::{AuditLog, ChangeMade, EventKind};
+use bartizan_config::secrets_in;
+use bartizan_core::Clock;
+use bartizan_plugins::Catalogue;
+use bartizan_store::{Commit, Expect, Key, OWN_COLLECTION, Snapshot, StoreError, Write};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HeaderName, ORIGIN, RETRY_AFTER, VARY,
+};
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
+use http_body_util::Full;
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use self::answer::Answer;
+use self::asked::{Asked, Query};
+use self::expiry::Expiries;
+use self::kinds::Kind;
+use self::seal::Seal;
+use self::table::Table;
+use crate::operators::{Act, Object, Operator, Operators, Verb};
+use crate::plane::{Plane, Proposal};
+
+pub(crate) use self::asked::BODY_MAX;
+
+/// The header that a key is shown in.
+const KEY: &str = "x-api-key";
+/// The header that tells the version of the API.
+const VERSION: HeaderName = HeaderName::from_static("x-api-version");
+
+/// What the Admin API is made of.
+pub struct ApiSettings {
+    /// The node.
+    pub plane: Arc<dyn Plane>,
+    /// Who may do what.
+    pub operators: Operators,
+    /// Where changes are recorded.
+    pub audit: AuditLog,
+    /// Where wall time comes from.
+    pub clock: Clock,
+    /// The origins whose pages may call from browsers.
+    pub cors: Vec<String>,
+}
+
+/// What an operator is about to do with which object.
+#[derive(Clone, Copy)]
+struct What<'a> {
+    verb: Verb,
+    /// The kind, in the words of paths.
+    kind: &'a str,
+    id: Option<&'a str>,
+    before: Option<&'a Value>,
+    after: Option<&'a Value>,
+    /// What the object is among, where it is one that serves.
+    snapshot: Option<&'a Snapshot>,
+}
+
+impl<'a> What<'a> {
+    /// Reading what is no object.
+    fn read(kind: &'a str) -> Self {
+        Self { verb: Verb::Read, kind, id: None, before: None, after: None, snapshot: None }
+    }
+
+    /// Asks something about this act.
+    fn judged<T>(&self, ask: impl FnOnce(&Act<'_>) -> T) -> T {
+        let hosts = |value: Option<&Value>| match (value, self.snapshot) {
+            (Some(value), Some(snapshot)) => references::inherited_hosts(value, snapshot),
+            _ => Vec::new(),
+        };
+        let (hosts_before, hosts_after) = (hosts(self.before), hosts(self.after));
+        let owner = self.snapshot.zip(self.id).and_then(|(snapshot, id)| {
+            (self.kind == "credentials").then(|| references::owner(id, snapshot))?
+        });
+        ask(&Act {
+            verb: self.verb,
+            kind: self.kind,
+            id: self.id,
+            before: self.before.map(|value| Object { value, inherited_hosts: &hosts_before }),
+            after: self.after.map(|value| Object { value, inherited_hosts: &hosts_after }),
+            owner: owner.as_ref(),
+        })
+    }
+
+    /// Reading an object.
+    fn object(
+        kind: &'a str,
+        id: &'a str,
+        before: Option<&'a Value>,
+        snapshot: &'a Snapshot,
+    ) -> Self {
+        Self { id: Some(id), before, snapshot: Some(snapshot), ..Self::read(kind) }
+    }
+}
+
+impl Asked {
+    /// Whether the operator may do that; if not, it is an event.
+    fn allow(&self, what: &What<'_>) -> Result<(), Answer> {
+        what.judged(|act| self.operator.may(act))
+            .map_err(|forbidden| Answer::forbidden(&forbidden.to_string()))
+    }
+}
+
+/// The Admin API. Clones are the same.
+#[derive(Clone)]
+pub struct Api(Arc<Inner>);
+
+struct Inner {
+    plane: Arc<dyn Plane>,
+    operators: Operators,
+    audit: AuditLog,
+    clock: Clock,
+    cors: Vec<String>,
+    plugins: Catalogue,
+    table: Table,
+    seal: OnceCell<Seal>,
+    expiries: Expiries,
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Api").finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    /// An API for a node.
+    pub fn new(settings: ApiSettings) -> Self {
+        let ApiSettings { plane, operators, audit, clock, cors } = settings;
+        Self(Arc::new(Inner {
+            plane,
+            operators,
+            audit,
+            clock,
+            cors,
+            plugins: Catalogue,
+            table: Table::new(),
+            seal: OnceCell::new(),
+            expiries: Expiries::default(),
+        }))
+    }
+
+    /// Who asks, by the key in the header; told before anything of a body is read.
+    pub(crate) fn before_body(&self, head: &Parts, peer: IpAddr) -> Result<Operator, Answer> {
+        if asked::shows_key_elsewhere(&head.uri, &head.headers) {
+            return Err(Answer::unproved("keys are taken from the header X-API-KEY alone"));
+        }
+        let mut keys = head.headers.get_all(KEY).into_iter();
+        let key = match (keys.next(), keys.next()) {
+            (key, None) => key.map(http::HeaderValue::as_bytes),
+            (_, Some(_)) => return Err(Answer::unproved("wrong apikey")),
+        };
+        self.0.operators.judge(key, peer).map_err(|refusal| {
+            let Some(seconds) = refusal.retry_after() else {
+                return Answer::unproved(refusal.description());
+            };
+            Answer::error(StatusCode::TOO_MANY_REQUESTS, refusal.description())
+                .with(RETRY_AFTER, &seconds.to_string())
+        })
+    }
+
+    /// What needs no key: whether the API lives, and the preflights of listed origins.
+    pub(crate) fn open_answer(&self, head: &Parts) -> Option<Answer> {
+        let path = head.uri.path();
+        let is_root = matches!(path, "/apisix/admin" | "/apisix/admin/");
+        if head.method == Method::HEAD && is_root {
+            return Some(Answer::empty(StatusCode::OK));
+        }
+        let is_listed = head.method == Method::OPTIONS && self.origin(head).is_some();
+        is_listed.then(|| {
+            Answer::empty(StatusCode::NO_CONTENT)
+                .with(ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, PUT, POST, PATCH, DELETE")
+                .with(
+                    ACCESS_CONTROL_ALLOW_HEADERS,
+                    "X-API-KEY, Content-Type, If-Match, If-None-Match, X-Digest",
+                )
+                .with(ACCESS_CONTROL_MAX_AGE, "600")
+        })
+    }
+
+    /// Answers a request of an operator.
+    pub(crate) async fn answer(&self, head: Parts, body: Bytes, operator: Operator) -> Answer {
+        let segments = asked::segments(head.uri.path());
+        let query = Query::read(head.uri.query().unwrap_or_default());
+        let (Some(segments), Some(query)) = (segments, query) else {
+            return Answer::bad("the path or the query cannot be read");
+        };
+        let Parts { method, headers: fields, .. } = head;
+        let asked = Asked { method, segments, query, fields, body, operator };
+        let done = self.dispatch(&asked).await;
+        done.unwrap_or_else(|answer| answer)
+    }
+
+    /// Adds what every answer has, and to browsers of listed origins that they may read it.
+    pub(crate) fn finish(&self, head: &Parts, answer: Answer) -> Response<Full<Bytes>> {
+        let mut answer = answer.with(VERSION, "v3");
+        if !self.0.cors.is_empty() {
+            answer = answer.with(VARY, "Origin");
+        }
+        if let Some(origin) = self.origin(head) {
+            answer = answer
+                .with(ACCESS_CONTROL_ALLOW_ORIGIN, origin)
+                .with(ACCESS_CONTROL_EXPOSE_HEADERS, "ETag, X-API-VERSION, X-Digest");
+        }
+        answer.into_response(head.method == Method::HEAD)
+    }
+
+    /// The origin of a request, if it is listed.
+    fn origin<'h>(&self, head: &'h Parts) -> Option<&'h str> {
+        let origin = head.headers.get(ORIGIN)?.to_str().ok()?;
+        self.0.cors.iter().any(|known| known == origin).then_some(origin)
+    }
+
+    /// Whether the store can be written here; if not, how it is.
+    fn writable(&self) -> Result<(), Answer> {
+        let store = self.0.plane.store();
+        store.read_only.map_or(Ok(()), |how| {
+            Err(Answer::of_store(&StoreError::ReadOnly { store: store.kind, how }))
+        })
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, Answer> {
+        self.sealed().await?;
+        self.0.plane.snapshot().await.map_err(|error| Answer::of_store(&error))
+    }
+
+    /// Records a change.
+    fn record_change(
+        &self,
+        asked: &Asked,
+        key: &Key,
+        before: Option<&Value>,
+        after: Option<&Value>,
+        revision: u64,
+    ) {
+        let detail = format!("{} `{key}`", if after.is_some() { "wrote" } else { "removed" });
+        let mut event = asked.operator.event(EventKind::Change, detail);
+        event.method = Some(asked.method.as_str().into());
+        let changes: Vec<Value> = seal::redacted(key, before, after, &self.0.plugins)
+            .into_iter()
+            .filter(|change| change.pointer != "/update_time")
+            .map(|change| json!([change.pointer, change.before, change.after]))
+            .collect();
+        event.change = Some(Box::new(ChangeMade {
+            object: key.as_str().into(),
+            revision,
+            changes: Value::from(changes).to_string().into(),
+        }));
+        self.0.audit.record(event);
+    }
+
+    /// The key of an object as tools know it.
+    fn shown_key(&self, key: &Key) -> String {
+        format!("{}/{key}", self.0.plane.store().prefix)
+    }
+
+    /// An object as this operator may see it.
+    fn shown(&self, asked: &Asked, key: &Key, value: &Value, snapshot: &Snapshot) -> Value {
+        let kind = Kind::of(key).map_or("unknown", |kind| kind.segment);
+        let what = What::object(kind, key.id(), Some(value), snapshot);
+        if what.judged(|act| asked.operator.reveals(act)) {
+            self.record_reading(asked, key, value);
+            return value.clone();
+        }
+        // Without a seal nothing can be shown; there is one wherever the store was read.
+        self.0.seal.get().map_or(Value::Null, |seal| seal.closed(key, value, &self.0.plugins))
+    }
+
+    /// Records that secrets were shown in clear.
+    fn record_reading(&self, asked: &Asked, key: &Key, value: &Value) {
+        if !secrets_in(key.collection(), key.id(), value, &self.0.plugins).is_empty() {
+            let detail = format!("read `{key}` with its secrets");
+            let mut event = asked.operator.event(EventKind::Secrets, detail);
+            event.method = Some(asked.method.as_str().into());
+            self.0.audit.record(event);
+        }
+    }
+
+    /// Puts back the secrets that sealed values stand for.
+    fn unsealed(
+        &self,
+        key: &Key,
+        value: &mut Value,
+        current: Option<&Value>,
+    ) -> Result<(), Answer> {
+        let Some(seal) = self.0.seal.get() else { return Ok(()) };
+        seal.opened(key, value, current, &self.0.plugins).map_err(|pointer| {
+            Answer::bad(format!(
+                "invalid configuration: `{pointer}` holds a sealed value, which stands for a \
+                 secret of another object or field, or for an earlier one; write the secret itself"
+            ))
+        })
+    }
+
+    /// Sees to it that there is a seal. Its key is in the store, so that what is sealed stays good
+    /// over restarts and on other nodes; where nothing can be written, it lives with the process.
+    async fn sealed(&self) -> Result<&Seal, Answer> {
+        self.0
+            .seal
+            .get_or_try_init(|| async {
+                let broken = |what: &str| Answer::error(StatusCode::SERVICE_UNAVAILABLE, what);
+                let key = Key::new(OWN_COLLECTION, "seal").map_err(|_| broken("no key"))?;
+                for _ in 0..2 {
+                    let snapshot = self.0.plane.snapshot().await;
+                    let snapshot = snapshot.map_err(|error| Answer::of_store(&error))?;
+                    if let Some(object) = snapshot.get(&key) {
+                        let value = object.value();
+                        let text = value.as_ref().and_then(|value| value.get("key")?.as_str());
+                        let secret = text.and_then(|text| STANDARD.decode(text).ok());
+                        let secret = secret.filter(|secret| secret.len() == 32);
+                        return secret
+                            .and_then(|secret| Seal::new(&secret))
+                            .ok_or_else(|| broken("the key of the seal in the store is damaged"));
+                    }
+                    let mut secret = [0; 32];
+                    rand::fill(&mut secret).map_err(|_| broken("no random bytes"))?;
+                    if self.0.plane.store().read_only.is_some() {
+                        return Seal::new(&secret).ok_or_else(|| broken("no seal"));
+                    }
+                    let content = json!({ "key": STANDARD.encode(secret) }).to_string();
+                    let content = Some(content.into_bytes().into());
+                    let write = Write { key: key.clone(), content, expect: Expect::Absent };
+                    let commit = Commit { author: "the node".into(), writes: vec![write] };
+                    let proposal = Proposal { commit, is_dry: false, is_forced: true };
+                    // Where another node was faster, its key is read.
+                    if let Err(refused) = self.0.plane.propose(proposal).await {
+                        tracing::info!("the key of the seal is not written: {refused:?}");
+                    }
+                }
+                Err(broken("the key of the seal cannot be kept in the store"))
+            })
+            .await
+    }
+}
+
+/// What is answered to a body that is too long, too slow or broken.
+pub(crate) fn body_refused() -> Answer {
+    Answer::bad("invalid request body: it is longer than 1.5 MiB, or did not come in time")
+}

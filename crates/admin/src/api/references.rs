@@ -1,0 +1,141 @@
+//! What refers to what: that it is there when an object is written, and that nothing is left
+//! without it when one is removed.
+
+use bartizan_store::{Key, Object, Snapshot};
+use serde_json::Value;
+
+use super::kinds::{Kind, Naming};
+
+/// A member by which one kind refers to another.
+struct Reference {
+    from: &'static str,
+    member: &'static str,
+    to: &'static str,
+}
+
+const fn reference(from: &'static str, member: &'static str, to: &'static str) -> Reference {
+    Reference { from, member, to }
+}
+
+const REFERENCES: &[Reference] = &[
+    reference("routes", "upstream_id", "upstreams"),
+    reference("services", "upstream_id", "upstreams"),
+    reference("stream_routes", "upstream_id", "upstreams"),
+    reference("routes", "service_id", "services"),
+    reference("stream_routes", "service_id", "services"),
+    reference("routes", "plugin_config_id", "plugin_configs"),
+    reference("consumers", "group_id", "consumer_groups"),
+];
+
+/// What a reference is called where it leads nowhere.
+fn missing(to: &str, id: &str) -> String {
+    let word = match to {
+        "upstreams" => "upstream",
+        "services" => "service",
+        "plugin_configs" => "plugin config",
+        _ => "consumer group",
+    };
+    format!("failed to fetch {word} info by {word} id [{id}], response code: 404")
+}
+
+/// The text of an id, which may be written as a number.
+fn text(value: Option<&Value>) -> Option<String> {
+    match value? {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// What an object refers to that is not there.
+pub(crate) fn dangling(kind: &Kind, value: &Value, snapshot: &Snapshot) -> Option<String> {
+    let mut own = REFERENCES.iter().filter(|reference| reference.from == kind.segment);
+    own.find_map(|reference| {
+        let id = text(value.get(reference.member))?;
+        let is_there = Key::new(reference.to, &id).is_ok_and(|key| snapshot.get(&key).is_some());
+        (!is_there).then(|| missing(reference.to, &id))
+    })
+}
+
+/// Which object still refers to one that is to be removed, as Apache APISIX says it.
+pub(crate) fn user(kind: &Kind, id: &str, snapshot: &Snapshot) -> Option<String> {
+    if matches!(kind.naming, Naming::Credential | Naming::Username) {
+        return None;
+    }
+    let user = snapshot.objects.iter().find_map(|object| {
+        let other = Kind::of(&object.key)?;
+        let value = object.value()?;
+        uses(other, &value, kind, id).then_some((other, object))
+    });
+    let (other, object) = user?;
+    let (noun, user) = (kind.noun, other.noun);
+    Some(format!("can not delete this {noun}, {user} [{}] is still using it now", object.key.id()))
+}
+
+fn uses(other: &Kind, value: &Value, kind: &Kind, id: &str) -> bool {
+    let by_member = REFERENCES
+        .iter()
+        .filter(|reference| reference.from == other.segment && reference.to == kind.segment)
+        .any(|reference| text(value.get(reference.member)).as_deref() == Some(id));
+    by_member || (kind.segment == "upstreams" && splits_to(value, id))
+}
+
+/// Whether the plugin `traffic-split` of an object sends anything to that upstream.
+fn splits_to(value: &Value, id: &str) -> bool {
+    let rules = value.pointer("/plugins/traffic-split/rules").and_then(Value::as_array);
+    let shares = rules
+        .into_iter()
+        .flatten()
+        .filter_map(|rule| rule.get("weighted_upstreams")?.as_array())
+        .flatten();
+    shares.into_iter().any(|share| text(share.get("upstream_id")).as_deref() == Some(id))
+}
+
+/// The rule for the whole gateway that already has a plugin which another one brings.
+pub(crate) fn twice_global(id: &str, value: &Value, snapshot: &Snapshot) -> Option<String> {
+    let plugins = value.get("plugins")?.as_object()?;
+    let rules = snapshot.objects.iter().filter(|object| object.key.collection() == "global_rules");
+    rules
+        .filter(|rule| rule.key.id() != id)
+        .find_map(|rule| {
+            let other = rule.value()?;
+            let other = other.get("plugins")?.as_object()?;
+            let plugin = plugins.keys().find(|plugin| other.contains_key(*plugin))?;
+            Some((plugin.clone(), rule.key.id()))
+        })
+        .map(|(plugin, rule)| {
+            format!("plugin '{plugin}' already exists in global rule with id '{rule}'")
+        })
+}
+
+/// The credentials of an account.
+pub(crate) fn credentials<'s>(
+    username: &'s str,
+    snapshot: &'s Snapshot,
+) -> impl Iterator<Item = &'s Object> {
+    let prefix = format!("{username}/credentials/");
+    snapshot.objects.iter().filter(move |object| {
+        object.key.collection() == "consumers" && object.key.id().starts_with(&prefix)
+    })
+}
+
+/// The hosts that a route without hosts has from its service.
+pub(crate) fn inherited_hosts(value: &Value, snapshot: &Snapshot) -> Vec<String> {
+    if !texts(value, "host", "hosts").is_empty() {
+        return Vec::new();
+    }
+    let key = text(value.get("service_id")).and_then(|id| Key::new("services", &id).ok());
+    let service = key.and_then(|key| snapshot.get(&key)?.value());
+    service.map(|service| texts(&service, "host", "hosts")).unwrap_or_default()
+}
+
+/// The account of a credential, by the credential's id in the store.
+pub(crate) fn owner(id: &str, snapshot: &Snapshot) -> Option<Value> {
+    let (username, _) = id.split_once("/credentials/")?;
+    snapshot.get(&Key::new("consumers", username).ok()?)?.value()
+}
+
+fn texts(value: &Value, one: &str, many: &str) -> Vec<String> {
+    let list = value.get(many).and_then(Value::as_array).into_iter().flatten();
+    value.get(one).into_iter().chain(list).filter_map(|item| text(Some(item))).collect()
+}

@@ -1,0 +1,308 @@
+//! A node without listeners: a store in a file, and the reader of configurations as its judge.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bartizan_audit::{AuditLog, AuditOptions, Target};
+use bartizan_config::{Draft, Loader, StoredObject};
+use bartizan_core::metrics::SharedMetrics;
+use bartizan_core::{Clock, Limits, ManualClock, Timestamp};
+use bartizan_plugins::Catalogue;
+use bartizan_store::{
+    Embedded, EmbeddedSettings, Key, OWN_COLLECTION, Revision, Snapshot, Store, StoreError,
+};
+use http::Request;
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::play::{Answered, Step};
+use crate::api::{Api, ApiSettings};
+use crate::operators::samples::{DAY, author};
+use crate::operators::{NewOperator, OperatorSettings, Operators, Rights};
+use crate::plane::{Later, Outcome, Plane, Problem, Proposal, Refused, StoreFacts, Written};
+
+const NODE: &str = "\
+listeners: [{ address: \"127.0.0.1:0\" }]
+store: { embedded: { path: store } }
+";
+
+/// What was written into the audit log.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Told {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The API with everything around it.
+#[derive(Clone)]
+pub(super) struct Desk {
+    pub(super) api: Api,
+    pub(super) clock: ManualClock,
+    plane: Arc<DeskPlane>,
+    key: String,
+    _book: Arc<TempDir>,
+    audit: AuditLog,
+    told: Told,
+}
+
+struct DeskPlane {
+    store: Embedded,
+    folder: Arc<TempDir>,
+    read_only: Option<&'static str>,
+    /// Held while a change is judged and made.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Desk {
+    pub(super) fn open() -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        std::fs::write(folder.path().join("bartizan.yaml"), NODE).unwrap();
+        Self::at(folder, ManualClock::at(Timestamp::from_secs(1_700_000_000)), None, false)
+    }
+
+    fn at(
+        folder: Arc<TempDir>,
+        clock: ManualClock,
+        read_only: Option<&'static str>,
+        reads_secrets: bool,
+    ) -> Self {
+        let settings = EmbeddedSettings {
+            path: folder.path().join("store"),
+            history: 1_000,
+            clock: Clock::Manual(clock.clone()),
+        };
+        let store = Embedded::open(settings).unwrap();
+        let turn = tokio::sync::Mutex::new(());
+        let plane = Arc::new(DeskPlane { store, folder, read_only, turn });
+        let told = Told::default();
+        let targets = vec![Target::Writer(Box::new(told.clone()))];
+        let options = AuditOptions::new(targets, &Limits::default(), SharedMetrics::default());
+        let audit = AuditLog::open(options).unwrap();
+        let book = Arc::new(tempfile::tempdir().unwrap());
+        let operators = Operators::open(OperatorSettings {
+            path: &book.path().join("keys"),
+            clock: Clock::Manual(clock.clone()),
+            audit: audit.clone(),
+        });
+        let operators = operators.unwrap();
+        let rights = json!({ "role": "admin", "secrets": reads_secrets });
+        let rights: Rights = serde_json::from_value(rights).unwrap();
+        let new = NewOperator { name: "ann".to_owned(), rights, lifetime: 90 * DAY };
+        let key = operators.create(&new, &author()).unwrap().key;
+        let api = Api::new(ApiSettings {
+            plane: plane.clone(),
+            operators,
+            audit: audit.clone(),
+            clock: Clock::Manual(clock.clone()),
+            cors: vec!["https://a.test".to_owned()],
+        });
+        let key = key.expose_str().unwrap().to_owned();
+        Self { api, clock, plane, key, _book: book, audit, told }
+    }
+
+    /// The same store, opened by a node that starts.
+    pub(super) fn again(self) -> Self {
+        self.anew(None, false)
+    }
+
+    pub(super) fn read_only(self) -> Self {
+        self.anew(Some("edit the documents"), false)
+    }
+
+    pub(super) fn reading_secrets(self) -> Self {
+        let before = self.told();
+        let desk = self.anew(None, true);
+        desk.told.0.lock().unwrap().extend_from_slice(before.as_bytes());
+        desk
+    }
+
+    fn anew(self, read_only: Option<&'static str>, reads_secrets: bool) -> Self {
+        let Self { api, clock, plane, .. } = self;
+        let folder = plane.folder.clone();
+        drop((api, plane));
+        Self::at(folder, clock, read_only, reads_secrets)
+    }
+
+    /// Everything that is in the audit log.
+    pub(super) fn told(&self) -> String {
+        let _ = self.audit.close(std::time::Duration::from_secs(5));
+        String::from_utf8(self.told.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// Sends a request as the listener would.
+    pub(super) async fn ask(&self, step: &Step) -> Answered {
+        let mut request = Request::builder().method(step.method.as_str()).uri(&step.target);
+        for (name, value) in step.fields_with(&self.key) {
+            request = request.header(name, value);
+        }
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let answer = match self.api.open_answer(&head) {
+            Some(answer) => answer,
+            None => match self.api.before_body(&head, peer) {
+                Err(answer) => answer,
+                Ok(operator) => {
+                    let body = step.body.clone().into_bytes().into();
+                    self.api.answer(head.clone(), body, operator).await
+                }
+            },
+        };
+        let (parts, body) = self.api.finish(&head, answer).into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let text = |value: &http::HeaderValue| value.to_str().unwrap().to_owned();
+        Answered {
+            status: parts.status.as_u16(),
+            fields: parts.headers.iter().map(|(k, v)| (k.to_string(), text(v))).collect(),
+            body: String::from_utf8(bytes.to_vec()).unwrap(),
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let (plane, runtime) = (&self.plane, tokio::runtime::Handle::current());
+        std::thread::scope(|scope| {
+            scope.spawn(|| runtime.block_on(plane.store.snapshot())).join().unwrap().unwrap()
+        })
+    }
+
+    /// The keys of what is stored.
+    pub(super) fn keys(&self) -> Vec<String> {
+        self.snapshot().objects.iter().map(|object| object.key.to_string()).collect()
+    }
+
+    /// The text of an object.
+    pub(super) fn content(&self, key: &str) -> String {
+        let snapshot = self.snapshot();
+        let object = snapshot.get(&Key::parse(key).unwrap()).unwrap();
+        String::from_utf8(object.content.to_vec()).unwrap()
+    }
+}
+
+impl DeskPlane {
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("bartizan.yaml")
+    }
+
+    fn problems(&self, proposal: &Proposal, snapshot: &Snapshot) -> Vec<Problem> {
+        let loader = Loader::new(&Catalogue);
+        let (_, mut draft) = loader.node_draft(&self.path()).unwrap();
+        let writes = &proposal.commit.writes;
+        let add = |draft: &mut Draft, key: &Key, content: &[u8]| {
+            if key.collection() != OWN_COLLECTION {
+                let (collection, id, name) = (key.collection(), key.id(), key.as_str());
+                draft.add_object(&StoredObject { collection, id, name, content: &content.into() });
+            }
+        };
+        for object in &snapshot.objects {
+            if !writes.iter().any(|write| write.key == object.key) {
+                add(&mut draft, &object.key, &object.content);
+            }
+        }
+        for write in writes {
+            if let Some(content) = &write.content {
+                add(&mut draft, &write.key, content);
+            }
+        }
+        let found = draft.judge(&loader).err().unwrap_or_default();
+        let told = found.into_iter().map(|problem| Problem {
+            path: problem.path.to_string(),
+            what: problem.problem,
+            help: problem.help,
+            ..Problem::default()
+        });
+        told.collect()
+    }
+}
+
+impl Plane for DeskPlane {
+    fn store(&self) -> StoreFacts {
+        StoreFacts {
+            kind: "embedded",
+            prefix: "/apisix".to_owned(),
+            read_only: self.read_only,
+            keeps_log: true,
+        }
+    }
+
+    fn accepts_fail_open(&self) -> bool {
+        false
+    }
+
+    fn snapshot(&self) -> Later<'_, Result<Snapshot, StoreError>> {
+        Box::pin(self.store.snapshot())
+    }
+
+    fn propose(&self, proposal: Proposal) -> Later<'_, Result<Outcome, Refused>> {
+        Box::pin(async move {
+            let _turn = self.turn.lock().await;
+            let snapshot = self.store.snapshot().await.map_err(Refused::Store)?;
+            let found = self.problems(&proposal, &snapshot);
+            if !found.is_empty() && !proposal.is_forced {
+                return Err(Refused::Invalid(found));
+            }
+            if proposal.is_dry {
+                return Ok(Outcome::default());
+            }
+            let revision = self.store.commit(proposal.commit).await.map_err(Refused::Store)?;
+            Ok(Outcome { revision, ..Outcome::default() })
+        })
+    }
+
+    fn judge(&self, document: String, _: bool) -> Later<'_, Vec<Problem>> {
+        Box::pin(async move {
+            let loader = Loader::new(&Catalogue);
+            let (node, _) = loader.node_draft(&self.path()).unwrap();
+            let path = self.folder.path().join("document.json");
+            let found = loader.resources_text(&node, &path, &document).err();
+            let found = found.map(|failure| failure.diagnostics).unwrap_or_default();
+            let value: Value = serde_json::from_str(&document).unwrap_or_default();
+            let told = found.into_iter().map(|problem| {
+                let path = problem.path.to_string();
+                let (list, rest) = path.split_once('[').unwrap_or_default();
+                let (index, rest) = rest.split_once(']').unwrap_or_default();
+                let index: usize = index.parse().unwrap_or_default();
+                let id = value[list][index]["id"].as_str().unwrap_or_default();
+                Problem {
+                    object: Some(bartizan_config::ObjectName {
+                        collection: list.into(),
+                        id: id.into(),
+                    }),
+                    index: Some(index),
+                    path: rest.trim_start_matches('.').to_owned(),
+                    what: problem.problem,
+                    help: problem.help,
+                }
+            });
+            told.collect()
+        })
+    }
+
+    fn written(&self, max: usize) -> Later<'_, Result<Vec<Written>, StoreError>> {
+        Box::pin(async move {
+            let found = self.store.written(max).await?;
+            Ok(found.into_iter().map(|(key, revision)| Written { key, revision }).collect())
+        })
+    }
+
+    fn revisions(&self, key: Key, max: usize) -> Later<'_, Result<Vec<Revision>, StoreError>> {
+        Box::pin(async move { self.store.revisions(&key, max).await })
+    }
+
+    fn status(&self) -> Value {
+        json!({ "store": "embedded", "writable": true })
+    }
+
+    fn quarantine(&self) -> Vec<String> {
+        Vec::new()
+    }
+}

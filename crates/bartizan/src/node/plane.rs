@@ -1,0 +1,241 @@
+//! The node as the Admin API sees it: changes wait for their turn in the node's own loop, where
+//! they are judged with everything else, stored and put into force before they are answered.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bartizan_admin::{
+    AdminServer, Api, ApiSettings, Later, Operators, Outcome, Plane, Problem, Proposal, Readiness,
+    Refused, StoreFacts, Written,
+};
+use bartizan_config::{Admin, NodeConfig, Store as Configured};
+use bartizan_core::Clock;
+use bartizan_store::{FileStore, Key, Revision, Snapshot, Store, StoreError};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::not_bound;
+use super::stores::NodeStore;
+use crate::failure::Failure;
+use crate::logs::Logs;
+use bartizan_proxy::BindError;
+
+/// Changes that wait for their turn; more are refused.
+const WAITING_MAX: usize = 32;
+
+/// How a store is written that this API does not write to.
+const BY_EDITING: &str = "edit its documents; the node reads them again by itself";
+const IN_NODE_FILE: &str =
+    "the resources stand in the node file; name a `store` to change them here";
+
+/// What is asked of the node's loop.
+pub(super) enum Ask {
+    /// A change.
+    Propose(Proposal, oneshot::Sender<Result<Outcome, Refused>>),
+    /// What is wrong with a document.
+    Judge { document: String, is_yaml: bool, told: oneshot::Sender<Vec<Problem>> },
+}
+
+/// The node, as the Admin API sees it.
+struct NodePlane {
+    store: Arc<NodeStore>,
+    facts: StoreFacts,
+    /// The documents, where the store is files.
+    documents: Option<PathBuf>,
+    document_max: u64,
+    accepts_fail_open: bool,
+    asks: mpsc::Sender<Ask>,
+    readiness: Readiness,
+}
+
+/// The Admin API at work.
+pub(super) struct AdminApi {
+    pub(super) address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+/// Opens the port of the Admin API.
+pub(super) fn bind(control: &Runtime, admin: &Admin) -> Result<(TcpListener, SocketAddr), Failure> {
+    let address = admin.listen;
+    let bound = control.block_on(TcpListener::bind(address));
+    let bound = bound.and_then(|listener| Ok((listener.local_addr()?, listener)));
+    let (address, listener) =
+        bound.map_err(|cause| not_bound(&BindError { address, cause }, "admin listener"))?;
+    Ok((listener, address))
+}
+
+impl AdminApi {
+    /// Serves the Admin API. What it asks of the node comes out of the receiver.
+    pub(super) fn start(
+        control: &Runtime,
+        listener: TcpListener,
+        config: &NodeConfig,
+        admin: &Admin,
+        operators: Operators,
+        store: &Arc<NodeStore>,
+        (logs, readiness): (&Logs, &Readiness),
+    ) -> Result<(Self, mpsc::Receiver<Ask>), Failure> {
+        let (asks, asked) = mpsc::channel(WAITING_MAX);
+        let plane = NodePlane {
+            store: Arc::clone(store),
+            facts: facts(config),
+            documents: super::documents(config).map(ToOwned::to_owned),
+            document_max: config.limits.document.0,
+            accepts_fail_open: config.danger_accept_apisix_fail_open,
+            asks,
+            readiness: readiness.clone(),
+        };
+        let clock: Clock = logs.clock.clone();
+        let api = Api::new(ApiSettings {
+            plane: Arc::new(plane),
+            operators,
+            audit: logs.audit.clone(),
+            clock: clock.clone(),
+            cors: admin.cors.clone(),
+        });
+        let server =
+            AdminServer::new(listener, api, admin.allow.clone(), admin.tls.as_ref(), &clock);
+        let server = server.map_err(|problem| {
+            Failure::new(format!("the certificate of `admin` cannot be shown: {problem}"))
+        })?;
+        let address = server.local_addr().unwrap_or(admin.listen);
+        let (stop, stopped) = oneshot::channel();
+        let task = control.spawn(server.serve(async {
+            // A sender that is gone means the same.
+            let _ = stopped.await;
+        }));
+        Ok((Self { address, stop, task }, asked))
+    }
+
+    /// Closes it; what is being answered is cut.
+    pub(super) fn stop(self, control: &Runtime) {
+        let _ = self.stop.send(());
+        if control.block_on(self.task).is_err() {
+            tracing::error!("the admin listener ended by a panic");
+        }
+    }
+}
+
+/// What the API must know of the store.
+fn facts(config: &NodeConfig) -> StoreFacts {
+    let prefix = "/apisix".to_owned();
+    match &config.store {
+        None => {
+            StoreFacts { kind: "file", prefix, read_only: Some(IN_NODE_FILE), keeps_log: false }
+        }
+        Some(Configured::File { .. }) => {
+            StoreFacts { kind: "file", prefix, read_only: Some(BY_EDITING), keeps_log: false }
+        }
+        Some(Configured::Embedded { .. }) => {
+            StoreFacts { kind: "embedded", prefix, read_only: None, keeps_log: true }
+        }
+        Some(Configured::Etcd(etcd)) => StoreFacts {
+            kind: "etcd",
+            prefix: etcd.prefix.clone(),
+            read_only: None,
+            keeps_log: false,
+        },
+    }
+}
+
+impl NodePlane {
+    /// What stands in documents, as they are now.
+    async fn documents(&self) -> Result<Snapshot, StoreError> {
+        let Some(path) = self.documents.clone() else {
+            let what = "the resources stand in the node file, which is not read here";
+            return Err(StoreError::Unreachable(what.to_owned()));
+        };
+        let limit = self.document_max;
+        let opened = spawn_blocking(move || FileStore::open(&path, limit)).await;
+        match opened {
+            Ok(Ok(store)) => store.snapshot().await,
+            Ok(Err(error)) => Err(StoreError::Unreachable(error.to_string())),
+            Err(error) => Err(StoreError::Broken(error.to_string())),
+        }
+    }
+
+    async fn ask<T>(&self, ask: Ask, told: oneshot::Receiver<T>) -> Option<T> {
+        self.asks.try_send(ask).ok()?;
+        told.await.ok()
+    }
+}
+
+impl Plane for NodePlane {
+    fn store(&self) -> StoreFacts {
+        self.facts.clone()
+    }
+
+    fn accepts_fail_open(&self) -> bool {
+        self.accepts_fail_open
+    }
+
+    fn snapshot(&self) -> Later<'_, Result<Snapshot, StoreError>> {
+        Box::pin(async move {
+            if self.store.is_files() { self.documents().await } else { self.store.snapshot().await }
+        })
+    }
+
+    fn propose(&self, proposal: Proposal) -> Later<'_, Result<Outcome, Refused>> {
+        Box::pin(async move {
+            if let Some(how) = self.facts.read_only {
+                let store = self.facts.kind;
+                return Err(Refused::Store(StoreError::ReadOnly { store, how }));
+            }
+            let (answer, told) = oneshot::channel();
+            let outcome = self.ask(Ask::Propose(proposal, answer), told).await;
+            outcome.unwrap_or(Err(Refused::Busy))
+        })
+    }
+
+    fn judge(&self, document: String, is_yaml: bool) -> Later<'_, Vec<Problem>> {
+        Box::pin(async move {
+            let (answer, told) = oneshot::channel();
+            let ask = Ask::Judge { document, is_yaml, told: answer };
+            let busy = || Problem {
+                what: "too many changes wait for their turn".to_owned(),
+                ..Problem::default()
+            };
+            self.ask(ask, told).await.unwrap_or_else(|| vec![busy()])
+        })
+    }
+
+    fn written(&self, max: usize) -> Later<'_, Result<Vec<Written>, StoreError>> {
+        Box::pin(async move {
+            let found = match &*self.store {
+                NodeStore::Files => Vec::new(),
+                NodeStore::Embedded(store) => store.written(max).await?,
+                NodeStore::Etcd(store) => store.written(max).await?,
+            };
+            Ok(found.into_iter().map(|(key, revision)| Written { key, revision }).collect())
+        })
+    }
+
+    fn revisions(&self, key: Key, max: usize) -> Later<'_, Result<Vec<Revision>, StoreError>> {
+        Box::pin(async move {
+            match &*self.store {
+                NodeStore::Files => Ok(Vec::new()),
+                NodeStore::Embedded(store) => store.revisions(&key, max).await,
+                NodeStore::Etcd(store) => store.revisions(&key, max).await,
+            }
+        })
+    }
+
+    fn status(&self) -> Value {
+        let (_, report) = self.readiness.report();
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "store": self.facts.kind,
+            "writable": self.facts.read_only.is_none(),
+            "node": report,
+        })
+    }
+
+    fn quarantine(&self) -> Vec<String> {
+        self.readiness.quarantined()
+    }
+}

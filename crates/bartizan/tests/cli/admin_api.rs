@@ -1,0 +1,180 @@
+//! The Admin API of the program, walked with curl.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::driver::{Bench, Serving};
+use crate::play::{Answered, Step, steps};
+use crate::stores::{node, route, status};
+
+fn admin_node() -> String {
+    node("{ embedded: { path: store } }") + "admin: { listen: \"127.0.0.1:0\" }\n"
+}
+
+/// A node with its Admin API, and the key of an operator.
+struct Scene {
+    bench: Bench,
+    serving: Serving,
+    key: String,
+}
+
+impl Scene {
+    fn start(role: &str) -> Self {
+        let bench = Bench::with(&[("bartizan.yaml", &admin_node())]);
+        let serving = bench.serve(&["run"]);
+        let made = bench.bartizan(&[
+            "admin",
+            "key",
+            "create",
+            "--name",
+            "ann",
+            "--role",
+            role,
+            "--expires",
+            "1d",
+        ]);
+        let key = made.succeeds().lines().next().unwrap().trim().to_owned();
+        Self { bench, serving, key }
+    }
+
+    /// Asks with curl.
+    fn ask(&self, step: &Step) -> Answered {
+        let url = format!("http://{}{}", self.serving.admin.unwrap(), step.target);
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "-i", "--globoff", "--path-as-is", "-H", "Expect:"]);
+        if step.method == "HEAD" {
+            curl.arg("--head");
+        } else {
+            curl.args(["-X", &step.method]);
+        }
+        for (name, value) in step.fields_with(&self.key) {
+            curl.args(["-H", &format!("{name}: {value}")]);
+        }
+        if !step.body.is_empty() {
+            curl.args(["--data-binary", &step.body]);
+        }
+        let output = curl.arg(url).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        let fields = head.lines().skip(1).filter_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            Some((name.to_owned(), value.trim_end().to_owned()))
+        });
+        Answered {
+            status: status(head).parse().unwrap(),
+            fields: fields.collect(),
+            body: body.to_owned(),
+        }
+    }
+
+    fn put(&self, path: &str, value: &Value) -> u16 {
+        self.ask(&Step::of("PUT", path, &value.to_string())).status
+    }
+}
+
+#[test]
+fn every_documented_call_is_answered_as_the_cases_say() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../admin/cases");
+    let mut problems = Vec::new();
+    let mut played = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "case") {
+            continue;
+        }
+        let scene = Scene::start("admin");
+        for step in steps(&std::fs::read_to_string(&path).unwrap()) {
+            let told = step.judge(&scene.ask(&step)).err();
+            problems.extend(told.map(|problem| {
+                format!("{}: {} {}\n  {problem}", path.display(), step.method, step.target)
+            }));
+            played += 1;
+        }
+        assert!(scene.serving.stop().success());
+    }
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+    assert!(played > 100, "{played} steps");
+}
+
+#[test]
+fn a_route_serves_when_its_write_is_answered_and_a_bad_one_changes_nothing() {
+    let scene = Scene::start("admin");
+    let served = |path: &str| status(&scene.serving.get(path, "")).to_owned();
+    assert_eq!(served("/a"), "404");
+    assert_eq!(scene.put("/apisix/admin/routes/1", &route("/a")), 201);
+    assert_eq!(served("/a"), "401");
+
+    // Compiled, not only read: this one proves nothing.
+    let mut open = route("/a");
+    open["plugins"] = serde_json::json!({});
+    let refused = scene.ask(&Step::of("PUT", "/apisix/admin/routes/1", &open.to_string()));
+    assert_eq!(refused.status, 400, "{}", refused.body);
+    assert!(refused.body.contains("has no authentication"), "{}", refused.body);
+    assert_eq!(scene.put("/apisix/admin/routes/2", &open), 400);
+    assert_eq!(served("/a"), "401");
+    let list = scene.ask(&Step::of("GET", "/apisix/admin/routes", "")).value();
+    assert_eq!(list["total"], 1);
+
+    // A dry run says what would be, and changes nothing.
+    let path = "/apisix/admin/routes/2?dry_run=true";
+    let foreseen = scene.ask(&Step::of("PUT", path, &route("/b").to_string())).value();
+    let opens = foreseen["opens"][0].as_str().unwrap();
+    assert!(opens.starts_with("route `2` at /b on any host"), "{opens}");
+    assert_eq!(served("/b"), "404");
+
+    let gone = scene.ask(&Step::of("DELETE", "/apisix/admin/routes/1", ""));
+    assert_eq!((gone.status, served("/a")), (200, "404".to_owned()));
+    let log = scene.bench.path("audit.jsonl");
+    assert!(scene.serving.stop().success());
+    let log = std::fs::read_to_string(log).unwrap();
+    let changes = log.lines().filter(|line| line.contains("\"event\":\"change\""));
+    let of_routes = changes.filter(|line| line.contains("\"object\":\"routes/1\""));
+    assert_eq!(of_routes.count(), 2, "{log}");
+}
+
+#[test]
+fn upstreams_may_not_be_the_admin_listener_and_listeners_serve_no_admin_paths() {
+    let scene = Scene::start("admin");
+    let admin = scene.serving.admin.unwrap().to_string();
+    let mut inward = route("/in");
+    inward["upstream"] = serde_json::json!({ "nodes": { (admin): 1 } });
+    let refused = scene.ask(&Step::of("PUT", "/apisix/admin/routes/in", &inward.to_string()));
+    assert_eq!(refused.status, 400, "{}", refused.body);
+    assert!(refused.body.contains("is a listener of this gateway"), "{}", refused.body);
+    let key = format!("X-API-KEY: {}\r\n", scene.key);
+    assert_eq!(status(&scene.serving.get("/apisix/admin/routes", &key)), "404");
+    assert!(scene.serving.stop().success());
+}
+
+#[test]
+fn viewers_read_and_do_not_write() {
+    let scene = Scene::start("viewer");
+    assert_eq!(scene.ask(&Step::of("GET", "/apisix/admin/routes", "")).status, 200);
+    let refused = scene.put("/apisix/admin/routes/1", &route("/a"));
+    assert!(matches!(refused, 401 | 403), "{refused}");
+    assert_eq!(status(&scene.serving.get("/a", "")), "404");
+    assert!(scene.serving.stop().success());
+}
+
+#[test]
+fn a_body_that_is_too_long_is_refused() {
+    let scene = Scene::start("admin");
+    let long = format!("{{\"desc\":\"{}\"}}", "x".repeat(1_600_000));
+    scene.bench.write("long.json", &long);
+    let url = format!("http://{}/apisix/admin/routes/1", scene.serving.admin.unwrap());
+    let file = format!("@{}", scene.bench.path("long.json").display());
+    let put = |key: &str| {
+        let key = format!("X-API-KEY: {key}");
+        let arguments = ["-s", "-o", "/dev/null", "-w", "%{http_code}", "-X", "PUT", "-H", &key];
+        let output = Command::new("curl")
+            .args(arguments)
+            .args(["-H", "Expect:", "--data-binary", &file, &url])
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(put(&scene.key), "400");
+    assert!(scene.serving.stop().success());
+}

@@ -1,0 +1,297 @@
+//! Where secrets stand in resources as they are written, so that whoever shows them can hide those.
+
+use serde_json::Value;
+
+use crate::plugin_schemas::{PluginSchemas, Slot};
+use crate::read::CREDENTIALS;
+use crate::resources::ResourceKind;
+use crate::wire::schema;
+
+/// Deepest that schemas are followed.
+const DEPTH_MAX: usize = 64;
+
+/// Members that hold secrets whatever a schema says of them, with `_` for `-`.
+const NAMES: [&str; 11] = [
+    "password",
+    "secret",
+    "secret_key",
+    "client_secret",
+    "client_key",
+    "private_key",
+    "token",
+    "api_key",
+    "apikey",
+    "authorization",
+    "access_token",
+];
+
+/// The JSON Schema of a kind of resource as it is written; `None` for plugin metadata, where the
+/// plugin decides.
+pub fn resource_schema(kind: ResourceKind) -> Option<Value> {
+    schema(kind)
+}
+
+/// The kind of an object by its place in a store: a credential is among the consumers there.
+pub fn kind_at(collection: &str, id: &str) -> Option<ResourceKind> {
+    if collection == ResourceKind::Consumer.collection() && id.contains(CREDENTIALS) {
+        return Some(ResourceKind::Credential);
+    }
+    let kind = ResourceKind::ALL.into_iter().find(|kind| kind.collection() == collection);
+    kind.filter(|kind| *kind != ResourceKind::Credential)
+}
+
+/// Where the secrets of an object are, as JSON pointers (RFC 6901) to strings, in order.
+///
+/// Schemas say it. What no schema is known for, such as a plugin of another gateway, is a secret
+/// in every string. References (`$env://…` and the like) are none.
+pub fn secrets_in(
+    collection: &str,
+    id: &str,
+    value: &Value,
+    plugins: &dyn PluginSchemas,
+) -> Vec<String> {
+    let mut marks = Marks { found: Vec::new() };
+    match kind_at(collection, id) {
+        Some(ResourceKind::PluginMetadata) => {
+            marks.plugin(plugins, id, Slot::Metadata, value, "");
+        }
+        Some(kind) => {
+            if let Some(schema) = schema(kind) {
+                marks.by_schema(&schema, &schema, value, "", 0);
+            }
+            let is_account = matches!(kind, ResourceKind::Consumer | ResourceKind::Credential);
+            marks.plugins(plugins, is_account, value, "");
+            let credentials = value.get("credentials").and_then(Value::as_array);
+            for (index, credential) in credentials.into_iter().flatten().enumerate() {
+                marks.plugins(plugins, true, credential, &format!("/credentials/{index}"));
+            }
+        }
+        None => marks.all(value, ""),
+    }
+    marks.by_name(value, "");
+    // What says which object this is, is no secret.
+    marks.found.retain(|pointer| !matches!(pointer.as_str(), "/id" | "/username"));
+    marks.found.sort_unstable();
+    marks.found.dedup();
+    marks.found
+}
+
+struct Marks {
+    found: Vec<String>,
+}
+
+impl Marks {
+    fn plugins(
+        &mut self,
+        plugins: &dyn PluginSchemas,
+        is_account: bool,
+        value: &Value,
+        pointer: &str,
+    ) {
+        for (name, config) in value.get("plugins").and_then(Value::as_object).into_iter().flatten()
+        {
+            let is_own = is_account && plugins.is_authentication(name);
+            let slot = if is_own { Slot::Consumer } else { Slot::Config };
+            self.plugin(plugins, name, slot, config, &format!("{pointer}/plugins/{}", step(name)));
+        }
+    }
+
+    fn plugin(
+        &mut self,
+        plugins: &dyn PluginSchemas,
+        name: &str,
+        slot: Slot,
+        config: &Value,
+        pointer: &str,
+    ) {
+        match plugins.schema(name, slot) {
+            Some(schema) => self.by_schema(schema, schema, config, pointer, 0),
+            None => self.all(config, pointer),
+        }
+    }
+
+    fn by_schema(
+        &mut self,
+        root: &Value,
+        schema: &Value,
+        value: &Value,
+        pointer: &str,
+        depth: usize,
+    ) {
+        let Some(schema) = schema.as_object().filter(|_| depth < DEPTH_MAX) else { return };
+        if schema.get("x-secret") == Some(&Value::Bool(true)) {
+            self.all(value, pointer);
+            return;
+        }
+        if let Some(target) = schema.get("$ref").and_then(Value::as_str)
+            && let Some(target) = target.strip_prefix('#').and_then(|path| root.pointer(path))
+        {
+            self.by_schema(root, target, value, pointer, depth + 1);
+        }
+        for forms in ["anyOf", "oneOf", "allOf", "if", "then", "else"] {
+            let forms = schema.get(forms);
+            let list = forms.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+            for form in list.iter().chain(forms.filter(|forms| forms.is_object())) {
+                self.by_schema(root, form, value, pointer, depth + 1);
+            }
+        }
+        match value {
+            Value::Object(members) => {
+                for (key, value) in members {
+                    let pointer = format!("{pointer}/{}", step(key));
+                    let known = schema.get("properties").and_then(|known| known.get(key));
+                    let patterns = schema.get("patternProperties").and_then(Value::as_object);
+                    let others = patterns.into_iter().flat_map(serde_json::Map::values);
+                    let others = others.chain(schema.get("additionalProperties"));
+                    let unknown = others.filter(|_| known.is_none());
+                    for schema in known.into_iter().chain(unknown) {
+                        self.by_schema(root, schema, value, &pointer, depth + 1);
+                    }
+                }
+            }
+            Value::Array(items) => {
+                let first = schema.get("prefixItems").and_then(Value::as_array);
+                for (index, item) in items.iter().enumerate() {
+                    let pointer = format!("{pointer}/{index}");
+                    let own = first.and_then(|first| first.get(index));
+                    for schema in own.into_iter().chain(schema.get("items")) {
+                        self.by_schema(root, schema, item, &pointer, depth + 1);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Every string from here on.
+    fn all(&mut self, value: &Value, pointer: &str) {
+        match value {
+            Value::String(text) if !is_reference(text) => self.found.push(pointer.to_owned()),
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.all(item, &format!("{pointer}/{index}"));
+                }
+            }
+            Value::Object(members) => {
+                for (key, value) in members {
+                    self.all(value, &format!("{pointer}/{}", step(key)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn by_name(&mut self, value: &Value, pointer: &str) {
+        match value {
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.by_name(item, &format!("{pointer}/{index}"));
+                }
+            }
+            Value::Object(members) => {
+                for (key, value) in members {
+                    let pointer = format!("{pointer}/{}", step(key));
+                    let name = key.to_ascii_lowercase().replace('-', "_");
+                    match value {
+                        Value::String(text)
+                            if NAMES.contains(&name.as_str()) && !is_reference(text) =>
+                        {
+                            self.found.push(pointer);
+                        }
+                        value => self.by_name(value, &pointer),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_reference(text: &str) -> bool {
+    ["$env://", "$file://", "$secret://"].iter().any(|scheme| text.starts_with(scheme))
+}
+
+/// A key as a step of a pointer.
+fn step(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::plugin_schemas::Standing;
+
+    struct Plugins(Value);
+
+    impl PluginSchemas for Plugins {
+        fn names(&self) -> Vec<&'static str> {
+            vec!["known"]
+        }
+
+        fn standing(&self, _: &str) -> Standing {
+            Standing::Known
+        }
+
+        fn schema(&self, plugin: &str, _: Slot) -> Option<&Value> {
+            (plugin == "known").then_some(&self.0)
+        }
+
+        fn special_fields(&self, _: &str, _: Slot) -> &[(&'static str, Standing)] {
+            &[]
+        }
+
+        fn is_authentication(&self, _: &str) -> bool {
+            false
+        }
+    }
+
+    fn plugins() -> Plugins {
+        Plugins(json!({
+            "properties": {
+                "key": { "anyOf": [{ "$ref": "#/$defs/hidden" }, { "type": "null" }] },
+                "keys": { "type": "array", "items": { "$ref": "#/$defs/hidden" } },
+                "map": { "additionalProperties": { "$ref": "#/$defs/hidden" } },
+                "open": { "type": "string" }
+            },
+            "$defs": { "hidden": { "type": "string", "x-secret": true } }
+        }))
+    }
+
+    #[test]
+    fn schemas_say_what_is_secret_and_what_has_none_is_secret_throughout() {
+        let route = json!({
+            "id": "1",
+            "uri": "/a",
+            "plugins": {
+                "known": {
+                    "key": "s", "keys": ["$env://A", "s"], "map": { "a/b": "s" }, "open": "o",
+                    "password": "s"
+                },
+                "other": { "any": ["s", 1] }
+            }
+        });
+        let found = secrets_in("routes", "1", &route, &plugins());
+        assert_eq!(
+            found,
+            [
+                "/plugins/known/key",
+                "/plugins/known/keys/1",
+                "/plugins/known/map/a~1b",
+                "/plugins/known/password",
+                "/plugins/other/any/0",
+            ]
+        );
+        let manager = json!({ "id": "v", "uri": "https://vault", "token": "t" });
+        assert_eq!(secrets_in("secrets", "vault/v", &manager, &plugins()), ["/token", "/uri"]);
+    }
+
+    #[test]
+    fn keys_of_certificates_are_secret() {
+        let ssl = json!({ "id": "1", "cert": "c", "key": "k", "keys": ["k2"], "snis": ["a.test"] });
+        assert_eq!(secrets_in("ssls", "1", &ssl, &plugins()), ["/key", "/keys/0"]);
+        let upstream = json!({ "nodes": {}, "tls": { "client_key": "k", "client_cert": "c" } });
+        assert_eq!(secrets_in("upstreams", "1", &upstream, &plugins()), ["/tls/client_key"]);
+    }
+}
