@@ -90,7 +90,8 @@ impl Operator {
     /// Whether an act is permitted. A refusal is an event.
     pub fn may(&self, act: &Act<'_>) -> Result<(), Forbidden> {
         self.rights.permit(act).inspect_err(|forbidden| {
-            let mut event = self.event(EventKind::Denied, forbidden.to_string());
+            let detail = format!("may not {act}: {forbidden}");
+            let mut event = self.event(EventKind::Denied, detail);
             event.reason = Some(Reason::AdminForbidden);
             event.status = Some(Reason::AdminForbidden.status());
             self.voice.audit.record(event);

@@ -23,19 +23,13 @@ struct Scene {
 impl Scene {
     fn start(role: &str) -> Self {
         let bench = Bench::with(&[("bartizan.yaml", &admin_node())]);
+        Self::of(bench, &["--role", role])
+    }
+
+    /// A node in a folder that is prepared, and an operator with these rights.
+    fn of(bench: Bench, rights: &[&str]) -> Self {
         let serving = bench.serve(&["run"]);
-        let made = bench.bartizan(&[
-            "admin",
-            "key",
-            "create",
-            "--name",
-            "ann",
-            "--role",
-            role,
-            "--expires",
-            "1d",
-        ]);
-        let key = made.succeeds().lines().next().unwrap().trim().to_owned();
+        let key = key(&bench, rights);
         Self { bench, serving, key }
     }
 
@@ -69,9 +63,22 @@ impl Scene {
         }
     }
 
+    fn send(&self, method: &str, path: &str, value: &Value) -> Answered {
+        self.ask(&Step::of(method, path, &value.to_string()))
+    }
+
     fn put(&self, path: &str, value: &Value) -> u16 {
         self.ask(&Step::of("PUT", path, &value.to_string())).status
     }
+}
+
+/// Makes a key with these rights.
+fn key(bench: &Bench, rights: &[&str]) -> String {
+    // The name says what for: two operators of one name there are not.
+    let name = rights.get(1).unwrap();
+    let command = ["admin", "key", "create", "--name", name, "--expires", "1d"];
+    let made = bench.bartizan(&[&command[..], rights].concat());
+    made.succeeds().lines().next().unwrap().trim().to_owned()
 }
 
 #[test]
@@ -176,5 +183,85 @@ fn a_body_that_is_too_long_is_refused() {
         String::from_utf8(output.stdout).unwrap()
     };
     assert_eq!(put(&scene.key), "400");
+    assert!(scene.serving.stop().success());
+}
+
+#[test]
+fn an_editor_that_is_confined_changes_nothing_outside() {
+    let bench = Bench::with(&[("bartizan.yaml", &admin_node())]);
+    let mut scene = Scene::of(bench, &["--role", "admin"]);
+    let of_team = |team: &str, path: &str| {
+        let mut route = route(path);
+        route["labels"] = serde_json::json!({ "team": team });
+        route
+    };
+    assert_eq!(scene.put("/apisix/admin/routes/theirs", &of_team("pay", "/pay/*")), 201);
+    let rights = ["--role", "editor", "--labels", "team=shop", "--paths", "/shop"];
+    scene.key = key(&scene.bench, &rights);
+    assert_eq!(scene.put("/apisix/admin/routes/ours", &of_team("shop", "/shop")), 201);
+    let attempts = [
+        ("PUT", "routes/theirs", of_team("shop", "/shop")),
+        ("PATCH", "routes/theirs", serde_json::json!({ "desc": "x" })),
+        ("DELETE", "routes/theirs", Value::Null),
+        ("PUT", "routes/ours", of_team("pay", "/shop")),
+        ("PUT", "routes/ours", of_team("shop", "/pay/x")),
+        ("PATCH", "routes/ours/uri", serde_json::json!("/*")),
+        ("PUT", "global_rules/1", serde_json::json!({ "plugins": { "request-id": {} } })),
+        ("PUT", "ssls/1", serde_json::json!({ "cert": "x", "key": "y", "snis": ["a.test"] })),
+    ];
+    for (method, path, body) in attempts {
+        let answer = scene.send(method, &format!("/apisix/admin/{path}"), &body);
+        assert_eq!(answer.status, 403, "{method} {path}: {}", answer.body);
+    }
+    let dry = scene.put("/apisix/admin/routes/theirs?dry_run=true", &of_team("shop", "/shop"));
+    assert_eq!(dry, 403);
+    let served = ["/pay/x", "/shop"].map(|path| status(&scene.serving.get(path, "")).to_owned());
+    assert_eq!(served, ["401", "401"]);
+    assert_eq!(status(&scene.serving.get("/other", "")), "404");
+    assert!(scene.serving.stop().success());
+}
+
+#[test]
+fn the_same_calls_write_to_etcd_and_see_what_others_write_there() {
+    let server = bartizan_testkit::EtcdServer::start();
+    let store = format!("{{ etcd: {{ endpoints: [\"{}\"], timeout: 2s }} }}", server.url());
+    let file = node(&store) + "admin: { listen: \"127.0.0.1:0\" }\n";
+    let scene = Scene::of(Bench::with(&[("bartizan.yaml", &file)]), &["--role", "admin"]);
+    assert_eq!(scene.put("/apisix/admin/routes/1", &route("/a")), 201);
+    assert_eq!(status(&scene.serving.get("/a", "")), "401");
+    // Someone else's object at fault is quarantined, and does not stand in the way.
+    server.put("/apisix/upstreams/theirs", "{\"nodes\": 1}");
+    assert_eq!(scene.put("/apisix/admin/routes/2", &route("/b")), 201);
+    assert_eq!(status(&scene.serving.get("/b", "")), "401");
+    let shown = scene.ask(&Step::of("GET", "/apisix/admin/routes/1", "")).value();
+    assert_eq!((&shown["key"], &shown["value"]["uri"]), (&"/apisix/routes/1".into(), &"/a".into()));
+    let refused = scene.ask(&Step::of("POST", "/bartizan/v1/rollback", "{\"revision\": 1}"));
+    assert!(refused.body.contains("name an `object`"), "{}", refused.body);
+    let gone = scene.ask(&Step::of("DELETE", "/apisix/admin/routes/1", ""));
+    assert_eq!((gone.status, status(&scene.serving.get("/a", ""))), (200, "404"));
+    assert!(scene.serving.stop().success());
+}
+
+#[test]
+fn documents_are_shown_and_not_written() {
+    let file = node("{ file: { path: resources.json } }") + "admin: { listen: \"127.0.0.1:0\" }\n";
+    let mut written = route("/a");
+    written["id"] = "1".into();
+    let resources = serde_json::json!({ "routes": [written] }).to_string();
+    let bench = Bench::with(&[("bartizan.yaml", &file), ("resources.json", &resources)]);
+    let scene = Scene::of(bench, &["--role", "admin"]);
+    let shown = scene.ask(&Step::of("GET", "/apisix/admin/routes/1", "")).value();
+    assert_eq!(shown["value"]["uri"], "/a");
+    for (method, path) in [
+        ("PUT", "/apisix/admin/routes/2"),
+        ("POST", "/apisix/admin/routes"),
+        ("PATCH", "/apisix/admin/routes/1"),
+        ("DELETE", "/apisix/admin/routes/1"),
+    ] {
+        let answer = scene.send(method, path, &route("/b"));
+        assert_eq!(answer.status, 409, "{method}: {}", answer.body);
+        assert!(answer.body.contains("edit its documents"), "{}", answer.body);
+    }
+    assert_eq!(scene.bench.read("resources.json"), resources);
     assert!(scene.serving.stop().success());
 }

@@ -143,30 +143,29 @@ impl Confinement {
         if is_whole {
             self.holds(act, resource)
         } else {
-            Err(Forbidden(format!("{act}: what it does is not said")))
+            Err(Forbidden("what the act does is not said".to_owned()))
         }
     }
 
     /// Whether the objects of an act lie inside.
     pub(super) fn holds(&self, act: &Act<'_>, resource: Resource) -> Result<(), Forbidden> {
-        let refuse = |why: String| Forbidden(format!("may not {act}: {why}"));
         let is_named = self.names(resource.name);
         if resource.is_explicit && !is_named {
-            return Err(refuse(format!("the key does not name the kind `{}`", resource.name)));
+            return Err(Forbidden(format!("the key does not name the kind `{}`", resource.name)));
         }
         if !self.written.kinds.is_empty() && !is_named {
-            return Err(refuse(format!("the key is for {}", list(&self.written.kinds))));
+            return Err(Forbidden(format!("the key is for {}", list(&self.written.kinds))));
         }
         let mut is_held = is_named;
         if resource.name == "credentials" && !self.written.labels.is_empty() {
-            let owner = act.owner.ok_or_else(|| refuse("whose it is is not said".to_owned()))?;
-            self.labelled(owner).map_err(|why| refuse(format!("its consumer {why}")))?;
+            let owner = act.owner.ok_or_else(|| Forbidden("whose it is is not said".to_owned()))?;
+            self.labelled(owner).map_err(|why| Forbidden(format!("its consumer {why}")))?;
             is_held = true;
         }
         for (object, when) in [(act.before, "it is"), (act.after, "it would be")] {
             if let Some(object) = object {
                 self.inside(&object, resource, is_held)
-                    .map_err(|why| refuse(format!("as {when}, it {why}")))?;
+                    .map_err(|why| Forbidden(format!("as {when}, it {why}")))?;
             }
         }
         Ok(())

@@ -1,0 +1,255 @@
+//! Roles and confinement, tried from outside: an attempt for each act that is forbidden.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::driver::{Bench, Serving};
+
+const NODE: &str = "\
+listeners: [{ address: \"127.0.0.1:0\" }]
+admin: { listen: \"127.0.0.1:0\", keys: keys, socket: sock }
+store: { embedded: { path: store } }
+audit: { sinks: [{ file: { path: audit.jsonl } }] }
+";
+
+/// A node with an Admin API, and keys for it.
+struct Tried {
+    bench: Bench,
+    serving: Serving,
+    root: String,
+}
+
+impl Tried {
+    fn new() -> Self {
+        let bench = Bench::with(&[("bartizan.yaml", NODE)]);
+        let serving = bench.serve(&["run"]);
+        let mut tried = Self { bench, serving, root: String::new() };
+        tried.root = tried.key("root", &["--role", "admin"]);
+        tried
+    }
+
+    fn key(&self, name: &str, rights: &[&str]) -> String {
+        let usual = ["admin", "key", "create", "--name", name, "--expires", "1d"];
+        let key = self.bench.bartizan(&[&usual[..], rights].concat()).succeeds();
+        key.trim_end().to_owned()
+    }
+
+    /// Status and body of a call with curl.
+    fn call(&self, key: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, String) {
+        let url = format!("http://{}{path}", self.serving.admin.unwrap());
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "--noproxy", "*", "-X", method, "-w", "\n%{http_code}"]);
+        curl.args(["-H", &format!("X-API-KEY: {key}")]);
+        if let Some(body) = body {
+            curl.args(["-H", "Content-Type: application/json", "--data-binary", &body.to_string()]);
+        }
+        let output = curl.arg(url).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (body, status) = text.rsplit_once('\n').unwrap();
+        (status.parse().unwrap(), body.to_owned())
+    }
+
+    /// Makes an object as one who may.
+    fn put(&self, path: &str, object: &Value) {
+        let (status, body) = self.call(&self.root, "PUT", path, Some(object));
+        assert!(matches!(status, 200 | 201), "{path}: {status} {body}");
+    }
+
+    /// Everything that is stored.
+    fn stored(&self) -> Vec<String> {
+        let kinds = [
+            "routes",
+            "services",
+            "upstreams",
+            "consumers",
+            "consumer_groups",
+            "plugin_configs",
+            "global_rules",
+            "plugin_metadata",
+            "ssls",
+            "secrets",
+            "protos",
+        ];
+        let read = |kind| self.call(&self.root, "GET", &format!("/apisix/admin/{kind}"), None).1;
+        kinds.into_iter().map(read).collect()
+    }
+
+    /// The details of what was forbidden, of one operator.
+    fn forbidden(&self, operator: &str) -> Vec<String> {
+        let log = self.bench.read("audit.jsonl");
+        let events = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        events
+            .filter(|event| event["reason"] == "admin.forbidden" && event["operator"] == operator)
+            .map(|event| event["detail"].as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+fn route(uri: &str, host: Option<&str>, team: &str) -> Value {
+    let mut route = json!({
+        "uri": uri,
+        "labels": { "team": team },
+        "plugins": { "key-auth": {}, "any-authenticated": { "reason": "a test" } },
+        "upstream": { "nodes": { "127.0.0.1:1": 1 } },
+    });
+    if let Some(host) = host {
+        route["host"] = json!(host);
+    }
+    route
+}
+
+/// Tries something that must be refused, leave the store as it is, and be told.
+fn is_refused(tried: &Tried, who: (&str, &str), attempts: &[(&str, &str, Option<Value>)]) {
+    let (name, key) = who;
+    for (method, path, body) in attempts {
+        let before = tried.stored();
+        let (status, answer) = tried.call(key, method, path, body.as_ref());
+        // Writing viewers are answered as Apache APISIX does.
+        let expected = if name == "viewer" && *method != "GET" { 401 } else { 403 };
+        assert_eq!(status, expected, "{name}: {method} {path} {body:?}: {answer}");
+        assert_eq!(tried.stored(), before, "{name}: {method} {path} changed something");
+    }
+}
+
+fn is_let(tried: &Tried, who: (&str, &str), acts: &[(&str, &str, Option<Value>)]) {
+    let (name, key) = who;
+    for (method, path, body) in acts {
+        let (status, answer) = tried.call(key, method, path, body.as_ref());
+        assert!(status < 300, "{name}: {method} {path} {body:?}: {status} {answer}");
+    }
+}
+
+#[test]
+fn an_editor_stays_inside_its_confinement_whatever_it_tries() {
+    let tried = Tried::new();
+    let theirs = route("/bank/a", Some("bank.example"), "bank");
+    tried.put("/apisix/admin/routes/bank", &theirs);
+    let service = json!({ "hosts": ["shop.example"], "labels": { "team": "shop" } });
+    tried.put("/apisix/admin/services/shop", &service);
+    let open = json!({ "labels": { "team": "shop" } });
+    tried.put("/apisix/admin/services/open", &open);
+    let (bank, shop) = (json!({ "username": "bank", "labels": { "team": "bank" } }), "shop");
+    tried.put("/apisix/admin/consumers/bank", &bank);
+    let rights = [
+        "--role",
+        "editor",
+        "--labels",
+        "team=shop",
+        "--hosts",
+        "shop.example,*.shop.example",
+        "--paths",
+        "/shop",
+    ];
+    let key = tried.key(shop, &rights);
+    let who = (shop, key.as_str());
+    let own = route("/shop/a", Some("shop.example"), shop);
+    let with = |name: &str, value: Value| {
+        let mut route = own.clone();
+        route[name] = value;
+        Some(route)
+    };
+    let of_service = |service: &str| {
+        let mut route = route("/shop/b", None, shop);
+        route["service_id"] = json!(service);
+        Some(route)
+    };
+    let labels = json!({ "team": shop });
+    let upstream = json!({ "nodes": { "127.0.0.1:1": 1 }, "labels": labels });
+    is_let(
+        &tried,
+        who,
+        &[
+            ("GET", "/apisix/admin/routes", None),
+            ("PUT", "/apisix/admin/routes/own", Some(own.clone())),
+            ("PUT", "/apisix/admin/routes/own", with("host", json!("*.eu.shop.example"))),
+            ("PATCH", "/apisix/admin/routes/own", Some(json!({ "uri": "/shop/*" }))),
+            ("PUT", "/apisix/admin/routes/inherits", of_service("shop")),
+            ("PUT", "/apisix/admin/upstreams/own", Some(upstream.clone())),
+            ("PUT", "/apisix/admin/consumers", Some(json!({ "username": shop, "labels": labels }))),
+        ],
+    );
+    let routes = "/apisix/admin/routes/own";
+    is_refused(
+        &tried,
+        who,
+        &[
+            // Out of its hosts, its paths and its labels.
+            ("PUT", routes, with("host", json!("bank.example"))),
+            ("PUT", routes, with("host", json!("*"))),
+            ("PUT", routes, with("host", json!("*shop.example"))),
+            ("PUT", routes, with("host", json!("*.example"))),
+            ("PUT", routes, Some(route("/shop/a", None, shop))),
+            ("PUT", routes, with("uri", json!("/*"))),
+            ("PUT", routes, with("uri", json!("/shop*"))),
+            ("PUT", routes, with("uri", json!("/bank/a"))),
+            ("PUT", routes, with("labels", json!({ "team": "bank" }))),
+            ("PUT", routes, with("labels", json!({}))),
+            ("PUT", "/apisix/admin/routes/new", with("uri", json!("/bank/*"))),
+            ("POST", "/apisix/admin/routes", with("host", json!("bank.example"))),
+            ("PUT", "/apisix/admin/routes/inherits", of_service("open")),
+            // By parts.
+            ("PATCH", routes, Some(json!({ "host": null }))),
+            ("PATCH", routes, Some(json!({ "uri": "/bank/*" }))),
+            ("PATCH", "/apisix/admin/routes/own/labels", Some(json!({ "team": "bank" }))),
+            ("PATCH", "/apisix/admin/services/shop", Some(json!({ "hosts": null }))),
+            ("PATCH", "/apisix/admin/services/shop", Some(json!({ "hosts": ["bank.example"] }))),
+            // What is another's.
+            ("PUT", "/apisix/admin/routes/bank", Some(own.clone())),
+            ("PATCH", "/apisix/admin/routes/bank", Some(json!({ "labels": { "team": shop } }))),
+            ("DELETE", "/apisix/admin/routes/bank", None),
+            ("DELETE", "/apisix/admin/routes/bank?force=true", None),
+            ("DELETE", "/apisix/admin/services/open", None),
+            ("DELETE", "/apisix/admin/consumers/bank", None),
+            (
+                "PUT",
+                "/apisix/admin/consumers/bank/credentials/mine",
+                Some(
+                    json!({ "plugins": { "key-auth": { "key": "a-key-of-32-characters-or-more-xx" } } }),
+                ),
+            ),
+            // What is about all.
+            ("PUT", "/apisix/admin/global_rules/1", Some(json!({ "plugins": {} }))),
+            ("PUT", "/apisix/admin/plugin_metadata/http-logger", Some(json!({}))),
+            (
+                "PUT",
+                "/apisix/admin/ssls/1",
+                Some(json!({ "snis": ["shop.example"], "labels": labels })),
+            ),
+            ("GET", "/bartizan/v1/revisions", None),
+        ],
+    );
+    let told = tried.forbidden(shop);
+    assert!(told.len() >= 28, "{told:#?}");
+    assert!(told.iter().all(|detail| !detail.contains("btz_admin_")), "{told:#?}");
+}
+
+#[test]
+fn viewers_and_auditors_change_nothing() {
+    let tried = Tried::new();
+    let own = route("/a", Some("shop.example"), "shop");
+    tried.put("/apisix/admin/routes/1", &own);
+    tried.put("/apisix/admin/consumers/a", &json!({ "username": "a" }));
+    let changes: &[(&str, &str, Option<Value>)] = &[
+        ("PUT", "/apisix/admin/routes/1", Some(own.clone())),
+        ("PUT", "/apisix/admin/routes/2", Some(own.clone())),
+        ("POST", "/apisix/admin/routes", Some(own.clone())),
+        ("PATCH", "/apisix/admin/routes/1", Some(json!({ "uri": "/b" }))),
+        ("DELETE", "/apisix/admin/routes/1", None),
+        ("PUT", "/apisix/admin/consumers", Some(json!({ "username": "b" }))),
+        ("DELETE", "/apisix/admin/consumers/a", None),
+        ("PUT", "/apisix/admin/global_rules/1", Some(json!({ "plugins": {} }))),
+    ];
+    for role in ["viewer", "auditor"] {
+        let key = tried.key(role, &["--role", role]);
+        is_refused(&tried, (role, &key), changes);
+        assert_eq!(tried.forbidden(role).len(), changes.len(), "{role}");
+        let (reads, not) = match role {
+            "viewer" => ("/apisix/admin/routes/1", "/bartizan/v1/revisions"),
+            _ => ("/bartizan/v1/revisions", "/apisix/admin/routes/1"),
+        };
+        is_let(&tried, (role, &key), &[("GET", reads, None)]);
+        is_refused(&tried, (role, &key), &[("GET", not, None)]);
+    }
+}
