@@ -284,7 +284,7 @@ mod tests {
             ]
         );
         let manager = json!({ "id": "v", "uri": "https://vault", "token": "t" });
-        assert_eq!(secrets_in("secrets", "vault/v", &manager, &plugins()), ["/token", "/uri"]);
+        assert_eq!(secrets_in("secrets", "vault/v", &manager, &plugins()), ["/token"]);
     }
 
     #[test]
