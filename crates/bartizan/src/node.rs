@@ -298,6 +298,7 @@ impl Node {
         self.watch_again(&record, changed);
         self.record = record;
         (self.ledger, self.pages) = kept(&mut outcome);
+        self.keep_at = None;
         if let Ok(settled) = &mut outcome {
             self.remember(&mut settled.applied.report);
         }

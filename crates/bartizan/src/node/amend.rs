@@ -148,7 +148,9 @@ impl Node {
 
     /// Keeps what is in force for a start without the store, where that is due.
     pub(super) fn keep(&mut self) {
-        if self.keep_at.take().is_none() || !self.store.keeps() {
+        // Without a ledger the store may hold what is at fault, and whoever put the rest into force
+        // has kept what stands for it.
+        if self.keep_at.take().is_none() || self.ledger.is_none() || !self.store.keeps() {
             return;
         }
         let Ok(snapshot) = self.control.block_on(self.store.snapshot()) else { return };

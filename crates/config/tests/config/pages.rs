@@ -190,3 +190,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_document_of_adc_is_read_as_a_whole() {
+    let draft = draft(
+        "services:\n- name: s\n  upstream:\n    nodes: [{host: 127.0.0.1, port: 1, weight: 1}]\n  \
+         routes:\n  - name: r\n    uris: [/r]\n",
+    );
+    assert!(draft.ledger().is_none() && draft.pages().is_none());
+}
