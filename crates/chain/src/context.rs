@@ -115,6 +115,7 @@ pub struct UpstreamFacts {
 }
 
 /// A request in the chain.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, asked for by name")]
 pub struct RequestCx {
     /// The request's id, in every denial, log line and event.
     pub id: RequestId,
@@ -158,6 +159,9 @@ pub struct RequestCx {
     accept_encoding: Option<Vec<Bytes>>,
     /// What plugins ask other servers with; the worker's own.
     pub(crate) http: Option<Rc<Client>>,
+    /// The connection's certificate is one that the request's host asks for.
+    has_certificate: bool,
+    drops_trailers: bool,
 }
 
 /// What a request begins with.
@@ -219,6 +223,8 @@ impl RequestCx {
             rewritten: None,
             accept_encoding: None,
             http: None,
+            has_certificate: false,
+            drops_trailers: false,
         }
     }
 
@@ -268,6 +274,31 @@ impl RequestCx {
     /// Method, host, path and query in the one form that everything is decided on.
     pub fn canonical(&self) -> &Canonical {
         &self.canonical
+    }
+
+    /// States that the certificate of the connection was verified under the authorities that the
+    /// request's host asks for now: for whoever knows both.
+    pub fn admit_certificate(&mut self) {
+        self.has_certificate = true;
+    }
+
+    /// The client's certificate, where it proves something to the request's host: verified in the
+    /// handshake, under the authorities that this host has now. What plugins decide by; what the
+    /// connection showed at all is in [`Self::peer`].
+    pub fn client_certificate(&self) -> Option<&Arc<ClientCertificate>> {
+        let tls = self.peer.tls.as_ref().filter(|_| self.has_certificate)?;
+        tls.client_certificate.as_ref()
+    }
+
+    /// Lets none of the request's trailers through (RFC 9110 §6.5 allows that): for plugins that own
+    /// names of fields, under which nothing of the client may arrive.
+    pub fn drop_trailers(&mut self) {
+        self.drops_trailers = true;
+    }
+
+    /// True if the request's trailers stay here.
+    pub fn drops_trailers(&self) -> bool {
+        self.drops_trailers
     }
 
     /// Lends the worker's own client to plugins that ask other servers.

@@ -1,11 +1,13 @@
 //! Which fields of an object hold secrets, as the schemas say. Nothing is resolved and nothing is
 //! judged: a field counts as secret where any form of its schema says so.
 
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value};
 
 use crate::plugin_schemas::{PluginSchemas, Slot};
-use crate::read::CREDENTIALS;
 use crate::resources::ResourceKind;
+use crate::secrets::kind_at;
 use crate::wire::schema;
 
 /// Deepest nesting that is followed, schemas inside schemas included.
@@ -23,6 +25,12 @@ impl Default for SecretFields {
 }
 
 impl SecretFields {
+    /// Those of the resources that there are.
+    pub fn known() -> &'static Self {
+        static KNOWN: LazyLock<SecretFields> = LazyLock::new(SecretFields::default);
+        &KNOWN
+    }
+
     /// The fields of an object that hold secrets, as JSON pointers (RFC 6901), each once.
     pub fn of(
         &self,
@@ -38,13 +46,7 @@ impl SecretFields {
             }
             return found.pointers;
         }
-        let is_credential = collection == "consumers" && id.contains(CREDENTIALS);
-        let kind = if is_credential {
-            Some(ResourceKind::Credential)
-        } else {
-            ResourceKind::ALL.into_iter().find(|kind| kind.collection() == collection)
-        };
-        let Some(kind) = kind else { return Vec::new() };
+        let Some(kind) = kind_at(collection, id) else { return Vec::new() };
         self.object(plugins, kind, value, &mut String::new(), &mut found);
         found.pointers
     }
@@ -93,7 +95,7 @@ pub fn secret_fields(
     id: &str,
     value: &Value,
 ) -> Vec<String> {
-    SecretFields::default().of(plugins, collection, id, value)
+    SecretFields::known().of(plugins, collection, id, value)
 }
 
 #[derive(Default)]

@@ -5,10 +5,8 @@ use serde_json::Value;
 use crate::plugin_schemas::{PluginSchemas, Slot};
 use crate::read::CREDENTIALS;
 use crate::resources::ResourceKind;
+use crate::secret_fields::SecretFields;
 use crate::wire::schema;
-
-/// Deepest that schemas are followed.
-const DEPTH_MAX: usize = 64;
 
 /// Members that hold secrets whatever a schema says of them, with `_` for `-`.
 const NAMES: [&str; 11] = [
@@ -50,27 +48,27 @@ pub fn secrets_in(
     value: &Value,
     plugins: &dyn PluginSchemas,
 ) -> Vec<String> {
-    let mut marks = Marks { found: Vec::new() };
+    let mut marks = Marks { found: SecretFields::known().of(plugins, collection, id, value) };
     match kind_at(collection, id) {
-        Some(ResourceKind::PluginMetadata) => {
-            marks.plugin(plugins, id, Slot::Metadata, value, "");
+        Some(ResourceKind::PluginMetadata) if plugins.schema(id, Slot::Metadata).is_none() => {
+            marks.all(value, "");
         }
-        Some(kind) => {
-            if let Some(schema) = schema(kind) {
-                marks.by_schema(&schema, &schema, value, "", 0);
-            }
-            let is_account = matches!(kind, ResourceKind::Consumer | ResourceKind::Credential);
-            marks.plugins(plugins, is_account, value, "");
+        Some(_) => {
+            marks.unknown_plugins(plugins, value, "");
             let credentials = value.get("credentials").and_then(Value::as_array);
             for (index, credential) in credentials.into_iter().flatten().enumerate() {
-                marks.plugins(plugins, true, credential, &format!("/credentials/{index}"));
+                marks.unknown_plugins(plugins, credential, &format!("/credentials/{index}"));
             }
         }
         None => marks.all(value, ""),
     }
     marks.by_name(value, "");
     // What says which object this is, is no secret.
-    marks.found.retain(|pointer| !matches!(pointer.as_str(), "/id" | "/username"));
+    let is_one = |pointer: &String| {
+        let text = value.pointer(pointer).and_then(Value::as_str);
+        !matches!(pointer.as_str(), "/id" | "/username") && !text.is_some_and(is_reference)
+    };
+    marks.found.retain(is_one);
     marks.found.sort_unstable();
     marks.found.dedup();
     marks.found
@@ -81,92 +79,19 @@ struct Marks {
 }
 
 impl Marks {
-    fn plugins(
-        &mut self,
-        plugins: &dyn PluginSchemas,
-        is_account: bool,
-        value: &Value,
-        pointer: &str,
-    ) {
+    fn unknown_plugins(&mut self, plugins: &dyn PluginSchemas, value: &Value, pointer: &str) {
         for (name, config) in value.get("plugins").and_then(Value::as_object).into_iter().flatten()
         {
-            let is_own = is_account && plugins.is_authentication(name);
-            let slot = if is_own { Slot::Consumer } else { Slot::Config };
-            self.plugin(plugins, name, slot, config, &format!("{pointer}/plugins/{}", step(name)));
-        }
-    }
-
-    fn plugin(
-        &mut self,
-        plugins: &dyn PluginSchemas,
-        name: &str,
-        slot: Slot,
-        config: &Value,
-        pointer: &str,
-    ) {
-        match plugins.schema(name, slot) {
-            Some(schema) => self.by_schema(schema, schema, config, pointer, 0),
-            None => self.all(config, pointer),
-        }
-    }
-
-    fn by_schema(
-        &mut self,
-        root: &Value,
-        schema: &Value,
-        value: &Value,
-        pointer: &str,
-        depth: usize,
-    ) {
-        let Some(schema) = schema.as_object().filter(|_| depth < DEPTH_MAX) else { return };
-        if schema.get("x-secret") == Some(&Value::Bool(true)) {
-            self.all(value, pointer);
-            return;
-        }
-        if let Some(target) = schema.get("$ref").and_then(Value::as_str)
-            && let Some(target) = target.strip_prefix('#').and_then(|path| root.pointer(path))
-        {
-            self.by_schema(root, target, value, pointer, depth + 1);
-        }
-        for forms in ["anyOf", "oneOf", "allOf", "if", "then", "else"] {
-            let forms = schema.get(forms);
-            let list = forms.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-            for form in list.iter().chain(forms.filter(|forms| forms.is_object())) {
-                self.by_schema(root, form, value, pointer, depth + 1);
+            if plugins.schema(name, Slot::Config).is_none() {
+                self.all(config, &format!("{pointer}/plugins/{}", step(name)));
             }
-        }
-        match value {
-            Value::Object(members) => {
-                for (key, value) in members {
-                    let pointer = format!("{pointer}/{}", step(key));
-                    let known = schema.get("properties").and_then(|known| known.get(key));
-                    let patterns = schema.get("patternProperties").and_then(Value::as_object);
-                    let others = patterns.into_iter().flat_map(serde_json::Map::values);
-                    let others = others.chain(schema.get("additionalProperties"));
-                    let unknown = others.filter(|_| known.is_none());
-                    for schema in known.into_iter().chain(unknown) {
-                        self.by_schema(root, schema, value, &pointer, depth + 1);
-                    }
-                }
-            }
-            Value::Array(items) => {
-                let first = schema.get("prefixItems").and_then(Value::as_array);
-                for (index, item) in items.iter().enumerate() {
-                    let pointer = format!("{pointer}/{index}");
-                    let own = first.and_then(|first| first.get(index));
-                    for schema in own.into_iter().chain(schema.get("items")) {
-                        self.by_schema(root, schema, item, &pointer, depth + 1);
-                    }
-                }
-            }
-            _ => {}
         }
     }
 
     /// Every string from here on.
     fn all(&mut self, value: &Value, pointer: &str) {
         match value {
-            Value::String(text) if !is_reference(text) => self.found.push(pointer.to_owned()),
+            Value::String(_) => self.found.push(pointer.to_owned()),
             Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
                     self.all(item, &format!("{pointer}/{index}"));
@@ -193,9 +118,7 @@ impl Marks {
                     let pointer = format!("{pointer}/{}", step(key));
                     let name = key.to_ascii_lowercase().replace('-', "_");
                     match value {
-                        Value::String(text)
-                            if NAMES.contains(&name.as_str()) && !is_reference(text) =>
-                        {
+                        Value::String(_) if NAMES.contains(&name.as_str()) => {
                             self.found.push(pointer);
                         }
                         value => self.by_name(value, &pointer),
@@ -285,6 +208,7 @@ mod tests {
         );
         let manager = json!({ "id": "v", "uri": "https://vault", "token": "t" });
         assert_eq!(secrets_in("secrets", "vault/v", &manager, &plugins()), ["/token"]);
+        assert_eq!(secrets_in("unheard", "v", &manager, &plugins()), ["/token", "/uri"]);
     }
 
     #[test]

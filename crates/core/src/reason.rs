@@ -142,6 +142,8 @@ reasons! {
     InsufficientScope = "auth.insufficient_scope", 403, "The credential does not permit this.", Message("The request is rejected");
     /// The keys of the token's issuer are not known, or too old, because the issuer cannot be asked.
     KeysUnavailable = "auth.keys_unavailable", 503, "The credential cannot be judged now.", Page;
+    /// Whether the client's certificate is revoked is not known: a list is missing, has ended or cannot be read.
+    RevocationUnknown = "auth.revocation_unknown", 503, "The certificate cannot be judged now.", Page;
     /// The issuer cannot be asked what a token is worth: it is not reached, is late, or answers what is no answer (RFC 7662).
     IntrospectionFailed = "auth.introspection_failed", 503, "The credential cannot be judged now.", Page;
 

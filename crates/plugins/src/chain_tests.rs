@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::fixture::{Bench, arrival};
-use crate::jose::{Algorithm, SigningKey};
+use crate::jose::{Algorithm, AlgorithmSet, KeySet, SigningKey, Token};
 use admit::cors::Cors;
 use authenticate::anonymous_access::AnonymousAccess;
 use authenticate::jwt_auth::JwtAuth;
@@ -26,6 +26,7 @@ use authorize::any_authenticated::AnyAuthenticated;
 use authorize::consumer_restriction::ConsumerRestriction;
 use prepare::real_ip::RealIp;
 use prepare::request_id::RequestIdField;
+use transform::identity_forward::{self, IdentityForward};
 
 const SECRET: &str = "a secret of at least thirty-two bytes";
 const ID: &str = "01010101-0101-0101-0101-010101010101";
@@ -346,5 +347,54 @@ fn the_schemas_say_what_texts_must_look_like() {
             schema["pattern"].is_string() && schema["x-expects"].is_string(),
             "{name} {schema}"
         );
+    }
+}
+
+fn forwarding(config: &Value, bench: &Bench) -> ChainBuilder<AnyPlugin> {
+    let mut route = ChainBuilder::new();
+    add(&mut route, AnyPlugin::JwtAuth, &json!({}));
+    let plugin: IdentityForward = bench.compile(config).unwrap();
+    route.add(Step::new(Arc::new(AnyPlugin::IdentityForward(plugin))));
+    route
+}
+
+#[test]
+fn a_token_for_the_upstream_is_verified_by_what_is_published() {
+    let bench = Bench::new();
+    let config = json!({ "jwt": {
+        "issuer": "https://gw", "audience": "orders", "claims": { "scope": "claim.scope" },
+    } });
+    let credential = token(&json!({ "key": "alice", "exp": 1_000_030, "scope": ["a", 1] }));
+    let lines = [("authorization", credential), ("x_bartizan_identity", "forged")];
+    let outcome = screen(forwarding(&config, &bench), arrival("/", &lines));
+    assert_eq!(outcome.reason(), None);
+    let page = bench.node.pages.find(identity_forward::PATH).unwrap();
+    let set = KeySet::parse(page.text().as_bytes(), AlgorithmSet::asymmetric()).unwrap();
+    let text = outcome.sent("x-bartizan-identity").unwrap();
+    let minted = Token::parse(&text).unwrap();
+    let key = set.choose(minted.header()).unwrap();
+    let verified = key.verify(minted).unwrap();
+    let claims = verified.claims().value();
+    assert_eq!((&claims["iss"], &claims["aud"]), (&json!("https://gw"), &json!("orders")));
+    assert_eq!((&claims["sub"], &claims["scope"]), (&json!("alice"), &json!(["a", 1])));
+    assert_eq!(claims["exp"], 1_000_030, "no longer than the credential");
+    assert_eq!(claims["jti"], ID);
+    assert!(outcome.run.cx().drops_trailers());
+    assert_eq!(outcome.sent("x_bartizan_identity"), None);
+}
+
+#[test]
+fn what_an_upstream_is_told_cannot_end_its_header() {
+    let config = json!({ "headers": { "X-User": "subject" } });
+    for (subject, reason) in [
+        ("user-7", None),
+        ("a\r\nx-admin: 1", Some(Reason::Internal)),
+        (" a", Some(Reason::Internal)),
+    ] {
+        let credential = token(&json!({ "key": "alice", "exp": 1_000_030, "sub": subject }));
+        let lines = [("authorization", credential), ("x_user", "root")];
+        let outcome = screen(forwarding(&config, &Bench::new()), arrival("/", &lines));
+        assert_eq!(outcome.reason(), reason, "{subject:?}");
+        assert_eq!(outcome.sent("x_user"), None);
     }
 }

@@ -44,6 +44,7 @@ pub mod reply;
 mod request_tests;
 mod rewrite_text;
 mod schemas;
+mod small_file;
 mod substitution;
 mod tally;
 pub mod transform;
@@ -73,11 +74,13 @@ catalogue! {
     Redirect => prepare::redirect::Redirect,
     MultiAuth => authenticate::multi_auth::MultiAuth,
     HmacAuth => authenticate::hmac_auth::HmacAuth,
+    HttpSignature => authenticate::http_signature::HttpSignature,
     BasicAuth => authenticate::basic_auth::BasicAuth,
     OpenidConnect => authenticate::openid_connect::OpenidConnect,
     OauthIntrospection => authenticate::oauth_introspection::OauthIntrospection,
     GeoRestriction => admit::geo_restriction::GeoRestriction,
     JwtAuth => authenticate::jwt_auth::JwtAuth,
+    MtlsAuth => authenticate::mtls_auth::MtlsAuth,
     JweDecrypt => authenticate::jwe_decrypt::JweDecrypt,
     KeyAuth => authenticate::key_auth::KeyAuth,
     AnonymousAccess => authenticate::anonymous_access::AnonymousAccess,
@@ -94,6 +97,7 @@ catalogue! {
     ObjectGuard => authorize::object_guard::ObjectGuard,
     RequestValidation => validate::request_validation::RequestValidation,
     AttachConsumerLabel => transform::attach_consumer_label::AttachConsumerLabel,
+    IdentityForward => transform::identity_forward::IdentityForward,
     GraphqlLimitCount => meter::graphql_limit_count::GraphqlLimitCount,
     ApiBreaker => transform::api_breaker::ApiBreaker,
     FaultInjection => transform::fault_injection::FaultInjection,

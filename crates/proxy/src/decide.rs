@@ -9,7 +9,7 @@ use bartizan_chain::{
     AnswerHead, Arrival, BodyChanges, BodySource, Matched, Peer, RequestCx, Run, Screening,
 };
 use bartizan_core::{Denial, Reason};
-use bartizan_tls::{SessionFacts, check_host};
+use bartizan_tls::{SessionFacts, check_host, has_certificate_for};
 use bartizan_wire::{BodyLength, Canonical, RequestHead, ResponseHead};
 use bytes::{Bytes, BytesMut};
 use http::Method;
@@ -211,6 +211,9 @@ fn arrive(
     // Boxed: it is large, and goes through several hands.
     let mut cx = Box::new(RequestCx::new(arrival, None));
     cx.lend_http(&worker.http);
+    if has_certificate(connection, snapshot, cx.canonical().host()) {
+        cx.admit_certificate();
+    }
     let route = match snapshot {
         Some(snapshot) => match route(snapshot, &mut cx) {
             Ok(route) => route,
@@ -251,6 +254,16 @@ fn admit_host(
     let Some(store) = store else { return Ok(()) };
     check_host(store, connection.session.as_ref(), canonical.host(), canonical.path())
         .map_err(|reason| Denial::new(reason, "the connection was made for another host"))
+}
+
+/// Whether the certificate that the client showed, if it did, is one that the host asks for.
+fn has_certificate(connection: &Connection, snapshot: Option<&Snapshot>, host: &str) -> bool {
+    let Some(session) = &connection.session else {
+        // In process, whoever made the connection says what was verified.
+        return connection.peer.tls.is_some();
+    };
+    let store = snapshot.and_then(|s| s.tls.get(connection.listener)).and_then(Option::as_ref);
+    store.is_some_and(|store| has_certificate_for(store, session, host))
 }
 
 fn route(snapshot: &Snapshot, cx: &mut RequestCx) -> Result<Option<Arc<Route>>, Denial> {

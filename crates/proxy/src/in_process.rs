@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bartizan_chain::Peer;
+use bartizan_chain::{Peer, TlsFacts};
 use tokio::io::DuplexStream;
 
 use crate::client::h1;
@@ -29,9 +29,14 @@ impl InProcess {
 
     /// A plaintext HTTP/1 connection from `address`, as a loopback listener would accept it.
     pub fn connect(&self, address: SocketAddr) -> DuplexStream {
+        self.connect_with(address, None)
+    }
+
+    /// The same, or one whose TLS was ended by the caller, who answers for what it established.
+    pub fn connect_with(&self, address: SocketAddr, tls: Option<TlsFacts>) -> DuplexStream {
         let (client, server) = tokio::io::duplex(STREAM_SIZE);
         let local = SocketAddr::from(([127, 0, 0, 1], 9080));
-        let peer = Arc::new(Peer::new(address, local, None));
+        let peer = Arc::new(Peer::new(address, local, tls));
         let connection = Connection { peer, session: None, listener: 0, only_redirects: false };
         let worker = self.worker.clone();
         tokio::task::spawn_local(h1::serve(server, Rc::new(connection), worker));

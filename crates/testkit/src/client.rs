@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
+use bartizan_chain::TlsFacts;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -31,6 +32,7 @@ pub struct Request<'g> {
     body: Vec<u8>,
     /// Sent in place of all that.
     raw: Option<Vec<u8>>,
+    tls: Option<TlsFacts>,
 }
 
 impl<'g> Request<'g> {
@@ -44,6 +46,7 @@ impl<'g> Request<'g> {
             fields: Vec::new(),
             body: Vec::new(),
             raw: None,
+            tls: None,
         }
     }
 
@@ -92,6 +95,12 @@ impl<'g> Request<'g> {
         self
     }
 
+    /// Comes on a connection whose handshake established this.
+    pub fn over(mut self, tls: TlsFacts) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// The bytes that go over the wire.
     fn encoded(&self) -> Vec<u8> {
         if let Some(raw) = &self.raw {
@@ -118,10 +127,10 @@ impl<'g> Request<'g> {
 
     /// Sends it on a connection of its own and waits until the gateway has closed that, so that
     /// everything which is written about the request is written.
-    pub async fn send(self) -> Reply {
+    pub async fn send(mut self) -> Reply {
         let events_before = self.gateway.events().len();
         let seen_before = self.gateway.upstream().requests().len();
-        let mut connection = Connection::new(self.gateway.connect(self.from));
+        let mut connection = Connection::new(self.gateway.connect(self.from, self.tls.take()));
         let sent = Instant::now();
         connection.write(&self.encoded()).await;
         let message = connection.read(&self.method).await;
@@ -141,8 +150,8 @@ impl<'g> Request<'g> {
     }
 
     /// Sends it and leaves it under way, on the connection that is returned.
-    pub async fn hold(self) -> Connection {
-        let mut connection = Connection::new(self.gateway.connect(self.from));
+    pub async fn hold(mut self) -> Connection {
+        let mut connection = Connection::new(self.gateway.connect(self.from, self.tls.take()));
         connection.write(&self.encoded()).await;
         settle().await;
         connection

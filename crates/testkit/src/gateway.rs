@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bartizan_audit::{AuditLog, AuditOptions, Target};
-use bartizan_chain::CpuPool;
+use bartizan_chain::{CpuPool, TlsFacts};
 use bartizan_config::NodeConfig;
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_core::{Clock, ManualClock, NodeKey, Timestamp};
@@ -222,11 +222,15 @@ impl Gateway {
 
     /// A connection that stays open, from the usual client.
     pub fn open(&self) -> Connection {
-        Connection::new(self.connect(SocketAddr::from(CLIENT)))
+        Connection::new(self.connect(SocketAddr::from(CLIENT), None))
     }
 
-    pub(crate) fn connect(&self, from: SocketAddr) -> tokio::io::DuplexStream {
-        self.process.connect(from)
+    pub(crate) fn connect(
+        &self,
+        from: SocketAddr,
+        tls: Option<TlsFacts>,
+    ) -> tokio::io::DuplexStream {
+        self.process.connect_with(from, tls)
     }
 
     /// Every event so far, in order.

@@ -66,9 +66,19 @@ impl TokenKey {
         self.signing.sign_text(header, payload).expect("a signature")
     }
 
+    /// The signature over bytes as they are.
+    pub fn sign_bytes(&self, bytes: &[u8]) -> Vec<u8> {
+        self.signing.sign_bytes(bytes).expect("a signature")
+    }
+
     /// The shared secret; panics where there is none.
     pub fn secret(&self) -> &str {
         self.secret.as_deref().expect("a key that is shared")
+    }
+
+    /// PEM of the private key; panics where it is a shared secret.
+    pub fn private_key(&self) -> String {
+        self.pair().serialize_pem()
     }
 
     /// PEM of the public key; panics where there is none.

@@ -92,10 +92,16 @@ where
         .await
         .map_err(|error| HandshakeError::failed(sni.as_deref(), &error))?;
     let (_, connection) = stream.get_ref();
-    let leaf = connection.peer_certificates().and_then(<[_]>::first);
-    let client_certificate =
-        leaf.map(|der| Arc::new(ClientCertificate::new(der.clone().into_owned())));
-    let client_authority = if leaf.is_some() { store.authority_for(sni.as_deref()) } else { None };
+    // Where nothing verifies clients, what one may have shown is nothing.
+    let shown = connection.peer_certificates().zip(store.client_auth_for(sni.as_deref()));
+    let client_certificate = shown.and_then(|(shown, auth)| {
+        let mut chain = shown.iter().map(|der| der.clone().into_owned());
+        let leaf = chain.next()?;
+        let verifier = Arc::clone(&auth.verifier);
+        Some(Arc::new(ClientCertificate::verified(leaf, chain.collect(), verifier)))
+    });
+    let client_authority =
+        shown.filter(|_| client_certificate.is_some()).map(|(_, auth)| auth.rule.authority());
     let protocol = match connection.alpn_protocol() {
         Some(b"h2") => ApplicationProtocol::Http2,
         _ => ApplicationProtocol::Http1,

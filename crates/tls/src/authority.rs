@@ -1,15 +1,19 @@
 //! A local authority, for trying things out and for tests. It is no public key infrastructure: it
-//! keeps no record and revokes nothing.
+//! keeps no record, and revokes what it is told.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use bartizan_core::{Secret, Timestamp};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, RsaKeySize, SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
+    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, RevokedCertParams, RsaKeySize, SanType, SerialNumber,
 };
 use time::OffsetDateTime;
+
+use crate::certificate::serial_number;
+use crate::pem::read_chain;
 
 /// Why a certificate could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -129,6 +133,35 @@ impl Authority {
     ) -> Result<Issued, AuthorityError> {
         let purpose = ExtendedKeyUsagePurpose::ClientAuth;
         self.issue(name, names, purpose, validity, KeyKind::EcP256)
+    }
+
+    /// PEM of a list of revoked certificates: `revoked`, all of them of this authority. It ends with
+    /// its validity.
+    pub fn revocation_list(
+        &self,
+        revoked: &[&Issued],
+        validity: Validity,
+    ) -> Result<String, AuthorityError> {
+        let entry = |issued: &&Issued| {
+            let unreadable = |_| AuthorityError::BadName("a certificate".to_owned());
+            let chain = read_chain(&issued.chain).map_err(|fault| unreadable(fault.to_string()))?;
+            let serial = chain.first().map(|leaf| serial_number(leaf)).transpose();
+            Ok(RevokedCertParams {
+                serial_number: serial.map_err(unreadable)?.unwrap_or_default().into(),
+                revocation_time: calendar(validity.not_before)?,
+                reason_code: None,
+                invalidity_date: None,
+            })
+        };
+        let list = CertificateRevocationListParams {
+            this_update: calendar(validity.not_before)?,
+            next_update: calendar(validity.not_after)?,
+            crl_number: SerialNumber::from(validity.not_before.as_secs()),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.iter().map(entry).collect::<Result<_, AuthorityError>>()?,
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        Ok(list.signed_by(&self.issuer)?.pem()?)
     }
 
     fn issue(

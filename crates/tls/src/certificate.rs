@@ -2,7 +2,7 @@
 //! the verifier; nothing here proves anything.
 
 use bartizan_core::Timestamp;
-use x509_parser::extensions::GeneralName;
+use x509_parser::extensions::{ExtendedKeyUsage, GeneralName};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
@@ -32,6 +32,10 @@ pub(crate) struct Reading {
     pub(crate) email: Vec<String>,
     /// The size of its key where that is an RSA key.
     pub(crate) rsa_bits: Option<usize>,
+    /// The bits of its key usage (RFC 5280 §4.2.1.3), bit 0 the lowest; `None` without one.
+    pub(crate) key_usage: Option<u16>,
+    /// What it says it is meant for, as OIDs (RFC 5280 §4.2.1.12); `None` where it does not say.
+    pub(crate) purposes: Option<Vec<String>>,
 }
 
 /// Reads a certificate, or says why it cannot be read.
@@ -53,7 +57,15 @@ pub(crate) fn read(der: &[u8]) -> Result<Reading, String> {
         uri: Vec::new(),
         email: Vec::new(),
         rsa_bits: None,
+        key_usage: None,
+        purposes: None,
     };
+    if let Ok(Some(usage)) = certificate.key_usage() {
+        reading.key_usage = Some(usage.value.flags);
+    }
+    if let Ok(Some(usage)) = certificate.extended_key_usage() {
+        reading.purposes = Some(purposes(usage.value));
+    }
     if let Ok(PublicKey::RSA(key)) = certificate.public_key().parsed() {
         reading.rsa_bits = Some(key.key_size());
     }
@@ -68,6 +80,28 @@ pub(crate) fn read(der: &[u8]) -> Result<Reading, String> {
         }
     }
     Ok(reading)
+}
+
+/// The serial number of a certificate, as it stands in it.
+pub(crate) fn serial_number(der: &[u8]) -> Result<Vec<u8>, String> {
+    let (_, certificate) =
+        X509Certificate::from_der(der).map_err(|error| error.to_string().to_lowercase())?;
+    Ok(certificate.raw_serial().to_vec())
+}
+
+/// The purposes of an extended key usage, as OIDs.
+fn purposes(usage: &ExtendedKeyUsage<'_>) -> Vec<String> {
+    let known = [
+        (usage.any, "2.5.29.37.0"),
+        (usage.server_auth, "1.3.6.1.5.5.7.3.1"),
+        (usage.client_auth, "1.3.6.1.5.5.7.3.2"),
+        (usage.code_signing, "1.3.6.1.5.5.7.3.3"),
+        (usage.email_protection, "1.3.6.1.5.5.7.3.4"),
+        (usage.time_stamping, "1.3.6.1.5.5.7.3.8"),
+        (usage.ocsp_signing, "1.3.6.1.5.5.7.3.9"),
+    ];
+    let known = known.into_iter().filter(|(holds, _)| *holds).map(|(_, oid)| oid.to_owned());
+    known.chain(usage.other.iter().map(x509_parser::der_parser::oid::Oid::to_id_string)).collect()
 }
 
 /// Times before 1970 are 1970: nothing of ours is older.

@@ -6,9 +6,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::digest;
-use bartizan_core::compile_pattern;
+use bartizan_core::{Timestamp, compile_pattern};
 use regex_automata::meta::Regex;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
@@ -18,11 +19,12 @@ use rustls::{
     SignatureScheme,
 };
 use rustls_pki_types::{CertificateDer, UnixTime};
-use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
+use webpki::{EndEntityCert, KeyUsage, RevocationOptions, VerifiedPath};
 
 use crate::certificate::hex;
 use crate::fault::describe;
 use crate::pem::read_authorities;
+use crate::revocation::{RevocationDepth, RevocationFault, RevocationLists};
 use crate::{TlsFault, provider};
 
 const PATTERNS_MAX: usize = 64;
@@ -171,6 +173,66 @@ pub(crate) struct PathVerifier {
     is_mandatory: bool,
 }
 
+impl PathVerifier {
+    /// Walks to an authority, as a handshake does, and further where lists of revoked certificates
+    /// are given.
+    fn walk(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        revocation: Option<RevocationOptions<'_>>,
+        now: UnixTime,
+    ) -> Result<Box<[CertificateDer<'static>]>, webpki::Error> {
+        let certificate = EndEntityCert::try_from(end_entity)?;
+        let within_depth = |path: &VerifiedPath<'_>| {
+            if path.intermediate_certificates().count() > self.depth {
+                return Err(webpki::Error::MaximumPathDepthExceeded);
+            }
+            Ok(())
+        };
+        let path = certificate.verify_for_usage(
+            provider().signature_verification_algorithms.all,
+            &self.roots.roots,
+            intermediates,
+            now,
+            KeyUsage::client_auth(),
+            revocation,
+            Some(&within_depth),
+        )?;
+        Ok(path.intermediate_certificates().map(|cert| cert.der().into_owned()).collect())
+    }
+
+    /// The certificates of the path from the next one to the authority; none where there is no path
+    /// any more.
+    pub(crate) fn path(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: Timestamp,
+    ) -> Box<[CertificateDer<'static>]> {
+        self.walk(end_entity, intermediates, None, unix(now)).unwrap_or_default()
+    }
+
+    /// Verifies as a handshake does, and that nothing on the path is revoked.
+    pub(crate) fn verify_unrevoked(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        lists: &RevocationLists,
+        depth: RevocationDepth,
+        now: Timestamp,
+    ) -> Result<(), RevocationFault> {
+        lists.with_options(depth, |options| {
+            self.walk(end_entity, intermediates, Some(options), unix(now)).map(drop)
+        })
+    }
+}
+
+/// The moment as the verifier takes it.
+pub(crate) fn unix(now: Timestamp) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()))
+}
+
 impl ClientCertVerifier for PathVerifier {
     fn client_auth_mandatory(&self) -> bool {
         self.is_mandatory
@@ -186,24 +248,7 @@ impl ClientCertVerifier for PathVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let certificate =
-            EndEntityCert::try_from(end_entity).map_err(|e| refused(e, self.depth))?;
-        let within_depth = |path: &VerifiedPath<'_>| {
-            if path.intermediate_certificates().count() > self.depth {
-                return Err(webpki::Error::MaximumPathDepthExceeded);
-            }
-            Ok(())
-        };
-        certificate
-            .verify_for_usage(
-                provider().signature_verification_algorithms.all,
-                &self.roots.roots,
-                intermediates,
-                now,
-                KeyUsage::client_auth(),
-                None,
-                Some(&within_depth),
-            )
+        self.walk(end_entity, intermediates, None, now)
             .map(|_| ClientCertVerified::assertion())
             .map_err(|error| refused(error, self.depth))
     }

@@ -104,6 +104,29 @@ pub enum TlsFault {
         /// How many bits it has.
         bits: usize,
     },
+    /// There is no list of revoked certificates in the text.
+    #[error("there is no list of revoked certificates in it, neither PEM nor DER")]
+    NoRevocation,
+    /// The lists of revoked certificates are not PEM.
+    #[error("the list of revoked certificates is not valid PEM: {0}")]
+    RevocationNotPem(String),
+    /// A list of revoked certificates cannot be read.
+    #[error("list {position} of revoked certificates cannot be read: {cause}")]
+    RevocationUnreadable {
+        /// Its place among all lists, from 1.
+        position: usize,
+        /// What the reader says.
+        cause: String,
+    },
+    /// A file of lists is longer than [`crate::REVOCATION_MAX`].
+    #[error("the file is longer than 16 MiB")]
+    RevocationTooLarge,
+    /// There are too many lists of revoked certificates.
+    #[error("there are {count} lists of revoked certificates, at most 256 are read")]
+    TooManyRevocations {
+        /// How many there are.
+        count: usize,
+    },
     /// There is no pair of certificate and key.
     #[error("there is no pair of certificate and key")]
     NoPair,

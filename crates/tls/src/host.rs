@@ -63,6 +63,16 @@ pub fn check_host(
     check_certificate(policy, session.client_authority, path)
 }
 
+/// True if the client showed a certificate that was verified under the very authorities that the
+/// host asks for now. After a change of authorities, on paths that go without, and for hosts that
+/// ask for none, a certificate of before proves nothing. For requests that [`check_host`] admits.
+pub fn has_certificate_for(store: &CertificateStore, session: &SessionFacts, host: &str) -> bool {
+    match (store.policy_of(owner_of_host(store, host)), session.client_authority) {
+        (ClientPolicy::Required(rule), Some(verified)) => rule.authority() == verified,
+        _ => false,
+    }
+}
+
 /// An address cannot be a server name (RFC 6066 §3), so that its clients are served by the default.
 fn owner_of_host(store: &CertificateStore, host: &str) -> Option<Owner> {
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);

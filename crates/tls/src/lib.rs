@@ -29,6 +29,7 @@ mod host;
 mod names;
 mod pair;
 mod pem;
+mod revocation;
 mod store;
 mod tickets;
 mod upstream;
@@ -46,9 +47,10 @@ pub use authority::{Authority, AuthorityError, Issued, KeyKind, Validity};
 pub use client_auth::{ClientAuthority, ClientPolicy, ClientRule, ClientSource};
 pub use client_certificate::{AlternativeNames, ClientCertificate};
 pub use fault::{CertificateWarning, TlsError, TlsFault, describe, describe_io};
-pub use host::{SessionFacts, check_host};
+pub use host::{SessionFacts, check_host, has_certificate_for};
 pub use names::normalise as normalise_name;
 pub use pem::{CHAIN_MAX, PEM_MAX};
+pub use revocation::{REVOCATION_MAX, RevocationDepth, RevocationFault, RevocationLists};
 pub use store::{
     ApplicationProtocol, CertificateSource, CertificateStore, PAIRS_MAX, StoreSettings, TlsVersion,
 };

@@ -15,11 +15,10 @@ use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use crate::client_auth::ClientAuth;
 use crate::names::NameIndex;
 use crate::pair::{Pair, PairId};
-use crate::{
-    CertificateWarning, ClientAuthority, ClientPolicy, ClientSource, TicketKeys, TlsError,
-};
+use crate::{CertificateWarning, ClientPolicy, ClientSource, TicketKeys, TlsError};
 
 /// The most pairs of certificate and key in one resource.
 pub const PAIRS_MAX: usize = 8;
@@ -112,7 +111,7 @@ pub struct CertificateStore {
 #[derive(Debug)]
 struct Group {
     config: Arc<ServerConfig>,
-    authority: Option<ClientAuthority>,
+    client: Option<ClientAuth>,
 }
 
 /// Who answers for a server name.
@@ -166,9 +165,9 @@ impl CertificateStore {
         self.group_for(sni).map(|group| &group.config)
     }
 
-    /// The authorities under which a handshake for `sni` verifies clients.
-    pub(crate) fn authority_for(&self, sni: Option<&str>) -> Option<ClientAuthority> {
-        self.group_for(sni).and_then(|group| group.authority)
+    /// By what a handshake for `sni` verifies clients.
+    pub(crate) fn client_auth_for(&self, sni: Option<&str>) -> Option<&ClientAuth> {
+        self.group_for(sni).and_then(|group| group.client.as_ref())
     }
 
     fn group_for(&self, sni: Option<&str>) -> Option<&Group> {

@@ -22,8 +22,8 @@ const FORBIDDEN: [(&str, &str); 4] = [
 const MACHINE_PATHS: [&str; 3] =
     [concat!("/ro", "ot/"), concat!("/ho", "me/"), concat!("/Us", "ers/")];
 
-/// The page that maps attacks to the tests that show them to fail.
-const ATTACKS: &str = "docs/security/attacks.md";
+/// The pages that map attacks, and what standards ask for, to the tests that show it.
+const NAMING: [&str; 2] = ["docs/security/attacks.md", "docs/security/standards.md"];
 
 /// Fails, naming each place, if a file is not tidy.
 pub(super) fn check() -> Result<()> {
@@ -78,18 +78,20 @@ fn begins_a_path(line: &str, start: &str) -> bool {
     })
 }
 
-/// Tests that the attack page names and nobody wrote.
+/// Tests that one of these pages names and nobody wrote.
 fn missing_tests(sources: &[Source]) -> Vec<String> {
-    let Some(page) = sources.iter().find(|source| source.path == Path::new(ATTACKS)) else {
-        return Vec::new();
-    };
     let tests: BTreeSet<&str> = sources.iter().flat_map(Source::tests).collect();
-    let named = (1..)
-        .zip(page.text.lines())
-        .flat_map(|(number, line)| named_tests(line).into_iter().map(move |name| (number, name)));
+    let of_page = |name: &&str| sources.iter().find(|source| source.path == Path::new(*name));
+    let pages = NAMING.iter().filter_map(|name| Some((*name, of_page(name)?)));
+    let lines = pages.flat_map(|(page, source)| {
+        (1..).zip(source.text.lines()).map(move |(number, line)| (page, number, line))
+    });
+    let named = lines.flat_map(|(page, number, line)| {
+        named_tests(line).into_iter().map(move |name| (page, number, name))
+    });
     named
-        .filter(|(_, name)| !exists(name, &tests, sources))
-        .map(|(number, name)| format!("{ATTACKS}:{number}: there is no test `{name}`"))
+        .filter(|(_, _, name)| !exists(name, &tests, sources))
+        .map(|(page, number, name)| format!("{page}:{number}: there is no test `{name}`"))
         .collect()
 }
 
@@ -163,7 +165,7 @@ mod tests {
     fn a_test_that_the_attack_page_names_must_exist() {
         let code = source("crates/wire/src/a.rs", "#[test]\nfn two_hosts_are_refused() {}");
         let page = source(
-            ATTACKS,
+            NAMING[0],
             "| two hosts | `wire::a::two_hosts_are_refused` `wire::a::nobody_wrote_this` `a/b.case` |",
         );
         let missing = missing_tests(&[code, page]);

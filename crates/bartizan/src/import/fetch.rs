@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_config::{SecretFields, Surroundings, System};
+use bartizan_config::{Surroundings, System, secret_fields};
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_core::{Clock, Limits, Secret};
 use bartizan_net::{Call, CallLimits, Client, EgressPolicy, Endpoint, Keep, Network, Url};
@@ -119,9 +119,8 @@ fn from_etcd(
         .map_err(|error| Failure::new(format!("etcd at `{endpoint}` cannot be read: {error}")))?;
     let is_told = keyring.is_some();
     let keyring = keyring.unwrap_or_default();
-    let fields = SecretFields::default();
     let find: FindSecrets =
-        Arc::new(move |key, value| fields.of(&Catalogue, key.collection(), key.id(), value));
+        Arc::new(|key, value| secret_fields(&Catalogue, key.collection(), key.id(), value));
     if !is_told
         && let Some(object) = snapshot.objects.iter().find(|object| is_sealed(object, &find))
     {

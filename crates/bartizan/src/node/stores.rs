@@ -4,8 +4,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bartizan_config::{
-    Draft, EncryptAs, Encryption, EtcdStore, NodeConfig, ObjectChange, ObjectName, SecretFields,
-    Store as Configured, StoredObject,
+    Draft, EncryptAs, Encryption, EtcdStore, NodeConfig, ObjectChange, ObjectName,
+    Store as Configured, StoredObject, secret_fields,
 };
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_core::{Clock, Secret};
@@ -171,9 +171,8 @@ fn sealed<S: Store + 'static>(
     settings: SealedSettings,
     runtime: &Handle,
 ) -> Result<Arc<Sealed<S>>, Failure> {
-    let fields = SecretFields::default();
     let find: FindSecrets =
-        Arc::new(move |key, value| fields.of(&Catalogue, key.collection(), key.id(), value));
+        Arc::new(|key, value| secret_fields(&Catalogue, key.collection(), key.id(), value));
     let is_ours = settings.seal_as == SealAs::Sealed;
     let store = Arc::new(Sealed::new(store, settings, find).map_err(not_open)?);
     if is_ours {

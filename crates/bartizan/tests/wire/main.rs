@@ -8,6 +8,7 @@ mod harness;
 mod balancing;
 mod bodies;
 mod calls;
+mod certificates;
 mod curl;
 mod drain;
 mod endings;

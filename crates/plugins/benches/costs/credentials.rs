@@ -21,6 +21,7 @@ const LIFETIME: u64 = 24 * 3_600;
 /// The credentials.
 pub(crate) struct Credentials {
     date: String,
+    created: u64,
     jwk: Value,
     token: String,
     sealed: String,
@@ -39,6 +40,7 @@ impl Credentials {
         let header = [("kid".to_owned(), json!("bench"))].into_iter().collect();
         Self {
             date: httpdate::fmt_http_date(date),
+            created: now,
             jwk: key.jwk("bench"),
             token: key.sign_with(&header, &claims),
             sealed: sealed(),
@@ -61,11 +63,28 @@ impl Credentials {
         set("schema", written(SCHEMA));
         let target = target.replace("${prefix}", prefix);
         set("signature", json!(self.signature(&target)));
+        set("created", json!(self.created.to_string()));
+        set("http_signature", json!(self.http_signature(&target)));
         words
     }
 
     fn signature(&self, target: &str) -> String {
         let text = format!("alice\nGET {target}\nhost: localhost\ndate: {}\n", self.date);
+        let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+        STANDARD.encode(hmac::sign(&key, text.as_bytes()))
+    }
+}
+
+impl Credentials {
+    /// A signature over method, host, path and query (RFC 9421).
+    fn http_signature(&self, target: &str) -> String {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let text = format!(
+            "\"@method\": GET\n\"@authority\": localhost\n\"@path\": {path}\n\"@query\": ?{query}\n\
+             \"@signature-params\": (\"@method\" \"@authority\" \"@path\" \"@query\");created={};\
+             keyid=\"alice\"",
+            self.created
+        );
         let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
         STANDARD.encode(hmac::sign(&key, text.as_bytes()))
     }

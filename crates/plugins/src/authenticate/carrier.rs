@@ -23,8 +23,13 @@ pub(crate) struct Realm(String);
 impl Realm {
     /// The challenge of a scheme: `Bearer realm="api"`.
     pub(crate) fn challenge(realm: Option<&Self>, scheme: &str, default: &str) -> String {
+        format!("{scheme} {}", Self::parameter(realm, default))
+    }
+
+    /// The parameter alone: `realm="api"`.
+    pub(crate) fn parameter(realm: Option<&Self>, default: &str) -> String {
         let realm = realm.map_or(default, |realm| &realm.0);
-        format!("{scheme} realm=\"{realm}\"")
+        format!("realm=\"{realm}\"")
     }
 }
 

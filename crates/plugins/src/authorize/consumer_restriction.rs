@@ -55,7 +55,6 @@ pub struct Config {
     #[schemars(length(min = 1))]
     blacklist: Option<Vec<String>>,
     /// Names that may use some methods only; looked at where there is no white list.
-    #[schemars(length(min = 1))]
     allowed_by_methods: Option<Vec<AllowedByMethods>>,
     /// The status of a refusal: 400 to 599, since a refusal must not look like a success.
     #[serde(default = "forbidden")]
@@ -222,7 +221,8 @@ impl Plugin for ConsumerRestriction {
     fn compile(config: Config, cx: &mut CompileCx<'_>) -> Result<Self, Invalid> {
         let subject = config.subject;
         let lists = [("whitelist", &config.whitelist), ("blacklist", &config.blacklist)];
-        if lists.iter().all(|(_, list)| list.is_none()) && config.allowed_by_methods.is_none() {
+        let names_none = config.allowed_by_methods.as_ref().is_none_or(Vec::is_empty);
+        if lists.iter().all(|(_, list)| list.is_none()) && names_none {
             return Err(Invalid::new("needs a `whitelist`, a `blacklist` or `allowed_by_methods`"));
         }
         for (key, list) in lists {

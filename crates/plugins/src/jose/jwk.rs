@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::digest;
 use bartizan_core::Secret;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -141,7 +142,10 @@ fn only<'k>(
     if keys.next().is_some() { Err(TokenFault::AmbiguousKey) } else { Ok(key) }
 }
 
-fn parse_key(member: &Value, allowed: AlgorithmSet) -> Result<VerificationKey, KeyFault> {
+pub(super) fn parse_key(
+    member: &Value,
+    allowed: AlgorithmSet,
+) -> Result<VerificationKey, KeyFault> {
     let jwk = member.as_object().ok_or(KeyFault::Member("kty"))?;
     let kty = text_of(jwk, "kty")?.ok_or(KeyFault::Member("kty"))?;
     let kid = text_of(jwk, "kid")?;
@@ -219,6 +223,26 @@ fn unsupported_curve(curve: Option<&str>) -> KeyFault {
 /// Text of a key set in a message: short, and without line breaks.
 fn shown(text: &str) -> String {
     text.chars().take(32).flat_map(char::escape_debug).collect()
+}
+
+/// The thumbprint of a public key (RFC 7638 §3): the base64url of the SHA-256 of the members that
+/// make it up. For a key that [`parse_key`] has read, whose members hold nothing to be escaped.
+pub(super) fn thumbprint(jwk: &Map<String, Value>) -> Option<String> {
+    let names: &[&'static str] = match text_of(jwk, "kty").ok()?? {
+        "EC" => &["crv", "kty", "x", "y"],
+        "OKP" => &["crv", "kty", "x"],
+        "RSA" => &["e", "kty", "n"],
+        _ => return None,
+    };
+    let mut context = digest::Context::new(&digest::SHA256);
+    for (index, name) in names.iter().enumerate() {
+        let value = text_of(jwk, name).ok()??;
+        for part in [if index == 0 { "{\"" } else { ",\"" }, name, "\":\"", value, "\""] {
+            context.update(part.as_bytes());
+        }
+    }
+    context.update(b"}");
+    Some(URL_SAFE_NO_PAD.encode(context.finish()))
 }
 
 fn text_of<'j>(

@@ -149,7 +149,9 @@ impl VerificationKey {
         Ok(Verified { header, claims, generation: self.generation })
     }
 
-    pub(super) fn verify_signature(
+    /// Whether the signature over a text that is no token is that of this key, by an algorithm that
+    /// it is bound to.
+    pub(crate) fn verify_signature(
         &self,
         algorithm: Algorithm,
         signed: &str,

@@ -46,6 +46,7 @@ mod jwk;
 mod key;
 mod law;
 mod material;
+mod proof;
 mod rules;
 mod sign;
 #[cfg(test)]
@@ -60,6 +61,7 @@ pub use jwe::{Binding, JWE_KEY_LENGTH, Jwe, JweFault, JweKey};
 pub use jwk::{KeySet, KeySetFault, SkippedKey};
 pub use key::{KeyGeneration, SecretStrength, VerificationKey, Verified};
 pub use material::KeyFault;
+pub use proof::{Proof, ProofFault};
 pub use rules::{ClaimFault, ClaimRules, RequiredClaim, RequiredClaimError, TypeRule};
 pub use sign::{SignFault, SigningKey};
 pub use token::{Header, KnownHeader, Token, TokenFault};

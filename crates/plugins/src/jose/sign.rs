@@ -1,6 +1,7 @@
-//! Signing, for the command line and for tests. The gateway itself signs nothing here.
+//! Signing: what upstreams are told of callers, and for the command line and for tests.
 
 use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::KeyPair as _;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING,
     ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256,
@@ -13,9 +14,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
+use super::jwk::thumbprint;
 use super::key::check_secret;
 use super::material::only_section;
-use super::{Algorithm, KeyFault, SecretStrength};
+use super::{Algorithm, KeyFault, KeyKind, SecretStrength};
 
 /// Why nothing was signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,6 +90,49 @@ impl SigningKey {
         Ok(Self { algorithm, signer: signer.map_err(|_| UNREADABLE)? })
     }
 
+    /// A new key that lives in memory only, for `ES256` or `EdDSA`.
+    pub fn generate(algorithm: Algorithm) -> Result<Self, KeyFault> {
+        const FAILED: KeyFault = KeyFault::Unreadable("random source");
+        let signer = match algorithm {
+            Algorithm::Es256 => {
+                EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map(Signer::Ec)
+            }
+            Algorithm::EdDsa => Ed25519KeyPair::generate().map(Signer::Ed25519),
+            other => return Err(KeyFault::NoAlgorithm(other.kind())),
+        };
+        Ok(Self { algorithm, signer: signer.map_err(|_| FAILED)? })
+    }
+
+    /// Its public half as a JSON Web Key (RFC 7517), named by its thumbprint (RFC 7638); `None` for
+    /// shared secrets and RSA.
+    pub fn public_jwk(&self) -> Option<Map<String, Value>> {
+        let text = |bytes: &[u8]| Value::from(URL_SAFE_NO_PAD.encode(bytes));
+        let members = match &self.signer {
+            Signer::Ec(key) => {
+                let curve = match self.algorithm.kind() {
+                    KeyKind::P256 => "P-256",
+                    KeyKind::P384 => "P-384",
+                    _ => "P-521",
+                };
+                // An uncompressed point: a byte 4 and both coordinates (SEC 1 §2.3.3).
+                let point = key.public_key().as_ref().get(1..)?;
+                let (x, y) = point.split_at_checked(point.len() / 2)?;
+                vec![("kty", "EC".into()), ("crv", curve.into()), ("x", text(x)), ("y", text(y))]
+            }
+            Signer::Ed25519(key) => {
+                let x = text(key.public_key().as_ref());
+                vec![("kty", "OKP".into()), ("crv", "Ed25519".into()), ("x", x)]
+            }
+            Signer::Secret(_) | Signer::Rsa(..) => return None,
+        };
+        let members = members.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let mut jwk: Map<String, Value> = members.collect();
+        jwk.insert("kid".to_owned(), thumbprint(&jwk)?.into());
+        jwk.insert("alg".to_owned(), self.algorithm.name().into());
+        jwk.insert("use".to_owned(), "sig".into());
+        Some(jwk)
+    }
+
     /// What it signs with.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
@@ -113,11 +158,12 @@ impl SigningKey {
     pub fn sign_text(&self, header: &str, payload: &str) -> Result<String, SignFault> {
         let (header, payload) = (URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
         let signed = format!("{header}.{payload}");
-        let signature = URL_SAFE_NO_PAD.encode(self.signature(signed.as_bytes())?);
+        let signature = URL_SAFE_NO_PAD.encode(self.sign_bytes(signed.as_bytes())?);
         Ok(format!("{signed}.{signature}"))
     }
 
-    fn signature(&self, signed: &[u8]) -> Result<Vec<u8>, SignFault> {
+    /// The signature over bytes as they are: ECDSA in the fixed form `r ‖ s`.
+    pub fn sign_bytes(&self, signed: &[u8]) -> Result<Vec<u8>, SignFault> {
         let random = SystemRandom::new();
         match &self.signer {
             Signer::Secret(key) => Ok(hmac::sign(key, signed).as_ref().to_vec()),

@@ -18,8 +18,8 @@
 //!
 //! # Headers
 //!
-//! The upstream gets those that `headers` names, and never from a client. It runs before
-//! `proxy-rewrite`.
+//! The upstream gets those that `headers` names, and never from a client: trailers of the request
+//! are not passed on. It runs before `proxy-rewrite`.
 //!
 //! # What it costs
 //!
@@ -130,6 +130,7 @@ impl Plugin for AttachConsumerLabel {
         cx: &mut RequestCx,
         _call: &mut (),
     ) -> Result<Flow, Denial> {
+        cx.drop_trailers();
         let consumer = cx.identity().and_then(Identity::consumer).cloned();
         self.attach(consumer.as_deref(), &mut cx.fields)?;
         Ok(Flow::Continue)

@@ -10,6 +10,7 @@
 //! | `/apisix/prometheus/metrics` | always: all metrics of the node |
 //! | `/apisix/status` | while `node-status` is in force |
 //! | `/v1/server_info` | while `server-info` is in force |
+//! | `/v1/identity_keys` | while `identity-forward` with `jwt` is in force |
 //!
 //! Without `uri` the page is the one at the request's own path. Where there is none, the answer is
 //! 404; other methods than GET and HEAD get 405.
@@ -53,11 +54,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::observe::{node_status, server_info};
+use crate::transform::identity_forward;
 
 /// Where metrics are.
 const METRICS: &str = "/apisix/prometheus/metrics";
 /// Every page that can be exposed.
-const PAGES: [&str; 3] = [METRICS, node_status::PATH, server_info::PATH];
+const PAGES: [&str; 4] = [METRICS, node_status::PATH, server_info::PATH, identity_forward::PATH];
 
 /// The configuration of `public-api`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -151,10 +153,12 @@ mod tests {
         let bench = Bench::new();
         let public: PublicApi = bench.compile(&json!({})).unwrap();
         let is_there = |path: &str| public.page(path).unwrap().is_some();
-        assert_eq!(PAGES.map(is_there), [true, false, false]);
+        assert_eq!(PAGES.map(is_there), [true, false, false, false]);
         let _status: node_status::NodeStatus = bench.compile(&json!({})).unwrap();
         let _info: server_info::ServerInfo = bench.compile(&json!({})).unwrap();
-        assert_eq!(PAGES.map(is_there), [true; 3]);
+        let jwt = json!({ "jwt": { "issuer": "i", "audience": "a" } });
+        let _keys: identity_forward::IdentityForward = bench.compile(&jwt).unwrap();
+        assert_eq!(PAGES.map(is_there), [true; 4]);
     }
 
     proptest::proptest! {

@@ -83,6 +83,18 @@ const MATCHERS: &[(&str, Property)] = &[
         ("plugins/src/jose/rules.rs", "required_claims_agree_with_a_naive_reading"),
     ),
     (
+        "identities of SPIFFE",
+        ("plugins/src/authenticate/mtls_auth/names.rs", "a_spiffe_id_agrees_with_a_naive_reading"),
+    ),
+    (
+        "nonces of proofs",
+        ("plugins/src/authenticate/binding/nonce.rs", "nothing_near_a_nonce_is_one"),
+    ),
+    (
+        "targets of proofs",
+        ("plugins/src/authenticate/binding/tests.rs", "a_target_agrees_with_a_naive_comparison"),
+    ),
+    (
         "objects in paths",
         (
             "plugins/src/authorize/object_guard/path.rs",
@@ -222,6 +234,13 @@ const PLUGINS: &[(&str, Proof)] = &[
         By(("plugins/src/jose/rules.rs", "scopes_and_audiences_agree_with_a_naive_reading")),
     ),
     (
+        "mtls-auth",
+        By((
+            "plugins/src/authenticate/mtls_auth/names.rs",
+            "a_name_is_looked_up_by_its_kind_and_all_of_it",
+        )),
+    ),
+    (
         "oauth-introspection",
         By(("plugins/src/authenticate/introspection/tests.rs", "garbage_is_never_active")),
     ),
@@ -292,6 +311,17 @@ const PLUGINS: &[(&str, Proof)] = &[
     (
         "attach-consumer-label",
         By(("plugins/src/transform/attach_consumer_label.rs", "no_client_gets_a_value_through")),
+    ),
+    (
+        "identity-forward",
+        By(("plugins/src/transform/identity_forward/tests.rs", "no_client_gets_a_value_through")),
+    ),
+    (
+        "http-signature",
+        By((
+            "plugins/src/authenticate/http_signature/structured.rs",
+            "what_is_written_is_read_and_nothing_else",
+        )),
     ),
     (
         "graphql-limit-count",

@@ -186,7 +186,11 @@ impl Trial<'_> {
         let deny = |denial| Failure { denial, may_retry: false };
         cx.upstream.address = connection.address;
         self.encode(cx, connection.out.bytes()).map_err(deny)?;
-        let upload = Upload::new(self.outgoing.source(), self.outgoing.length, self.outgoing.max);
+        let mut upload =
+            Upload::new(self.outgoing.source(), self.outgoing.length, self.outgoing.max);
+        if cx.drops_trailers() {
+            upload.drop_trailers();
+        }
         let mut exchange = Exchange::new(
             self.node.clone(),
             self.upstream.keep,

@@ -27,6 +27,7 @@ pub(crate) enum UploadSource {
 
 /// A request's body on its way.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each asked for by name")]
 pub(crate) struct Upload {
     source: UploadSource,
     is_chunked: bool,
@@ -38,6 +39,8 @@ pub(crate) struct Upload {
     is_flushed: bool,
     /// What was sent is not the whole of it, and nothing may follow that could look like its end.
     has_failed: bool,
+    /// What stands behind the last chunk stays here.
+    drops_trailers: bool,
 }
 
 impl Upload {
@@ -47,7 +50,21 @@ impl Upload {
         (max, bound): (u64, &'static str),
     ) -> Self {
         let is_chunked = length == BodyLength::Chunked;
-        Self { source, is_chunked, total: 0, max, bound, is_flushed: false, has_failed: false }
+        Self {
+            source,
+            is_chunked,
+            total: 0,
+            max,
+            bound,
+            is_flushed: false,
+            has_failed: false,
+            drops_trailers: false,
+        }
+    }
+
+    /// Lets no trailers through.
+    pub(crate) fn drop_trailers(&mut self) {
+        self.drops_trailers = true;
     }
 
     /// True once everything was handed to the connection and left it.
@@ -130,8 +147,11 @@ impl Upload {
                 self.put(cx, connection, buffer.get(range).unwrap_or_default())
             }
             Piece::Bytes(bytes) => self.put(cx, connection, &bytes),
-            Piece::End(trailers) => {
+            Piece::End(mut trailers) => {
                 self.source = UploadSource::Nothing;
+                if self.drops_trailers {
+                    trailers.clear();
+                }
                 if self.is_chunked {
                     end_chunks(connection.out.bytes(), &trailers);
                 }

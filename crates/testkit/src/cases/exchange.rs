@@ -3,14 +3,26 @@
 use std::time::Duration;
 
 use bartizan_core::Span;
+use bartizan_tls::Issued;
 
-use super::coding;
+use super::tokens::Stand;
+use super::{certificates, coding};
 use crate::gateway::Gateway;
 use crate::upstream::Answer;
 use crate::{Connection, Reply, Request};
 
 /// The address that requests come from, unless they say otherwise.
 pub(super) const FROM: &str = "192.0.2.1";
+
+/// What a request comes over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Way {
+    #[default]
+    Clear,
+    Tls,
+    /// TLS, with the certificate of this name.
+    Certificate(String),
+}
 
 /// A request as it is written: directives, request line, header fields, and a body behind an empty
 /// line.
@@ -22,6 +34,10 @@ pub(super) struct Written {
     /// It is sent and left open, so that other requests come while it is under way.
     pub(super) is_held: bool,
     is_http10: bool,
+    way: Way,
+    shown: Option<Issued>,
+    /// What is sent behind the body, with `@chunked`.
+    trailers: Vec<u8>,
     method: String,
     target: String,
     fields: Vec<(String, Vec<u8>)>,
@@ -57,7 +73,21 @@ impl Written {
             ("chunked", "") => self.is_chunked = true,
             ("held", "") => self.is_held = true,
             ("http", "1.0") => self.is_http10 = true,
+            ("tls", "") => self.way = Way::Tls,
+            ("certificate", name) => self.way = Way::Certificate(name.to_owned()),
+            ("trailer", line) => {
+                self.is_chunked = true;
+                self.trailers.extend_from_slice(line.as_bytes());
+                self.trailers.extend_from_slice(b"\r\n");
+            }
             _ => panic!("no directive `@{directive}`"),
+        }
+    }
+
+    /// Finds the certificate that the client shows.
+    pub(super) fn connect(&mut self, stand: &Stand) {
+        if let Way::Certificate(name) = &self.way {
+            self.shown = Some(stand.certificate(name).clone());
         }
     }
 
@@ -108,11 +138,19 @@ impl Written {
         }
         bytes.extend_from_slice(b"\r\n");
         if self.is_chunked {
-            bytes.extend_from_slice(&chunks(self.body.as_bytes()));
+            let mut body = chunks(self.body.as_bytes());
+            body.truncate(body.len() - b"\r\n".len());
+            bytes.extend_from_slice(&body);
+            bytes.extend_from_slice(&self.trailers);
+            bytes.extend_from_slice(b"\r\n");
         } else {
             bytes.extend_from_slice(self.body.as_bytes());
         }
-        gateway.raw(bytes).from(&self.from)
+        let request = gateway.raw(bytes).from(&self.from);
+        if self.way == Way::Clear {
+            return request;
+        }
+        request.over(certificates::facts(&self.host(), self.shown.as_ref()))
     }
 }
 

@@ -34,6 +34,8 @@ pub(super) enum Kind {
     Signature,
     /// An encrypted token, named after the word.
     Jwe,
+    /// The certificate of a client, named after the word.
+    Certificate,
     /// What the upstream answers to the next request.
     Answer,
     /// What a server outside, named after the word, does from now on.
@@ -71,6 +73,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("token", Kind::Token),
     ("signature", Kind::Signature),
     ("jwe", Kind::Jwe),
+    ("certificate", Kind::Certificate),
     ("answer", Kind::Answer),
     ("remote", Kind::Remote),
     ("request", Kind::Request),

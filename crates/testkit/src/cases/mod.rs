@@ -26,11 +26,13 @@
 //! field out, or puts what `# instead:` says in its place, and fails unless something changes; and
 //! it fails for fields of the catalogue that no case claims.
 
+mod certificates;
 mod coding;
 mod exchange;
 mod fields;
 mod file;
 mod live;
+mod opened;
 mod outside;
 mod run;
 mod seals;

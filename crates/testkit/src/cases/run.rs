@@ -78,6 +78,7 @@ impl Runner<'_> {
             Kind::Token => self.stand.make(&section.name, &section.text),
             Kind::Signature => self.stand.sign(&section.name, &section.text),
             Kind::Jwe => self.stand.encrypt(&section.name, &section.text),
+            Kind::Certificate => self.stand.certify(&section.name, &section.text),
             Kind::Answer => {
                 self.put_into_force();
                 if let Some(gateway) = &self.gateway {
@@ -168,12 +169,16 @@ impl Runner<'_> {
         let Some(gateway) = &self.gateway else {
             panic!("a request before there is a configuration");
         };
-        let written = Written::parse(text);
+        let mut written = Written::parse(text);
+        written.connect(&self.stand);
         if written.is_held {
             self.held.push(written.hold(gateway).await);
             return;
         }
         let reply = written.send(gateway).await;
+        if let Some(nonce) = reply.field("dpop-nonce") {
+            self.stand.note("nonce", nonce);
+        }
         let mut shown = Shown::new(&written, &reply);
         let asked = expected.iter().find(|section| section.kind == Kind::Event);
         let event = shown.events(asked.map_or("", |section| &section.text));

@@ -73,7 +73,8 @@ impl Setup {
 
     fn beside(&self) -> &str {
         let usual = match self.plugin.as_str() {
-            "basic-auth" | "hmac-auth" | "key-auth" | "jwt-auth" | "multi-auth" => ANYONE,
+            "basic-auth" | "hmac-auth" | "http-signature" | "key-auth" | "jwt-auth"
+            | "mtls-auth" | "multi-auth" => ANYONE,
             "acl" | "any-authenticated" | "consumer-restriction" | "object-guard" => BY_KEY,
             "anonymous-access" => "",
             _ => OPEN,

@@ -65,6 +65,7 @@ impl<'e> Shown<'e> {
             hidden.push("cache-control");
         }
         for (name, value) in reply.fields() {
+            let value = if name == "dpop-nonce" { "<nonce>" } else { value.as_str() };
             if !hidden.contains(&name.as_str()) {
                 let _ = write!(out, "\n{name}: {value}");
             }
@@ -153,6 +154,9 @@ impl<'e> Shown<'e> {
             }
         } else {
             let _ = write!(out, "\n\n{body}");
+        }
+        for (name, value) in &seen.trailers {
+            let _ = write!(out, "\n\n@trailer {name}: {value}");
         }
         out
     }

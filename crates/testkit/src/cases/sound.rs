@@ -47,6 +47,7 @@ fn sound_of(case: &CaseFile, found: &mut Vec<Sound>) {
             Kind::Token => stand.make(&section.name, &section.text),
             Kind::Signature => stand.sign(&section.name, &section.text),
             Kind::Jwe => stand.encrypt(&section.name, &section.text),
+            Kind::Certificate => stand.certify(&section.name, &section.text),
             Kind::Request | Kind::Report => {
                 let text = setup.assemble().text;
                 if text != last {

@@ -4,19 +4,23 @@
 //! algorithm as a quoted string, `${pem ES256}` the same as it is, `${jwk ES256}` the key as a JSON
 //! web key called `ES256`, `${long 7}` seven letters, `${basic alice:pass}` the base64 of that,
 //! `${sha256 text}` that of its SHA-256, `${signature name}` that of a section, `${authority}` the
-//! PEM of an authority as a quoted string. What was put in is taken out again of what is shown.
+//! PEM of an authority as a quoted string. Of certificates: `${thumbprint name}`, `${x5t name}` (the
+//! same in base64url), `${der name}` (base64), `${crl one two}` a list of that authority with these
+//! revoked (`${crl below nobody}`: an empty one of the authority below). Of tokens: `${ath name}` the base64url of a token's SHA-256, `${jkt ES256}` the
+//! thumbprint of a key (RFC 7638), `${nonce}` the last `DPoP-Nonce`. What was put in is taken out
+//! again of what is shown.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use bartizan_plugins::jose::Algorithm;
-use bartizan_tls::{Authority, Validity};
+use bartizan_tls::{ClientCertificate, ClientSource, Issued};
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
-use super::seals;
+use super::{certificates, opened, seals};
 use crate::gateway::START;
 use crate::load::to_json;
 use crate::tokens::TokenKey;
@@ -37,20 +41,12 @@ fn algorithm(name: &str) -> Algorithm {
     *known.unwrap_or_else(|| panic!("no algorithm `{short}`"))
 }
 
-/// The certificate of an authority, made once.
-fn authority() -> String {
-    static AUTHORITY: LazyLock<String> = LazyLock::new(|| {
-        let validity = Validity::starting(START, Duration::from_secs(1_000_000));
-        Authority::create("case", validity).expect("an authority").certificate()
-    });
-    AUTHORITY.clone()
-}
-
 /// What stands for tokens and keys in the text of one case.
 #[derive(Debug, Default)]
 pub(super) struct Stand {
     /// What is written, and what it stands for.
     known: BTreeMap<String, String>,
+    certificates: BTreeMap<String, Issued>,
 }
 
 impl Stand {
@@ -75,9 +71,41 @@ impl Stand {
         self.known.insert(format!("${{token {name}}}"), token);
     }
 
-    /// Makes the signature of a section: `{secret, algorithm, text}`.
+    /// Makes the certificate of a section: `{name, names, signer, lives}`.
+    pub(super) fn certify(&mut self, name: &str, yaml: &str) {
+        let issued = certificates::issue(name, &self.fill(yaml));
+        let source =
+            ClientSource { ca: certificates::authority(), depth: 1, skip_mtls_uri_regex: vec![] };
+        let read = ClientCertificate::verify(&issued.chain, &source, START).expect("a good one");
+        let above = read.intermediates(START).iter().map(|der| STANDARD.encode(der));
+        for der in above {
+            self.note("der above", &der);
+        }
+        self.note(&format!("der {name}"), &STANDARD.encode(read.der()));
+        self.note(&format!("thumbprint {name}"), read.fingerprint());
+        self.note(&format!("x5t {name}"), &URL_SAFE_NO_PAD.encode(read.digest()));
+        self.certificates.insert(name.to_owned(), issued);
+    }
+
+    /// The certificate of a section.
+    pub(super) fn certificate(&self, name: &str) -> &Issued {
+        self.certificates.get(name).unwrap_or_else(|| panic!("no certificate `{name}`"))
+    }
+
+    /// From now on `${name}` stands for this.
+    pub(super) fn note(&mut self, name: &str, value: &str) {
+        self.known.insert(format!("${{{name}}}"), value.to_owned());
+    }
+
+    /// Makes the signature of a section: `{secret, algorithm, text}` or `{key, text}`.
     pub(super) fn sign(&mut self, name: &str, yaml: &str) {
-        let signature = seals::signature(name, &self.fill(yaml));
+        let yaml = self.fill(yaml);
+        let spec = to_json(&yaml);
+        let text = |key: &str| spec.get(key).and_then(Value::as_str);
+        let signature = match (text("key"), text("text")) {
+            (Some(signer), Some(text)) => STANDARD.encode(key(signer).sign_bytes(text.as_bytes())),
+            _ => seals::signature(name, &yaml),
+        };
         self.known.insert(format!("${{signature {name}}}"), signature);
     }
 
@@ -111,9 +139,25 @@ impl Stand {
         if let Some(known) = self.known.get(&written) {
             return known.clone();
         }
+        if name == "nonce" {
+            // Nobody has given one out yet.
+            return "none".to_owned();
+        }
         let value = match name.split_once(' ') {
-            None if name == "authority" => Value::from(authority()).to_string(),
+            None if name == "authority" => Value::from(certificates::authority()).to_string(),
+            Some(("crl", names)) => {
+                let below = names.strip_prefix("below ");
+                let revoked = below.unwrap_or(names).split(' ').filter(|name| *name != "nobody");
+                let revoked: Vec<&Issued> = revoked.map(|name| self.certificate(name)).collect();
+                certificates::revocation_list(below.is_some(), &revoked)
+            }
+            Some(("ath", name)) => {
+                let token = self.value(&format!("token {name}"));
+                URL_SAFE_NO_PAD.encode(digest(&SHA256, token.as_bytes()))
+            }
+            Some(("jkt", name)) => thumbprint(&key(name).jwk(name)),
             Some(("public", name)) => Value::from(key(name).public_key()).to_string(),
+            Some(("private", name)) => key(name).private_key(),
             Some(("pem", name)) => key(name).public_key(),
             Some(("jwk", name)) => key(name).jwk(name).to_string(),
             Some(("basic", text)) => STANDARD.encode(text),
@@ -125,12 +169,23 @@ impl Stand {
         value
     }
 
-    /// The text with what stands for tokens and keys in their place.
+    /// The text with what stands for tokens and keys in their place; of tokens and keys that were
+    /// made elsewhere what they say that is the same in every run.
     pub(super) fn hide(&self, text: &str) -> String {
-        self.known
-            .iter()
-            .fold(text.to_owned(), |text, (written, value)| text.replace(value.as_str(), written))
+        let hide = |text: &str| {
+            let known = self.known.iter();
+            known.fold(text.to_owned(), |text, (written, value)| text.replace(value, written))
+        };
+        opened::opened(&hide(text), &hide)
     }
+}
+
+/// The thumbprint of a key: the members that make it up, in the order of their names (RFC 7638 §3).
+fn thumbprint(jwk: &Value) -> String {
+    let members = ["crv", "e", "kty", "n", "x", "y"].into_iter();
+    let members = members.filter_map(|name| Some(format!("\"{name}\":{}", jwk.get(name)?)));
+    let text = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, text.as_bytes()))
 }
 
 /// Claims in which `start`, `start+60` and `start-60` are times.

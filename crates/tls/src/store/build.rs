@@ -303,7 +303,7 @@ impl<'a> Assembly<'a> {
             let picker = ChainPicker { index: Arc::clone(&index), group: at };
             let config = server_config(key, client.as_ref(), picker, settings)
                 .map_err(|fault| vec![TlsError { ssl: "listener".into(), fault }])?;
-            groups.push(Group { config: Arc::new(config), authority: key.authority });
+            groups.push(Group { config: Arc::new(config), client });
         }
         let all = self.loaded.iter().flat_map(|one| &one.pairs);
         Ok(CertificateStore {

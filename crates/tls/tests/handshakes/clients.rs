@@ -5,7 +5,7 @@ use std::time::Duration;
 use bartizan_core::Reason;
 use bartizan_tls::{
     Authority, CertificateSource, CertificateStore, ClientSource, HandshakeError, Issued, KeyKind,
-    Validity, check_host,
+    RevocationDepth, RevocationFault, RevocationLists, Validity, check_host, has_certificate_for,
 };
 
 use crate::{DAY, NOW, Scene, refused, shake, source, try_shake, year};
@@ -184,4 +184,56 @@ async fn a_short_clock_skew_does_not_refuse_a_fresh_certificate() {
     let identity = clients.issue_client("alice", &[], fresh).unwrap();
     let store = scene.store(&[asking(&scene, &clients, 1, &[])]);
     assert!(is_admitted(&store, &scene, Some(&identity)).await);
+}
+
+#[tokio::test]
+async fn a_certificate_counts_for_hosts_that_name_its_authorities_now_only() {
+    let scene = Scene::new();
+    let clients = Authority::create("clients", year()).unwrap();
+    let others = Authority::create("others", year()).unwrap();
+    let store = scene.store(&[asking(&scene, &clients, 1, &["^/public"])]);
+    let client = scene.client_with(Some(&alice(&clients)));
+    let facts = shake(&store, &client, "locked.example").await.session.facts;
+    assert!(has_certificate_for(&store, &facts, "locked.example"));
+    assert!(!has_certificate_for(&store, &facts, "other.example"));
+    // The connection stands while the authorities change, or are asked for no more.
+    let changed = scene.store(&[asking(&scene, &others, 1, &["^/public"])]);
+    assert_eq!(check_host(&changed, Some(&facts), "locked.example", "/public"), Ok(()));
+    assert!(!has_certificate_for(&changed, &facts, "locked.example"));
+    let open = source("locked", &["locked.example"], &scene.server(&["locked.example"]));
+    assert!(!has_certificate_for(&scene.store(&[open]), &facts, "locked.example"));
+    let none = shake(&store, &scene.client(), "locked.example").await.session.facts;
+    assert!(!has_certificate_for(&store, &none, "locked.example"));
+}
+
+#[tokio::test]
+async fn what_was_shown_is_followed_to_its_authority_and_looked_up_in_lists() {
+    let scene = Scene::new();
+    let clients = Authority::create("clients", year()).unwrap();
+    let below = clients.subordinate("below", year()).unwrap();
+    let store = scene.store(&[asking(&scene, &clients, 1, &[])]);
+    let issued = alice(&below);
+    let client = scene.client_with(Some(&issued));
+    let session = shake(&store, &client, "locked.example").await.session;
+    let certificate = session.client_certificate.unwrap();
+    assert_eq!(certificate.intermediates(NOW).len(), 1);
+    assert!(certificate.has_key_usage(0) && !certificate.has_key_usage(5));
+    assert!(certificate.has_purpose("1.3.6.1.5.5.7.3.2"));
+    assert!(!certificate.has_purpose("1.3.6.1.5.5.7.3.1"));
+
+    let day = Validity::starting(NOW, DAY);
+    let lists = |pems: &[String]| RevocationLists::read(pems.iter().map(String::as_bytes)).unwrap();
+    let of_root = clients.revocation_list(&[], day).unwrap();
+    let of_below = below.revocation_list(&[], day).unwrap();
+    let both = lists(&[of_root.clone(), of_below.clone()]);
+    let (chain, leaf) = (RevocationDepth::Chain, RevocationDepth::Leaf);
+    assert_eq!(certificate.check_revocation(&both, chain, NOW), Ok(()));
+    let only_below = lists(&[of_below]);
+    assert_eq!(certificate.check_revocation(&only_below, leaf, NOW), Ok(()));
+    let told = certificate.check_revocation(&only_below, chain, NOW);
+    assert_eq!(told, Err(RevocationFault::Unknown));
+    let bad = lists(&[of_root, below.revocation_list(&[&issued], day).unwrap()]);
+    assert_eq!(certificate.check_revocation(&bad, leaf, NOW), Err(RevocationFault::Revoked));
+    let late = NOW.plus(2 * DAY);
+    assert_eq!(certificate.check_revocation(&both, chain, late), Err(RevocationFault::Ended));
 }

@@ -3,6 +3,7 @@
 use bartizan_core::{Denial, Reason};
 
 use super::params::ParamFault;
+use crate::authenticate::replays::ReplayFault;
 
 /// APISIX's answer to every fault of a signature.
 const MESSAGE: &str = "client request can't be validated";
@@ -38,10 +39,8 @@ pub(super) enum Fault {
     Signature,
     #[error("the body is not what the field `digest` says")]
     Body,
-    #[error("the same signature was used before")]
-    Replayed,
-    #[error("more signatures to remember than `limits.replay_keys`")]
-    ReplaysFull,
+    #[error(transparent)]
+    Replay(#[from] ReplayFault),
 }
 
 impl Fault {
@@ -54,8 +53,8 @@ impl Fault {
             }
             Self::Date | Self::Digest => Reason::MalformedCredential,
             Self::Skew => Reason::ExpiredCredential,
-            Self::Replayed => Reason::Replayed,
-            Self::ReplaysFull => Reason::ReplaysFull,
+            Self::Replay(ReplayFault::Again) => Reason::Replayed,
+            Self::Replay(ReplayFault::Full) => Reason::ReplaysFull,
             Self::Algorithm
             | Self::NotSigned(_)
             | Self::HeaderNotSigned
@@ -74,7 +73,7 @@ impl Fault {
             Self::Params(ParamFault::OtherScheme) => {
                 format!("{MESSAGE}: Authorization header does not start with 'Signature'")
             }
-            Self::Repeated | Self::ReplaysFull => return denial,
+            Self::Repeated | Self::Replay(ReplayFault::Full) => return denial,
             _ => MESSAGE.to_owned(),
         };
         denial.with_apisix_message(message).with_field("www-authenticate", challenge.to_owned())

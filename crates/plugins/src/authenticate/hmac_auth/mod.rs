@@ -70,7 +70,6 @@
 mod config;
 mod fault;
 mod params;
-mod replays;
 mod signing;
 #[cfg(test)]
 mod tests;
@@ -82,7 +81,7 @@ use bartizan_chain::{
     BodyNeed, CompileCx, CpuPool, CredentialEntry, CredentialRef, Flow, Identity, IdentityKey,
     IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
 };
-use bartizan_config::{Invalid, ResourceKind, ResourceRef};
+use bartizan_config::Invalid;
 use bartizan_core::{Denial, NodeKey, Stage, StageSet};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -90,10 +89,10 @@ use bytes::Bytes;
 use subtle::ConstantTimeEq;
 
 use super::carrier::{Realm, StandIn};
+use super::replays::Replays;
 pub use config::{Config, ConsumerConfig};
 use fault::Fault;
 use params::Params;
-use replays::Replays;
 pub use signing::MacAlgorithm;
 use signing::{MacKeys, Signed};
 
@@ -146,7 +145,7 @@ impl Plugin for HmacAuth {
     fn compile(config: Config, cx: &mut CompileCx<'_>) -> Result<Self, Invalid> {
         let is_apisix = cx.compatibility().is_apisix();
         let clock_skew = u64::from(config.clock_skew()?);
-        let replays = config.refuse_replays.then(|| node_memory(cx));
+        let replays = config.refuse_replays.then(|| Replays::of_node(cx, Self::NAME));
         if let Some(replays) = &replays {
             replays.note_skew(clock_skew);
         }
@@ -297,13 +296,6 @@ impl HmacAuth {
         let digest = self.node_key.digest("hmac-auth replay", &text);
         digest.first_chunk().copied().unwrap_or_default()
     }
-}
-
-/// One memory for all routes of the node.
-fn node_memory(cx: &CompileCx<'_>) -> Arc<Replays> {
-    let node = ResourceRef { kind: ResourceKind::PluginMetadata, id: Arc::from(HmacAuth::NAME) };
-    let most = cx.node.limits.replay_keys;
-    cx.node.registry.state(&node, HmacAuth::NAME, "replays".to_owned(), || Replays::new(most))
 }
 
 /// The digest that the request says its body has.

@@ -3,6 +3,7 @@ use bartizan_core::{Clock, ManualClock, Timestamp};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::authenticate::replays::ReplayFault;
 use crate::fixture::{Bench, arrival};
 
 const SECRET: &str = "a secret of sixteen bytes";
@@ -198,10 +199,10 @@ fn a_signature_is_spent_by_success_only() {
     let lines = [("authorization", field), DATE_LINE];
     assert_eq!(once.prove(&request("/other", &lines)).err(), Some(Fault::Signature));
     assert_eq!(once.prove(&request("/", &lines)).err(), None);
-    assert_eq!(once.prove(&request("/", &lines)).err(), Some(Fault::Replayed));
+    assert_eq!(once.prove(&request("/", &lines)).err(), Some(Fault::Replay(ReplayFault::Again)));
     // Another route of the node remembers as well, and one that does not care takes it.
     let other: HmacAuth = bench.compile_in("other", &json!({ "refuse_replays": true })).unwrap();
-    assert_eq!(other.prove(&request("/", &lines)).err(), Some(Fault::Replayed));
+    assert_eq!(other.prove(&request("/", &lines)).err(), Some(Fault::Replay(ReplayFault::Again)));
     let careless: HmacAuth = bench.compile(&json!({})).unwrap();
     assert_eq!(careless.prove(&request("/", &lines)).err(), None);
 }
@@ -212,9 +213,9 @@ fn refusals_look_alike_and_challenge_the_client() {
         (Fault::UnknownKey, 401),
         (Fault::Signature, 401),
         (Fault::Body, 401),
-        (Fault::Replayed, 401),
+        (Fault::Replay(ReplayFault::Again), 401),
         (Fault::Repeated, 400),
-        (Fault::ReplaysFull, 503),
+        (Fault::Replay(ReplayFault::Full), 503),
     ] {
         let denial = fault.denial("hmac realm=\"x\"");
         assert_eq!(denial.status(), status, "{fault}");

@@ -79,7 +79,7 @@ impl AskFault {
 pub(super) enum Fault {
     #[error("the token's issuer says that it is not active")]
     Inactive,
-    #[error("the token is no access token to be borne: its `{0}` is another")]
+    #[error("the token is no access token that can be used here: its `{0}` is another")]
     Kind(&'static str),
     #[error("the token was issued to a client that is not accepted")]
     Client,

@@ -1,4 +1,4 @@
-//! Who the bearer of a token is, by what its issuer says of it.
+//! Whose a token is, by what its issuer says of it.
 
 use std::sync::Arc;
 
@@ -6,13 +6,12 @@ use bartizan_chain::{CompileCx, ConsumerIndex, IdentityParts, RequestCx};
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Timestamp};
 
-use super::super::token::{Challenges, ConsumerClaim};
+use super::super::token::ConsumerClaim;
 use super::{Answer, Asker, Fault, IntrospectionSettings, digest_of};
 use crate::jose::{ClaimFault, ClaimRules, Claims};
 use crate::waiting::Waiters;
 
-/// An issuer that is asked, what is asked of the claims it states, and what a refused client is
-/// told.
+/// An issuer that is asked, and what is asked of the claims it states.
 pub(in crate::authenticate) struct Judge {
     asker: Arc<Asker>,
     waiters: Arc<Waiters>,
@@ -21,7 +20,6 @@ pub(in crate::authenticate) struct Judge {
     clients: Vec<String>,
     rules: ClaimRules,
     consumer_claim: Option<ConsumerClaim>,
-    challenges: Challenges,
 }
 
 /// What is asked of the claims.
@@ -32,8 +30,6 @@ pub(in crate::authenticate) struct Terms {
     pub(in crate::authenticate) clients: Vec<String>,
     /// The claim that names the consumer.
     pub(in crate::authenticate) consumer_claim: Option<ConsumerClaim>,
-    /// What refused clients are told.
-    pub(in crate::authenticate) challenges: Challenges,
 }
 
 impl Judge {
@@ -43,7 +39,7 @@ impl Judge {
         terms: Terms,
         cx: &CompileCx<'_>,
     ) -> Result<Self, Invalid> {
-        let Terms { rules, clients, consumer_claim, challenges } = terms;
+        let Terms { rules, clients, consumer_claim } = terms;
         Ok(Self {
             asker: Asker::of(settings, cx)?,
             waiters: Waiters::of(cx),
@@ -51,7 +47,6 @@ impl Judge {
             clients,
             rules,
             consumer_claim,
-            challenges,
         })
     }
 
@@ -60,12 +55,7 @@ impl Judge {
         self.rules.is_grant()
     }
 
-    /// The refusal with its challenge.
-    pub(in crate::authenticate) fn refusal(&self, denial: Denial) -> Denial {
-        self.challenges.attach(denial)
-    }
-
-    /// Who the bearer of a token is, or the refusal with its challenge.
+    /// Whose a token is, or the refusal without a challenge. Who may use it is not asked here.
     pub(in crate::authenticate) async fn proof(
         &self,
         token: &str,
@@ -79,10 +69,10 @@ impl Judge {
         };
         found
             .and_then(|answer| self.judge(&answer, cx.consumers(), cx.clock.now()))
-            .map_err(|fault| self.challenges.attach(fault.denial()))
+            .map_err(|fault| fault.denial())
     }
 
-    /// Who the bearer is as of `now`, by an answer.
+    /// Whose the token is as of `now`, by an answer.
     pub(super) fn judge(
         &self,
         answer: &Answer,
@@ -115,12 +105,16 @@ impl Judge {
     }
 }
 
-/// Refuses what is no access token that its bearer may use: a refresh token, or one of another type
-/// (RFC 7662 §2.2, RFC 9449 §6.2), whose binding nobody here has seen.
+/// Refuses what is no access token that can be used here: a refresh token, or one of another type
+/// (RFC 7662 §2.2). One of the type `DPoP` must say which key it is bound to (RFC 9449 §6.2): by
+/// `cnf` its sender is judged.
 fn check_kind(claims: &Claims) -> Result<(), Fault> {
-    for (name, expected) in [("token_type", "bearer"), ("token_use", "access_token")] {
+    let is_keyed = claims.claim("cnf").is_some_and(|cnf| cnf.get("jkt").is_some());
+    let types: &[&str] = if is_keyed { &["bearer", "dpop"] } else { &["bearer"] };
+    for (name, expected) in [("token_type", types), ("token_use", &["access_token"])] {
         let said = claims.claim(name).and_then(|said| said.as_str());
-        if said.is_some_and(|said| !said.eq_ignore_ascii_case(expected)) {
+        let is_expected = |said: &str| expected.iter().any(|one| said.eq_ignore_ascii_case(one));
+        if said.is_some_and(|said| !is_expected(said)) {
             return Err(Fault::Kind(name));
         }
     }

@@ -6,6 +6,12 @@ use bartizan_chain::RequestCx;
 use bartizan_wire::{Fields, QueryFault};
 use bytes::Bytes;
 
+use crate::authenticate::binding::Scheme;
+use crate::authenticate::token::Carried;
+
+/// The only field in which the scheme `DPoP` means something (RFC 9449 §7.1).
+const AUTHORIZATION: &str = "authorization";
+
 /// Why what is carried is no token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum CarrierFault {
@@ -30,7 +36,7 @@ impl Carriers {
         &self,
         fields: &'r Fields,
         query: Result<Option<Cow<'r, str>>, QueryFault>,
-    ) -> Result<Option<Cow<'r, str>>, CarrierFault> {
+    ) -> Result<Option<Carried<'r>>, CarrierFault> {
         const FIELD: &str = "field";
         let header = fields.single(&self.header).map_err(|_| CarrierFault::Repeated(FIELD))?;
         let header = header
@@ -41,8 +47,14 @@ impl Carriers {
             QueryFault::NotText => CarrierFault::NotText("parameter"),
         })?;
         let cookie = self.cookie(fields)?;
-        let header = header.map(|value| Cow::Borrowed(without_scheme(value)));
-        Ok(header.or(query).or(cookie.map(Cow::Borrowed)))
+        if let Some(value) = header {
+            let proved = without(value, "dpop ").filter(|_| &*self.header == AUTHORIZATION);
+            let scheme = if proved.is_some() { Scheme::Dpop } else { Scheme::Bearer };
+            let text = Cow::Borrowed(proved.unwrap_or_else(|| without_scheme(value)));
+            return Ok(Some(Carried { text, scheme }));
+        }
+        let text = query.or(cookie.map(Cow::Borrowed));
+        Ok(text.map(|text| Carried { text, scheme: Scheme::Bearer }))
     }
 
     fn cookie<'r>(&self, fields: &'r Fields) -> Result<Option<&'r str>, CarrierFault> {
@@ -97,11 +109,13 @@ fn split(crumb: &[u8]) -> (&[u8], &[u8]) {
 
 /// The token without `Bearer` before it, in any case (RFC 9110 §11.1).
 fn without_scheme(value: &str) -> &str {
-    const SCHEME: &str = "bearer ";
-    match value.split_at_checked(SCHEME.len()) {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case(SCHEME) => token.trim_start(),
-        _ => value,
-    }
+    without(value, "bearer ").unwrap_or(value)
+}
+
+/// What follows a scheme.
+fn without<'v>(value: &'v str, scheme: &str) -> Option<&'v str> {
+    let (own, token) = value.split_at_checked(scheme.len())?;
+    own.eq_ignore_ascii_case(scheme).then(|| token.trim_start())
 }
 
 #[cfg(test)]
@@ -127,7 +141,7 @@ mod tests {
     ) -> Result<Option<String>, CarrierFault> {
         let fields = fields(list);
         let found = carriers().token(&fields, Ok(query.map(Cow::Borrowed)));
-        found.map(|token| token.map(Cow::into_owned))
+        found.map(|token| token.map(|token| token.text.into_owned()))
     }
 
     #[test]
@@ -143,6 +157,24 @@ mod tests {
             ("é bearer", "é bearer"),
         ] {
             assert_eq!(without_scheme(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_shown_with_dpop_in_authorization_only() {
+        let shown = |header: &str, value: &'static str| {
+            let carriers = Carriers { header: header.into(), ..carriers() };
+            let mut fields = Fields::new();
+            fields.append(Bytes::copy_from_slice(header.as_bytes()), value);
+            let carried = carriers.token(&fields, Ok(None)).unwrap().unwrap();
+            (carried.text.into_owned(), carried.scheme)
+        };
+        for value in ["DPoP a.b.c", "dpop   a.b.c"] {
+            assert_eq!(shown("authorization", value), ("a.b.c".to_owned(), Scheme::Dpop));
+            assert_eq!(shown("x-token", value), (value.to_owned(), Scheme::Bearer));
+        }
+        for value in ["Bearer a.b.c", "a.b.c"] {
+            assert_eq!(shown("authorization", value), ("a.b.c".to_owned(), Scheme::Bearer));
         }
     }
 

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::super::binding::{DpopConfig, Requirement};
 use super::super::carrier::Realm;
 use crate::jose::Algorithm;
 use crate::outgoing::Pem;
@@ -73,6 +74,12 @@ pub struct Config {
     pub(super) max_lifetime: Option<Span>,
     /// How far clocks may differ, at most ten minutes; nothing if left out.
     pub(super) leeway: Option<Span>,
+    /// To what a token must be bound, by its `cnf`: to a key that the sender proves to have
+    /// (`dpop`), to the sender's certificate (`mtls`), or to one of both (`any`). One that is bound
+    /// is good for its sender only in any case.
+    pub(super) require_binding: Option<Requirement>,
+    /// How proofs of possession are judged. Without it the usual rules hold.
+    pub(super) dpop: Option<DpopConfig>,
     /// Whether verdicts on signatures are remembered, so that a token that comes again costs no
     /// cryptography. Times and claims are judged every time.
     #[serde(default = "yes")]

@@ -1,7 +1,5 @@
 //! Keys of consumers, and key sets of issuers, out of configuration.
 
-use std::fs::{File, metadata};
-use std::io::Read as _;
 use std::time::Duration;
 
 use bartizan_chain::{CompileCx, CredentialEntry};
@@ -15,6 +13,7 @@ use super::config::{ConsumerConfig, Jwks};
 use crate::jose::{
     AlgorithmSet, KEY_SET_MAX, KeyFault, KeyKind, KeySet, SecretStrength, VerificationKey,
 };
+use crate::small_file::read_file;
 
 /// The key of a consumer, as the credential index holds it.
 #[derive(Debug)]
@@ -112,15 +111,5 @@ pub(super) fn key_set(jwks: &Jwks, cx: &CompileCx<'_>) -> Result<KeySet, Invalid
 }
 
 fn read_capped(path: &str, cx: &CompileCx<'_>) -> Result<Vec<u8>, Invalid> {
-    let cap = u64::try_from(KEY_SET_MAX).unwrap_or(u64::MAX).saturating_add(1);
-    let fault = |why: String| Invalid::at("file", format!("`{path}` cannot be read: {why}"));
-    let (absolute, mut text) = (cx.resolve_path(path), Vec::new());
-    // Opening a pipe would wait for whoever writes to it.
-    if metadata(&absolute).is_ok_and(|found| !found.is_file()) {
-        return Err(fault("it is no file".to_owned()));
-    }
-    File::open(absolute)
-        .and_then(|file| file.take(cap).read_to_end(&mut text))
-        .map_err(|error| fault(error.to_string()))?;
-    Ok(text)
+    read_file(path, KEY_SET_MAX, cx).map_err(|why| Invalid::at("file", format!("`{path}` {why}")))
 }

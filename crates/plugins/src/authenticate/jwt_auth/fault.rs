@@ -2,6 +2,7 @@
 
 use bartizan_core::{Denial, Reason};
 
+use super::super::binding::BindingFault;
 use super::super::provider::Lack;
 use super::super::token::NameFault;
 use super::carriers::CarrierFault;
@@ -24,6 +25,8 @@ pub(super) enum Fault {
     Name(#[from] NameFault),
     #[error(transparent)]
     Claim(#[from] ClaimFault),
+    #[error(transparent)]
+    Binding(#[from] BindingFault),
     /// A provider has no key for the token; a fetch may bring it, after the `seen` that have ended.
     #[error("{lack}")]
     Lack { issuer: usize, lack: Lack, seen: u64 },
@@ -46,6 +49,7 @@ impl Fault {
             Self::Carrier(CarrierFault::NotText(_)) => Reason::MalformedCredential,
             Self::Token(fault) => fault.reason(),
             Self::Claim(fault) => fault.reason(),
+            Self::Binding(fault) => fault.reason(),
             Self::Lack { lack, .. } if !lack.is_of_the_token() => Reason::KeysUnavailable,
             Self::Lack { .. } | Self::NoKeyName(_) | Self::UnknownKey | Self::Name(_) => {
                 Reason::InvalidCredential
@@ -65,6 +69,7 @@ impl Fault {
             Self::UnknownKey => "Invalid user key in JWT token",
             Self::Claim(fault) if fault.is_forbidden() => return None,
             Self::Lack { lack, .. } if !lack.is_of_the_token() => return None,
+            Self::Binding(fault) if fault.reason() == Reason::ReplaysFull => return None,
             _ => "failed to verify jwt",
         };
         Some(message)
@@ -73,13 +78,24 @@ impl Fault {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::token::Challenges;
+    use bartizan_core::Timestamp;
+
+    use super::super::super::token::{Asked, Senders};
+    use super::super::JwtAuth;
     use super::*;
+    use crate::fixture::Bench;
 
     fn told(fault: &Fault, is_apisix: bool) -> (u16, Option<String>, Option<String>) {
         let scopes = ["read".to_owned(), "write".to_owned()];
-        let challenges = Challenges::new("Bearer realm=\"jwt\"".to_owned(), &scopes, is_apisix);
-        let denial = challenges.attach(fault.denial());
+        let asked = Asked {
+            binding: None,
+            dpop: ("dpop", None),
+            challenge: "realm=\"jwt\"".to_owned(),
+            scopes: &scopes,
+            is_bare: is_apisix,
+        };
+        let senders = Bench::new().within::<JwtAuth, _>(|cx| Senders::compile(asked, cx)).unwrap();
+        let denial = senders.refusal(fault.denial(), Timestamp::from_secs(0));
         let field = denial.fields.first().map(|(name, value)| {
             assert_eq!(name, "www-authenticate");
             value.clone()

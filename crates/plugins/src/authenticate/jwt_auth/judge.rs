@@ -1,4 +1,4 @@
-//! Who the bearer of a signed token is.
+//! Whose a signed token is.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,27 +9,25 @@ use bartizan_config::{Invalid, ResourceKind, ResourceRef};
 use bartizan_core::{Denial, Timestamp};
 
 use super::super::provider::Lack;
-use super::super::token::{Challenges, ConsumerClaim};
+use super::super::token::ConsumerClaim;
 use super::JwtAuth;
 use super::fault::Fault;
 use super::keys::{Issuer, Keys, ProviderTokens, consumer_key, owner};
 use crate::jose::{ClaimRules, Claims, Header, KnownHeader, Token, TokenCache, Verified};
 
-/// Keys, what is asked of claims, and what a refused client is told.
+/// Keys, and what is asked of claims.
 pub(in crate::authenticate) struct Judge {
     pub(super) keys: Keys,
     pub(super) rules: ClaimRules,
     pub(super) cache: Option<Arc<TokenCache>>,
     /// PERF: `cargo xtask bench`, secured: the header of most tokens is the same.
     pub(super) header: KnownHeader,
-    pub(super) challenges: Challenges,
 }
 
 impl Judge {
     /// One that accepts the tokens of a provider, as another plugin than `jwt-auth` says it.
     pub(in crate::authenticate) fn of_provider(
         tokens: ProviderTokens,
-        challenges: Challenges,
         remembers: bool,
         cx: &CompileCx<'_>,
     ) -> Result<Self, Invalid> {
@@ -38,7 +36,6 @@ impl Judge {
             keys: Keys::of_provider(tokens, cx)?,
             cache: remembers.then(|| Self::node_cache(cx)),
             header: KnownHeader::default(),
-            challenges,
         })
     }
 
@@ -55,7 +52,7 @@ impl Judge {
         cx.node.registry.state(&node, JwtAuth::NAME, "tokens".to_owned(), TokenCache::new)
     }
 
-    /// Who the bearer of a token is, or the refusal with its challenge.
+    /// Whose a token is, or the refusal without a challenge. Who may use it is not asked here.
     pub(in crate::authenticate) async fn proof(
         &self,
         token: &str,
@@ -68,12 +65,7 @@ impl Judge {
                 proof = self.judge(token, cx.consumers(), cx.clock.now());
             }
         }
-        proof.map_err(|fault| self.refusal(&fault))
-    }
-
-    /// The refusal with its challenge.
-    pub(super) fn refusal(&self, fault: &Fault) -> Denial {
-        self.challenges.attach(fault.denial())
+        proof.map_err(|fault| fault.denial())
     }
 
     /// Waits for keys of a provider that a fetch may bring; false where nothing can be new.
@@ -83,7 +75,7 @@ impl Judge {
         Ok(issuer.provider.news(lack, seen, &issuer.waiters).await?)
     }
 
-    /// Who the bearer of a token is, as of `now`.
+    /// Whose a token is, as of `now`.
     pub(super) fn judge(
         &self,
         text: &str,

@@ -65,24 +65,42 @@
 //! `bartizan_jwks_fetches_total` counts fetches by issuer and result, `bartizan_jwks_age_seconds`
 //! tells how old keys are.
 //!
+//! # Tokens that are bound to their sender
+//!
+//! What a token says in `cnf` counts always, and `require_binding` refuses tokens without it. With
+//! `x5t#S256` the connection must have the very certificate, verified for this host (RFC 8705); with
+//! `jkt` the sender must prove in each request that it has the key (`DPoP`, RFC 9449): the token comes
+//! with the scheme `DPoP` in `Authorization`, and one field `DPoP` holds a proof that is signed by
+//! that key, names method, target and token, is at most `dpop.max_age` old and was not sent before.
+//! A token that is bound is never a bearer token, and one that is bound in a way that is not known
+//! here is refused.
+//!
+//! The target that a proof names is compared in the one form that everything is decided on, without
+//! its query. Where clients know the API by another origin, `dpop.origin` says so. Proofs are
+//! remembered until they are too old anyway, as many as `limits.replay_keys`; over them the answer
+//! is 503. With `dpop.nonce`, proofs must hold a nonce of this node, which clients get in
+//! `DPoP-Nonce` and which is good for two to three minutes.
+//!
 //! # Headers
 //!
-//! `header` (or parameter, or cookie) is read, and taken out of the request. A 401 has
+//! `header` (or parameter, or cookie) is read, and taken out of the request, and so is `DPoP`. A 401 has
 //! `WWW-Authenticate: Bearer` with the realm and, if configured, `resource_metadata` (RFC 9728
-//! §5.1); a 403 for a scope says so there, too.
+//! §5.1); a 403 for a scope says so there, too. Where a proof of possession is missing or wrong, the
+//! challenge is `DPoP` with the algorithms and `invalid_dpop_proof` or `use_dpop_nonce`.
 //!
 //! # What it costs
 //!
 //! One signature per token, then one hash and one look-up while the node remembers its verdict
-//! (4,096 tokens, 16 MiB for all routes).
+//! (4,096 tokens, 16 MiB for all routes). A proof of possession is one signature more, always.
 //!
 //! # What it cannot do
 //!
 //! A token stays valid until it expires: to end it earlier, remove the key or the consumer. A key
 //! that a provider withdraws is valid here until the next fetch. A key set in a file is read when
 //! the configuration is loaded and when the file changes. Opaque tokens cannot be verified
-//! (`oauth-introspection` asks about them); there is no login and no proof of possession, and the
-//! metadata that `resource_metadata` names has to be served by somebody else.
+//! (`oauth-introspection` asks about them); there is no login, and the metadata that
+//! `resource_metadata` names has to be served by somebody else. Each node remembers proofs of
+//! possession for itself, and not over a restart.
 //!
 //! # How it differs from Apache APISIX
 //!
@@ -101,14 +119,15 @@ mod rules;
 mod tests;
 
 use bartizan_chain::{
-    CompileCx, CredentialEntry, Flow, Identity, IdentityKey, IdentityParts, Kinship, Nothing,
-    Plugin, RequestCx, Traits,
+    AnswerHead, CompileCx, CredentialEntry, Flow, Identity, IdentityKey, IdentityParts, Kinship,
+    Nothing, Plugin, RequestCx, Traits,
 };
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Stage, StageSet};
 
+use super::binding;
 use super::carrier::{StandIn, field_name, parameter_name};
-use super::token::{Challenges, bearer};
+use super::token::{Asked, Senders, challenge};
 use crate::jose::KnownHeader;
 use carriers::Carriers;
 pub use config::{Config, ConsumerConfig};
@@ -117,11 +136,19 @@ pub(super) use judge::Judge;
 use keys::Keys;
 pub(super) use keys::ProviderTokens;
 
+/// What is remembered until the answer.
+#[derive(Debug, Default)]
+pub struct Call {
+    /// The client should take the next nonce.
+    renews: bool,
+}
+
 /// Compiled `jwt-auth`.
 pub struct JwtAuth {
     carriers: Carriers,
     hides: bool,
     judge: Judge,
+    senders: Senders,
     stand_in: Option<StandIn>,
 }
 
@@ -138,7 +165,7 @@ impl Plugin for JwtAuth {
     type Config = Config;
     type ConsumerConfig = ConsumerConfig;
     type Metadata = Nothing;
-    type Call = ();
+    type Call = Call;
 
     fn compile(config: Config, cx: &mut CompileCx<'_>) -> Result<Self, Invalid> {
         let is_apisix = cx.compatibility().is_apisix();
@@ -147,11 +174,18 @@ impl Plugin for JwtAuth {
                 .with_help("remove it: there is nothing to choose"));
         }
         let rules = rules::rules(&config, is_apisix)?;
-        let bearer = bearer(config.realm.as_ref(), "jwt", config.resource_metadata.as_deref())?;
+        let metadata = config.resource_metadata.as_deref();
+        let asked = Asked {
+            binding: config.require_binding,
+            dpop: ("dpop", config.dpop.as_ref()),
+            challenge: challenge(config.realm.as_ref(), "jwt", metadata)?,
+            scopes: &rules.required_scopes,
+            is_bare: is_apisix,
+        };
         Ok(Self {
+            senders: Senders::compile(asked, cx)?,
             judge: Judge {
                 keys: Keys::compile(&config, &rules, cx)?,
-                challenges: Challenges::new(bearer, &rules.required_scopes, is_apisix),
                 rules,
                 cache: config.token_cache.then(|| Judge::node_cache(cx)),
                 header: KnownHeader::default(),
@@ -170,6 +204,7 @@ impl Plugin for JwtAuth {
         let mut traits = Traits::in_stages(&[Stage::Authenticate]);
         traits.proves.authentication = self.stand_in.is_none();
         traits.proves.grant = self.stand_in.is_none() && self.judge.rules.is_grant();
+        traits.on_response = self.senders.gives_nonces();
         traits
     }
 
@@ -184,28 +219,51 @@ impl Plugin for JwtAuth {
         &self,
         cx: &mut RequestCx,
         key: &IdentityKey,
-        _call: &mut (),
+        call: &mut Call,
     ) -> Result<Flow, Denial> {
         let proof = self.prove(cx).await;
         let parts = match (proof, &self.stand_in) {
             (Err(denial), Some(stand_in)) => stand_in.take_over(cx.consumers(), denial)?,
-            (proof, _) => proof?,
+            (proof, _) => {
+                let (parts, renews) = proof?;
+                call.renews = renews;
+                parts
+            }
         };
         if self.hides {
             self.carriers.hide(cx);
+            cx.fields.remove(binding::FIELD);
         }
         cx.identify(Identity::new(key, Self::NAME, parts))?;
         Ok(Flow::Continue)
     }
+
+    fn on_response_head(
+        &self,
+        cx: &RequestCx,
+        answer: &mut AnswerHead,
+        call: &mut Call,
+    ) -> Result<(), Denial> {
+        if call.renews {
+            self.senders.renew(answer, cx.clock.now());
+        }
+        Ok(())
+    }
 }
 
 impl JwtAuth {
-    async fn prove(&self, cx: &RequestCx) -> Result<IdentityParts, Denial> {
+    /// Who the sender is, and whether it should take the next nonce.
+    async fn prove(&self, cx: &RequestCx) -> Result<(IdentityParts, bool), Denial> {
+        let refuse = |denial| self.senders.refusal(denial, cx.clock.now());
         let query = cx.canonical().query_value(&self.carriers.query);
         let token = self.carriers.token(&cx.fields, query).map_err(Fault::from);
-        match token.and_then(|token| token.ok_or(Fault::Missing)) {
-            Ok(token) => self.judge.proof(&token, cx).await,
-            Err(fault) => Err(self.judge.refusal(&fault)),
-        }
+        let token = token.and_then(|token| token.ok_or(Fault::Missing));
+        let token = token.map_err(|fault| refuse(fault.denial()))?;
+        let parts = self.judge.proof(&token.text, cx).await.map_err(refuse)?;
+        let renews = self.senders.judge(cx, &token, &parts).map_err(|fault| {
+            let denial = Fault::from(fault.clone()).denial();
+            self.senders.refusal_for(denial, Some(&fault), cx.clock.now())
+        })?;
+        Ok((parts, renews))
     }
 }

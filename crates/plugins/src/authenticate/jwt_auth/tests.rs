@@ -345,7 +345,7 @@ fn a_refusal_never_shows_the_token() {
     let text = token(&json!({ "key": "nobody-knows-this" }));
     let plugin: JwtAuth = Bench::new().compile(&json!({})).unwrap();
     let fault = plugin.judge.judge(&text, &index(&json!({})), now()).unwrap_err();
-    let denial = plugin.judge.refusal(&fault);
+    let denial = plugin.senders.refusal(fault.denial(), now());
     assert_eq!((denial.reason, denial.status()), (Reason::InvalidCredential, 401));
     assert!(!format!("{denial:?}").contains("nobody-knows-this"));
 }

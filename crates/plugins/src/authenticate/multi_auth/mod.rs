@@ -15,8 +15,8 @@
 //! permit this (403), a node that is too busy to tell or an issuer whose keys are not there (503).
 //!
 //! Consumers have their keys under the names of the plugins inside, as without this plugin. What
-//! can stand inside: `hmac-auth`, `basic-auth`, `jwt-auth`, `key-auth`, each with the fields of its
-//! own page; the same one may stand there twice. Not `anonymous_consumer`: its callers would pass
+//! can stand inside: `hmac-auth`, `http-signature`, `basic-auth`, `jwt-auth`, `mtls-auth`, `key-auth`,
+//! each with the fields of its own page; the same one may stand there twice. Not `anonymous_consumer`: its callers would pass
 //! before the next plugin is asked. `_meta` belongs to this plugin as a whole.
 //!
 //! Where none passes the answer is 401 with the challenges of all; the event has every plugin's
@@ -24,8 +24,8 @@
 //! of it.
 //!
 //! It proves authentication; a grant only if each plugin inside does (`jwt-auth` with scopes or
-//! claims). With `hmac-auth` and `validate_request_body` inside, the body of every request is held,
-//! whoever proved it.
+//! claims). With `http-signature`, or `hmac-auth` and `validate_request_body`, inside, the body of every
+//! request is held, whoever proved it.
 //!
 //! # Headers
 //!
@@ -57,7 +57,7 @@ use bartizan_chain::{
     Unsupported,
 };
 use bartizan_config::{Invalid, PathStep};
-use bartizan_core::{Denial, Reason, Stage, StageSet};
+use bartizan_core::{Denial, Reason, ReplyField, Stage, StageSet};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -136,10 +136,14 @@ impl Plugin for MultiAuth {
         ("auth_plugins[].basic-auth._meta", META),
         ("auth_plugins[].jwt-auth._meta", META),
         ("auth_plugins[].key-auth._meta", META),
+        ("auth_plugins[].mtls-auth._meta", META),
+        ("auth_plugins[].http-signature._meta", META),
         ("auth_plugins[].hmac-auth.anonymous_consumer", STAND_IN),
         ("auth_plugins[].basic-auth.anonymous_consumer", STAND_IN),
         ("auth_plugins[].jwt-auth.anonymous_consumer", STAND_IN),
         ("auth_plugins[].key-auth.anonymous_consumer", STAND_IN),
+        ("auth_plugins[].mtls-auth.anonymous_consumer", STAND_IN),
+        ("auth_plugins[].http-signature.anonymous_consumer", STAND_IN),
     ];
 
     type Config = Config;
@@ -259,6 +263,7 @@ fn asks_the_next(reason: Reason) -> bool {
 fn refuse(refusals: Vec<(&'static str, Denial)>) -> Denial {
     let mut detail = String::new();
     let mut challenges: Vec<String> = Vec::new();
+    let mut hints: Vec<ReplyField> = Vec::new();
     let mut reason = Reason::MissingCredential;
     for (name, mut denial) in refusals {
         let space = if detail.is_empty() { "" } else { "; " };
@@ -268,11 +273,17 @@ fn refuse(refusals: Vec<(&'static str, Denial)>) -> Denial {
             reason = Reason::InvalidCredential;
         }
         for (field, value) in std::mem::take(&mut denial.fields) {
-            if field == CHALLENGE && !challenges.contains(&value) {
+            if field != CHALLENGE {
+                // Such as the nonce that a proof has to hold.
+                hints.push((field, value));
+            } else if !challenges.contains(&value) {
                 challenges.push(value);
             }
         }
     }
     let refusal = Denial::new(reason, detail).with_apisix_message("Authorization Failed");
-    challenges.into_iter().fold(refusal, |refusal, value| refusal.with_field(CHALLENGE, value))
+    let mut refusal =
+        challenges.into_iter().fold(refusal, |refusal, value| refusal.with_field(CHALLENGE, value));
+    refusal.fields.extend(hints);
+    refusal
 }

@@ -6,7 +6,7 @@ use bartizan_core::{Denial, Stage};
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value};
 
-use crate::authenticate::{basic_auth, hmac_auth, jwt_auth, key_auth};
+use crate::authenticate::{basic_auth, hmac_auth, http_signature, jwt_auth, key_auth, mtls_auth};
 
 /// Makes the closed set of plugins that can stand inside. It leaves out the plugin around them, so
 /// that no future holds itself; a test sees that no other is left out.
@@ -102,6 +102,8 @@ nested! {
     Basic => basic_auth::BasicAuth,
     Jwt => jwt_auth::JwtAuth,
     Key => key_auth::KeyAuth,
+    Mtls => mtls_auth::MtlsAuth,
+    Signature => http_signature::HttpSignature,
 }
 
 fn compile<P: Plugin>(config: &Value, cx: &CompileCx<'_>) -> Result<P, Invalid> {

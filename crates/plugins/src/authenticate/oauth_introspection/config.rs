@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::super::binding::{DpopConfig, Requirement};
 use super::super::carrier::Realm;
 use super::super::introspection::{ClientSettings, IntrospectionSettings, Method};
 use super::super::provider::well_known;
@@ -27,8 +28,8 @@ const REMEMBER_REFUSED: Duration = Duration::from_secs(5);
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The header field that carries the token: `Authorization` behind `Bearer`, another one with
-    /// or without it.
+    /// The header field that carries the token: `Authorization` behind `Bearer` or `DPoP`,
+    /// another one with `Bearer` or without.
     #[serde(default = "authorization")]
     #[schemars(length(min = 1, max = 256))]
     pub(super) header: String,
@@ -103,6 +104,11 @@ pub struct Config {
     pub(super) max_lifetime: Option<Span>,
     /// How far clocks may differ, at most ten minutes; nothing if left out.
     pub(super) leeway: Option<Span>,
+    /// To what tokens must be bound, so that nobody but their sender can use them; nothing if left
+    /// out. A token that says what it is bound to is never accepted without that.
+    pub(super) require_binding: Option<Requirement>,
+    /// How proofs of possession are judged.
+    pub(super) dpop: Option<DpopConfig>,
     /// The claim that names the consumer, who must exist. Without it there is no consumer.
     #[schemars(length(min = 1))]
     pub(super) consumer_claim: Option<String>,

@@ -15,8 +15,8 @@
 //! What the issuer says has to be an answer as RFC 7662 §2.2 describes it: `200`,
 //! `application/json`, a boolean `active`, times that are numbers, texts that are texts, no member
 //! twice, 64 KiB at most. An active token must then fit: its times, the issuer where it names one,
-//! one of `audiences`, one of `clients`, and it must be an access token that its bearer may use
-//! (`token_type: Bearer`, `token_use: access_token`, where the answer has them). A good token that
+//! one of `audiences`, one of `clients`, and it must be an access token (`token_type: Bearer` or
+//! `DPoP`, `token_use: access_token`, where the answer has them). A good token that
 //! lacks a scope or claim gets 403, everything else 401; with `required_scopes` or
 //! `required_claims` the plugin is a grant. The identity has the token's subject and claims, and a
 //! consumer only where `consumer_claim` names one.
@@ -40,9 +40,16 @@
 //! for `limits.delay` at most. `bartizan_introspections_total` counts questions by server and
 //! result.
 //!
+//! # Tokens that are bound to their sender
+//!
+//! A token of which the answer says in `cnf` what it is bound to is no bearer token: its sender must
+//! have the certificate on the connection (RFC 8705), or prove possession of the key with each
+//! request (`DPoP`, RFC 9449). `require_binding` refuses tokens without; the page of `jwt-auth` says
+//! how proofs are judged.
+//!
 //! # Headers
 //!
-//! `header` is read, and taken out of the request unless `hide_credentials: false`. A 401 has
+//! `header` is read, and taken out of the request with `DPoP` unless `hide_credentials: false`. A 401 has
 //! `WWW-Authenticate: Bearer` with the realm and, if configured, `resource_metadata` (RFC 9728
 //! §5.1); a 403 for a scope says so there, too.
 //!
@@ -57,28 +64,36 @@
 //!
 //! A token that is withdrawn passes until `cache_ttl` is over. Tokens that clients invent each cost
 //! a call: put a limit by address before this. Answers that the issuer signs (RFC 9701) are not
-//! asked for. There is no login and no proof of possession: a token that is bound to its sender
-//! (`cnf`) is refused.
+//! asked for. There is no login.
 
 mod config;
 #[cfg(test)]
 mod tests;
 
 use bartizan_chain::{
-    CompileCx, Flow, Identity, IdentityKey, Kinship, Nothing, Plugin, RequestCx, Traits,
+    AnswerHead, CompileCx, Flow, Identity, IdentityKey, Kinship, Nothing, Plugin, RequestCx, Traits,
 };
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Stage, StageSet};
 
+use super::binding;
 use super::introspection::{Judge, Terms};
-use super::token::{Challenges, ConsumerClaim, TokenField, bearer, refuse_bound, texts};
+use super::token::{Asked, ConsumerClaim, Senders, TokenField, challenge, texts};
 pub use config::Config;
+
+/// What is remembered until the answer.
+#[derive(Debug, Default)]
+pub struct Call {
+    /// The client should take the next nonce.
+    renews: bool,
+}
 
 /// Compiled `oauth-introspection`.
 pub struct OauthIntrospection {
     field: TokenField,
     hides: bool,
     judge: Judge,
+    senders: Senders,
 }
 
 impl Plugin for OauthIntrospection {
@@ -90,7 +105,7 @@ impl Plugin for OauthIntrospection {
     type Config = Config;
     type ConsumerConfig = Nothing;
     type Metadata = Nothing;
-    type Call = ();
+    type Call = Call;
 
     fn compile(config: Config, cx: &mut CompileCx<'_>) -> Result<Self, Invalid> {
         let mut rules = config.demands().rules()?;
@@ -105,9 +120,16 @@ impl Plugin for OauthIntrospection {
             }
             _ => {}
         }
-        let bearer = bearer(config.realm.as_ref(), "oauth", config.resource_metadata.as_deref())?;
+        let metadata = config.resource_metadata.as_deref();
+        let asked = Asked {
+            binding: config.require_binding,
+            dpop: ("dpop", config.dpop.as_ref()),
+            challenge: challenge(config.realm.as_ref(), "oauth", metadata)?,
+            scopes: &rules.required_scopes,
+            is_bare: false,
+        };
+        let senders = Senders::compile(asked, cx)?;
         let terms = Terms {
-            challenges: Challenges::new(bearer, &rules.required_scopes, false),
             rules,
             clients: texts("clients", config.clients.as_ref(), |_| true)?,
             consumer_claim: ConsumerClaim::compile(config.consumer_claim.as_ref())?,
@@ -116,6 +138,7 @@ impl Plugin for OauthIntrospection {
             field: TokenField::compile("header", &config.header)?,
             hides: config.hide_credentials,
             judge: Judge::compile(&config.introspection()?, terms, cx)?,
+            senders,
         })
     }
 
@@ -123,6 +146,7 @@ impl Plugin for OauthIntrospection {
         let mut traits = Traits::in_stages(&[Stage::Authenticate]);
         traits.proves.authentication = true;
         traits.proves.grant = self.judge.is_grant();
+        traits.on_response = self.senders.gives_nonces();
         traits
     }
 
@@ -130,20 +154,31 @@ impl Plugin for OauthIntrospection {
         &self,
         cx: &mut RequestCx,
         key: &IdentityKey,
-        _call: &mut (),
+        call: &mut Call,
     ) -> Result<Flow, Denial> {
-        let parts = match self.field.token(&cx.fields) {
-            Ok(token) => self.judge.proof(token, cx).await?,
-            Err(fault) => {
-                let denial = Denial::new(fault.reason(), fault.to_string());
-                return Err(self.judge.refusal(denial));
-            }
-        };
-        refuse_bound(&parts).map_err(|denial| self.judge.refusal(denial))?;
+        let refuse = |denial| self.senders.refusal(denial, cx.clock.now());
+        let token = self.field.token(&cx.fields);
+        let token =
+            token.map_err(|fault| refuse(Denial::new(fault.reason(), fault.to_string())))?;
+        let parts = self.judge.proof(&token.text, cx).await.map_err(refuse)?;
+        call.renews = self.senders.admit(cx, &token, &parts)?;
         if self.hides {
+            cx.fields.remove(binding::FIELD);
             cx.fields.remove(self.field.name());
         }
         cx.identify(Identity::new(key, Self::NAME, parts))?;
         Ok(Flow::Continue)
+    }
+
+    fn on_response_head(
+        &self,
+        cx: &RequestCx,
+        answer: &mut AnswerHead,
+        call: &mut Call,
+    ) -> Result<(), Denial> {
+        if call.renews {
+            self.senders.renew(answer, cx.clock.now());
+        }
+        Ok(())
     }
 }

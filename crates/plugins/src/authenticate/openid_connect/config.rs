@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::super::binding::{DpopConfig, Requirement};
 use super::super::carrier::Realm;
 use super::super::introspection::{ClientSettings, IntrospectionSettings, Method};
 use super::super::provider::{ProviderSettings, Source, WELL_KNOWN};
@@ -93,6 +94,12 @@ pub struct Config {
     /// lead into objects: `realm_access.roles`.
     #[schemars(extend("minProperties" = 1))]
     pub(super) required_claims: Option<BTreeMap<String, Value>>,
+    /// To what tokens must be bound, so that nobody but their sender can use them; nothing if left
+    /// out. A token that says what it is bound to is never accepted without that.
+    pub(super) require_binding: Option<Requirement>,
+    /// How proofs of possession are judged, as `dpop` of `jwt-auth` says it; here that name is the
+    /// login's.
+    pub(super) dpop_proofs: Option<DpopConfig>,
     /// The claim that names the consumer, who must exist. Without it there is no consumer.
     #[schemars(length(min = 1))]
     pub(super) consumer_claim: Option<String>,

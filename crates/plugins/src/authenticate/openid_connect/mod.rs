@@ -3,7 +3,7 @@
 //! A front with APISIX's names: with `use_jwks: true` tokens are verified with the provider's keys,
 //! as by the providers of `jwt-auth`; otherwise the provider is asked about each, as by
 //! `oauth-introspection`. Their pages say how keys are kept and answers are read. The token is read
-//! from `Authorization`, behind `Bearer`.
+//! from `Authorization`, behind `Bearer` or `DPoP`.
 //!
 //! ```yaml
 //! openid-connect:
@@ -30,9 +30,12 @@
 //! lacks a scope or claim gets 403, everything else 401; keys or answers that are not to be had
 //! give 503. With `required_scopes` or `required_claims` the plugin is a grant.
 //!
+//! A token that is bound to its sender (`cnf`) is no bearer token: the certificate or the proof of
+//! possession is judged as by `jwt-auth`, and `require_binding` refuses tokens without.
+//!
 //! # Headers
 //!
-//! `Authorization` is read and taken out of the request; in compatibility mode it stays. With
+//! `Authorization` and `DPoP` are read and taken out of the request; in compatibility mode they stay. With
 //! `set_access_token_header` the upstream gets the token in `X-Access-Token`, or in
 //! `Authorization`; with `set_userinfo_header` the claims in `X-Userinfo`, up to 8 KiB. What a
 //! client sends in those of them that begin with `X-` is taken out of every request. A 401 has
@@ -48,8 +51,7 @@
 //! Log anybody in: there are no sessions, no redirects, no logout, and no identity or refresh
 //! tokens to hand on. With `use_jwks` and `match_with_client_id` it cannot tell an identity token
 //! from an access token where the provider gives both the same audience: let access tokens be for
-//! the API, and name that in `audiences`. A token that is bound to its sender (`cnf`) is refused:
-//! there is no proof of possession here.
+//! the API, and name that in `audiences`.
 //!
 //! # How it differs from Apache APISIX
 //!
@@ -67,26 +69,34 @@ mod headers;
 mod tests;
 
 use bartizan_chain::{
-    CompileCx, Flow, Identity, IdentityKey, IdentityParts, Kinship, Nothing, Plugin, RequestCx,
-    Traits, Unsupported,
+    AnswerHead, CompileCx, Flow, Identity, IdentityKey, IdentityParts, Kinship, Nothing, Plugin,
+    RequestCx, Traits, Unsupported,
 };
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, Span, Stage, StageSet};
 use serde_json::Value;
 
+use super::binding;
 use super::introspection::{self, Terms};
 use super::jwt_auth::{self, ProviderTokens};
-use super::token::{Challenges, ConsumerClaim, Demands, TokenField, bearer, refuse_bound, texts};
+use super::token::{Asked, ConsumerClaim, Demands, Senders, TokenField, challenge, texts};
 use crate::jose::{ClaimPath, ClaimRules, RequiredClaim, TypeRule};
 use config::AudienceValidator;
 pub use config::Config;
 use headers::Forwarded;
 
+/// What is remembered until the answer.
+#[derive(Debug, Default)]
+pub struct Call {
+    /// The client should take the next nonce.
+    renews: bool,
+}
+
 /// Compiled `openid-connect`.
 pub struct OpenidConnect {
     field: TokenField,
     judge: Judge,
-    challenges: Challenges,
+    senders: Senders,
     is_grant: bool,
     /// Whether the upstream does not see the field.
     hides: bool,
@@ -158,23 +168,26 @@ impl Plugin for OpenidConnect {
     type Config = Config;
     type ConsumerConfig = Nothing;
     type Metadata = Nothing;
-    type Call = ();
+    type Call = Call;
 
     fn compile(config: Config, cx: &mut CompileCx<'_>) -> Result<Self, Invalid> {
         let is_apisix = cx.compatibility().is_apisix();
         check(&config, is_apisix)?;
         let rules = rules(&config, is_apisix)?;
-        let challenges = || -> Result<Challenges, Invalid> {
-            let metadata = config.resource_metadata.as_deref();
-            let bearer = bearer(config.realm.as_ref(), "apisix", metadata)?;
-            Ok(Challenges::new(bearer, &rules.required_scopes, false))
+        let metadata = config.resource_metadata.as_deref();
+        let asked = Asked {
+            binding: config.require_binding,
+            dpop: ("dpop_proofs", config.dpop_proofs.as_ref()),
+            challenge: challenge(config.realm.as_ref(), "apisix", metadata)?,
+            scopes: &rules.required_scopes,
+            is_bare: false,
         };
         Ok(Self {
             field: TokenField::compile("header", "authorization")?,
             // That a token is meant for us is no grant, whichever claim says so.
             is_grant: config.required_scopes.is_some() || config.required_claims.is_some(),
-            challenges: challenges()?,
-            judge: judge(&config, rules.clone(), challenges()?, cx)?,
+            senders: Senders::compile(asked, cx)?,
+            judge: judge(&config, rules, cx)?,
             hides: !is_apisix,
             forwarded: Forwarded::compile(&config, is_apisix)?,
         })
@@ -184,6 +197,7 @@ impl Plugin for OpenidConnect {
         let mut traits = Traits::in_stages(&[Stage::Authenticate]);
         traits.proves.authentication = true;
         traits.proves.grant = self.is_grant;
+        traits.on_response = self.senders.gives_nonces();
         traits
     }
 
@@ -191,15 +205,17 @@ impl Plugin for OpenidConnect {
         &self,
         cx: &mut RequestCx,
         key: &IdentityKey,
-        _call: &mut (),
+        call: &mut Call,
     ) -> Result<Flow, Denial> {
-        let token = self.field.token(&cx.fields).map_err(|fault| {
-            self.challenges.attach(Denial::new(fault.reason(), fault.to_string()))
-        })?;
-        let parts = self.judge.proof(token, cx).await?;
-        refuse_bound(&parts).map_err(|denial| self.challenges.attach(denial))?;
-        let added = self.forwarded.fields(token, &parts)?;
+        let refuse = |denial| self.senders.refusal(denial, cx.clock.now());
+        let token = self.field.token(&cx.fields);
+        let token =
+            token.map_err(|fault| refuse(Denial::new(fault.reason(), fault.to_string())))?;
+        let parts = self.judge.proof(&token.text, cx).await.map_err(refuse)?;
+        call.renews = self.senders.admit(cx, &token, &parts)?;
+        let added = self.forwarded.fields(&token.text, &parts)?;
         if self.hides {
+            cx.fields.remove(binding::FIELD);
             cx.fields.remove(self.field.name());
         }
         for (name, value) in added.into_iter().flatten() {
@@ -207,6 +223,18 @@ impl Plugin for OpenidConnect {
         }
         cx.identify(Identity::new(key, Self::NAME, parts))?;
         Ok(Flow::Continue)
+    }
+
+    fn on_response_head(
+        &self,
+        cx: &RequestCx,
+        answer: &mut AnswerHead,
+        call: &mut Call,
+    ) -> Result<(), Denial> {
+        if call.renews {
+            self.senders.renew(answer, cx.clock.now());
+        }
+        Ok(())
     }
 }
 
@@ -244,12 +272,7 @@ fn check(config: &Config, is_apisix: bool) -> Result<(), Invalid> {
     Ok(())
 }
 
-fn judge(
-    config: &Config,
-    rules: ClaimRules,
-    challenges: Challenges,
-    cx: &CompileCx<'_>,
-) -> Result<Judge, Invalid> {
+fn judge(config: &Config, rules: ClaimRules, cx: &CompileCx<'_>) -> Result<Judge, Invalid> {
     let consumer_claim = ConsumerClaim::compile(config.consumer_claim.as_ref())?;
     if config.use_jwks {
         let settings = config.provider()?;
@@ -261,9 +284,9 @@ fn judge(
         };
         let tokens = ProviderTokens { settings, rules, consumer_claim };
         let remembers = !config.jwt_verification_cache_ignore;
-        return jwt_auth::Judge::of_provider(tokens, challenges, remembers, cx).map(Judge::Keys);
+        return jwt_auth::Judge::of_provider(tokens, remembers, cx).map(Judge::Keys);
     }
-    let terms = Terms { rules, clients: Vec::new(), consumer_claim, challenges };
+    let terms = Terms { rules, clients: Vec::new(), consumer_claim };
     introspection::Judge::compile(&config.introspection()?, terms, cx).map(Judge::Provider)
 }
 

@@ -1,9 +1,12 @@
-//! The header field that carries a token (RFC 6750 §2.1).
+//! The header field that carries a token (RFC 6750 §2.1, RFC 9449 §7.1).
+
+use std::borrow::Cow;
 
 use bartizan_config::Invalid;
 use bartizan_core::Reason;
 use bartizan_wire::Fields;
 
+use super::super::binding::Scheme;
 use super::super::carrier::field_name;
 use crate::jose::TOKEN_MAX;
 
@@ -32,7 +35,17 @@ impl FieldFault {
     }
 }
 
-/// The field that carries a token: `Authorization` behind `Bearer`, another one with or without it.
+/// A token as it was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Carried<'r> {
+    /// The token alone.
+    pub(crate) text: Cow<'r, str>,
+    /// How it was shown.
+    pub(crate) scheme: Scheme,
+}
+
+/// The field that carries a token: `Authorization` behind `Bearer` or `DPoP`, another one with or
+/// without `Bearer`.
 #[derive(Debug)]
 pub(crate) struct TokenField {
     name: Box<str>,
@@ -53,20 +66,28 @@ impl TokenField {
     }
 
     /// The token.
-    pub(crate) fn token<'r>(&self, fields: &'r Fields) -> Result<&'r str, FieldFault> {
-        const SCHEME: &[u8] = b"bearer ";
+    pub(crate) fn token<'r>(&self, fields: &'r Fields) -> Result<Carried<'r>, FieldFault> {
         let value = fields.single(&self.name).map_err(|_| FieldFault::Repeated)?;
         let value = value.ok_or(FieldFault::Missing)?;
-        let token = match value.split_at_checked(SCHEME.len()) {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case(SCHEME) => {
-                token.trim_ascii_start()
-            }
-            _ if self.needs_scheme => return Err(FieldFault::Missing),
-            _ => value,
+        let proved = behind(value, b"dpop ").filter(|_| self.needs_scheme);
+        let (scheme, token) = match (proved, behind(value, b"bearer ")) {
+            (Some(token), _) => (Scheme::Dpop, token),
+            (None, Some(token)) => (Scheme::Bearer, token),
+            (None, None) if self.needs_scheme => return Err(FieldFault::Missing),
+            (None, None) => (Scheme::Bearer, value),
         };
-        let token = std::str::from_utf8(token).map_err(|_| FieldFault::Malformed)?;
-        if is_token(token) { Ok(token) } else { Err(FieldFault::Malformed) }
+        let text = std::str::from_utf8(token).map_err(|_| FieldFault::Malformed)?;
+        if !is_token(text) {
+            return Err(FieldFault::Malformed);
+        }
+        Ok(Carried { text: Cow::Borrowed(text), scheme })
     }
+}
+
+/// What follows a scheme, in any case (RFC 9110 §11.1).
+fn behind<'v>(value: &'v [u8], scheme: &[u8]) -> Option<&'v [u8]> {
+    let (own, token) = value.split_at_checked(scheme.len())?;
+    own.eq_ignore_ascii_case(scheme).then(|| token.trim_ascii_start())
 }
 
 /// A `b64token` (RFC 6750 §2.1) of a length that anybody reads.
@@ -82,12 +103,29 @@ fn is_token(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn read(name: &str, values: &[&'static str]) -> Result<String, FieldFault> {
+    fn shown(name: &str, values: &[&'static str]) -> Result<(String, Scheme), FieldFault> {
         let mut fields = Fields::new();
         for value in values {
             fields.append(name.to_owned(), *value);
         }
-        TokenField::compile("header", name).unwrap().token(&fields).map(str::to_owned)
+        let token = TokenField::compile("header", name).unwrap().token(&fields);
+        token.map(|token| (token.text.into_owned(), token.scheme))
+    }
+
+    fn read(name: &str, values: &[&'static str]) -> Result<String, FieldFault> {
+        shown(name, values).map(|(text, _)| text)
+    }
+
+    #[test]
+    fn dpop_is_a_scheme_in_authorization_only() {
+        for value in ["DPoP a", "dpop   a"] {
+            assert_eq!(shown("authorization", &[value]), Ok(("a".to_owned(), Scheme::Dpop)));
+            assert_eq!(shown("x-token", &[value]), Err(FieldFault::Malformed));
+        }
+        for value in ["Bearer a", "bearer   a"] {
+            assert_eq!(shown("authorization", &[value]), Ok(("a".to_owned(), Scheme::Bearer)));
+        }
+        assert_eq!(shown("authorization", &["DPoP"]), Err(FieldFault::Missing));
     }
 
     #[test]

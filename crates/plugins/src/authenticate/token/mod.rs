@@ -4,14 +4,14 @@
 //! Whoever proves a token states its claims whole, `cnf` included (RFC 7800): what binds a token to
 //! its sender is judged by them, wherever they came from.
 
-mod bound;
 mod challenge;
 mod consumer;
 mod demands;
 mod field;
+mod senders;
 
-pub(crate) use bound::refuse_bound;
-pub(crate) use challenge::{Challenges, bearer};
+pub(crate) use challenge::challenge;
 pub(crate) use consumer::{ConsumerClaim, NameFault};
 pub(crate) use demands::{Demands, texts, within};
-pub(crate) use field::TokenField;
+pub(crate) use field::{Carried, TokenField};
+pub(crate) use senders::{Asked, Senders};

@@ -1,25 +1,38 @@
-//! Signatures that were used, until they would be too old anyway.
+//! What was good for one use and was used, until it would be too old anyway: signatures, proofs of
+//! possession.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 
-use super::fault::Fault;
+use bartizan_chain::CompileCx;
+use bartizan_config::{ResourceKind, ResourceRef};
+
+/// Why something cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ReplayFault {
+    /// It was used before.
+    #[error("the same signature was used before")]
+    Again,
+    /// It could not be remembered.
+    #[error("more signatures to remember than `limits.replay_keys`")]
+    Full,
+}
 
 /// Locks, so that workers seldom meet.
 const SHARDS: usize = 16;
 
 /// A part of the keyed digest of a signature.
-type Trace = [u8; 16];
+pub(crate) type Trace = [u8; 16];
 
 /// Until when each signature counts as used, in seconds.
 type Shard = HashMap<Trace, u64, RandomState>;
 
 /// The signatures of a node.
-pub(super) struct Replays {
+pub(crate) struct Replays {
     shards: [Mutex<Shard>; SHARDS],
     /// Most of one shard.
     most: usize,
@@ -29,22 +42,29 @@ pub(super) struct Replays {
 }
 
 impl Replays {
+    /// One memory for all routes of the node, by the name of what is remembered.
+    pub(crate) fn of_node(cx: &CompileCx<'_>, owner: &'static str) -> Arc<Self> {
+        let node = ResourceRef { kind: ResourceKind::PluginMetadata, id: Arc::from(owner) };
+        let most = cx.node.limits.replay_keys;
+        cx.node.registry.state(&node, owner, "replays".to_owned(), || Self::new(most))
+    }
+
     /// Room for so many signatures, about.
-    pub(super) fn new(most: u32) -> Self {
+    pub(crate) fn new(most: u32) -> Self {
         let most = usize::try_from(most).unwrap_or(usize::MAX).div_ceil(SHARDS);
         Self { shards: Default::default(), most, skew: AtomicU64::new(0) }
     }
 
     /// Notes by how much a route lets clocks differ.
-    pub(super) fn note_skew(&self, seconds: u64) {
+    pub(crate) fn note_skew(&self, seconds: u64) {
         self.skew.fetch_max(seconds, Ordering::Relaxed);
     }
 
     /// Notes that a signature of `date` was used; refuses what was used before.
-    pub(super) fn spend(&self, trace: Trace, date: u64, now: u64) -> Result<(), Fault> {
+    pub(crate) fn spend(&self, trace: Trace, date: u64, now: u64) -> Result<(), ReplayFault> {
         let [first, ..] = trace;
         let Some(shard) = self.shards.get(usize::from(first) % SHARDS) else {
-            return Err(Fault::ReplaysFull);
+            return Err(ReplayFault::Full);
         };
         let end = date.saturating_add(self.skew.load(Ordering::Relaxed));
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -53,7 +73,7 @@ impl Replays {
         }
         let has_room = shard.len() < self.most;
         match shard.entry(trace) {
-            Entry::Occupied(used) if *used.get() >= now => Err(Fault::Replayed),
+            Entry::Occupied(used) if *used.get() >= now => Err(ReplayFault::Again),
             Entry::Occupied(mut used) => {
                 used.insert(end);
                 Ok(())
@@ -62,7 +82,7 @@ impl Replays {
                 free.insert(end);
                 Ok(())
             }
-            Entry::Vacant(_) => Err(Fault::ReplaysFull),
+            Entry::Vacant(_) => Err(ReplayFault::Full),
         }
     }
 }
@@ -82,7 +102,7 @@ mod tests {
         replays.note_skew(60);
         assert_eq!(replays.spend(trace(1), 1_000, 1_010), Ok(()));
         for now in [1_010, 1_100, 1_300] {
-            assert_eq!(replays.spend(trace(1), 1_000, now), Err(Fault::Replayed), "{now}");
+            assert_eq!(replays.spend(trace(1), 1_000, now), Err(ReplayFault::Again), "{now}");
         }
         assert_eq!(replays.spend(trace(2), 1_000, 1_010), Ok(()));
         assert_eq!(replays.spend(trace(1), 1_301, 1_301), Ok(()), "it has aged out");
@@ -93,8 +113,8 @@ mod tests {
         let replays = Replays::new(16);
         replays.note_skew(10);
         assert_eq!(replays.spend(trace(0), 1_000, 1_000), Ok(()));
-        assert_eq!(replays.spend(trace(16), 1_000, 1_000), Err(Fault::ReplaysFull));
-        assert_eq!(replays.spend(trace(0), 1_000, 1_000), Err(Fault::Replayed), "even if full");
+        assert_eq!(replays.spend(trace(16), 1_000, 1_000), Err(ReplayFault::Full));
+        assert_eq!(replays.spend(trace(0), 1_000, 1_000), Err(ReplayFault::Again), "even if full");
         assert_eq!(replays.spend(trace(16), 1_011, 1_011), Ok(()));
     }
 

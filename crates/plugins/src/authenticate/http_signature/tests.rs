@@ -1,0 +1,195 @@
+use bartizan_core::{Clock, ManualClock};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::fixture::{Bench, arrival};
+
+const SECRET: &str = "a secret of at least thirty-two bytes";
+const NOW: u64 = 1_000_000;
+const GOOD: &str =
+    "(\"@method\" \"@authority\" \"@path\" \"@query\");created=1000000;keyid=\"alice\"";
+const BASE: &str =
+    "\"@method\": GET\n\"@authority\": example.com\n\"@path\": /orders\n\"@query\": ?a=1\n";
+
+fn plugin(config: &Value) -> HttpSignature {
+    Bench::new().compile(config).unwrap()
+}
+
+/// A request with these parameters, signed over `base` and them.
+fn request(input: &str, base: &str) -> RequestCx {
+    let text = format!("{base}\"@signature-params\": {input}");
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, SECRET.as_bytes());
+    let tag = aws_lc_rs::hmac::sign(&key, text.as_bytes());
+    signed(input, tag.as_ref(), NOW)
+}
+
+fn signed(input: &str, signature: &[u8], now: u64) -> RequestCx {
+    let mut start = arrival("/orders?a=1", &[]);
+    start.clock = Clock::Manual(ManualClock::at(Timestamp::from_secs(now)));
+    start.consumers = Arc::new(consumers());
+    let mut cx = RequestCx::new(start, None);
+    cx.fields.append(INPUT, format!("sig1={input}"));
+    cx.fields.append(SIGNATURE, format!("sig1=:{}:", STANDARD.encode(signature)));
+    cx
+}
+
+fn consumers() -> bartizan_chain::ConsumerIndex {
+    let mut index = bartizan_chain::ConsumerIndex::default();
+    let alice = Arc::new(bartizan_chain::Consumer::new("alice".into(), None, Vec::new(), 0));
+    index.add_consumer(alice.clone());
+    let config = json!({ "key_id": "alice", "algorithm": "hmac-sha256", "secret": SECRET });
+    let entry = Bench::new().credential::<HttpSignature>(&config).unwrap();
+    index.add_credential(HttpSignature::NAME, &alice, None, entry).unwrap();
+    index
+}
+
+fn judge(config: &Value, cx: &RequestCx) -> Result<(), Fault> {
+    plugin(config).prove(cx).map(drop)
+}
+
+#[test]
+fn a_signature_over_what_must_be_signed_is_good() {
+    assert_eq!(judge(&json!({}), &request(GOOD, BASE)), Ok(()));
+    let target = GOOD.replace("\"@authority\" \"@path\" \"@query\"", "\"@target-uri\"");
+    let base = "\"@method\": GET\n\"@target-uri\": http://example.com/orders?a=1\n";
+    assert_eq!(judge(&json!({}), &request(&target, base)), Ok(()));
+}
+
+#[test]
+fn what_is_not_signed_as_it_was_sent_is_refused() {
+    for (from, to) in [
+        ("GET", "POST"),
+        ("example.com", "evil.example"),
+        ("/orders", "/admin"),
+        ("?a=1", "?a=2"),
+        ("?a=1", "?"),
+    ] {
+        let base = BASE.replacen(from, to, 1);
+        assert_eq!(judge(&json!({}), &request(GOOD, &base)), Err(Fault::Signature), "{to}");
+    }
+}
+
+#[test]
+fn a_signature_over_too_little_is_refused() {
+    for (name, line) in [
+        ("\"@method\" ", "\"@method\": GET\n"),
+        (" \"@authority\"", "\"@authority\": example.com\n"),
+        (" \"@path\"", "\"@path\": /orders\n"),
+        (" \"@query\"", "\"@query\": ?a=1\n"),
+    ] {
+        let cx = request(&GOOD.replace(name, ""), &BASE.replace(line, ""));
+        assert_eq!(judge(&json!({}), &cx), Err(Fault::NotSigned), "{name}");
+    }
+    let nothing = request("();created=1000000;keyid=\"alice\"", "");
+    assert_eq!(judge(&json!({}), &nothing), Err(Fault::NotSigned));
+    let config = json!({ "components": ["@method", "x-tenant"] });
+    assert_eq!(judge(&config, &request(GOOD, BASE)), Err(Fault::NotSigned));
+}
+
+#[test]
+fn parameters_are_judged() {
+    let with = |parameters: &str| {
+        let input = GOOD.replace(";created=1000000;keyid=\"alice\"", parameters);
+        request(&input, BASE)
+    };
+    for (config, parameters, fault) in [
+        (json!({}), ";created=999699;keyid=\"alice\"", Fault::Age),
+        (json!({}), ";created=1000006;keyid=\"alice\"", Fault::Age),
+        (json!({}), ";created=-1;keyid=\"alice\"", Fault::Parameter("created")),
+        (json!({}), ";keyid=\"alice\"", Fault::Parameter("created")),
+        (json!({}), ";created=\"1000000\";keyid=\"alice\"", Fault::UnknownParameter),
+        (json!({}), ";created=1000000", Fault::Parameter("keyid")),
+        (json!({}), ";created=1000000;keyid=\"bob\"", Fault::UnknownKey),
+        (json!({}), ";created=1000000;keyid=alice", Fault::UnknownParameter),
+        (json!({}), ";created=1000000;keyid=\"alice\";expires=1000000", Fault::Expired),
+        (json!({}), ";created=1000000;keyid=\"alice\";expires=-1", Fault::Expired),
+        (json!({}), ";created=1000000;keyid=\"alice\";alg=\"ed25519\"", Fault::Algorithm),
+        (json!({}), ";created=1000000;keyid=\"alice\";alg=\"none\"", Fault::Algorithm),
+        (json!({}), ";created=1000000;keyid=\"alice\";scope=\"x\"", Fault::UnknownParameter),
+        (json!({ "tag": "api" }), ";created=1000000;keyid=\"alice\"", Fault::Tag),
+        (json!({ "tag": "api" }), ";created=1000000;keyid=\"alice\";tag=\"web\"", Fault::Tag),
+        (
+            json!({ "require_nonce": true }),
+            ";created=1000000;keyid=\"alice\";nonce=\"\"",
+            Fault::Parameter("nonce"),
+        ),
+        (
+            json!({ "require_expires": true }),
+            ";created=1000000;keyid=\"alice\"",
+            Fault::Parameter("expires"),
+        ),
+    ] {
+        assert_eq!(judge(&config, &with(parameters)), Err(fault), "{parameters}");
+    }
+    let all = ";created=999700;keyid=\"alice\";alg=\"hmac-sha256\";expires=1000001;nonce=\"n\";tag=\"api\"";
+    assert_eq!(judge(&json!({ "tag": "api", "require_nonce": true }), &with(all)), Ok(()));
+}
+
+#[test]
+fn components_that_are_not_known_are_refused() {
+    for list in [
+        "(\"@method\" \"@method\")",
+        "(\"@status\")",
+        "(\"@query-param\";name=\"a\")",
+        "(\"host\";sf)",
+        "(\"host\";key=\"a\")",
+        "(\"host\";bs)",
+        "(\"host\";tr)",
+        "(\"Host\")",
+        "(host)",
+        "(\"@signature-params\")",
+    ] {
+        let input = format!("{list};created=1000000;keyid=\"alice\"");
+        assert_eq!(judge(&json!({}), &request(&input, "")), Err(Fault::Components), "{list}");
+    }
+}
+
+#[test]
+fn what_was_signed_is_good_once_whatever_the_signature() {
+    let plugin = plugin(&json!({}));
+    let cx = request(GOOD, BASE);
+    assert_eq!(plugin.prove(&cx).map(drop), Ok(()));
+    assert!(matches!(plugin.prove(&cx), Err(Fault::Replay(_))));
+    let other = request(&GOOD.replace("keyid", "nonce=\"2\";keyid"), BASE);
+    assert_eq!(plugin.prove(&other).map(drop), Ok(()));
+}
+
+#[test]
+fn truncated_and_empty_signatures_are_refused() {
+    let good = request(GOOD, BASE);
+    let sent = good.fields.get_str(SIGNATURE).unwrap().to_owned();
+    let bytes = STANDARD.decode(sent.trim_start_matches("sig1=:").trim_end_matches(':')).unwrap();
+    for signature in [&bytes[..31], &bytes[..1], &[], &[0; 32], &[0; 64]] {
+        assert_eq!(judge(&json!({}), &signed(GOOD, signature, NOW)), Err(Fault::Signature));
+    }
+}
+
+#[test]
+fn several_signatures_need_a_label_and_none_counts_for_another() {
+    let mut cx = request(GOOD, BASE);
+    cx.fields.append(INPUT, format!("other={GOOD}"));
+    cx.fields.append(SIGNATURE, "other=:AAAA:");
+    assert_eq!(judge(&json!({}), &cx), Err(Fault::Several));
+    assert_eq!(judge(&json!({ "label": "sig1" }), &cx), Ok(()));
+    assert_eq!(judge(&json!({ "label": "other" }), &cx), Err(Fault::Signature));
+    assert_eq!(judge(&json!({ "label": "third" }), &cx), Err(Fault::NoLabel));
+    cx.fields.append(INPUT, format!("sig1={GOOD}"));
+    let told = judge(&json!({ "label": "sig1" }), &cx);
+    assert!(matches!(told, Err(Fault::Field(INPUT, _))), "twice: {told:?}");
+}
+
+#[test]
+fn lines_of_a_field_are_signed_together() {
+    let config = json!({ "components": ["x-a"], "content_digest": false });
+    let input = "(\"x-a\");created=1000000;keyid=\"alice\"";
+    let mut cx = request(input, "\"x-a\": 1, 2\n");
+    assert_eq!(judge(&config, &cx), Err(Fault::AbsentField));
+    cx.fields.append("x-a", "1");
+    assert_eq!(judge(&config, &cx), Err(Fault::Signature));
+    cx.fields.append("x-a", " 2 ");
+    assert_eq!(judge(&config, &cx), Ok(()));
+    cx.fields.append("x-a", "\u{e9}");
+    assert_eq!(judge(&config, &cx), Err(Fault::NotText));
+}
