@@ -6,6 +6,7 @@
 //! Everything stays on 127.0.0.1, and every process ends with this one.
 
 mod cases;
+mod control;
 mod exchange;
 mod keys;
 pub(crate) mod load;
@@ -78,6 +79,8 @@ pub(crate) struct Options {
 enum Other {
     /// What each plugin costs a request that it lets through.
     Plugins(plugins::PluginOptions),
+    /// What the size of a configuration costs: start, live changes, memory.
+    Control(control::ControlOptions),
 }
 
 impl Options {
@@ -134,10 +137,11 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
 pub(crate) fn run(options: &Options) -> Result<()> {
     ensure!(available_parallelism()?.get() >= 2, "the comparison needs two cores");
     raise_descriptor_limit();
-    if let Some(Other::Plugins(options)) = &options.other {
-        return plugins::run(options);
+    match &options.other {
+        Some(Other::Plugins(options)) => plugins::run(options),
+        Some(Other::Control(options)) => control::run(options),
+        None => runtime()?.block_on(compare(options)),
     }
-    runtime()?.block_on(compare(options))
 }
 
 /// Descriptors for idle connections; children inherit the limit.

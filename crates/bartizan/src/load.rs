@@ -94,6 +94,24 @@ impl Record {
         let _ = self.file(path, limit);
     }
 
+    /// Whether a file is not what was read.
+    pub(crate) fn differs(&self, path: &Path, limit: u64) -> bool {
+        let now = System.file(path, limit).ok().map(|content| Digest::of(&content));
+        self.files.borrow().get(path).is_none_or(|first| first.digest != now)
+    }
+
+    /// Remembers that a file has been read again.
+    pub(crate) fn replace(&self, path: &Path, digest: Digest) {
+        if let Some(first) = self.files.borrow_mut().get_mut(path) {
+            first.digest = Some(digest);
+        }
+    }
+
+    /// How many files were read.
+    pub(crate) fn len(&self) -> usize {
+        self.files.borrow().len()
+    }
+
     /// The files that were read before that one; all if it was not read.
     pub(crate) fn before(&self, path: Option<&Path>) -> Vec<PathBuf> {
         let files = self.files.borrow();

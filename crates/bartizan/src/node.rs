@@ -4,6 +4,7 @@
 //! it before a request was taken. Order of an end: readiness says so, listeners close, requests
 //! get `limits.drain`, logs are written out.
 
+mod amend;
 mod judge;
 mod operators;
 mod plane;
@@ -21,12 +22,12 @@ use std::time::Duration;
 use bartizan_admin::{FindPage, Readiness, SharedRegistry, StatusServer};
 use bartizan_audit::EventKind;
 use bartizan_chain::CpuPool;
-use bartizan_config::{Draft, NodeConfig, ObjectName, OnInvalid, Store};
+use bartizan_config::{Draft, Ledger, NodeConfig, ObjectName, OnInvalid, Pages, Store};
 use bartizan_core::NodeKey;
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_proxy::{BindError, Dialer, Gateway, GatewaySettings, Report, Running};
 use bartizan_secrets::Vaults;
-use bartizan_store::FileWatch;
+use bartizan_store::{Changes, FileWatch};
 use prometheus_client::registry::Registry;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
@@ -62,10 +63,18 @@ pub(crate) struct Node {
     /// The revision of the store that was last read.
     seen: u64,
     last_good: LastGood,
+    /// What is in force, where a change of the store can be judged by itself.
+    ledger: Option<Ledger>,
+    /// The document that it is written in, where it is one.
+    pages: Option<Pages>,
+    /// The files that what is in force was read from.
+    record: Record,
+    /// When what is in force is to be kept for a start without the store.
+    keep_at: Option<tokio::time::Instant>,
     vaults: Arc<Vaults>,
     /// The secrets with which the configuration was last judged.
     secrets_seen: u64,
-    /// What is in force, and what is in quarantine.
+    /// The routes in force, where the Admin API is served, and what is in quarantine.
     report: Report,
     quarantined: HashSet<ObjectName>,
     metrics: SharedMetrics,
@@ -82,7 +91,8 @@ pub(crate) struct Node {
 enum Wake {
     Signal(Signal),
     Changed(Vec<PathBuf>),
-    Stored,
+    Stored(Changes),
+    Keep,
     Secrets,
     Asked(Ask),
 }
@@ -131,13 +141,14 @@ impl Node {
         };
         let (seen, first) = settle_all(&control, &store, &settling, draft, &mut last_good);
         // Whoever wrote files is there to read the answer; other stores may be in order later.
-        let first = match first {
+        let mut first = match first {
             Err(failure) if store.is_files() => return Err(failure),
             first => first,
         };
         if first.is_ok() {
             vaults.end();
         }
+        let (ledger, document) = kept(&mut first);
         let readiness = Readiness::new();
         let pages = Arc::new(gateway.pages());
         let status = Status::start(&control, &config, &readiness, registry, pages)?;
@@ -158,6 +169,10 @@ impl Node {
             store,
             seen: seen.unwrap_or_default(),
             last_good,
+            ledger,
+            pages: document,
+            record,
+            keep_at: None,
             vaults,
             secrets_seen,
             report: Report::default(),
@@ -176,6 +191,9 @@ impl Node {
             asks,
         };
         node.logs.tell(EventKind::Node, format!("started on {}", node.listed_addresses()));
+        if let Ok(settled) = &mut first {
+            node.remember(&mut settled.applied.report);
+        }
         node.tell(&first);
         Ok(node)
     }
@@ -199,6 +217,7 @@ impl Node {
         tracing::info!(listeners = self.listed_addresses(), status, admin, "serving");
         loop {
             let (files, store, seen) = (&mut self.files, &self.store, self.seen);
+            let keep_at = self.keep_at;
             let (vaults, secrets_seen) = (&self.vaults, self.secrets_seen);
             let asks = &mut self.asks;
             let wake = self.control.block_on(async {
@@ -206,20 +225,24 @@ impl Node {
                     signal = signals.next() => Wake::Signal(signal),
                     change = files.changed() => Wake::Changed(change.files),
                     Some(ask) = next(asks) => Wake::Asked(ask),
-                    () = store.changed(seen) => Wake::Stored,
+                    changes = store.changed(seen) => Wake::Stored(changes),
                     () = vaults.changed(secrets_seen) => Wake::Secrets,
+                    () = due(keep_at) => Wake::Keep,
                 }
             });
             match wake {
-                Wake::Signal(Signal::Reload) | Wake::Secrets => self.reload(&[]),
-                Wake::Stored => {
-                    self.reload(&[]);
+                Wake::Signal(Signal::Reload) => self.read_again(&[]),
+                // Any object may hold one, whether it changed or not.
+                Wake::Secrets => self.reload(&[]),
+                Wake::Stored(changes) => {
+                    self.take(&changes);
                     if self.seen == seen {
                         // The store could not be read: it would tell of the same change at once.
                         self.control.block_on(tokio::time::sleep(STORE_PAUSE));
                     }
                 }
-                Wake::Changed(files) => self.reload(&files),
+                Wake::Keep => self.keep(),
+                Wake::Changed(files) => self.read_again(&files),
                 Wake::Asked(ask) => self.answer(ask),
                 Wake::Signal(Signal::Reopen) => {
                     self.logs.reopen();
@@ -239,7 +262,8 @@ impl Node {
     }
 
     /// Drains and stops.
-    pub(crate) fn stop(self) {
+    pub(crate) fn stop(mut self) {
+        self.keep();
         let Self { control, running, readiness, logs, status, gateway, keys, admin, asks, .. } =
             self;
         readiness.draining();
@@ -266,8 +290,18 @@ impl Node {
     /// Reads the resources again and puts them into force, as far as they are in order.
     fn reload(&mut self, changed: &[PathBuf]) {
         let record = Record::default();
-        let outcome = self.try_reload(&record);
+        let ledger = self.ledger.take();
+        if let Some(ledger) = ledger.filter(|_| self.config.on_invalid() == OnInvalid::Quarantine) {
+            self.last_good = LastGood::of_ledger(&ledger);
+        }
+        let mut outcome = self.try_reload(&record);
         self.watch_again(&record, changed);
+        self.record = record;
+        (self.ledger, self.pages) = kept(&mut outcome);
+        self.keep_at = None;
+        if let Ok(settled) = &mut outcome {
+            self.remember(&mut settled.applied.report);
+        }
         self.tell(&outcome);
     }
 
@@ -315,6 +349,13 @@ impl Node {
         }
     }
 
+    /// Keeps what is said of the routes in force, where the Admin API holds changes against it.
+    fn remember(&mut self, report: &mut Report) {
+        if self.admin.is_some() {
+            self.report.routes = std::mem::take(&mut report.routes);
+        }
+    }
+
     /// Tells everyone how a change ended.
     fn tell(&mut self, outcome: &Result<Settled, Failure>) {
         self.gateway.count(outcome.is_ok());
@@ -332,8 +373,7 @@ impl Node {
     }
 
     fn tell_applied(&mut self, settled: &Settled) {
-        let Settled { applied, quarantined, names } = settled;
-        self.report = applied.report.clone();
+        let Settled { applied, quarantined, names, .. } = settled;
         self.quarantined.clone_from(names);
         for warning in &applied.report.warnings {
             tracing::warn!(help = warning.help, "{}", warning.problem);
@@ -374,6 +414,20 @@ impl Node {
         }
         look_at_all(record, &self.gateway, self.config.limits.document.0);
         self.files.watch(record.files());
+    }
+}
+
+/// What the next change is judged by.
+fn kept(outcome: &mut Result<Settled, Failure>) -> (Option<Ledger>, Option<Pages>) {
+    let Ok(settled) = outcome else { return (None, None) };
+    (settled.ledger.take(), settled.pages.take())
+}
+
+/// Waits until then; for ever, where there is nothing to do.
+async fn due(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -6,24 +6,24 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use crate::shared_map::SharedMap;
+
 /// An account, as requests see it.
 #[derive(Debug)]
 pub struct Consumer {
     username: Arc<str>,
     group_id: Option<Arc<str>>,
     labels: Box<[(Arc<str>, Arc<str>)]>,
-    slot: usize,
 }
 
 impl Consumer {
-    /// An account whose chains stand at `slot` of the snapshot.
+    /// An account.
     pub fn new(
         username: Arc<str>,
         group_id: Option<Arc<str>>,
         labels: Vec<(Arc<str>, Arc<str>)>,
-        slot: usize,
     ) -> Self {
-        Self { username, group_id, labels: labels.into_boxed_slice(), slot }
+        Self { username, group_id, labels: labels.into_boxed_slice() }
     }
 
     /// Its name.
@@ -45,11 +45,6 @@ impl Consumer {
     pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
         self.labels.iter().map(|(name, value)| (&**name, &**value))
     }
-
-    /// Where its chains stand in the snapshot.
-    pub fn slot(&self) -> usize {
-        self.slot
-    }
 }
 
 /// What a plugin's `credential` makes of a consumer's configuration.
@@ -69,6 +64,7 @@ impl CredentialEntry {
     }
 }
 
+#[derive(Clone)]
 struct Indexed {
     consumer: Arc<Consumer>,
     credential: Option<Arc<str>>,
@@ -92,30 +88,36 @@ impl<'a> CredentialRef<'a> {
     }
 }
 
-/// The credentials of one plugin, in the order in which they were added.
-#[derive(Default)]
-struct Credentials {
-    by_lookup: HashMap<Box<[u8]>, u32, RandomState>,
-    all: Vec<Indexed>,
+/// An account with what it is looked up by.
+#[derive(Clone)]
+struct Account {
+    consumer: Arc<Consumer>,
+    held: Vec<(&'static str, Arc<[u8]>)>,
 }
 
-impl Credentials {
-    fn at(&self, place: u32) -> Option<&Indexed> {
-        self.all.get(usize::try_from(place).ok()?)
-    }
-}
-
-/// Every consumer and credential of a snapshot, by plugin and look-up key.
-#[derive(Default)]
+/// Every consumer and credential of a snapshot, by plugin and look-up key. A copy shares with it
+/// whatever is not changed.
+#[derive(Clone, Default)]
 pub struct ConsumerIndex {
-    by_name: HashMap<Arc<str>, Arc<Consumer>, RandomState>,
-    credentials: HashMap<&'static str, Credentials, RandomState>,
+    by_name: SharedMap<Arc<str>, Account>,
+    credentials: HashMap<&'static str, SharedMap<Arc<[u8]>, Indexed>, RandomState>,
 }
 
 impl ConsumerIndex {
     /// Adds an account.
     pub fn add_consumer(&mut self, consumer: Arc<Consumer>) {
-        self.by_name.insert(consumer.username.clone(), consumer);
+        let name = consumer.username.clone();
+        self.by_name.insert(name, Account { consumer, held: Vec::new() });
+    }
+
+    /// Takes an account out, with its credentials.
+    pub fn remove_consumer(&mut self, username: &str) {
+        let Some(account) = self.by_name.remove(username) else { return };
+        for (plugin, lookup) in account.held {
+            if let Some(known) = self.credentials.get_mut(plugin) {
+                known.remove(&lookup);
+            }
+        }
     }
 
     /// Adds a credential. An entry that already belongs to someone is given back with that owner's
@@ -128,25 +130,27 @@ impl ConsumerIndex {
         entry: CredentialEntry,
     ) -> Result<(), Arc<str>> {
         let known = self.credentials.entry(plugin).or_default();
-        if let Some(present) = known.by_lookup.get(&entry.lookup).and_then(|at| known.at(*at)) {
+        if let Some(present) = known.get(&*entry.lookup) {
             return Err(present.consumer.username.clone());
         }
-        // More than fit into memory are not read.
-        let place = u32::try_from(known.all.len()).unwrap_or(u32::MAX);
-        known.all.push(Indexed { consumer: consumer.clone(), credential, data: entry.data });
-        known.by_lookup.insert(entry.lookup, place);
+        let lookup: Arc<[u8]> = entry.lookup.into();
+        let indexed = Indexed { consumer: consumer.clone(), credential, data: entry.data };
+        known.insert(lookup.clone(), indexed);
+        if let Some(account) = self.by_name.get_mut(&*consumer.username) {
+            account.held.reserve_exact(1);
+            account.held.push((plugin, lookup));
+        }
         Ok(())
     }
 
     /// An account by name.
     pub fn by_name(&self, username: &str) -> Option<&Arc<Consumer>> {
-        self.by_name.get(username)
+        self.by_name.get(username).map(|account| &account.consumer)
     }
 
     /// The credential that `plugin` put in under `lookup`.
     pub fn find(&self, plugin: &'static str, lookup: &[u8]) -> Option<CredentialRef<'_>> {
-        let known = self.credentials.get(plugin)?;
-        let found = known.at(*known.by_lookup.get(lookup)?)?;
+        let found = self.credentials.get(plugin)?.get(lookup)?;
         Some(CredentialRef {
             consumer: &found.consumer,
             credential: found.credential.as_ref(),
@@ -157,10 +161,8 @@ impl ConsumerIndex {
     /// The data of some credential of `plugin`, which one `seed` decides: what to work on for a
     /// caller who names none that exists, so that the work does not tell. Nobody is proved by it.
     pub fn decoy<T: Any>(&self, plugin: &'static str, seed: u64) -> Option<&T> {
-        let known = self.credentials.get(plugin)?;
-        let count = u64::try_from(known.all.len()).ok()?;
-        let place = u32::try_from(seed.checked_rem(count)?).ok()?;
-        known.at(place)?.data.downcast_ref()
+        let (_, found) = self.credentials.get(plugin)?.some(seed)?;
+        found.data.downcast_ref()
     }
 
     /// Number of accounts.
@@ -180,7 +182,7 @@ mod tests {
 
     fn consumer(name: &str) -> Arc<Consumer> {
         let labels = vec![(Arc::from("tenant"), Arc::from("acme"))];
-        Arc::new(Consumer::new(Arc::from(name), None, labels, 0))
+        Arc::new(Consumer::new(Arc::from(name), None, labels))
     }
 
     #[test]
@@ -202,5 +204,22 @@ mod tests {
         assert_eq!(index.decoy::<u32>("key-auth", 5), Some(&7));
         assert_eq!(index.decoy::<u32>("basic-auth", 5), None);
         assert_eq!(index.by_name("alice").unwrap().label("tenant"), Some("acme"));
+    }
+
+    #[test]
+    fn an_account_goes_with_its_credentials_and_only_from_the_copy() {
+        let mut index = ConsumerIndex::default();
+        let (alice, bob) = (consumer("alice"), consumer("bob"));
+        for (one, key) in [(&alice, b"a"), (&bob, b"b")] {
+            index.add_consumer(one.clone());
+            index.add_credential("key-auth", one, None, CredentialEntry::new(*key, ())).unwrap();
+        }
+        let before = index.clone();
+        index.remove_consumer("alice");
+        assert!(index.by_name("alice").is_none() && index.find("key-auth", b"a").is_none());
+        assert!(index.by_name("bob").is_some() && index.find("key-auth", b"b").is_some());
+        assert!(before.find("key-auth", b"a").is_some());
+        index.add_credential("key-auth", &bob, None, CredentialEntry::new(*b"a", ())).unwrap();
+        assert_eq!(index.find("key-auth", b"a").unwrap().consumer.username(), "bob");
     }
 }

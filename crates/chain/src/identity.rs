@@ -130,7 +130,7 @@ mod tests {
     }
 
     fn account(name: &str) -> IdentityParts {
-        let consumer = Consumer::new(Arc::from(name), None, Vec::new(), 0);
+        let consumer = Consumer::new(Arc::from(name), None, Vec::new());
         IdentityParts { consumer: Some(Arc::new(consumer)), ..IdentityParts::default() }
     }
 

@@ -32,6 +32,7 @@ mod plugin;
 mod proven;
 mod registry;
 mod run;
+mod shared_map;
 mod template;
 mod vars;
 
@@ -56,5 +57,6 @@ pub use plugin::{
 pub use proven::Proven;
 pub use registry::StateRegistry;
 pub use run::{BodySource, Profiles, Run, Screened, Screening};
+pub use shared_map::SharedMap;
 pub use template::Template;
 pub use vars::{Var, VarError};

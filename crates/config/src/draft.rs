@@ -7,6 +7,8 @@
 
 mod adc;
 mod aside;
+mod ledger;
+mod pages;
 mod split;
 mod substitute;
 
@@ -25,6 +27,8 @@ use crate::sources::Sources;
 use crate::words::quoted;
 
 pub use aside::ObjectFacts;
+pub use ledger::{Ledger, ObjectChange};
+pub use pages::{Pages, Turn};
 pub use split::objects_at;
 pub(crate) use substitute::substitute;
 
@@ -48,7 +52,7 @@ pub struct StoredObject<'a> {
     /// What problems are shown under, such as `routes/1 at revision 7`.
     pub name: &'a str,
     /// Its JSON.
-    pub content: &'a [u8],
+    pub content: &'a Arc<[u8]>,
 }
 
 /// One object of a draft.
@@ -79,11 +83,11 @@ pub(crate) struct Document {
 }
 
 /// An object of a store.
-#[derive(Debug)]
 struct Stored {
     name: ObjectName,
     /// The whole text.
     place: Place,
+    content: Arc<[u8]>,
     node: Result<Node, Vec<Diagnostic>>,
 }
 
@@ -97,7 +101,7 @@ enum Fate {
 }
 
 /// Resources that were read and are to be judged.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Draft {
     sources: Sources,
     documents: Vec<Document>,
@@ -142,7 +146,7 @@ impl Draft {
     pub fn add_object(&mut self, object: &StoredObject<'_>) {
         let name = ObjectName { collection: object.collection.into(), id: object.id.into() };
         let (place, node) = self.read_object(object.name, object.content, &name);
-        self.stored.push(Stored { name, place, node });
+        self.stored.push(Stored { name, place, content: object.content.clone(), node });
     }
 
     fn read_object(
@@ -183,6 +187,7 @@ impl Draft {
         }
         let mut resources = reader.objects(&objects);
         resources.blocked = aside::blocked(&aside, &objects);
+        resources.is_keyed = self.documents.is_empty();
         let diagnostics = reader.finish();
         let is_unfinished = resolver.is_unfinished();
         let diagnostics = self.sources.retraced(diagnostics);
@@ -249,6 +254,14 @@ fn read_stored<'n>(
 
 /// The list of enabled plugins, which is no resource.
 const PLUGINS: &str = "plugins";
+
+/// Objects hold secrets: only their number is shown.
+impl std::fmt::Debug for Draft {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let objects = (self.documents.len(), self.stored.len());
+        f.debug_tuple("Draft").field(&objects).finish()
+    }
+}
 
 /// An object with the id of its key; one that says another is refused.
 fn named(mut node: Node, name: &ObjectName) -> Result<Node, Vec<Diagnostic>> {

@@ -27,9 +27,12 @@ mod words;
 
 pub use diagnostic::{Diagnostic, Invalid, PathStep, Place, SourceId};
 pub use document::{Content, Format, Member, Node, read};
-pub use draft::{Draft, ObjectAt, ObjectFacts, ObjectName, StoredObject, objects_at};
+pub use draft::{
+    Draft, Ledger, ObjectAt, ObjectChange, ObjectFacts, ObjectName, Pages, StoredObject, Turn,
+    objects_at,
+};
 pub use load::{Failure, Loaded, LoadedResources, Loader, load_node, load_resources};
-pub use merge::{Shared, effective_hosts, effective_plugins, effective_upstream};
+pub use merge::{Shared, SharedObjects, effective_hosts, effective_plugins, effective_upstream};
 pub use node::{
     AccessLog, Admin, AdminTls, Audit, EncryptAs, Encryption, EncryptionKey, EtcdSnapshot,
     EtcdStore, EtcdTls, Listener, ListenerCertificate, ListenerTls, NodeConfig, OnFull, OnInvalid,
@@ -40,9 +43,9 @@ pub use publish::{node_schema, resources_schema};
 pub use reference::{SecretFault, Surroundings, System, Unreadable, is_reference, unreadable};
 pub use report::{one_line, render};
 pub use resources::{
-    Balancing, BlockedRoute, Consumer, ConsumerGroup, Credential, GlobalRule, HashedBy, Meta,
-    PassHost, PluginConfig, PluginMetadata, PluginUse, ResourceKind, ResourceRef, Resources, Route,
-    Scheme, Service, Ssl, SslClient, SslType, Timeouts, Upstream, UpstreamNode, UpstreamTls,
+    Amendment, Balancing, BlockedRoute, Consumer, ConsumerGroup, Credential, GlobalRule, HashedBy,
+    Meta, PassHost, PluginConfig, PluginMetadata, PluginUse, ResourceKind, ResourceRef, Resources,
+    Route, Scheme, Service, Ssl, SslClient, SslType, Timeouts, Upstream, UpstreamNode, UpstreamTls,
 };
 pub use schema::unsupported_keywords;
 pub use secret_fields::{SecretFields, secret_fields};

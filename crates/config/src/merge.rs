@@ -3,7 +3,42 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::resources::{PluginConfig, PluginUse, Resources, Route, Service, Upstream};
+use crate::resources::{
+    PluginConfig, PluginUse, ResourceKind, ResourceRef, Resources, Route, Service, Upstream,
+};
+
+/// What routes share, by id, kept for when some of it changes.
+#[derive(Clone, Debug, Default)]
+pub struct SharedObjects {
+    services: HashMap<Arc<str>, Service>,
+    plugin_configs: HashMap<Arc<str>, PluginConfig>,
+    upstreams: HashMap<Arc<str>, Upstream>,
+}
+
+impl SharedObjects {
+    /// Takes in the shared ones of some resources, in the place of those of the same id.
+    pub fn take(&mut self, resources: &Resources) {
+        for this in &resources.services {
+            self.services.insert(this.id.clone(), this.clone());
+        }
+        for this in &resources.plugin_configs {
+            self.plugin_configs.insert(this.id.clone(), this.clone());
+        }
+        for this in &resources.upstreams {
+            self.upstreams.insert(this.id.clone(), this.clone());
+        }
+    }
+
+    /// Forgets one.
+    pub fn remove(&mut self, name: &ResourceRef) {
+        match name.kind {
+            ResourceKind::Service => drop(self.services.remove(&name.id)),
+            ResourceKind::PluginConfig => drop(self.plugin_configs.remove(&name.id)),
+            ResourceKind::Upstream => drop(self.upstreams.remove(&name.id)),
+            _ => {}
+        }
+    }
+}
 
 /// The shared objects of [`Resources`] by id, so that merging many routes costs one look each.
 #[derive(Debug)]
@@ -11,6 +46,8 @@ pub struct Shared<'r> {
     services: HashMap<&'r str, &'r Service>,
     plugin_configs: HashMap<&'r str, &'r PluginConfig>,
     upstreams: HashMap<&'r str, &'r Upstream>,
+    /// What is not among them.
+    beyond: Option<&'r SharedObjects>,
 }
 
 impl<'r> Shared<'r> {
@@ -20,12 +57,30 @@ impl<'r> Shared<'r> {
             services: resources.services.iter().map(|this| (&*this.id, this)).collect(),
             plugin_configs: resources.plugin_configs.iter().map(|this| (&*this.id, this)).collect(),
             upstreams: resources.upstreams.iter().map(|this| (&*this.id, this)).collect(),
+            beyond: None,
         }
+    }
+
+    /// The same, and beyond them those that did not change.
+    #[must_use]
+    pub fn over(self, beyond: &'r SharedObjects) -> Self {
+        Self { beyond: Some(beyond), ..self }
     }
 
     /// The service of a route.
     pub fn service(&self, route: &Route) -> Option<&'r Service> {
-        self.services.get(route.service_id.as_deref()?).copied()
+        let id = route.service_id.as_deref()?;
+        self.services.get(id).copied().or_else(|| self.beyond?.services.get(id))
+    }
+
+    fn plugin_config(&self, route: &Route) -> Option<&'r PluginConfig> {
+        let id = route.plugin_config_id.as_deref()?;
+        self.plugin_configs.get(id).copied().or_else(|| self.beyond?.plugin_configs.get(id))
+    }
+
+    fn shared_upstream(&self, id: Option<&str>) -> Option<&'r Upstream> {
+        let id = id?;
+        self.upstreams.get(id).copied().or_else(|| self.beyond?.upstreams.get(id))
     }
 
     /// The plugins of a route: its own, then those of its plugin config, then those of its service
@@ -35,7 +90,7 @@ impl<'r> Shared<'r> {
         'r: 'a,
     {
         let mut plugins: Vec<&'a PluginUse> = route.plugins.iter().collect();
-        let config = route.plugin_config_id.as_deref().and_then(|id| self.plugin_configs.get(id));
+        let config = self.plugin_config(route);
         let config = config.map_or(&[][..], |config| &config.plugins);
         let service = self.service(route).map_or(&[][..], |service| &service.plugins);
         for plugin in config.iter().chain(service) {
@@ -51,7 +106,7 @@ impl<'r> Shared<'r> {
     where
         'r: 'a,
     {
-        let shared = |id: &Option<Arc<str>>| self.upstreams.get(id.as_deref()?).copied();
+        let shared = |id: &Option<Arc<str>>| self.shared_upstream(id.as_deref());
         let service = self.service(route);
         route
             .upstream

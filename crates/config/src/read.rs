@@ -41,6 +41,9 @@ struct Kind {
     specials: Vec<Special>,
 }
 
+/// Whether there is an object of that kind and id.
+type Exists<'a> = dyn Fn(ResourceKind, &str) -> bool + 'a;
+
 /// Reads documents and collects what is wrong with them.
 pub(crate) struct Reader<'a> {
     rules: &'a Rules<'a>,
@@ -54,6 +57,8 @@ pub(crate) struct Reader<'a> {
     enabled: Option<HashSet<String>>,
     /// Credentials that stand beside the consumers, by the consumer's name.
     credentials: HashMap<String, Vec<Credential>>,
+    /// What else exists, where only some of the objects are read.
+    beyond: Option<&'a Exists<'a>>,
 }
 
 impl<'a> Reader<'a> {
@@ -77,7 +82,13 @@ impl<'a> Reader<'a> {
             ids: Ids::default(),
             enabled: None,
             credentials: HashMap::new(),
+            beyond: None,
         }
+    }
+
+    /// Reads some of the objects; `beyond` says which others there are.
+    pub(crate) fn with_others(self, beyond: &'a Exists<'a>) -> Self {
+        Self { beyond: Some(beyond), ..self }
     }
 
     /// What is wrong, in the order of the text.
@@ -193,6 +204,10 @@ impl<'a> Reader<'a> {
     /// Reads objects, those of all documents at once.
     pub(crate) fn objects(&mut self, objects: &[Placed<'_>]) -> Resources {
         let mut resources = Resources::default();
+        // These are large: making room for them again and again would cost more than reading them.
+        let count = |kind| objects.iter().filter(|object| object.kind == kind).count();
+        resources.routes.reserve_exact(count(ResourceKind::Route));
+        resources.consumers.reserve_exact(count(ResourceKind::Consumer));
         for object in objects {
             self.collect_id(object);
         }

@@ -1,5 +1,6 @@
 //! The resource model of Apache APISIX, typed.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -157,6 +158,20 @@ pub struct Resources {
     pub vaults: Vec<Arc<Vault>>,
     /// Routes in quarantine that were never sound.
     pub blocked: Vec<BlockedRoute>,
+    /// The objects came one by one, in the order of their names.
+    pub is_keyed: bool,
+}
+
+/// A change of resources: what it is about and what that touches, the rest being as it was.
+#[derive(Clone, Debug, Default)]
+pub struct Amendment {
+    /// Objects as they are now, among them each that must be compiled again because another one
+    /// changed.
+    pub put: Resources,
+    /// Objects that are no more; nothing refers to them.
+    pub gone: Vec<ResourceRef>,
+    /// The routes before and after new ones, where the order is that of a document.
+    pub between: HashMap<Arc<str>, [Option<Arc<str>>; 2]>,
 }
 
 /// What is known of a route in quarantine: nothing is served where it would have been, so that

@@ -117,6 +117,11 @@ impl Sources {
         self.document(source).map_or("", |document| &document.text)
     }
 
+    /// The language of a document.
+    pub(crate) fn format(&self, source: SourceId) -> Format {
+        self.document(source).map_or(Format::Yaml, |document| document.format)
+    }
+
     /// Where relative references of a document start.
     pub(crate) fn folder(&self, source: SourceId) -> &Path {
         self.document(source).map_or(Path::new(""), |document| &document.folder)
@@ -124,8 +129,7 @@ impl Sources {
 
     /// Reads a document.
     pub fn read(&self, source: SourceId) -> Result<Node, Vec<Diagnostic>> {
-        let format = self.document(source).map_or(Format::Yaml, |document| document.format);
-        read(source, self.text(source), format)
+        read(source, self.text(source), self.format(source))
     }
 
     /// The line and column of a place.
@@ -207,11 +211,16 @@ impl Sources {
         }
     }
 
+    /// Whether a document is read in another shape than it is written in.
+    pub(crate) fn is_reshaped(&self, source: SourceId) -> bool {
+        self.document(source).is_some_and(|document| document.is_reshaped)
+    }
+
     /// Problems with the paths of what is written, where that is read in another shape.
     pub(crate) fn retraced(&self, mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
         for problem in &mut problems {
             let Some(place) = problem.place else { continue };
-            if self.document(place.source).is_some_and(|document| document.is_reshaped) {
+            if self.is_reshaped(place.source) {
                 problem.path = self.path_at(place).into();
             }
         }

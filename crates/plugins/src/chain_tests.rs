@@ -87,7 +87,7 @@ fn add<P: Plugin>(route: &mut ChainBuilder<AnyPlugin>, wrap: fn(P) -> AnyPlugin,
 fn consumers() -> ConsumerIndex {
     let bench = Bench::new();
     let mut index = ConsumerIndex::default();
-    let consumer = |name: &str| Arc::new(Consumer::new(name.into(), None, Vec::new(), 0));
+    let consumer = |name: &str| Arc::new(Consumer::new(name.into(), None, Vec::new()));
     let (alice, guest) = (consumer("alice"), consumer("guest"));
     index.add_consumer(alice.clone());
     index.add_consumer(guest);

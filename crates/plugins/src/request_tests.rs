@@ -91,7 +91,7 @@ impl Route {
         let mut plugins = more(&bench);
         plugins.push(wrap::<KeyAuth>(&bench, AnyPlugin::KeyAuth, &json!({})));
         let labels = vec![("tenant".into(), tenant.into())];
-        let alice = Arc::new(Consumer::new("alice".into(), None, labels, 0));
+        let alice = Arc::new(Consumer::new("alice".into(), None, labels));
         let mut consumers = ConsumerIndex::default();
         consumers.add_consumer(alice.clone());
         let key = bench.credential::<KeyAuth>(&json!({"key": "secret-key"})).unwrap();

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use bartizan_proxy::{Router, RouterBuilder};
+use bartizan_proxy::{Order, Router};
 use divan::{Bencher, black_box};
 
 fn main() {
@@ -14,12 +14,12 @@ const COUNTS: [usize; 3] = [10, 1_000, 100_000];
 
 /// A table of routes that differ in their paths, or in their hosts.
 fn router(count: usize, route: impl Fn(usize) -> (Vec<String>, String)) -> Router<usize> {
-    let mut builder = RouterBuilder::default();
-    for number in 0..count {
+    let mut router = Router::default();
+    for (number, order) in (0..count).zip(0..) {
         let (hosts, uri) = route(number);
-        builder.add(&Arc::new(number), &hosts, &[uri], 0);
+        router.add(&Arc::new(number), &hosts, &[uri], 0, &Order::Position(order));
     }
-    builder.build()
+    router
 }
 
 fn find(router: &Router<usize>, host: &str, path: &str) -> Option<usize> {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use bartizan_audit::{AccessLog, AuditLog, Redactor};
 use bartizan_chain::{CpuPool, NodeFacts, Outside, StateRegistry};
-use bartizan_config::{NodeConfig, Resources};
+use bartizan_config::{Amendment, NodeConfig, Resources};
 use bartizan_core::metrics::{ReloadLabel, SharedMetrics};
 use bartizan_core::{Clock, IdSource, NodeKey};
 use bartizan_net::{
@@ -216,20 +216,42 @@ impl Gateway {
         let previous = self.shared.snapshot.load_full();
         let renewed = node.map_or(Ok(None), |node| compiler.renew(node));
         let compiled = renewed.and_then(|before| {
-            let compiled = compiler.compile(resources, generation, previous.as_deref());
+            let compiled = compiler.compile_all(resources, generation, previous.as_deref());
             if let (true, Some(before)) = (compiled.is_err(), before) {
                 compiler.restore(before);
             }
             compiled
         });
-        let snapshot = compiled?;
-        let applied = Applied { generation, report: snapshot.report.clone() };
-        self.generation.store(generation, Ordering::Relaxed);
-        self.shared.redactor.store(Arc::new(redactor(resources)));
-        self.shared.snapshot.store(Some(Arc::new(snapshot)));
+        let (snapshot, standing) = compiled?;
+        compiler.stand(standing);
+        self.shared.redactor.store(Arc::new(redactor(Redactor::default(), resources)));
         drop(previous);
+        Ok(self.exchange(snapshot))
+    }
+
+    /// Compiles a change of the configuration in force and puts it into force, as one that changes
+    /// nothing else; `None` where everything has to be compiled, whether because something is at
+    /// fault or because it concerns everything.
+    pub fn amend(&self, change: &Amendment) -> Option<Applied> {
+        let mut compiler = self.compiler.lock().unwrap_or_else(PoisonError::into_inner);
+        let generation = self.generation.load(Ordering::Relaxed) + 1;
+        let previous = self.shared.snapshot.load_full()?;
+        let snapshot = compiler.amend(change, generation, &previous)?;
+        // Names that nothing asks for any more stay hidden until everything is compiled.
+        let redactor = redactor((**self.shared.redactor.load()).clone(), &change.put);
+        self.shared.redactor.store(Arc::new(redactor));
+        drop(previous);
+        Some(self.exchange(snapshot))
+    }
+
+    /// Puts a snapshot into force. What it says to people is given away: nobody else asks for it.
+    fn exchange(&self, mut snapshot: Snapshot) -> Applied {
+        let generation = snapshot.generation;
+        let report = std::mem::take(&mut snapshot.report);
+        self.generation.store(generation, Ordering::Relaxed);
+        self.shared.snapshot.store(Some(Arc::new(snapshot)));
         self.shared.node.registry.sweep();
-        Ok(applied)
+        Applied { generation, report }
     }
 
     /// The files beside its documents that the last configuration was compiled from, whether it was
@@ -422,7 +444,7 @@ fn network(dialer: &Dialer, node: &NodeConfig) -> Option<Arc<Network>> {
 }
 
 /// Hides the fields from which authentication plugins take credentials under names of their own.
-fn redactor(resources: &Resources) -> Redactor {
+fn redactor(known: Redactor, resources: &Resources) -> Redactor {
     let of_routes = resources.routes.iter().flat_map(|route| &route.plugins);
     let of_services = resources.services.iter().flat_map(|service| &service.plugins);
     let of_configs = resources.plugin_configs.iter().flat_map(|config| &config.plugins);
@@ -431,7 +453,7 @@ fn redactor(resources: &Resources) -> Redactor {
     let names = uses
         .filter(|used| bartizan_plugins::find(&used.name).is_some_and(|p| p.is_authentication))
         .flat_map(|used| credential_fields(&used.config));
-    Redactor::default().with_secret_fields(names)
+    known.with_secret_fields(names)
 }
 
 /// The fields of a configuration that name a header, those of plugins inside of it included.

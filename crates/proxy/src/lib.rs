@@ -38,6 +38,6 @@ mod worker;
 
 pub use gateway::{Applied, BindError, Dialer, Gateway, GatewaySettings, Running};
 pub use in_process::InProcess;
-pub use router::{Leaf, Router, RouterBuilder};
+pub use router::{Leaf, Order, Router};
 pub use snapshot::{CompileFault, Report, ReportedPlugin, RouteReport, Snapshot, Warning};
 pub use upstream::Dial;

@@ -1,5 +1,6 @@
 //! Processes of a run: pinned to a core, measured through `/proc`, gone with their owner.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -51,16 +52,28 @@ impl Pinned {
 
     /// Processor time of all threads of all processes of the group so far.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        let mut nanoseconds = 0;
+        Ok(self.cpu_by_process()?.into_values().sum())
+    }
+
+    /// The same for each process.
+    pub(crate) fn cpu_by_process(&self) -> Result<BTreeMap<u32, Duration>> {
+        let mut spent_by = BTreeMap::new();
         for process in self.members()? {
             let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { continue };
+            let mut nanoseconds = 0;
             for thread in threads.flatten() {
                 let spent = fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
                 let first = spent.split(' ').next().and_then(|first| first.parse::<u64>().ok());
                 nanoseconds += first.unwrap_or_default();
             }
+            spent_by.insert(process, Duration::from_nanos(nanoseconds));
         }
-        Ok(Duration::from_nanos(nanoseconds))
+        Ok(spent_by)
+    }
+
+    /// Sends the process a signal.
+    pub(crate) fn tell(&self, signal: Signal) -> Result<()> {
+        kill_process(self.group, signal).context("it cannot be told")
     }
 
     /// Resident memory of the group, in bytes.

@@ -120,7 +120,7 @@ fn draft(
             collection: &object.collection,
             id: &object.id,
             name: &name,
-            content: object.content.as_bytes(),
+            content: &object.content.as_bytes().into(),
         });
     }
     Ok((node, draft))

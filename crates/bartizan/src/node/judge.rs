@@ -1,16 +1,16 @@
 //! Judging a change before it is stored: by everything that it leads to, and by what it would open
 //! or close.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bartizan_admin::{Outcome, Problem, Proposal, Refused};
-use bartizan_config::{Diagnostic, Loader, ObjectName, Sources};
+use bartizan_config::{Diagnostic, Loader, ObjectName, OnInvalid, Sources};
 use bartizan_proxy::{Report, RouteReport};
 use bartizan_store::{Expect, OWN_COLLECTION, Object, Snapshot, Store as _, StoreError, Write};
 
 use super::Node;
-use super::settle::{Settling, Trial};
+use super::settle::{LastGood, Settling, Trial};
 use super::stores::{self, NodeStore};
 use crate::failure::Failure;
 use crate::load::{self, Record};
@@ -38,10 +38,9 @@ impl Node {
             NodeStore::Etcd(store) => self.control.block_on(store.commit(proposal.commit)),
         };
         outcome.revision = committed.map_err(Refused::Store)?;
-        if is_apart {
-            // No reader of resources sees a difference.
-            self.seen = self.seen.max(outcome.revision);
-        } else {
+        // What is no resource is passed over with what the store tells next. The revision alone would
+        // pass over what others wrote in between, too.
+        if !is_apart {
             self.reload(&[]);
         }
         Ok(outcome)
@@ -80,7 +79,11 @@ impl Node {
         let may_fail = |name: &ObjectName| {
             !written.contains(name) && (proposal.is_forced || self.quarantined.contains(name))
         };
-        let trial = settling.foresee(draft, &self.last_good, may_fail);
+        let in_force =
+            self.ledger.as_ref().filter(|_| settling.on_invalid == OnInvalid::Quarantine);
+        let in_force = in_force.map(LastGood::of_ledger);
+        let last_good = in_force.as_ref().unwrap_or(&self.last_good);
+        let trial = settling.foresee(draft, last_good, may_fail);
         trial.map_err(|trial| Refused::Invalid(problems(&trial)))
     }
 
@@ -184,18 +187,20 @@ fn id_of(sources: &Sources, problem: &Diagnostic, list: &str, index: usize) -> O
 /// What one configuration opens and closes that another did not.
 fn effects(before: &Report, after: &Report) -> (Vec<String>, Vec<String>) {
     let (mut opens, mut closes) = (Vec::new(), Vec::new());
-    let find = |report: &'_ Report, id: &str| -> Option<RouteReport> {
-        report.routes.iter().find(|route| &*route.id == id).cloned()
+    let by_id = |report: &'_ Report| -> HashMap<Arc<str>, usize> {
+        let ids = report.routes.iter().enumerate();
+        ids.map(|(at, route)| (Arc::clone(&route.id), at)).collect()
     };
+    let (known, coming) = (by_id(before), by_id(after));
     for route in &after.routes {
-        match find(before, &route.id) {
-            Some(old) => compare(&old, route, &mut opens, &mut closes),
+        match known.get(&route.id).and_then(|at| before.routes.get(*at)) {
+            Some(old) => compare(old, route, &mut opens, &mut closes),
             None if route.is_enabled => opens.push(format!("{} is served", told(route))),
             None => {}
         }
     }
     for route in before.routes.iter().filter(|route| route.is_enabled) {
-        if find(after, &route.id).is_none() {
+        if !coming.contains_key(&route.id) {
             closes.push(format!("{} is not served any more", told(route)));
         }
     }

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use bartizan_config::{
-    Diagnostic, Draft, Loader, NodeConfig, ObjectFacts, ObjectName, OnInvalid, Sources, one_line,
+    Diagnostic, Draft, Ledger, Loader, NodeConfig, ObjectFacts, ObjectName, OnInvalid, Pages,
+    Sources, one_line,
 };
 use bartizan_proxy::{Applied, Gateway, Report};
 
@@ -20,7 +21,8 @@ use crate::overrides::Overrides;
 /// is reached where more than so many wait for each other, or thousands are at fault.
 const ROUNDS_MAX: usize = 64;
 
-/// The text of every object that was in force when it was in order, by name.
+/// The text of every object that was in force when it was in order, by name. While a ledger tells
+/// that of all objects, it is empty.
 #[derive(Default)]
 pub(crate) struct LastGood(HashMap<ObjectName, Arc<str>>);
 
@@ -28,6 +30,12 @@ impl LastGood {
     /// What was in force before this process began.
     pub(crate) fn of(objects: impl IntoIterator<Item = (ObjectName, Arc<str>)>) -> Self {
         Self(objects.into_iter().collect())
+    }
+
+    /// What a ledger says is in force.
+    pub(crate) fn of_ledger(ledger: &Ledger) -> Self {
+        let text = |content: &[u8]| std::str::from_utf8(content).ok().map(Arc::from);
+        Self::of(ledger.objects().filter_map(|(name, content)| Some((name, text(content)?))))
     }
 
     /// The text of an object.
@@ -54,6 +62,10 @@ pub(crate) struct Settled {
     pub(crate) quarantined: Vec<String>,
     /// Their names.
     pub(crate) names: HashSet<ObjectName>,
+    /// What is in force, where a change of it can be judged by itself.
+    pub(crate) ledger: Option<Ledger>,
+    /// The document that it is written in, where it is one.
+    pub(crate) pages: Option<Pages>,
 }
 
 /// Why a configuration that somebody wants is not in order: each problem with its object.
@@ -94,9 +106,13 @@ impl Settling<'_> {
                 return Err(refused(draft.into_parts().0, problems));
             }
         };
+        let ledger = draft.ledger();
         let (told, objects) = match quarantine {
             Some(quarantine) => (quarantine.told, quarantine.objects),
-            None => (BTreeMap::new(), draft.objects(self.loader)),
+            None if ledger.is_none() && self.on_invalid == OnInvalid::Quarantine => {
+                (BTreeMap::new(), draft.objects(self.loader))
+            }
+            None => <_>::default(),
         };
         let names = told.keys().filter_map(|at| Some(objects.get(*at)?.name.clone())).collect();
         let quarantined = told.into_values().collect();
@@ -111,7 +127,7 @@ impl Settling<'_> {
             });
             *last_good = LastGood(kept.collect());
         }
-        Ok(Settled { applied, quarantined, names })
+        Ok(Settled { applied, quarantined, names, ledger, pages: draft.pages() })
     }
 
     /// What a draft would amount to. Objects that `may_fail` go into quarantine where they are at
@@ -151,7 +167,7 @@ impl Settling<'_> {
     }
 
     fn judge(&self, draft: &mut Draft) -> Result<Report, Vec<Diagnostic>> {
-        let mut resources = draft.judge(self.loader)?;
+        let mut resources = load::judge(draft, self.loader, self.fetch)?;
         self.overrides.resources(&mut resources);
         self.gateway.foresee(&resources).map_err(|faults| {
             faults.iter().map(|fault| fault.diagnostic(draft.sources())).collect()

@@ -4,16 +4,16 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bartizan_config::{
-    Draft, EncryptAs, Encryption, EtcdStore, NodeConfig, ObjectName, Store as Configured,
-    StoredObject, secret_fields,
+    Draft, EncryptAs, Encryption, EtcdStore, NodeConfig, ObjectChange, ObjectName,
+    Store as Configured, StoredObject, secret_fields,
 };
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_core::{Clock, Secret};
 use bartizan_plugins::Catalogue;
 use bartizan_store::{
-    ApisixKeyring, Embedded, EmbeddedSettings, Etcd, EtcdSettings, FindSecrets, KeptAt,
-    OWN_COLLECTION, Object, OpenError, SealAs, Sealed, SealedSettings, SealingKey, Snapshot, Store,
-    StoreError, parse_key,
+    ApisixKeyring, Change, Changes, Embedded, EmbeddedSettings, Etcd, EtcdSettings, FindSecrets,
+    KeptAt, Key, OWN_COLLECTION, Object, OpenError, SealAs, Sealed, SealedSettings, SealingKey,
+    Snapshot, Store, StoreError, parse_key,
 };
 use bartizan_tls::UpstreamTlsSettings;
 use tokio::runtime::Handle;
@@ -90,7 +90,7 @@ impl NodeStore {
         LastGood::of(before.iter().filter_map(|object| {
             let object = &store.clear_object(object.clone());
             let text = std::str::from_utf8(&object.content).ok()?;
-            Some((name_of(object), text.into()))
+            Some((name_of(&object.key), text.into()))
         }))
     }
 
@@ -98,27 +98,35 @@ impl NodeStore {
     /// in quarantine as they were when they were in order.
     pub(crate) fn keep(&self, snapshot: &Snapshot, last_good: Option<&LastGood>) {
         let Self::Etcd(store) = self else { return };
-        let in_force = |object: &Object| match last_good.and_then(|good| good.get(&name_of(object)))
-        {
-            Some(text) => Object { content: text.as_bytes().into(), ..object.clone() },
-            None => object.clone(),
-        };
+        let in_force =
+            |object: &Object| match last_good.and_then(|good| good.get(&name_of(&object.key))) {
+                Some(text) => Object { content: text.as_bytes().into(), ..object.clone() },
+                None => object.clone(),
+            };
         let objects = snapshot.objects.iter().map(in_force);
         let objects = objects.map(|object| store.unambiguous(object)).collect();
         store.inner().keep(Snapshot { revision: snapshot.revision, objects });
     }
 
-    /// Waits until something is other than at a revision.
-    pub(crate) async fn changed(&self, after: u64) {
+    /// Whether what is in force is kept for a start without the store.
+    pub(crate) fn keeps(&self) -> bool {
+        matches!(self, Self::Etcd(_))
+    }
+
+    /// Waits until something is other than at a revision, and tells what.
+    pub(crate) async fn changed(&self, after: u64) -> Changes {
         let outcome = match self {
             Self::Files => std::future::pending().await,
             Self::Embedded(store) => store.changes(after).await,
             Self::Etcd(store) => store.changes(after).await,
         };
-        if let Err(error) = outcome {
-            tracing::error!("the store tells no changes: {error}");
-            // A store that is broken stays so; the configuration in force stays too.
-            std::future::pending::<()>().await;
+        match outcome {
+            Ok(changes) => changes,
+            Err(error) => {
+                tracing::error!("the store tells no changes: {error}");
+                // A store that is broken stays so; the configuration in force stays too.
+                std::future::pending().await
+            }
         }
     }
 }
@@ -192,8 +200,14 @@ async fn reseal<S: Store>(store: Weak<Sealed<S>>) {
     }
 }
 
-fn name_of(object: &Object) -> ObjectName {
-    ObjectName { collection: object.key.collection().into(), id: object.key.id().into() }
+fn name_of(key: &Key) -> ObjectName {
+    ObjectName { collection: key.collection().into(), id: key.id().into() }
+}
+
+/// A change as it is judged.
+pub(super) fn change_of(change: &Change) -> ObjectChange {
+    let content = change.object.as_ref().map(|object| object.content.clone());
+    ObjectChange { name: name_of(&change.key), content }
 }
 
 fn etcd_settings(

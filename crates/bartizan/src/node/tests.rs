@@ -23,7 +23,7 @@ fn route(path: &str) -> Value {
 
 struct Scene {
     node: Node,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Scene {
@@ -36,7 +36,7 @@ impl Scene {
         let path = folder.path().join("bartizan.yaml");
         std::fs::write(&path, node).unwrap();
         let node = Node::start(&path, Overrides::default()).unwrap_or_else(|f| panic!("{f:?}"));
-        Self { node, _folder: folder }
+        Self { node, folder }
     }
 
     fn store(&self) -> &Sealed<Embedded> {
@@ -53,8 +53,8 @@ impl Scene {
     /// Does what the node does when its store changes, which it must notice.
     fn take_change(&mut self) {
         let (store, seen) = (&self.node.store, self.node.seen);
-        self.node.control.block_on(store.changed(seen));
-        self.node.reload(&[]);
+        let changes = self.node.control.block_on(store.changed(seen));
+        self.node.take(&changes);
     }
 
     fn status(&self, path: &str) -> String {
@@ -252,4 +252,86 @@ fn a_route_that_loses_its_last_good_version_too_keeps_the_paths_of_it() {
     scene.take_change();
     let statuses = ["/admin/x", "/adm/x", "/other"].map(|path| scene.status(path));
     assert_eq!(statuses, ["503", "503", "401"]);
+}
+
+/// What a change that was taken by itself leaves behind, and one that was not, does not.
+fn is_by_itself(scene: &Scene, before: u64) -> bool {
+    scene.node.ledger.is_some() && scene.node.seen > before && scene.node.keep_at.is_some()
+}
+
+#[test]
+fn a_change_in_order_is_taken_by_itself_also_after_one_at_fault_was_mended() {
+    let mut scene = Scene::start();
+    scene.put("routes/a", &route("/a"));
+    scene.take_change();
+    assert!(is_by_itself(&scene, 0));
+    scene.node.keep();
+    let seen = scene.node.seen;
+    scene.put("routes/b", &json!({ "urii": "/b" }));
+    scene.take_change();
+    assert!(scene.node.ledger.is_none(), "nobody may build on what was refused");
+    scene.put("routes/b", &route("/b"));
+    scene.take_change();
+    assert!(scene.node.ledger.is_some() && !is_by_itself(&scene, seen));
+    scene.put("routes/c", &route("/c"));
+    scene.take_change();
+    assert!(is_by_itself(&scene, seen));
+    assert_eq!(["/a", "/b", "/c"].map(|path| scene.status(path)), ["401", "401", "401"]);
+}
+
+/// A node whose resources are in a document of its own.
+fn with_document(text: &str) -> (Node, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bartizan.yaml");
+    std::fs::write(folder.path().join("r.yaml"), text).unwrap();
+    std::fs::write(&path, NODE.replace("embedded: { path: store }", "file: { path: r.yaml }"))
+        .unwrap();
+    let node = Node::start(&path, Overrides::default()).unwrap_or_else(|f| panic!("{f:?}"));
+    (node, folder)
+}
+
+#[test]
+fn a_change_of_a_document_is_taken_by_itself_where_it_is_plain() {
+    const TEXT: &str = "\
+upstreams:
+- id: u
+  nodes: {\"127.0.0.1:1\": 1}
+services:
+- id: s
+  upstream_id: u
+  plugins: {key-auth: {}, any-authenticated: {reason: a test}}
+routes:
+- id: a
+  uri: /a
+  service_id: s
+- id: b
+  uri: /b
+  service_id: s
+";
+    let (node, folder) = with_document(TEXT);
+    let mut scene = Scene { node, folder };
+    let document = scene.folder.path().join("r.yaml");
+    let mut text = TEXT.to_owned();
+    for (from, to, is_turned, statuses) in [
+        ("/a\n", "/a2\n", true, ["404", "401", "401", "404"]),
+        (
+            "- id: b\n",
+            "- id: c\n  uri: /c\n  service_id: s\n- id: b\n",
+            true,
+            ["404", "401", "401", "401"],
+        ),
+        ("/b\n  service_id: s\n", "/b\n  service_id: t\n", false, ["404", "401", "401", "401"]),
+        ("service_id: t", "service_id: s", false, ["404", "401", "401", "401"]),
+        ("- id: b\n  uri: /b\n  service_id: s\n", "", true, ["404", "401", "404", "401"]),
+        ("upstreams:", "# upstreams\nupstreams:", false, ["404", "401", "404", "401"]),
+    ] {
+        text = text.replace(from, to);
+        std::fs::write(&document, &text).unwrap();
+        assert_eq!(scene.node.turn(std::slice::from_ref(&document)), is_turned, "{from} → {to}");
+        if !is_turned {
+            scene.node.reload(std::slice::from_ref(&document));
+        }
+        let now = ["/a", "/a2", "/b", "/c"].map(|path| scene.status(path));
+        assert_eq!(now, statuses, "{from} → {to}");
+    }
 }

@@ -104,6 +104,7 @@ impl Reader<'_> {
     /// True if an object of that kind is in the document.
     pub(super) fn exists(&self, kind: ResourceKind, id: &str) -> bool {
         self.ids.known.get(&kind).is_some_and(|known| known.contains_key(id))
+            || self.beyond.is_some_and(|beyond| beyond(kind, id))
     }
 
     /// The help line that names the nearest id of that kind.

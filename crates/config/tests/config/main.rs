@@ -10,6 +10,7 @@ mod catalogue;
 mod drafts;
 mod good;
 mod merging;
+mod pages;
 mod properties;
 mod schemas;
 mod secrets;

@@ -62,7 +62,7 @@ impl Ground {
         let labels = labels.map(|(name, value)| {
             (Arc::from(name.as_str()), Arc::from(value.as_str().unwrap_or_default()))
         });
-        let consumer = Arc::new(Consumer::new("alice".into(), None, labels.collect(), 0));
+        let consumer = Arc::new(Consumer::new("alice".into(), None, labels.collect()));
         let mut index = ConsumerIndex::default();
         index.add_consumer(consumer.clone());
         for (name, config) in alice["plugins"].as_object().into_iter().flatten() {

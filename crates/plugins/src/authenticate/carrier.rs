@@ -148,7 +148,7 @@ mod tests {
 
     fn guest() -> (StandIn, ConsumerIndex) {
         let mut index = ConsumerIndex::default();
-        index.add_consumer(Arc::new(Consumer::new("guest".into(), None, Vec::new(), 0)));
+        index.add_consumer(Arc::new(Consumer::new("guest".into(), None, Vec::new())));
         (StandIn { username: "guest".into(), reason: "declared".into() }, index)
     }
 

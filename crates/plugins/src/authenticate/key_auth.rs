@@ -241,7 +241,7 @@ mod tests {
     /// Alice has a key of her own and a credential `spare`.
     fn index() -> ConsumerIndex {
         let mut index = ConsumerIndex::default();
-        let alice = Arc::new(Consumer::new("alice".into(), None, Vec::new(), 0));
+        let alice = Arc::new(Consumer::new("alice".into(), None, Vec::new()));
         index.add_consumer(alice.clone());
         for (id, key) in [(None, "alice-key"), (Some(Arc::from("spare")), "alice-spare")] {
             let entry = Bench::new().credential::<KeyAuth>(&json!({ "key": key })).unwrap();

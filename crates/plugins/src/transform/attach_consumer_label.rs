@@ -181,7 +181,7 @@ mod tests {
 
     fn consumer(labels: &[(&str, &str)]) -> Consumer {
         let labels = labels.iter().map(|(name, value)| (Arc::from(*name), Arc::from(*value)));
-        Consumer::new("alice".into(), None, labels.collect(), 0)
+        Consumer::new("alice".into(), None, labels.collect())
     }
 
     fn attached(consumer: Option<&Consumer>, sent: &[(&'static str, &'static str)]) -> Vec<String> {

@@ -1,13 +1,14 @@
 //! One compilation, from resources to a snapshot.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bartizan_chain::NodeFacts;
 use bartizan_config::{
-    Invalid, NodeConfig, Place, PluginMetadata, PluginUse, Requirement, ResourceRef, Resources,
-    Shared,
+    Invalid, NodeConfig, Place, PluginMetadata, PluginUse, Requirement, ResourceKind, ResourceRef,
+    Resources, Shared,
 };
 use bartizan_net::EgressPolicy;
 use bartizan_tls::UpstreamConfigs;
@@ -17,6 +18,7 @@ use super::fault::{CompileFault, Warning};
 use super::plugins::Compiled;
 use super::pools::Pools;
 use super::routes::Routes;
+use super::standing::Standing;
 use super::{Report, Snapshot, Upstream, overlap};
 
 /// Where upstreams may not be, as far as the node file says it.
@@ -35,6 +37,8 @@ pub(crate) struct Compiler {
     require: Vec<Requirement>,
     /// Where upstreams may not be, as far as that is known before names are resolved.
     egress: EgressPolicy,
+    /// What the snapshot in force was compiled from, as far as a change needs it.
+    pub(super) standing: Option<Standing>,
 }
 
 impl Compiler {
@@ -54,7 +58,13 @@ impl Compiler {
                 own: own_addresses(config),
                 danger_allow_link_local: config.danger_allow_link_local,
             },
+            standing: None,
         })
+    }
+
+    /// Keeps what a snapshot that is put into force was compiled from.
+    pub(crate) fn stand(&mut self, standing: Standing) {
+        self.standing = Some(standing);
     }
 
     /// Takes the listeners' certificates that a node file has now. What else it says about
@@ -84,6 +94,16 @@ impl Compiler {
         generation: u64,
         previous: Option<&Snapshot>,
     ) -> Result<Snapshot, Vec<CompileFault>> {
+        self.compile_all(resources, generation, previous).map(|(snapshot, _)| snapshot)
+    }
+
+    /// The same, with what changes of it need.
+    pub(crate) fn compile_all(
+        &self,
+        resources: &Resources,
+        generation: u64,
+        previous: Option<&Snapshot>,
+    ) -> Result<(Snapshot, Standing), Vec<CompileFault>> {
         self.pools.begin();
         let mut cx = Compilation::new(self, resources, previous);
         cx.check_unused();
@@ -91,29 +111,36 @@ impl Compiler {
         let global_uses: Vec<&PluginUse> = global.collect();
         let global = cx.chain(global_uses.iter().copied());
         let callers = cx.callers();
-        let Routes { router, reports, covers } = cx.routes(&global, &global_uses);
+        let global = Arc::new(global);
+        let Routes { router, reports, covers, chains, stood } = cx.routes(&global, &global_uses);
         let tls = self.listeners.compile(&mut cx, previous);
         cx.warnings.extend(overlap::warnings(&covers));
-        let Compilation { mut faults, warnings, upstreams, .. } = cx;
-        if !faults.is_empty() {
+        if !cx.faults.is_empty() {
+            let mut faults = cx.faults;
             faults.sort_by_key(|fault| {
                 fault.place.map_or((u32::MAX, u32::MAX), |place| (place.source.0, place.start))
             });
             return Err(faults);
         }
-        Ok(Snapshot {
+        let mut standing = Standing::of(resources, global.clone());
+        standing.take(&cx, chains, stood);
+        let mut upstreams = bartizan_chain::SharedMap::default();
+        for (origin, upstream) in &cx.upstreams {
+            if let Some(upstream) = upstream {
+                upstreams.insert((*origin).clone(), upstream.clone());
+            }
+        }
+        let snapshot = Snapshot {
             generation,
             router,
-            global: Arc::new(global.chain),
+            global: global.chain.clone(),
             consumers: Arc::new(callers.index),
             profiles: callers.profiles,
             tls,
-            upstreams: upstreams
-                .into_iter()
-                .filter_map(|(origin, upstream)| Some((origin.clone(), upstream?)))
-                .collect(),
-            report: Report { routes: reports, warnings },
-        })
+            upstreams,
+            report: Report { routes: reports, warnings: cx.warnings },
+        };
+        Ok((snapshot, standing))
     }
 }
 
@@ -127,6 +154,12 @@ pub(super) struct Compilation<'a> {
     pub(super) upstream_tls: &'a UpstreamConfigs,
     pub(super) pools: &'a Pools,
     pub(super) previous: Option<&'a Snapshot>,
+    /// What did not change, where only a change is compiled.
+    pub(super) base: Option<&'a Standing>,
+    /// What did, then.
+    pub(super) changed: HashSet<(ResourceKind, &'a str)>,
+    /// The consumers and groups that plugins asked for.
+    pub(super) referred: RefCell<HashSet<(ResourceKind, Arc<str>)>>,
     pub(super) metadata: HashMap<&'a str, &'a PluginMetadata>,
     pub(super) consumers: HashSet<&'a str>,
     pub(super) groups: HashSet<&'a str>,
@@ -141,7 +174,7 @@ pub(super) struct Compilation<'a> {
 }
 
 impl<'a> Compilation<'a> {
-    fn new(
+    pub(super) fn new(
         compiler: &'a Compiler,
         resources: &'a Resources,
         previous: Option<&'a Snapshot>,
@@ -155,6 +188,9 @@ impl<'a> Compilation<'a> {
             upstream_tls: &compiler.upstream_tls,
             pools: &compiler.pools,
             previous,
+            base: None,
+            changed: HashSet::new(),
+            referred: RefCell::default(),
             metadata: resources.plugin_metadata.iter().map(|this| (&*this.name, this)).collect(),
             consumers: resources.consumers.iter().map(|this| &*this.username).collect(),
             groups: resources.consumer_groups.iter().map(|this| &*this.id).collect(),
@@ -167,19 +203,38 @@ impl<'a> Compilation<'a> {
     }
 
     /// Compiles what no route may refer to: it must be sound on the day when one does.
-    fn check_unused(&mut self) {
+    pub(super) fn check_unused(&mut self) {
         let resources = self.resources;
         let services = resources.services.iter().flat_map(|service| &service.plugins);
         let shared = resources.plugin_configs.iter().flat_map(|config| &config.plugins);
         for used in services.chain(shared) {
-            self.plugin(used);
+            self.plugin_anew(used);
         }
         let of_services = resources.services.iter().filter_map(|service| service.upstream.as_ref());
         let of_routes = resources.routes.iter().filter_map(|route| route.upstream.as_ref());
         for upstream in resources.upstreams.iter().chain(of_services).chain(of_routes) {
-            self.upstream(upstream);
+            self.upstream_anew(upstream);
         }
         self.check_client_certificates();
+    }
+
+    /// Whether the object is one of those that changed.
+    pub(super) fn is_changed(&self, kind: ResourceKind, id: &str) -> bool {
+        self.changed.contains(&(kind, id))
+    }
+
+    /// Whether there is a consumer or group of that name; it is noted that a plugin asked.
+    pub(super) fn has_caller(&self, kind: ResourceKind, name: &str) -> bool {
+        self.referred.borrow_mut().insert((kind, name.into()));
+        let names = if kind == ResourceKind::Consumer { &self.consumers } else { &self.groups };
+        names.contains(name)
+            || !self.is_changed(kind, name)
+                && self.base.is_some_and(|base| match kind {
+                    ResourceKind::Consumer => self
+                        .previous
+                        .is_some_and(|snapshot| snapshot.consumers.by_name(name).is_some()),
+                    _ => base.groups.contains(name),
+                })
     }
 
     /// Tells a fault of the value inside the resource at `place`.

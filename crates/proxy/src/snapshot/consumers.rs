@@ -1,6 +1,5 @@
 //! Consumers: the index of their credentials, and the chains that come with them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bartizan_chain::{Chain, Consumer, ConsumerIndex};
@@ -16,51 +15,57 @@ pub(super) struct Callers {
     pub(super) profiles: ChainProfiles,
 }
 
-type SharedChain = Option<Arc<Chain<AnyPlugin>>>;
-
 impl<'a> Compilation<'a> {
     /// Compiles every consumer and group.
     pub(super) fn callers(&mut self) -> Callers {
-        let groups = self.group_chains();
-        let mut index = ConsumerIndex::default();
-        let mut slots = Vec::with_capacity(self.resources.consumers.len());
-        for (slot, written) in self.resources.consumers.iter().enumerate() {
+        let mut callers =
+            Callers { index: ConsumerIndex::default(), profiles: ChainProfiles::default() };
+        self.callers_into(&mut callers);
+        callers
+    }
+
+    /// Compiles consumers and groups, beside those that are there.
+    pub(super) fn callers_into(&mut self, callers: &mut Callers) {
+        let Callers { index, profiles } = callers;
+        // A group's authentication plugins could prove nothing any more.
+        for group in &self.resources.consumer_groups {
+            if let Some(chain) = self.caller_chain(&group.plugins) {
+                profiles.groups.insert(group.id.clone(), chain);
+            }
+        }
+        for written in &self.resources.consumers {
+            // Its own copy: what was read lies between what is about to be freed.
             let consumer = Arc::new(Consumer::new(
-                written.username.clone(),
+                Arc::from(&*written.username),
                 written.group_id.clone(),
                 written.labels.clone(),
-                slot,
             ));
             index.add_consumer(consumer.clone());
             let (own, rest): (Vec<_>, Vec<_>) =
                 written.plugins.iter().partition(|used| is_authentication(used));
             for used in own {
-                self.index(&mut index, &consumer, None, used);
+                self.index(index, &consumer, None, used);
             }
             for credential in &written.credentials {
                 for used in &credential.plugins {
                     let id = Some(credential.id.clone());
-                    self.index(&mut index, &consumer, id, used);
+                    self.index(index, &consumer, id, used);
                 }
             }
-            let group = written.group_id.as_deref().and_then(|id| groups.get(id).cloned());
-            slots.push([group.flatten(), self.caller_chain(rest)]);
+            if !rest.is_empty()
+                && let Some(chain) = self.caller_chain(rest)
+            {
+                profiles.own.insert(written.username.clone(), chain);
+            }
         }
-        Callers { index, profiles: ChainProfiles { slots } }
     }
 
-    /// One chain for each group; a group's authentication plugins could prove nothing any more.
-    fn group_chains(&mut self) -> HashMap<&'a str, SharedChain> {
-        let mut chains = HashMap::new();
-        for group in &self.resources.consumer_groups {
-            chains.insert(&*group.id, self.caller_chain(&group.plugins));
-        }
-        chains
-    }
-
-    fn caller_chain(&mut self, uses: impl IntoIterator<Item = &'a PluginUse>) -> SharedChain {
+    fn caller_chain(
+        &mut self,
+        uses: impl IntoIterator<Item = &'a PluginUse>,
+    ) -> Option<Arc<Chain<AnyPlugin>>> {
         let chain = self.chain(uses).chain;
-        (!chain.is_empty()).then(|| Arc::new(chain))
+        (!chain.is_empty()).then_some(chain)
     }
 
     /// Adds a credential to the index, unless it already means another account.

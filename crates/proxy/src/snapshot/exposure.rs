@@ -13,7 +13,9 @@ impl<'a> Compilation<'a> {
     /// unverified: a fault where `security.require` asks for `upstream_tls`.
     pub(super) fn expose(&mut self, upstream: Option<&'a Upstream>, only_answers: bool) {
         let Some(upstream) = upstream.filter(|_| !only_answers) else { return };
-        if !self.exposed.insert(&upstream.origin) {
+        let origin = &upstream.origin;
+        let is_told = self.base.is_some_and(|base| base.exposed.contains(origin));
+        if is_told && !self.is_changed(origin.kind, &origin.id) || !self.exposed.insert(origin) {
             return;
         }
         let Some(exposure) = exposure(upstream) else { return };

@@ -6,10 +6,12 @@
 //! registry.
 //!
 //! A route is served only if what always runs for it proves what `security.require` asks for.
-//! Limits: 10,000 nodes in an upstream. Plugins and routes are compiled anew each time, in time
-//! proportional to the configuration; certificates, upstream TLS settings and the turns of
-//! balancers are carried over where nothing changed.
+//! Limits: 10,000 nodes in an upstream. Of a change that says which objects it is about, only these
+//! and what they touch are compiled, by [`Compiler::amend`]; the rest is shared with the snapshot
+//! before. Otherwise everything is compiled, and certificates, upstream TLS settings and the turns
+//! of balancers are carried over where nothing changed.
 
+mod amend;
 mod certificates;
 mod compile;
 mod consumers;
@@ -22,20 +24,18 @@ mod report;
 mod require;
 mod route;
 mod routes;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod upstreams;
 
 use std::sync::Arc;
 
-use bartizan_chain::{Chain, Consumer, ConsumerIndex, Profiles};
+use crate::router::Router;
+use bartizan_chain::{Chain, Consumer, ConsumerIndex, Profiles, SharedMap};
 use bartizan_config::ResourceRef;
 use bartizan_plugins::AnyPlugin;
 use bartizan_tls::CertificateStore;
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
-
-use crate::router::Router;
 pub(crate) use compile::Compiler;
 pub use fault::{CompileFault, Warning};
 pub use report::{Report, ReportedPlugin, RouteReport};
@@ -52,18 +52,21 @@ pub struct Snapshot {
     pub(crate) profiles: ChainProfiles,
     /// One for each listener of the node file, `None` for plaintext.
     pub(crate) tls: Vec<Option<Arc<CertificateStore>>>,
-    upstreams: HashMap<ResourceRef, Arc<Upstream>, RandomState>,
+    upstreams: SharedMap<ResourceRef, Arc<Upstream>>,
     /// What the configuration amounts to, for people.
     pub report: Report,
 }
 
 /// The chains that come with a consumer: its group's and its own.
+#[derive(Clone, Default)]
 pub(crate) struct ChainProfiles {
-    slots: Vec<[Option<Arc<Chain<AnyPlugin>>>; 2]>,
+    groups: SharedMap<Arc<str>, Arc<Chain<AnyPlugin>>>,
+    own: SharedMap<Arc<str>, Arc<Chain<AnyPlugin>>>,
 }
 
 impl Profiles<AnyPlugin> for ChainProfiles {
     fn of(&self, consumer: &Consumer) -> [Option<Arc<Chain<AnyPlugin>>>; 2] {
-        self.slots.get(consumer.slot()).cloned().unwrap_or_default()
+        let group = consumer.group_id().and_then(|id| self.groups.get(id));
+        [group.cloned(), self.own.get(consumer.username()).cloned()]
     }
 }

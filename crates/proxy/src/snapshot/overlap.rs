@@ -132,6 +132,9 @@ type Falls = Vec<(usize, Vec<&'static str>)>;
 
 /// One warning for each route that requests fall through to and lose protection.
 pub(super) fn warnings(covers: &[Cover<'_>]) -> Vec<Warning> {
+    if !covers.iter().any(Cover::has_conditions) {
+        return Vec::new();
+    }
     let map = Map::new(covers);
     let mut falls: BTreeMap<usize, Falls> = BTreeMap::new();
     for (index, cover) in covers.iter().enumerate() {

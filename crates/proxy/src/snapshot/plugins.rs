@@ -44,8 +44,9 @@ pub(super) struct Compiled {
 }
 
 /// A chain, and whether every plugin that belongs into it compiled.
+#[derive(Clone)]
 pub(super) struct Assembled {
-    pub(super) chain: Chain<AnyPlugin>,
+    pub(super) chain: Arc<Chain<AnyPlugin>>,
     pub(super) is_whole: bool,
 }
 
@@ -75,11 +76,24 @@ impl<'a> Compilation<'a> {
                 priority: compiled.priority,
             });
         }
-        Assembled { chain: builder.build(), is_whole }
+        Assembled { chain: Arc::new(builder.build()), is_whole }
     }
 
     /// The plugin written in one place; `None`, and a fault told once, where it does not compile.
+    /// In a place that did not change, it is what it was.
     pub(super) fn plugin(&mut self, used: &'a PluginUse) -> Option<Compiled> {
+        let origin = &used.origin;
+        if let Some(base) = self.base
+            && !self.is_changed(origin.kind, &origin.id)
+            && let Some(known) = base.plugin(origin, &used.name)
+        {
+            return Some(known.clone());
+        }
+        self.plugin_anew(used)
+    }
+
+    /// The same, whatever there was before.
+    pub(super) fn plugin_anew(&mut self, used: &'a PluginUse) -> Option<Compiled> {
         let key = (&used.origin, &*used.name);
         if let Some(known) = self.compiled.get(&key) {
             return known.clone();
@@ -176,8 +190,8 @@ impl<'a> Compilation<'a> {
             resource: &used.origin,
             plugin: entry.name,
             metadata: self.metadata.get(entry.name).map(|metadata| &metadata.config),
-            has_consumer: &|name| self.consumers.contains(name),
-            has_group: &|id| self.groups.contains(id),
+            has_consumer: &|name| self.has_caller(ResourceKind::Consumer, name),
+            has_group: &|id| self.has_caller(ResourceKind::ConsumerGroup, id),
             exposed,
         })
     }

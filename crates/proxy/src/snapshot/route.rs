@@ -15,13 +15,14 @@ use super::upstreams::Upstream;
 use crate::exchange::forward::Waits;
 
 /// A route, as requests use it.
+#[derive(Clone)]
 pub(crate) struct Route {
     pub(crate) facts: Arc<RouteFacts>,
     pub(crate) chain: Arc<Chain<AnyPlugin>>,
     pub(crate) upstream: Option<Arc<Upstream>>,
     /// Largest request body.
     pub(crate) body_max: u64,
-    pub(super) conditions: Conditions,
+    pub(super) conditions: Arc<Conditions>,
     pub(super) timeout: Option<Timeouts>,
     /// It is in quarantine: nothing is served where it would have been.
     pub(crate) is_blocked: bool,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bartizan_chain::{Chain, Expr, PluginSet, RouteFacts, Var};
-use bartizan_config::{Invalid, PathStep, PluginUse};
+use bartizan_config::{Invalid, PathStep, PluginUse, ResourceKind};
 use bartizan_plugins::AnyPlugin;
 use http::Method;
 
@@ -15,7 +15,11 @@ use super::plugins::Assembled;
 use super::report::RouteReport;
 use super::require::Guarded;
 use super::route::{Conditions, Route, canonical_network};
-use crate::router::{Router, RouterBuilder};
+use super::standing::Stood;
+use crate::router::{Order, Router};
+
+/// What lies between the positions of two routes of a document, for those that come between them.
+pub(super) const STRIDE: u64 = 1 << 24;
 
 /// The plugin that answers preflights.
 const CORS: &str = "cors";
@@ -26,10 +30,29 @@ pub(super) struct Routes<'a> {
     pub(super) reports: Vec<RouteReport>,
     /// What each enabled route covers, to find those that others fall through to.
     pub(super) covers: Vec<Cover<'a>>,
+    pub(super) chains: SharedChains<'a>,
+    pub(super) stood: Vec<(Arc<str>, Stood)>,
 }
 
-/// Chains of routes without plugins of their own, by service and plugin config.
-type SharedChains<'a> = HashMap<(Option<&'a str>, Option<&'a str>), (Arc<Chain<AnyPlugin>>, bool)>;
+/// By service and plugin config.
+pub(super) type SharedChains<'a> = HashMap<(Option<&'a str>, Option<&'a str>), Assembled>;
+
+/// What is the same for all routes.
+pub(super) struct Ground<'g, 'a> {
+    pub(super) global: &'g Assembled,
+    pub(super) global_uses: &'g [&'a PluginUse],
+    /// Chains of routes without plugins of their own.
+    pub(super) chains: SharedChains<'a>,
+    /// The conditions of routes that have none.
+    pub(super) unconditional: Arc<Conditions>,
+}
+
+/// A compiled route, and what holds for it.
+pub(super) struct Made<'a> {
+    pub(super) route: Arc<Route>,
+    pub(super) hosts: &'a [String],
+    pub(super) report: RouteReport,
+}
 
 impl<'a> Compilation<'a> {
     /// Compiles every route; those out of service only to know that they are sound.
@@ -38,62 +61,88 @@ impl<'a> Compilation<'a> {
         global: &Assembled,
         global_uses: &[&'a PluginUse],
     ) -> Routes<'a> {
-        let mut builder = RouterBuilder::default();
+        let mut router = Router::default();
         // First, since of routes with one path and priority the one that is added first counts.
-        self.block(&mut builder);
+        self.block(&mut router);
+        let blocked = self.resources.blocked.len();
         let mut reports = Vec::with_capacity(self.resources.routes.len());
         let mut covers = Vec::with_capacity(self.resources.routes.len());
-        let mut chains = HashMap::new();
-        for written in &self.resources.routes {
-            let uses = self.shared.plugins(written);
-            let (chain, is_whole) = self.route_chain(written, &uses, &mut chains);
-            let upstream = self.shared.upstream(written);
-            let compiled_upstream = upstream.and_then(|upstream| self.upstream(upstream));
-            let conditions = self.conditions(written, [&*chain, &global.chain]);
-            let hosts = self.shared.hosts(written);
-            let mut report = RouteReport::new(written, hosts, &chain, &global.chain);
-            report.declare(&uses);
+        let mut stood = Vec::with_capacity(self.resources.routes.len());
+        let chains = HashMap::new();
+        let mut ground = Ground { global, global_uses, chains, unconditional: Arc::default() };
+        for (at, written) in self.resources.routes.iter().enumerate() {
+            let Made { route, hosts, report } = self.route(written, &mut ground);
+            let order = self.order(&route.facts.id, blocked + at);
             if written.is_enabled {
-                self.expose(upstream, chain.only_answers());
-                // What a plugin at fault would prove is not known: its own fault is enough.
-                if is_whole && global.is_whole {
-                    let report = &report;
-                    let uses = &uses;
-                    self.require(&Guarded { written, upstream, report, uses, global_uses });
-                }
+                router.add(&route, hosts, &written.uris, written.priority, &order);
                 covers.push(Cover::new(written, hosts, &report));
             }
-            let route = Arc::new(Route {
-                facts: self.facts(written),
-                chain,
-                upstream: compiled_upstream,
-                body_max: self.node.limits.body.0,
-                conditions,
-                timeout: written.timeout,
-                is_blocked: false,
-            });
-            if written.is_enabled {
-                builder.add(&route, hosts, &written.uris, written.priority);
-            }
-            if report.is_enabled && report.is_public && report.anonymous_reason.is_none() {
-                self.warnings.push(Warning {
-                    subject: format!("route `{}`", report.id),
-                    problem: format!(
-                        "route `{}` is open to everyone, and no reason is given",
-                        report.id
-                    ),
-                    help: Some("declare `anonymous-access: {reason: …}` on it".into()),
-                });
-            }
+            stood.push((route.facts.id.clone(), Stood::new(written, hosts, route, order)));
             reports.push(report);
         }
-        Routes { router: builder.build(), reports, covers }
+        Routes { router, reports, covers, chains: ground.chains, stood }
+    }
+
+    /// Which of routes with the same path and priority comes first.
+    pub(super) fn order(&self, id: &Arc<str>, at: usize) -> Order {
+        if self.resources.is_keyed {
+            Order::Name(id.clone())
+        } else {
+            let at = u64::try_from(at).unwrap_or(u64::MAX).saturating_add(1);
+            Order::Position(at.saturating_mul(STRIDE))
+        }
+    }
+
+    /// Compiles a route.
+    pub(super) fn route(
+        &mut self,
+        written: &'a bartizan_config::Route,
+        ground: &mut Ground<'_, 'a>,
+    ) -> Made<'a> {
+        let uses = self.shared.plugins(written);
+        let Assembled { chain, is_whole } = self.route_chain(written, &uses, &mut ground.chains);
+        let (global, global_uses) = (ground.global, ground.global_uses);
+        let upstream = self.shared.upstream(written);
+        let compiled_upstream = upstream.and_then(|upstream| self.upstream(upstream));
+        let conditions = self.conditions(written, [&*chain, &global.chain]);
+        let conditions = conditions.map_or_else(|| ground.unconditional.clone(), Arc::new);
+        let hosts = self.shared.hosts(written);
+        let mut report = RouteReport::new(written, hosts, &chain, &global.chain);
+        report.declare(&uses);
+        if written.is_enabled {
+            self.expose(upstream, chain.only_answers());
+            // What a plugin at fault would prove is not known: its own fault is enough.
+            if is_whole && global.is_whole {
+                let (report, uses) = (&report, &uses);
+                self.require(&Guarded { written, upstream, report, uses, global_uses });
+            }
+        }
+        let route = Arc::new(Route {
+            facts: self.facts(written),
+            chain,
+            upstream: compiled_upstream,
+            body_max: self.node.limits.body.0,
+            conditions,
+            timeout: written.timeout,
+            is_blocked: false,
+        });
+        if report.is_enabled && report.is_public && report.anonymous_reason.is_none() {
+            self.warnings.push(Warning {
+                subject: format!("route `{}`", report.id),
+                problem: format!(
+                    "route `{}` is open to everyone, and no reason is given",
+                    report.id
+                ),
+                help: Some("declare `anonymous-access: {reason: …}` on it".into()),
+            });
+        }
+        Made { route, hosts, report }
     }
 
     /// Routes in quarantine own their hosts and paths, so that nothing falls through to a wider one.
-    fn block(&mut self, builder: &mut RouterBuilder<Route>) {
-        let chain = Arc::new(self.chain(std::iter::empty()).chain);
-        for written in &self.resources.blocked {
+    fn block(&mut self, router: &mut Router<Route>) {
+        let chain = self.chain(std::iter::empty()).chain;
+        for (written, at) in self.resources.blocked.iter().zip(0..) {
             let methods = written.methods.iter();
             let methods = methods.filter_map(|method| Method::from_bytes(method.as_bytes()).ok());
             let facts = RouteFacts {
@@ -107,11 +156,15 @@ impl<'a> Compilation<'a> {
                 chain: chain.clone(),
                 upstream: None,
                 body_max: self.node.limits.body.0,
-                conditions: Conditions { methods: methods.collect(), ..Conditions::default() },
+                conditions: Arc::new(Conditions {
+                    methods: methods.collect(),
+                    ..Conditions::default()
+                }),
                 timeout: None,
                 is_blocked: true,
             });
-            builder.add(&route, &written.hosts, &written.uris, written.priority);
+            let order = Order::Position(at);
+            router.add(&route, &written.hosts, &written.uris, written.priority, &order);
         }
     }
 
@@ -122,35 +175,47 @@ impl<'a> Compilation<'a> {
         written: &'a bartizan_config::Route,
         uses: &[&'a PluginUse],
         chains: &mut SharedChains<'a>,
-    ) -> (Arc<Chain<AnyPlugin>>, bool) {
-        let key = (written.service_id.as_deref(), written.plugin_config_id.as_deref());
+    ) -> Assembled {
+        let (service, config) =
+            (written.service_id.as_deref(), written.plugin_config_id.as_deref());
         let is_shared = written.plugins.is_empty();
-        if let Some(known) = chains.get(&key).filter(|_| is_shared) {
+        if let Some(known) = chains.get(&(service, config)).filter(|_| is_shared) {
             return known.clone();
         }
-        let Assembled { chain, is_whole } = self.chain(uses.iter().copied());
-        let made = (Arc::new(chain), is_whole);
+        let is_changed = service.is_some_and(|id| self.is_changed(ResourceKind::Service, id))
+            || config.is_some_and(|id| self.is_changed(ResourceKind::PluginConfig, id));
+        let base = self.base.filter(|_| is_shared && !is_changed);
+        let known = base.and_then(|base| base.chain(written));
+        let made = known.unwrap_or_else(|| self.chain(uses.iter().copied()));
         if is_shared {
-            chains.insert(key, made.clone());
+            chains.insert((service, config), made.clone());
         }
         made
     }
 
     fn facts(&self, written: &bartizan_config::Route) -> Arc<RouteFacts> {
         let service = self.shared.service(written);
+        // Copies of their own: what was read lies between what is about to be freed.
+        let own = |text: &Arc<str>| Arc::from(&**text);
         Arc::new(RouteFacts {
-            id: written.id.clone(),
-            name: written.name.clone(),
+            id: own(&written.id),
+            name: written.name.as_ref().map(own),
             service_id: service.map(|service| service.id.clone()),
             service_name: service.and_then(|service| service.name.clone()),
         })
     }
 
+    /// The conditions of a route, where it has any.
     fn conditions(
         &mut self,
         written: &bartizan_config::Route,
         chains: [&Chain<AnyPlugin>; 2],
-    ) -> Conditions {
+    ) -> Option<Conditions> {
+        let is_free = written.methods.is_empty() && written.remote_addrs.is_empty();
+        // Who answers preflights is asked where methods do not fit.
+        if is_free && written.vars.is_none() {
+            return None;
+        }
         let subject = format!("route `{}`", written.id);
         let mut methods = Vec::with_capacity(written.methods.len());
         for (at, method) in written.methods.iter().enumerate() {
@@ -170,13 +235,13 @@ impl<'a> Compilation<'a> {
             }
         };
         let mut steps = chains.into_iter().flat_map(Chain::steps);
-        Conditions {
+        Some(Conditions {
             methods: methods.into_boxed_slice(),
             remote_addrs: written.remote_addrs.iter().copied().map(canonical_network).collect(),
             vars,
             answers_preflights: steps
                 .any(|step| step.filter.is_none() && step.plugin.name() == CORS),
-        }
+        })
     }
 }
 

@@ -28,6 +28,8 @@ const REQUESTS: u32 = 1_000;
 /// An upstream, as requests use it.
 #[derive(Debug)]
 pub(crate) struct Upstream {
+    /// Where it is written.
+    pub(super) origin: ResourceRef,
     pub(crate) nodes: Vec<Arc<Node>>,
     pub(crate) balancer: Arc<Balancer>,
     pub(crate) keep: KeepAlive,
@@ -65,7 +67,23 @@ impl Upstream {
 
 impl<'a> Compilation<'a> {
     /// The upstream written in one place; `None`, and a fault told once, where it does not compile.
+    /// In a place that did not change, it is what it was.
     pub(super) fn upstream(
+        &mut self,
+        written: &'a bartizan_config::Upstream,
+    ) -> Option<Arc<Upstream>> {
+        let origin = &written.origin;
+        if self.base.is_some()
+            && !self.is_changed(origin.kind, &origin.id)
+            && let Some(known) = self.previous.and_then(|known| known.upstreams.get(origin))
+        {
+            return Some(known.clone());
+        }
+        self.upstream_anew(written)
+    }
+
+    /// The same, whatever there was before.
+    pub(super) fn upstream_anew(
         &mut self,
         written: &'a bartizan_config::Upstream,
     ) -> Option<Arc<Upstream>> {
@@ -118,6 +136,7 @@ impl<'a> Compilation<'a> {
             }
         };
         Some(Upstream {
+            origin: written.origin.clone(),
             balancer,
             nodes,
             keep: KeepAlive {

@@ -200,7 +200,7 @@ impl DeskPlane {
         let add = |draft: &mut Draft, key: &Key, content: &[u8]| {
             if key.collection() != OWN_COLLECTION {
                 let (collection, id, name) = (key.collection(), key.id(), key.as_str());
-                draft.add_object(&StoredObject { collection, id, name, content });
+                draft.add_object(&StoredObject { collection, id, name, content: &content.into() });
             }
         };
         for object in &snapshot.objects {

@@ -119,3 +119,33 @@ fn secrets_lie_encrypted_in_the_store_and_work_in_the_node() {
     assert_eq!(scene.status_with("/a", "$unreadable://damaged/k1"), REFUSED);
     assert_eq!(scene.status_with("/a", "first-key"), PASSED);
 }
+
+#[test]
+fn what_refers_to_a_secret_is_judged_with_everything_and_works() {
+    let (mut scene, double) = scene();
+    scene.put("secrets/vault/1", &vault(&double));
+    scene.take_change();
+    // By itself; what refers to a manager, and the manager, are not.
+    scene.put("routes/b", &route("/b"));
+    scene.take_change();
+    let is_by_itself = |scene: &mut Scene| scene.node.keep_at.take().is_some();
+    assert!(is_by_itself(&mut scene));
+    scene.put("consumers/jack", &jack("$secret://vault/1/jack/key"));
+    scene.take_change();
+    assert!(!is_by_itself(&mut scene) && scene.node.ledger.is_some());
+    let keys = ["first-key", "second-key", "$secret://vault/1/jack/key"];
+    assert_eq!(keys.map(|key| scene.status_with("/b", key)), [PASSED, REFUSED, REFUSED]);
+    // A change beside it neither forgets the secret nor keeps another one from being taken.
+    scene.put("routes/c", &route("/c"));
+    scene.take_change();
+    assert!(is_by_itself(&mut scene));
+    assert_eq!(keys.map(|key| scene.status_with("/c", key)), [PASSED, REFUSED, REFUSED]);
+    double.put("kv/jack", json!({ "key": "second-key" }));
+    scene.take_secret();
+    assert_eq!(keys.map(|key| scene.status_with("/c", key)), [REFUSED, PASSED, REFUSED]);
+    let mut other = vault(&double);
+    other["token"] = json!("nobody's");
+    scene.put("secrets/vault/1", &other);
+    scene.take_change();
+    assert!(!is_by_itself(&mut scene));
+}

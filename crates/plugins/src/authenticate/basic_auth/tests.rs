@@ -28,7 +28,7 @@ fn fits(stored: &str, shown: &str) -> bool {
 fn index(users: &[(&str, &str)]) -> ConsumerIndex {
     let mut index = ConsumerIndex::default();
     for (name, password) in users {
-        let consumer = Arc::new(Consumer::new((*name).into(), None, Vec::new(), 0));
+        let consumer = Arc::new(Consumer::new((*name).into(), None, Vec::new()));
         index.add_consumer(consumer.clone());
         let config = json!({ "username": name, "password": password });
         let entry = Bench::new().credential::<BasicAuth>(&config).unwrap();

@@ -23,7 +23,7 @@ const VECTORS: [(&str, &str); 3] = [
 
 fn consumers() -> Arc<ConsumerIndex> {
     let mut index = ConsumerIndex::default();
-    let alice = Arc::new(Consumer::new("alice".into(), None, Vec::new(), 0));
+    let alice = Arc::new(Consumer::new("alice".into(), None, Vec::new()));
     index.add_consumer(alice.clone());
     let config = json!({ "key_id": "alice-key", "secret_key": SECRET });
     let entry = Bench::new().credential::<HmacAuth>(&config).unwrap();

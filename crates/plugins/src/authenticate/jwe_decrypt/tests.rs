@@ -17,7 +17,7 @@ const UNBOUND: &str = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoiYWxpY2Uif
 fn index() -> ConsumerIndex {
     let mut index = ConsumerIndex::default();
     for (name, secret) in [("alice", KEY), ("bob", "another key of thirty-two bytes!")] {
-        let consumer = Arc::new(Consumer::new(name.into(), None, Vec::new(), 0));
+        let consumer = Arc::new(Consumer::new(name.into(), None, Vec::new()));
         index.add_consumer(consumer.clone());
         let config = json!({ "key": name, "secret": secret });
         let entry = Bench::new().credential::<JweDecrypt>(&config).unwrap();

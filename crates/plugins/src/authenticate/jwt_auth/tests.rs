@@ -34,7 +34,7 @@ fn token(more: &Value) -> String {
 fn index(more: &Value) -> ConsumerIndex {
     let mut config = json!({ "key": "alice-key", "secret": SECRET });
     config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let alice = Arc::new(Consumer::new("alice".into(), None, Vec::new(), 0));
+    let alice = Arc::new(Consumer::new("alice".into(), None, Vec::new()));
     let entry = Bench::new().credential::<JwtAuth>(&config).unwrap();
     let mut index = ConsumerIndex::default();
     index.add_consumer(alice.clone());

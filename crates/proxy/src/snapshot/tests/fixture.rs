@@ -21,7 +21,7 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::snapshot::{CompileFault, Compiler, Snapshot};
+use crate::snapshot::{CompileFault, Compiler, Route, Snapshot};
 
 /// When tests happen.
 pub(super) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -206,6 +206,16 @@ impl<'a> Probe<'a> {
             trusts_forwarded: false,
         };
         RequestCx::new(arrival, None)
+    }
+
+    /// The route that it is for.
+    pub(super) fn route(&self, snapshot: &Snapshot, node: &NodeFacts) -> Option<Arc<Route>> {
+        let cx = self.cx(snapshot, node);
+        let canonical = cx.canonical();
+        let (host, authority) = (canonical.host(), canonical.authority());
+        let found =
+            snapshot.router.find(host, authority, canonical.path(), |route| route.fits(&cx));
+        found.unwrap().map(|leaf| leaf.route.clone())
     }
 
     /// Sends it through the router and the chains, as the data path does.

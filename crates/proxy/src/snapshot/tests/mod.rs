@@ -1,5 +1,6 @@
 //! Laws of the compiled configuration.
 
+mod amend;
 mod chains;
 mod credentials;
 mod fixture;

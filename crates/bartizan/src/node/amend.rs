@@ -1,0 +1,162 @@
+//! A change of the store or of the document, taken by itself where that is possible.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_config::{ObjectChange, Surroundings as _, System};
+use bartizan_proxy::{Applied, Report};
+use bartizan_store::{Change, Changes, Digest, OWN_COLLECTION};
+
+use super::settle::Settled;
+use super::stores::change_of;
+use super::{Node, documents, look_at_all};
+use crate::load;
+
+/// How long after a change what is in force is kept for a start without the store: with many objects
+/// that costs more than the change.
+const KEEP_AFTER: Duration = Duration::from_secs(1);
+
+impl Node {
+    /// Takes what the store tells of.
+    pub(super) fn take(&mut self, changes: &Changes) {
+        let is_taken = match changes {
+            Changes::Some { revision, objects } => {
+                let is_own = |change: &&Change| change.key.collection() == OWN_COLLECTION;
+                let resources: Vec<ObjectChange> =
+                    objects.iter().filter(|change| !is_own(change)).map(change_of).collect();
+                if resources.is_empty() {
+                    // Of what is no resource nobody here reads anything.
+                    self.seen = *revision;
+                    return;
+                }
+                self.amend(*revision, &resources)
+            }
+            Changes::Anew(_) => false,
+        };
+        if !is_taken {
+            self.reload(&[]);
+        }
+    }
+
+    /// Puts a change into force; false where everything has to be judged.
+    fn amend(&mut self, revision: u64, changes: &[ObjectChange]) -> bool {
+        let limit = self.config.limits.document.0;
+        // A node file that was changed is read first.
+        if self.record.differs(&self.config.path, limit) {
+            return false;
+        }
+        let known = self.record.len();
+        let Some(applied) = self.apply(changes, HashMap::new()) else { return false };
+        self.seen = revision;
+        if self.record.len() != known {
+            self.files.watch(self.record.files());
+        }
+        self.keep_at.get_or_insert_with(|| tokio::time::Instant::now() + KEEP_AFTER);
+        self.tell_amended(applied);
+        true
+    }
+
+    /// Reads the files again, of which some may have changed; a document where it did.
+    pub(super) fn read_again(&mut self, changed: &[PathBuf]) {
+        if !self.turn(changed) {
+            self.reload(changed);
+        }
+    }
+
+    /// Puts a change of the document into force; false where everything has to be read.
+    pub(super) fn turn(&mut self, changed: &[PathBuf]) -> bool {
+        let limit = self.config.limits.document.0;
+        let Some(path) = documents(&self.config).map(Path::to_owned) else { return false };
+        let others = self.record.files().into_iter().filter(|file| file.path != path);
+        let is_other = others.into_iter().any(|file| self.record.differs(&file.path, limit));
+        let Some((ledger, pages)) = self.ledger.as_ref().zip(self.pages.as_ref()) else {
+            return false;
+        };
+        let Ok(bytes) = System.file(&path, limit) else { return false };
+        let digest = Digest::of(&bytes);
+        let Ok(text) = String::from_utf8(bytes) else { return false };
+        if is_other || pages.is(&text) && changed.is_empty() {
+            return false;
+        }
+        // Another file with the same text is no change.
+        if !pages.is(&text) {
+            let Some(mut turn) = pages.turn(&text, ledger) else { return false };
+            let between = std::mem::take(&mut turn.between);
+            let Some(applied) = self.apply(&turn.changes, between) else { return false };
+            if let Some(pages) = &mut self.pages {
+                pages.keep(turn, text);
+            }
+            self.tell_amended(applied);
+        }
+        self.record.replace(&path, digest);
+        self.files.watch(self.record.files());
+        true
+    }
+
+    /// Judges and compiles changes by themselves.
+    fn apply(
+        &mut self,
+        changes: &[ObjectChange],
+        between: HashMap<Arc<str>, [Option<Arc<str>>; 2]>,
+    ) -> Option<Applied> {
+        let ledger = self.ledger.as_mut()?;
+        let amended = ledger.amend(&load::loader(&self.record), changes);
+        let applied = amended.and_then(|mut amendment| {
+            self.overrides.resources(&mut amendment.put);
+            amendment.between = between;
+            self.gateway.amend(&amendment)
+        });
+        match applied {
+            Some(_) => ledger.keep(),
+            None => ledger.restore(),
+        }
+        look_at_all(&self.record, &self.gateway, self.config.limits.document.0);
+        let mut applied = applied?;
+        self.remember_some(changes, &mut applied.report);
+        Some(applied)
+    }
+
+    /// Keeps what is said of the routes that a change touches, as [`Node::remember`] does of all.
+    fn remember_some(&mut self, changes: &[ObjectChange], report: &mut Report) {
+        if self.admin.is_none() {
+            return;
+        }
+        let routes = changes.iter().filter(|change| &*change.name.collection == "routes");
+        let gone = routes.filter(|change| change.content.is_none());
+        let gone: HashSet<&str> = gone.map(|change| &*change.name.id).collect();
+        let touched = std::mem::take(&mut report.routes).into_iter();
+        let mut touched: HashMap<Arc<str>, _> =
+            touched.map(|route| (Arc::clone(&route.id), route)).collect();
+        if !gone.is_empty() {
+            self.report.routes.retain(|route| !gone.contains(&*route.id));
+        }
+        for known in &mut self.report.routes {
+            if let Some(route) = touched.remove(&known.id) {
+                *known = route;
+            }
+        }
+        self.report.routes.extend(touched.into_values());
+    }
+
+    fn tell_amended(&mut self, applied: Applied) {
+        // A ledger is kept only while nothing is in quarantine.
+        let (quarantined, names) = <_>::default();
+        self.tell(&Ok(Settled { applied, quarantined, names, ledger: None, pages: None }));
+    }
+
+    /// Keeps what is in force for a start without the store, where that is due.
+    pub(super) fn keep(&mut self) {
+        // Without a ledger the store may hold what is at fault, and whoever put the rest into force
+        // has kept what stands for it.
+        if self.keep_at.take().is_none() || self.ledger.is_none() || !self.store.keeps() {
+            return;
+        }
+        let Ok(snapshot) = self.control.block_on(self.store.snapshot()) else { return };
+        // Of what came meanwhile nobody has judged anything: it will be kept when it is in force.
+        if snapshot.revision == self.seen {
+            self.store.keep(&snapshot, None);
+        }
+    }
+}

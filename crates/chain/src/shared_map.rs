@@ -1,0 +1,217 @@
+//! A map whose copies share whatever did not change.
+//!
+//! Entries lie in shards of at most a hundred or so behind one pointer each. A copy costs the
+//! pointers, a change of a copy one shard: what a change of the configuration needs, of which a
+//! hundred thousand entries stay as they are.
+
+use std::borrow::Borrow;
+use std::hash::{BuildHasher, Hash};
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+/// Entries of a shard, on average, above which there are more shards.
+const SHARD: usize = 64;
+
+/// The part of a hash that chooses the shard: tables use the lowest and the highest bits.
+const SHIFT: u32 = 20;
+
+type Shard<K, V> = Arc<HashTable<(K, V)>>;
+
+/// A map that is copied at little cost.
+#[derive(Clone)]
+pub struct SharedMap<K, V> {
+    hasher: RandomState,
+    /// None, or a power of two.
+    shards: Vec<Shard<K, V>>,
+    len: usize,
+}
+
+impl<K, V> Default for SharedMap<K, V> {
+    fn default() -> Self {
+        Self { hasher: RandomState::default(), shards: Vec::new(), len: 0 }
+    }
+}
+
+impl<K, V> SharedMap<K, V> {
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True if there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// All entries, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.shards.iter().flat_map(|shard| shard.iter()).map(|(key, value)| (key, value))
+    }
+
+    /// Some entry, which one `seed` decides: the same as long as nothing changes.
+    pub fn some(&self, seed: u64) -> Option<(&K, &V)> {
+        let count = u64::try_from(self.shards.len()).ok()?;
+        let (rest, first) = (seed.checked_div(count)?, seed.checked_rem(count)?);
+        let first = usize::try_from(first).ok()?;
+        let (before, from) = self.shards.split_at_checked(first)?;
+        let shard = from.iter().chain(before).find(|shard| !shard.is_empty())?;
+        let within = rest.checked_rem(u64::try_from(shard.len()).ok()?)?;
+        shard.iter().nth(usize::try_from(within).ok()?).map(|(key, value)| (key, value))
+    }
+
+    fn shard_of(&self, hash: u64) -> usize {
+        // As many as there are shards at most, which is an index.
+        usize::try_from(hash >> SHIFT).unwrap_or_default() & self.shards.len().wrapping_sub(1)
+    }
+}
+
+impl<K: Hash + Eq + Clone, V: Clone> SharedMap<K, V> {
+    /// The value of a key.
+    pub fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
+        if self.len == 0 {
+            return None;
+        }
+        let hash = self.hasher.hash_one(key);
+        let shard = self.shards.get(self.shard_of(hash))?;
+        shard.find(hash, |(known, _)| known.borrow() == key).map(|(_, value)| value)
+    }
+
+    /// Sets the value of a key; gives the one before.
+    pub fn insert(&mut self, key: K, value: V) -> Option<V> {
+        if self.len >= self.shards.len() * SHARD {
+            self.grow();
+        }
+        let hash = self.hasher.hash_one(&key);
+        let at = self.shard_of(hash);
+        let shard = Arc::make_mut(self.shards.get_mut(at)?);
+        if let Some((_, known)) = shard.find_mut(hash, |(known, _)| *known == key) {
+            return Some(std::mem::replace(known, value));
+        }
+        let hasher = &self.hasher;
+        shard.insert_unique(hash, (key, value), |(key, _)| hasher.hash_one(key));
+        self.len += 1;
+        None
+    }
+
+    /// The value of a key, to be changed in place; made by `make` where there is none.
+    pub fn entry<Q: Hash + Eq + ?Sized>(
+        &mut self,
+        key: &Q,
+        make: impl FnOnce() -> V,
+    ) -> Option<&mut V>
+    where
+        K: Borrow<Q> + for<'q> From<&'q Q>,
+    {
+        if self.get(key).is_none() {
+            self.insert(K::from(key), make());
+        }
+        self.get_mut(key)
+    }
+
+    /// The value of a key, to be changed in place.
+    pub fn get_mut<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+    {
+        // Looked up first, so that asking for what is not there copies nothing.
+        self.get(key)?;
+        let hash = self.hasher.hash_one(key);
+        let at = self.shard_of(hash);
+        let shard = Arc::make_mut(self.shards.get_mut(at)?);
+        shard.find_mut(hash, |(known, _)| known.borrow() == key).map(|(_, value)| value)
+    }
+
+    /// Takes an entry out.
+    pub fn remove<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        self.get(key)?;
+        let hash = self.hasher.hash_one(key);
+        let at = self.shard_of(hash);
+        let shard = Arc::make_mut(self.shards.get_mut(at)?);
+        let found = shard.find_entry(hash, |(known, _)| known.borrow() == key).ok()?;
+        let ((_, value), _) = found.remove();
+        self.len = self.len.saturating_sub(1);
+        Some(value)
+    }
+
+    /// Twice as many shards.
+    fn grow(&mut self) {
+        let count = (self.shards.len() * 2).max(1);
+        let before = std::mem::take(&mut self.shards);
+        self.shards = (0..count).map(|_| Arc::default()).collect();
+        for shard in before {
+            // Of a shard that nobody else has, nothing needs to be copied.
+            let entries = Arc::try_unwrap(shard).unwrap_or_else(|shared| (*shared).clone());
+            for (key, value) in entries {
+                let hash = self.hasher.hash_one(&key);
+                let at = self.shard_of(hash);
+                let Some(shard) = self.shards.get_mut(at).map(Arc::make_mut) else { continue };
+                let hasher = &self.hasher;
+                shard.insert_unique(hash, (key, value), |(key, _)| hasher.hash_one(key));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_map_and_its_copies_agree_with_a_naive_one(
+            changes in prop::collection::vec((0_u16..400, any::<Option<u8>>()), 0..600),
+            copied_at in 0_usize..600,
+            seed: u64,
+        ) {
+            let (mut map, mut naive) = (SharedMap::default(), HashMap::new());
+            let mut copies = None;
+            for (at, (key, value)) in changes.into_iter().enumerate() {
+                if at == copied_at {
+                    copies = Some((map.clone(), naive.clone()));
+                }
+                let (was, is) = match value {
+                    Some(value) => (map.insert(key, value), naive.insert(key, value)),
+                    None => (map.remove(&key), naive.remove(&key)),
+                };
+                prop_assert_eq!(was, is);
+                if let Some(value) = map.get_mut(&(key / 2)) {
+                    *value = value.wrapping_add(1);
+                    naive.entry(key / 2).and_modify(|value| *value = value.wrapping_add(1));
+                }
+            }
+            for (map, naive) in copies.into_iter().chain([(map, naive)]) {
+                prop_assert_eq!(map.len(), naive.len());
+                let listed: HashMap<u16, u8> = map.iter().map(|(k, v)| (*k, *v)).collect();
+                prop_assert_eq!(&listed, &naive);
+                for key in 0..400 {
+                    prop_assert_eq!(map.get(&key), naive.get(&key));
+                }
+                prop_assert_eq!(map.some(seed).is_some(), !naive.is_empty());
+                prop_assert_eq!(map.some(seed), map.some(seed));
+            }
+        }
+    }
+
+    #[test]
+    fn any_entry_can_be_some_entry() {
+        let mut map = SharedMap::default();
+        for key in 0..10 {
+            map.insert(key, ());
+        }
+        let met: std::collections::HashSet<i32> =
+            (0..100).filter_map(|seed| map.some(seed)).map(|(key, ())| *key).collect();
+        assert_eq!(met.len(), 10);
+    }
+}

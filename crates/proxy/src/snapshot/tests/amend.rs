@@ -1,0 +1,350 @@
+//! A change that is compiled by itself comes to what compiling everything comes to.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use bartizan_chain::PluginSet;
+use bartizan_config::{
+    Draft, Ledger, Loader, ObjectChange, ObjectName, Resources, StoredObject, Surroundings,
+};
+use bartizan_plugins::Catalogue;
+use http::Method;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::fixture::{Bench, Fate, Probe, guarded, node};
+use crate::snapshot::{CompileFault, Snapshot};
+
+/// A node file whose store is elsewhere.
+struct NodeFile;
+
+impl Surroundings for NodeFile {
+    fn variable(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn file(&self, _: &Path, _: u64) -> io::Result<Vec<u8>> {
+        let mut node = node();
+        node["store"] = json!({ "embedded": { "path": "store" } });
+        Ok(node.to_string().into_bytes())
+    }
+}
+
+type Objects = BTreeMap<&'static str, Value>;
+
+fn name(key: &str) -> ObjectName {
+    let (collection, id) = key.split_once('/').unwrap();
+    ObjectName { collection: collection.into(), id: id.into() }
+}
+
+fn text(value: &Value) -> Arc<[u8]> {
+    value.to_string().into_bytes().into()
+}
+
+/// Everything, read and judged at once.
+fn judged(objects: &Objects) -> Option<(Draft, Resources)> {
+    let loader = Loader::new(&Catalogue).with_surroundings(&NodeFile);
+    let (_, mut draft) = loader.node_draft(Path::new("node.json")).unwrap();
+    for (key, value) in objects {
+        let ObjectName { collection, id } = name(key);
+        let content = &text(value);
+        draft.add_object(&StoredObject { collection: &collection, id: &id, name: key, content });
+    }
+    let resources = draft.judge(&loader).ok()?;
+    Some((draft, resources))
+}
+
+/// A gateway that takes changes as they come.
+struct Live {
+    bench: Bench,
+    snapshot: Option<Snapshot>,
+    ledger: Option<Ledger>,
+}
+
+impl Live {
+    fn new() -> Self {
+        Self { bench: Bench::new(&node()), snapshot: None, ledger: None }
+    }
+
+    /// Takes changes by themselves; false where that cannot be.
+    fn amend(&mut self, changes: &[(&'static str, Option<Value>)]) -> bool {
+        let Some((ledger, snapshot)) = self.ledger.as_mut().zip(self.snapshot.as_ref()) else {
+            return false;
+        };
+        let change = |(key, value): &(&str, Option<Value>)| ObjectChange {
+            name: name(key),
+            content: value.as_ref().map(text),
+        };
+        let changes: Vec<ObjectChange> = changes.iter().map(change).collect();
+        let loader = Loader::new(&Catalogue).with_surroundings(&NodeFile);
+        let amended = ledger.amend(&loader, &changes);
+        let amended = amended.and_then(|change| self.bench.compiler.amend(&change, 1, snapshot));
+        let is_amended = amended.is_some();
+        if is_amended {
+            ledger.keep();
+            self.snapshot = amended;
+        } else {
+            ledger.restore();
+        }
+        is_amended
+    }
+
+    /// Takes everything.
+    fn take(&mut self, draft: &Draft, resources: &Resources) -> Result<(), Vec<CompileFault>> {
+        let previous = self.snapshot.as_ref();
+        let (snapshot, standing) = self.bench.compiler.compile_all(resources, 1, previous)?;
+        self.bench.compiler.stand(standing);
+        self.snapshot = Some(snapshot);
+        self.ledger = draft.ledger();
+        Ok(())
+    }
+}
+
+/// What a request comes to: its route, where that leads and what runs for it, and its fate.
+fn seen(probe: &Probe<'_>, snapshot: &Snapshot, bench: &Bench) -> (Option<Vec<String>>, Fate) {
+    let route = probe.route(snapshot, &bench.facts).map(|route| {
+        let nodes = route.upstream.iter().flat_map(|upstream| &upstream.nodes);
+        let steps = route.chain.steps().iter().map(|step| step.plugin.name().to_owned());
+        let facts = [Some(&route.facts.id), route.facts.service_id.as_ref()];
+        let facts = facts.into_iter().flatten().map(ToString::to_string);
+        facts.chain(nodes.map(|node| node.label.to_string())).chain(steps).collect()
+    });
+    (route, probe.send(snapshot, &bench.facts))
+}
+
+fn probes() -> Vec<Probe<'static>> {
+    let mut probes = Vec::new();
+    for target in ["/a", "/a/b", "/b", "/c"] {
+        let keys: [&[(&str, &str)]; 5] = [
+            &[],
+            &[("apikey", "k1")],
+            &[("apikey", "k2")],
+            &[("apikey", "k3")],
+            &[("apikey", "k4")],
+        ];
+        for fields in keys {
+            probes.push(Probe::get(target).with(fields));
+            probes.push(Probe::get(target).with(fields).by(Method::POST));
+        }
+    }
+    probes
+}
+
+fn pick(values: &[Value]) -> impl Strategy<Value = Value> + use<> {
+    prop::sample::select(values.to_vec())
+}
+
+/// An object out of choices for each of its keys, absent where a choice is `null`.
+fn object(choices: Vec<(&'static str, Vec<Value>)>) -> BoxedStrategy<Value> {
+    let (keys, values): (Vec<_>, Vec<_>) = choices.into_iter().unzip();
+    let values: Vec<_> = values.iter().map(|values| pick(values)).collect();
+    let assemble = move |values: Vec<Value>| {
+        let members = keys.iter().zip(values).filter(|(_, value)| !value.is_null());
+        Value::Object(members.map(|(key, value)| ((*key).to_owned(), value)).collect())
+    };
+    values.prop_map(assemble).boxed()
+}
+
+fn route() -> BoxedStrategy<Value> {
+    let none = Value::Null;
+    let inline = json!({ "nodes": { "127.0.0.1:1980": 1 } });
+    let limited = json!({ "limit-count": { "count": 1000, "time_window": 60 } });
+    object(vec![
+        ("uri", vec![json!("/a"), json!("/a/*"), json!("/b"), json!("/*")]),
+        ("host", vec![none.clone(), none.clone(), json!("a.example"), json!("*.example")]),
+        ("priority", vec![none.clone(), none.clone(), json!(5)]),
+        ("methods", vec![none.clone(), none.clone(), json!(["POST"])]),
+        ("status", vec![none.clone(), none.clone(), none.clone(), json!(0)]),
+        ("plugins", vec![none.clone(), guarded(), guarded(), limited]),
+        ("service_id", vec![none.clone(), json!("s0"), json!("s0"), json!("s1")]),
+        ("plugin_config_id", vec![none.clone(), none.clone(), json!("c0")]),
+        ("upstream", vec![none.clone(), inline]),
+        ("upstream_id", vec![none, json!("u0"), json!("u1")]),
+    ])
+}
+
+fn content(key: &'static str) -> BoxedStrategy<Value> {
+    let none = Value::Null;
+    let deny = json!({ "ip-restriction": { "blacklist": ["192.0.2.1"] } });
+    let admit = json!({ "ip-restriction": { "blacklist": ["192.0.2.9"] } });
+    let keyed = |key: &str| json!({ "key-auth": { "key": key } });
+    let nodes = [json!({ "127.0.0.1:1": 1 }), json!({ "127.0.0.1:2": 1, "127.0.0.1:3": 1 })];
+    match key.split_once('/').unwrap() {
+        ("routes", _) => {
+            // Two keys for the same thing are refused, which is of little use most of the time.
+            let one_upstream = |mut route: Value| {
+                if route.get("upstream").is_some() {
+                    route.as_object_mut().unwrap().remove("upstream_id");
+                }
+                route
+            };
+            route().prop_map(one_upstream).boxed()
+        }
+        ("services", _) => object(vec![
+            ("plugins", vec![none.clone(), guarded(), guarded(), guarded()]),
+            ("upstream_id", vec![json!("u0"), json!("u0"), json!("u1")]),
+            ("hosts", vec![none.clone(), none, json!(["a.example"]), json!(["b.example"])]),
+        ]),
+        ("upstreams", _) => object(vec![("nodes", nodes.to_vec())]),
+        ("plugin_configs", _) => object(vec![("plugins", vec![guarded(), deny, admit])]),
+        ("consumer_groups", _) => object(vec![("plugins", vec![deny, admit])]),
+        ("global_rules", _) => object(vec![("plugins", vec![admit])]),
+        (_, id) if id.contains('/') => object(vec![("plugins", vec![keyed("k2"), keyed("k4")])]),
+        (_, id) => object(vec![
+            ("username", vec![json!(id)]),
+            ("plugins", vec![none.clone(), keyed("k1"), keyed("k2"), keyed("k3")]),
+            ("group_id", vec![none.clone(), none, json!("g0")]),
+        ]),
+    }
+}
+
+type Change = (&'static str, Option<Value>);
+
+fn change() -> impl Strategy<Value = Change> {
+    let often = ["routes/r0", "routes/r1", "routes/r2", "services/s0", "consumers/alice"];
+    let seldom = [
+        "services/s1",
+        "upstreams/u0",
+        "upstreams/u1",
+        "plugin_configs/c0",
+        "consumers/bob",
+        "consumers/alice/credentials/x",
+        "consumer_groups/g0",
+    ];
+    let key = prop_oneof![
+        12 => prop::sample::select(often.to_vec()),
+        8 => prop::sample::select(seldom.to_vec()),
+        1 => Just("global_rules/g"),
+    ];
+    (key, prop::bool::weighted(0.85)).prop_flat_map(|(key, is_put)| {
+        let content = content(key);
+        let content = if is_put { content.prop_map(Some).boxed() } else { Just(None).boxed() };
+        (Just(key), content)
+    })
+}
+
+/// What is there before the first change.
+fn first() -> Objects {
+    let nodes = json!({ "nodes": { "127.0.0.1:1": 1 } });
+    let routed = json!({ "uri": "/a", "service_id": "s0" });
+    [
+        ("upstreams/u0", nodes.clone()),
+        ("upstreams/u1", nodes),
+        ("services/s0", json!({ "plugins": guarded(), "upstream_id": "u0" })),
+        ("plugin_configs/c0", json!({ "plugins": guarded() })),
+        ("consumer_groups/g0", json!({ "plugins": {} })),
+        ("consumers/alice", json!({ "plugins": { "key-auth": { "key": "k1" } } })),
+        ("routes/r0", routed),
+    ]
+    .into()
+}
+
+fn apply(objects: &mut Objects, changes: &[Change]) {
+    for (key, value) in changes {
+        match value {
+            Some(value) => drop(objects.insert(key, value.clone())),
+            None => drop(objects.remove(key)),
+        }
+    }
+}
+
+fn start(objects: &Objects) -> Live {
+    let mut live = Live::new();
+    let (draft, resources) = judged(objects).unwrap();
+    live.take(&draft, &resources).unwrap();
+    live
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_changes_come_to_what_compiling_everything_comes_to(
+        steps in prop::collection::vec(prop::collection::vec(change(), 1..3), 1..12),
+    ) {
+        let mut objects = first();
+        let mut live = start(&objects);
+        for changes in steps {
+            let mut distinct: BTreeMap<&str, Option<Value>> = BTreeMap::new();
+            distinct.extend(changes);
+            let changes: Vec<Change> = distinct.into_iter().collect();
+            apply(&mut objects, &changes);
+            let is_amended = live.amend(&changes);
+            let anew = Bench::new(&node());
+            let whole = judged(&objects).and_then(|(draft, resources)| {
+                let snapshot = anew.compiler.compile(&resources, 1, None).ok()?;
+                Some((draft, resources, snapshot))
+            });
+            let Some((draft, resources, whole)) = whole else {
+                prop_assert!(!is_amended, "what is at fault was put into force: {changes:?}");
+                // As the node does: nobody may build on what was refused.
+                live.ledger = None;
+                continue;
+            };
+            if !is_amended {
+                live.take(&draft, &resources).unwrap();
+            }
+            let now = live.snapshot.as_ref().unwrap();
+            for probe in probes() {
+                let (one, other) = (seen(&probe, now, &live.bench), seen(&probe, &whole, &anew));
+                prop_assert_eq!(one, other, "{} {} {:?}", probe.method, probe.target, probe.fields);
+            }
+        }
+    }
+}
+
+/// The property above would hold of a compiler that always compiles everything.
+#[test]
+fn what_concerns_only_itself_is_compiled_by_itself() {
+    let guard = guarded();
+    let deny = json!({ "ip-restriction": { "blacklist": ["192.0.2.1"] } });
+    for (key, value, is_amended) in [
+        ("routes/r0", Some(json!({ "uri": "/b", "service_id": "s0" })), true),
+        ("routes/r9", Some(json!({ "uri": "/b", "plugins": guard, "upstream_id": "u1" })), true),
+        ("routes/r9", Some(json!({ "uri": "/b", "upstream_id": "u1" })), false),
+        ("routes/r0", None, true),
+        ("services/s0", Some(json!({ "plugins": guard, "upstream_id": "u1" })), true),
+        ("services/s0", Some(json!({ "upstream_id": "u1" })), false),
+        ("services/s0", None, false),
+        ("services/s9", Some(json!({ "upstream_id": "u1" })), true),
+        ("upstreams/u0", Some(json!({ "nodes": { "127.0.0.1:7": 1 } })), true),
+        ("upstreams/u0", Some(json!({ "nodes": 7 })), false),
+        ("upstreams/u0", None, false),
+        ("upstreams/u1", None, true),
+        ("plugin_configs/c0", Some(json!({ "plugins": deny })), true),
+        ("consumers/bob", Some(json!({ "plugins": { "key-auth": { "key": "k2" } } })), true),
+        ("consumers/bob", Some(json!({ "plugins": { "key-auth": { "key": "k1" } } })), false),
+        ("consumers/alice", None, true),
+        (
+            "consumers/alice/credentials/x",
+            Some(json!({ "plugins": { "key-auth": { "key": "k2" } } })),
+            true,
+        ),
+        ("consumer_groups/g0", Some(json!({ "plugins": deny })), true),
+        ("global_rules/g", Some(json!({ "plugins": deny })), false),
+        ("plugin_metadata/cors", Some(json!({})), false),
+        ("stream_routes/s", Some(json!({})), false),
+    ] {
+        let mut live = start(&first());
+        assert_eq!(live.amend(&[(key, value.clone())]), is_amended, "{key}: {value:?}");
+    }
+}
+
+#[test]
+fn a_change_leaves_the_snapshot_before_and_what_it_does_not_touch_as_they_were() {
+    let mut objects = first();
+    objects.insert("routes/r1", json!({ "uri": "/b", "service_id": "s0" }));
+    let mut live = start(&objects);
+    let (a, b) = (Probe::get("/a"), Probe::get("/b"));
+    let route = |probe: &Probe<'_>, live: &Live| {
+        probe.route(live.snapshot.as_ref().unwrap(), &live.bench.facts)
+    };
+    let (before_a, before_b) = (route(&a, &live).unwrap(), route(&b, &live).unwrap());
+    assert!(live.amend(&[("routes/r0", Some(json!({ "uri": "/c", "service_id": "s0" })))]));
+    assert!(route(&a, &live).is_none());
+    assert!(Arc::ptr_eq(&before_b, &route(&b, &live).unwrap()), "the same route");
+    let after = route(&Probe::get("/c"), &live).unwrap();
+    assert!(Arc::ptr_eq(&before_a.chain, &after.chain), "one chain for all of a service");
+}
