@@ -37,7 +37,7 @@ fn signed(input: &str, signature: &[u8], now: u64) -> RequestCx {
 
 fn consumers() -> bartizan_chain::ConsumerIndex {
     let mut index = bartizan_chain::ConsumerIndex::default();
-    let alice = Arc::new(bartizan_chain::Consumer::new("alice".into(), None, Vec::new(), 0));
+    let alice = Arc::new(bartizan_chain::Consumer::new("alice".into(), None, Vec::new()));
     index.add_consumer(alice.clone());
     let config = json!({ "key_id": "alice", "algorithm": "hmac-sha256", "secret": SECRET });
     let entry = Bench::new().credential::<HttpSignature>(&config).unwrap();

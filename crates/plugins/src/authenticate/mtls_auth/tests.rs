@@ -32,7 +32,7 @@ fn index(credentials: &[(&str, Value)]) -> ConsumerIndex {
     let bench = Bench::new();
     let mut index = ConsumerIndex::default();
     for (name, config) in credentials {
-        let consumer = Arc::new(Consumer::new((*name).into(), None, Vec::new(), 0));
+        let consumer = Arc::new(Consumer::new((*name).into(), None, Vec::new()));
         index.add_consumer(consumer.clone());
         let entry = bench.credential::<MtlsAuth>(config).unwrap();
         index.add_credential(MtlsAuth::NAME, &consumer, None, entry).unwrap();
