@@ -15,17 +15,18 @@
 //! permit this (403), a node that is too busy to tell or an issuer whose keys are not there (503).
 //!
 //! Consumers have their keys under the names of the plugins inside, as without this plugin. What
-//! can stand inside: `hmac-auth`, `http-signature`, `basic-auth`, `jwt-auth`, `mtls-auth`, `key-auth`,
-//! each with the fields of its own page; the same one may stand there twice. Not `anonymous_consumer`: its callers would pass
-//! before the next plugin is asked. `_meta` belongs to this plugin as a whole.
+//! can stand inside: `hmac-auth`, `http-signature`, `basic-auth`, `jwt-auth`, `mtls-auth`,
+//! `key-auth`, each with the fields of its own page; the same one may stand there twice. Not
+//! `anonymous_consumer`: its callers would pass before the next plugin is asked. `_meta` belongs to
+//! this plugin as a whole.
 //!
 //! Where none passes the answer is 401 with the challenges of all; the event has every plugin's
 //! cause. A plugin that fails leaves the request as it is: what was not believed is not taken out
 //! of it.
 //!
 //! It proves authentication; a grant only if each plugin inside does (`jwt-auth` with scopes or
-//! claims). With `http-signature`, or `hmac-auth` and `validate_request_body`, inside, the body of every
-//! request is held, whoever proved it.
+//! claims). With `http-signature`, or `hmac-auth` and `validate_request_body`, inside, the body of
+//! every request is held, whoever proved it.
 //!
 //! # Headers
 //!
