@@ -15,7 +15,7 @@ type Property = (&'static str, &'static str);
 const MATCHERS: &[(&str, Property)] = &[
     (
         "hosts, paths and priorities of routes",
-        ("proxy/src/router.rs", "agrees_with_a_naive_search"),
+        ("proxy/src/router/tests.rs", "agrees_with_a_naive_search"),
     ),
     (
         "methods and addresses of routes",

@@ -41,6 +41,7 @@ pub(super) struct Compiled {
     pub(super) plugin: Arc<AnyPlugin>,
     error_response: Option<(Arc<str>, bool)>,
     priority: i32,
+    pub(super) is_disabled: bool,
 }
 
 /// A chain, and whether every plugin that belongs into it compiled.
@@ -128,7 +129,8 @@ impl<'a> Compilation<'a> {
         let is_sound = problems.is_empty();
         self.tell(used, problems);
         let plugin = plugin.filter(|_| is_sound)?;
-        Some(Compiled { plugin: Arc::new(plugin), error_response, priority })
+        let is_disabled = used.meta.disable;
+        Some(Compiled { plugin: Arc::new(plugin), error_response, priority, is_disabled })
     }
 
     /// An entry of the index out of an authentication plugin on a consumer or credential; `None`

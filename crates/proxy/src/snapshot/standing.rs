@@ -161,7 +161,9 @@ impl Parts {
                 origin.kind,
                 ResourceKind::Service | ResourceKind::PluginConfig | ResourceKind::GlobalRule
             );
-            if let Some(compiled) = compiled.as_ref().filter(|_| is_shared) {
+            // What is disabled ends here, with its pages and whatever else it has outside of chains.
+            let kept = compiled.as_ref().filter(|compiled| is_shared && !compiled.is_disabled);
+            if let Some(compiled) = kept {
                 let of_origin = plugins.entry((*origin).clone()).or_default();
                 of_origin.push(((*name).into(), compiled.clone()));
             }
