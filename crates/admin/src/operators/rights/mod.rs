@@ -5,6 +5,7 @@ mod hosts;
 mod kinds;
 mod paths;
 mod reach;
+mod references;
 
 use std::fmt;
 use std::str::FromStr;
@@ -184,7 +185,8 @@ impl Rights {
             Role::Auditor => act.verb == Verb::Read && matches!(sort, Sort::Past | Sort::State),
             Role::Editor => match (act.verb, sort) {
                 (Verb::Write | Verb::Delete, Sort::Resource(resource)) => {
-                    return self.confinement.permit(act, resource);
+                    self.confinement.permit(act, resource)?;
+                    return self.refer(act);
                 }
                 _ => views(act.verb, sort),
             },
@@ -199,6 +201,29 @@ impl Rights {
             }
             (role, _) => format!("a key of role `{role}` may not do that"),
         }))
+    }
+
+    /// Whether an editor may write what an object refers to: a secret, or a group whose rights its
+    /// members get.
+    fn refer(&self, act: &Act<'_>) -> Result<(), Forbidden> {
+        let Some(after) = act.after.map(|object| object.value) else { return Ok(()) };
+        let before = act.before.map(|object| object.value);
+        if !self.secrets
+            && let Some(at) = references::new_reference(before, after)
+        {
+            return Err(Forbidden(format!(
+                "a key without the capability to read secrets may not refer to one (at {at})"
+            )));
+        }
+        let group =
+            |object: Option<&Value>| object.and_then(|object| object.get("group_id")).cloned();
+        if !self.confinement.is_none()
+            && group(Some(after)).is_some_and(|group| !group.is_null())
+            && group(Some(after)) != group(before)
+        {
+            return Err(Forbidden("a confined key may not put a consumer into a group".to_owned()));
+        }
+        Ok(())
     }
 
     /// Whether an object may be shown with its secrets in clear.

@@ -238,6 +238,26 @@ fn a_credential_belongs_to_whom_its_consumer_belongs_to() {
 }
 
 #[test]
+fn editors_without_the_capability_refer_to_no_secret_and_confined_ones_join_no_group() {
+    let plain = json!({ "username": "a", "plugins": {} });
+    let refers = json!({ "username": "a", "plugins": { "x": { "key": "$file://store.key" } } });
+    let free = rights(Role::Editor);
+    assert!(free.permit(&write("consumers", Some(&plain), &refers)).is_err());
+    assert!(free.permit(&write("consumers", Some(&refers), &refers)).is_ok());
+    assert!(
+        Rights { secrets: true, ..free.clone() }.permit(&write("consumers", None, &refers)).is_ok()
+    );
+    assert!(rights(Role::Admin).permit(&write("consumers", None, &refers)).is_ok());
+    let member = json!({ "username": "a", "group_id": "admins", "labels": { "team": "shop" } });
+    let none = json!({ "username": "a", "labels": { "team": "shop" } });
+    let confined = editor(json!({ "labels": { "team": ["shop"] } }));
+    assert!(confined.permit(&write("consumers", Some(&none), &member)).is_err());
+    assert!(confined.permit(&write("consumers", Some(&member), &member)).is_ok());
+    assert!(confined.permit(&write("consumers", Some(&member), &none)).is_ok());
+    assert!(free.permit(&write("consumers", Some(&none), &member)).is_ok());
+}
+
+#[test]
 fn an_act_that_does_not_say_what_it_does_is_refused() {
     let object = json!({});
     let full = write("routes", Some(&object), &object);
