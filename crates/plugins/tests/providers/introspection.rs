@@ -86,6 +86,32 @@ fn requests_that_wait_for_anothers_question_are_bounded() {
 }
 
 #[test]
+fn an_issuer_that_is_slow_takes_a_quarter_of_the_calls_and_no_more() {
+    run(async {
+        let gateway = Gateway::builder().node("limits: {calls: 8}").resources(ROUTES).start();
+        says(&gateway, Answer::json(200, GOOD).after(Duration::from_secs(1)));
+        let mut first = gateway.get("/").bearer("one").hold().await;
+        let mut second = gateway.get("/").bearer("two").hold().await;
+        let third = gateway.get("/").bearer("three").send().await;
+        third.expect(503).reason("auth.introspection_failed").no_header("www-authenticate");
+        // What somebody asks already is no other question.
+        let mut again = gateway.get("/").bearer("two").hold().await;
+        for connection in [&mut first, &mut second, &mut again] {
+            assert_eq!(connection.answer("GET").await.unwrap().0, 200);
+        }
+        assert_eq!(asked(&gateway), [ASK, ASK]);
+        let metrics = gateway.metrics();
+        for line in [
+            "bartizan_introspections_total{server=\"id.test\",result=\"busy\"} 1\n",
+            "bartizan_limit_hits_total{limit=\"calls\"} 1\n",
+        ] {
+            assert!(metrics.contains(line), "{line}{metrics}");
+        }
+        assert_eq!(status(&gateway, "three").await, 200);
+    });
+}
+
+#[test]
 fn what_was_said_outlives_a_reload_counts_on_all_routes_and_is_judged_on_each() {
     run(async {
         let gateway = start();

@@ -19,6 +19,9 @@ pub(super) enum AskFault {
     /// More calls wait on this worker than may; the issuer has no part in that.
     #[error("{0}: {1}")]
     Busy(&'static str, Arc<str>),
+    /// So many questions to it are under way on the node as may be.
+    #[error("as many questions to this issuer are under way as a quarter of `limits.calls`")]
+    Full,
     #[error("{0}: an answer of more than {1} bytes")]
     TooLarge(&'static str, usize),
     #[error("{0}: the issuer answers {1}")]
@@ -55,7 +58,12 @@ impl AskFault {
     pub(super) fn is_of_the_issuer(&self) -> bool {
         !matches!(
             self,
-            Self::Busy(..) | Self::Unsigned | Self::Resting | Self::Late | Self::Nowhere
+            Self::Busy(..)
+                | Self::Full
+                | Self::Unsigned
+                | Self::Resting
+                | Self::Late
+                | Self::Nowhere
         )
     }
 
@@ -63,7 +71,7 @@ impl AskFault {
     pub(super) fn label(&self) -> &'static str {
         match self {
             Self::Call(..) | Self::Nowhere | Self::Late => "unreachable",
-            Self::Busy(..) => "busy",
+            Self::Busy(..) | Self::Full => "busy",
             Self::TooLarge(..) => "too_large",
             Self::Status(..) => "status",
             Self::MediaType | Self::Json(_) | Self::Member(_) => "answer",

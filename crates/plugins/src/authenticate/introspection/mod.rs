@@ -3,9 +3,10 @@
 //!
 //! The worker that serves a request asks, over connections of its own, and boxed, so that requests
 //! whose token is remembered carry nothing of it. For one token there is one question at a time on
-//! the whole node; others wait for its answer. What was said is remembered for a short time, of a
-//! good token no longer than it lives. An issuer that does not answer is left alone for a while,
-//! and until it answers nobody passes.
+//! the whole node; others wait for its answer. For one issuer there are as many as a quarter of
+//! `limits.calls`, so that one that is slow takes no other's calls. What was said is remembered for a
+//! short time, of a good token no longer than it lives. An issuer that does not answer is left alone
+//! for a while, and until it answers nobody passes.
 //!
 //! The same question by the same client to the same issuer has one memory, whichever route asks:
 //! what is asked of the claims is judged anew on every request.
@@ -127,7 +128,7 @@ impl Asker {
             client,
             timeout: settings.timeout,
             memory: Memory::new(settings.remember, settings.remember_refused),
-            flights: Flights::default(),
+            flights: Flights::new(&cx.node.limits),
             breaker: Breaker::default(),
         }))
     }
@@ -157,6 +158,10 @@ impl Asker {
                     return Ok(outcome?);
                 }
                 Turn::Another(landing) => landing,
+                Turn::Full => {
+                    self.counts.done(AskFault::Full.label());
+                    return Err(AskFault::Full.into());
+                }
             };
             // Metadata may come first.
             let most = self.timeout.saturating_mul(2);
