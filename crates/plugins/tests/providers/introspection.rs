@@ -161,6 +161,29 @@ fn an_issuer_that_is_away_is_left_alone_across_a_reload() {
 }
 
 #[test]
+fn answers_that_tokens_cause_leave_the_issuer_in_service() {
+    run(async {
+        let gateway = start();
+        let long = " ".repeat(64 * 1024 + 1);
+        for answer in [
+            Answer::status(400),
+            Answer::status(414),
+            Answer::json(200, &long),
+            Answer::json(200, "{}"),
+            Answer::json(200, "no answer"),
+        ] {
+            says(&gateway, answer);
+            for n in 0..6 {
+                assert_eq!(status(&gateway, &format!("t{n}")).await, 503);
+            }
+            assert_eq!(asked(&gateway).len(), 6);
+        }
+        says(&gateway, Answer::json(200, GOOD));
+        assert_eq!(status(&gateway, "good").await, 200);
+    });
+}
+
+#[test]
 fn an_answer_has_bounds() {
     let long = |length: usize| format!("{GOOD}{}", " ".repeat(length - GOOD.len()));
     let nested = |depth: usize| {

@@ -6,7 +6,7 @@ use bartizan_wire::Fields;
 use http::StatusCode;
 use serde_json::Value;
 
-use super::AskFault;
+use super::{ABOUT_TOKEN, AskFault};
 use crate::jose::{ClaimFault, Claims};
 
 /// Longest answer. Real ones have some hundred bytes.
@@ -24,7 +24,7 @@ pub(super) enum Answer {
 /// Reads an answer. One that can be read in two ways, or says what no token can, is none.
 pub(super) fn read(status: StatusCode, fields: &Fields, body: &[u8]) -> Result<Answer, AskFault> {
     if status != StatusCode::OK {
-        return Err(AskFault::Status("introspection", status));
+        return Err(AskFault::Status(ABOUT_TOKEN, status));
     }
     let media = fields.single("content-type").ok().flatten().unwrap_or_default();
     let media = media.split(|byte| *byte == b';').next().unwrap_or_default();

@@ -11,6 +11,9 @@ use super::super::token::NameFault;
 use crate::jose::{ClaimFault, JsonFault};
 use crate::waiting::Crowded;
 
+/// A call that asks about a token.
+pub(super) const ABOUT_TOKEN: &str = "introspection";
+
 /// Why an issuer did not say what a token is worth.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum AskFault {
@@ -54,17 +57,24 @@ impl AskFault {
         }
     }
 
-    /// True where the issuer is at fault, so that it is left alone when that goes on.
-    pub(super) fn is_of_the_issuer(&self) -> bool {
-        !matches!(
-            self,
+    /// Whether the issuer answers, as far as this tells; what it does not answer may be the token's
+    /// doing, and whoever invents tokens shall not have everybody else's issuer left alone.
+    pub(super) fn answers(&self) -> Option<bool> {
+        match self {
             Self::Busy(..)
-                | Self::Full
-                | Self::Unsigned
-                | Self::Resting
-                | Self::Late
-                | Self::Nowhere
-        )
+            | Self::Full
+            | Self::Unsigned
+            | Self::Resting
+            | Self::Late
+            | Self::Nowhere => None,
+            Self::TooLarge(ABOUT_TOKEN, _) | Self::MediaType | Self::Json(_) | Self::Member(_) => {
+                Some(true)
+            }
+            Self::Status(ABOUT_TOKEN, status) => Some(is_about_token(*status)),
+            Self::Call(..) | Self::TooLarge(..) | Self::Status(..) | Self::Metadata(_) => {
+                Some(false)
+            }
+        }
     }
 
     /// The result as the metric tells it.
@@ -80,6 +90,15 @@ impl AskFault {
             Self::Resting => "resting",
         }
     }
+}
+
+/// True for what an issuer may say of the question itself, and not of us, of its haste or of itself.
+fn is_about_token(status: StatusCode) -> bool {
+    let is_about_us = matches!(
+        status,
+        StatusCode::UNAUTHORIZED | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
+    );
+    status.is_client_error() && !is_about_us
 }
 
 /// Why a token does not count.
@@ -119,5 +138,54 @@ impl Fault {
             }
         };
         Denial::new(reason, self.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_token_may_have_caused_does_not_tell_that_its_issuer_is_away() {
+        let call = || CallError::TooLarge(1);
+        for (fault, answers) in [
+            (AskFault::Busy(ABOUT_TOKEN, Arc::from("")), None),
+            (AskFault::Full, None),
+            (AskFault::Unsigned, None),
+            (AskFault::Resting, None),
+            (AskFault::Late, None),
+            (AskFault::Nowhere, None),
+            (AskFault::call(ABOUT_TOKEN, &call()), Some(true)),
+            (AskFault::call("metadata", &call()), Some(false)),
+            (AskFault::MediaType, Some(true)),
+            (AskFault::Json(JsonFault::Duplicate), Some(true)),
+            (AskFault::Member("active"), Some(true)),
+            (AskFault::Call(ABOUT_TOKEN, Arc::from("")), Some(false)),
+            (AskFault::Metadata(MetadataFault::Issuer), Some(false)),
+        ] {
+            assert_eq!(fault.answers(), answers, "{fault}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_answers_with_what_it_says_of_the_question() {
+        for (status, answers) in [
+            (302, false),
+            (399, false),
+            (400, true),
+            (401, false),
+            (403, true),
+            (404, true),
+            (408, false),
+            (414, true),
+            (429, false),
+            (499, true),
+            (500, false),
+            (503, false),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(AskFault::Status(ABOUT_TOKEN, status).answers(), Some(answers), "{status}");
+            assert_eq!(AskFault::Status("metadata", status).answers(), Some(false), "{status}");
+        }
     }
 }

@@ -43,7 +43,7 @@ use answer::{ANSWER_MAX, Answer};
 use breaker::Breaker;
 use client::ClientAuth;
 pub(super) use client::{ClientSettings, Method};
-use fault::{AskFault, Fault};
+use fault::{ABOUT_TOKEN, AskFault, Fault};
 use flights::{Flights, Turn};
 pub(super) use judge::{Judge, Terms};
 use memory::Memory;
@@ -189,8 +189,10 @@ impl Asker {
             }
             Err(fault) => {
                 self.counts.done(fault.label());
-                if fault.is_of_the_issuer() {
-                    pass.fail(Instant::now());
+                match fault.answers() {
+                    Some(true) => pass.succeed(),
+                    Some(false) => pass.fail(Instant::now()),
+                    None => {}
                 }
             }
         }
@@ -205,7 +207,7 @@ impl Asker {
             Call { method: &HttpMethod::POST, target, fields: &self.fields, body: form.expose() };
         let limits = CallLimits { time: self.timeout, answer: ANSWER_MAX, keep: KEEP };
         let answered = client.call(endpoint, &call, &limits).await;
-        let answered = answered.map_err(|error| AskFault::call("introspection", &error))?;
+        let answered = answered.map_err(|error| AskFault::call(ABOUT_TOKEN, &error))?;
         answer::read(answered.status, &answered.fields, answered.body())
     }
 }

@@ -35,10 +35,10 @@
 //! An issuer that is away, late, or answers anything else decides nothing: the request gets 503
 //! with `auth.introspection_failed`, and the event says why. After five failures one after the
 //! other it is left alone for a second, then a single request asks again; each further failure
-//! doubles that time, up to 30 seconds. For one token one question is under way at a time on the
-//! whole node; at most `limits.delayed` requests of a route wait for the answer to another's, each
-//! for `limits.delay` at most. `bartizan_introspections_total` counts questions by server and
-//! result.
+//! doubles that time, up to 30 seconds. What a token may have caused is no such failure: an answer
+//! that cannot be read, or a status such as 400, but 401, 408 and 429. At most `limits.delayed`
+//! requests of a route wait for the answer to another's question, each for `limits.delay` at most.
+//! `bartizan_introspections_total` counts questions by server and result.
 //!
 //! # Tokens that are bound to their sender
 //!
