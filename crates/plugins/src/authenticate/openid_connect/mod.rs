@@ -212,8 +212,9 @@ impl Plugin for OpenidConnect {
         let token =
             token.map_err(|fault| refuse(Denial::new(fault.reason(), fault.to_string())))?;
         let parts = self.judge.proof(&token.text, cx).await.map_err(refuse)?;
+        // Before the sender is judged, which uses up its proof.
+        let added = self.forwarded.fields(&token.text, &parts).map_err(refuse)?;
         call.renews = self.senders.admit(cx, &token, &parts)?;
-        let added = self.forwarded.fields(&token.text, &parts)?;
         if self.hides {
             cx.fields.remove(binding::FIELD);
             cx.fields.remove(self.field.name());
