@@ -2,14 +2,15 @@
 //! `openid-connect` share.
 //!
 //! The worker that serves a request asks, over connections of its own, and boxed, so that requests
-//! whose token is remembered carry nothing of it. For one token there is one question at a time on
-//! the whole node; others wait for its answer. For one issuer there are as many as a quarter of
-//! `limits.calls`, so that one that is slow takes no other's calls. What was said is remembered for a
-//! short time, of a good token no longer than it lives. An issuer that does not answer is left alone
-//! for a while, and until it answers nobody passes.
+//! whose token is remembered carry nothing of it. What was said is remembered for a short time, of
+//! a good token no longer than it lives. An issuer that does not answer is left alone for a while,
+//! and until it answers nobody passes.
 //!
-//! The same question by the same client to the same issuer has one memory, whichever route asks:
-//! what is asked of the claims is judged anew on every request.
+//! All this is shared by the whole node, for routes that say the same of the issuer: not only who
+//! asks whom, but also for how long that may take and count. For one token there is one question at
+//! a time, and others wait for its answer; in all there are as many as a quarter of `limits.calls`,
+//! so that an issuer that is slow takes no other's calls. What is asked of the claims is judged anew
+//! on every request.
 
 mod answer;
 mod breaker;

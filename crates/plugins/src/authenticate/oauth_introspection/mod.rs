@@ -36,9 +36,13 @@
 //! with `auth.introspection_failed`, and the event says why. After five failures one after the
 //! other it is left alone for a second, then a single request asks again; each further failure
 //! doubles that time, up to 30 seconds. What a token may have caused is no such failure: an answer
-//! that cannot be read, or a status such as 400, but 401, 408 and 429. At most `limits.delayed`
-//! requests of a route wait for the answer to another's question, each for `limits.delay` at most.
-//! `bartizan_introspections_total` counts questions by server and result.
+//! that cannot be read, or a status such as 400, though 401, 408 and 429 are.
+//!
+//! For routes that say the same of the issuer, one question about one token is under way at a time
+//! on the whole node, and as many questions in all as a quarter of `limits.calls`; a request with
+//! one more gets 503. At most `limits.delayed` requests of a route wait for the answer to another's
+//! question, each for `limits.delay` at most. `bartizan_introspections_total` counts questions by
+//! server and result.
 //!
 //! # Tokens that are bound to their sender
 //!
@@ -56,8 +60,8 @@
 //! # What it costs
 //!
 //! One call for a token that is not remembered, over connections that the worker keeps; else one
-//! hash and one look-up. Remembered are 4,096 good tokens (16 MiB) and as many bad ones for each
-//! issuer and client, whichever routes ask. With `private_key_jwt` a signature is made for each
+//! hash and one look-up. Remembered are 4,096 good tokens (16 MiB) and as many bad ones, together
+//! for routes that say the same of the issuer. With `private_key_jwt` a signature is made for each
 //! call.
 //!
 //! # What it cannot do
