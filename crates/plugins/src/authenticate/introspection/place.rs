@@ -129,3 +129,48 @@ impl Metadata {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bartizan_net::Url;
+
+    use super::*;
+
+    /// Whether a place counts that was found so many seconds ago, and looked for again `tried`
+    /// seconds ago.
+    fn is_known(found: u64, tried: Option<u64>) -> bool {
+        bartizan_testkit::run(async move {
+            let url = Url::parse("http://localhost/introspect").unwrap();
+            let spot: Spot = Arc::new((Endpoint::new(&url, None).unwrap(), url.target));
+            let start = Instant::now();
+            let tried = tried.map(|tried| start + Duration::from_secs(found - tried));
+            let found_at = Found { spot: Some((spot, start)), tried };
+            tokio::time::advance(Duration::from_secs(found)).await;
+            found_at.known().is_some()
+        })
+    }
+
+    #[test]
+    fn a_place_counts_for_an_hour_and_then_is_looked_for_again() {
+        let known = [0, 3_599, 3_600, 3_601].map(|age| is_known(age, None));
+        assert_eq!(known, [true, true, false, false]);
+    }
+
+    #[test]
+    fn where_nobody_says_it_again_it_counts_for_a_day() {
+        let known = [86_399, 86_400, 86_401].map(|age| is_known(age, Some(1)));
+        assert_eq!(known, [true, false, false]);
+    }
+
+    #[test]
+    fn a_place_is_looked_for_every_half_minute_while_there_is_an_old_one() {
+        let known = [0, 29, 30, 31].map(|tried| is_known(4_000, Some(tried)));
+        assert_eq!(known, [true, true, false, false]);
+    }
+
+    #[test]
+    fn a_place_that_was_never_found_is_not_known() {
+        let found = Found { spot: None, tried: Some(Instant::now()) };
+        assert!(found.known().is_none());
+    }
+}

@@ -92,6 +92,44 @@ fn servers_are_named_as_addresses_name_them() {
 }
 
 #[test]
+fn who_comes_with_a_certificate_goes_where_the_metadata_has_a_place_for_that() {
+    use crate::outgoing::{Trust, endpoint};
+
+    let hosts = ["id.example", "mtls.example"].map(Arc::from);
+    let issuers = ["https://id.example".to_owned()];
+    let locate = |has_certificate, aliases: serde_json::Value| {
+        let mut metadata = json!({
+            "issuer": "https://id.example", "introspection_endpoint": "https://id.example/ask",
+        });
+        if !aliases.is_null() {
+            metadata["mtls_endpoint_aliases"] = aliases;
+        }
+        Bench::new().within::<JwtAuth, _>(|cx| {
+            let trust = Trust { ca_certs: None, verifies: true };
+            let (own, _) = endpoint("x", "https://id.example/metadata", &trust, cx).unwrap();
+            let member = "introspection_endpoint";
+            let wanted = Wanted { issuers: &issuers, member, hosts: &hosts, has_certificate };
+            let found = wanted.locate(metadata.to_string().as_bytes(), &own);
+            found.map(|(endpoint, target)| format!("{}{target}", endpoint.authority()))
+        })
+    };
+    let alias = || json!({ "introspection_endpoint": "https://mtls.example/ask" });
+    let (usual, special) = ("id.example/ask".to_owned(), "mtls.example/ask".to_owned());
+    assert_eq!(locate(true, alias()), Ok(special));
+    assert_eq!(locate(false, alias()), Ok(usual.clone()));
+    for missing in [json!(null), json!({}), json!({ "token_endpoint": "https://mtls.example/t" })] {
+        assert_eq!(locate(true, missing.clone()), Ok(usual.clone()), "{missing}");
+    }
+    // What is there and of no use does not lead to where no certificate is asked for.
+    let broken = json!({ "introspection_endpoint": null });
+    assert_eq!(locate(true, broken), Err(MetadataFault::Member("introspection_endpoint")));
+    let foreign = json!({ "introspection_endpoint": "https://elsewhere.example/ask" });
+    let fault = MetadataFault::Foreign("introspection_endpoint", Arc::from("elsewhere.example"));
+    assert_eq!(locate(true, foreign.clone()), Err(fault));
+    assert_eq!(locate(false, foreign), Ok(usual));
+}
+
+#[test]
 fn the_authorities_of_a_provider_can_be_named() {
     let of = |bench: &Bench, pem: &str| {
         let provider =
