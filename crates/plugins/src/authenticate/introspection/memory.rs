@@ -26,14 +26,16 @@ struct Active {
     until: Instant,
 }
 
-/// Weighs an entry in bytes, but never so little that more than [`TOKENS_MAX`] would fit.
+/// Weighs an entry in bytes, but never less than `least`.
 #[derive(Clone)]
-struct Weight;
+struct Weight {
+    least: u64,
+}
 
 impl Weighter<Digest, Active> for Weight {
     fn weight(&self, _: &Digest, active: &Active) -> u64 {
         let bytes = active.claims.weight().saturating_add(size_of::<(Digest, Active)>());
-        u64::try_from(bytes).unwrap_or(u64::MAX).max(BYTES_MAX / 4_096)
+        u64::try_from(bytes).unwrap_or(u64::MAX).max(self.least)
     }
 }
 
@@ -55,7 +57,8 @@ impl Memory {
             active: Cache::with(
                 TOKENS_MAX,
                 BYTES_MAX,
-                Weight,
+                // Never so little that more than `TOKENS_MAX` would fit.
+                Weight { least: BYTES_MAX / capacity },
                 random(),
                 DefaultLifecycle::default(),
             ),
@@ -155,19 +158,44 @@ mod tests {
         });
     }
 
+    /// Three times as many tokens as are remembered.
+    fn many() -> impl Iterator<Item = Digest> {
+        (0..3 * u32::try_from(TOKENS_MAX).unwrap()).map(|number| {
+            let mut digest = [2; 32];
+            digest[..4].copy_from_slice(&number.to_be_bytes());
+            digest
+        })
+    }
+
+    #[test]
+    fn good_tokens_that_say_much_are_bounded_by_what_they_weigh() {
+        bartizan_testkit::run(async {
+            let memory = Memory::new(Duration::from_secs(30), Duration::from_secs(5));
+            let claims = json!({ "note": "x".repeat(64 * 1024) }).to_string();
+            let answer = Answer::Active(Arc::new(Claims::parse(claims.as_bytes()).unwrap()));
+            for digest in many().take(300) {
+                memory.keep(digest, &answer, Timestamp::from_secs(1_000));
+            }
+            assert!((1..256).contains(&memory.active.len()), "{}", memory.active.len());
+            assert!(memory.active.weight() <= BYTES_MAX);
+        });
+    }
+
     #[test]
     fn bad_tokens_push_out_no_good_one_and_both_are_bounded() {
         bartizan_testkit::run(async {
             let now = Timestamp::from_secs(1_000);
             let memory = Memory::new(Duration::from_secs(30), Duration::from_secs(5));
             memory.keep([1; 32], &active(None), now);
-            for number in 0..3 * u32::try_from(TOKENS_MAX).unwrap() {
-                let mut digest = [2; 32];
-                digest[..4].copy_from_slice(&number.to_be_bytes());
+            for digest in many() {
                 memory.keep(digest, &Answer::Inactive, now);
             }
             assert!(is_known(&memory));
             assert!(memory.inactive.len() <= TOKENS_MAX);
+            for digest in many() {
+                memory.keep(digest, &active(None), now);
+            }
+            assert!(memory.active.len() <= TOKENS_MAX);
             assert!(memory.active.weight() <= BYTES_MAX);
         });
     }

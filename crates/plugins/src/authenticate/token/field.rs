@@ -103,16 +103,16 @@ fn is_token(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn shown(name: &str, values: &[&'static str]) -> Result<(String, Scheme), FieldFault> {
+    fn shown(name: &str, values: &[&str]) -> Result<(String, Scheme), FieldFault> {
         let mut fields = Fields::new();
         for value in values {
-            fields.append(name.to_owned(), *value);
+            fields.append(name.to_owned(), (*value).to_owned());
         }
         let token = TokenField::compile("header", name).unwrap().token(&fields);
         token.map(|token| (token.text.into_owned(), token.scheme))
     }
 
-    fn read(name: &str, values: &[&'static str]) -> Result<String, FieldFault> {
+    fn read(name: &str, values: &[&str]) -> Result<String, FieldFault> {
         shown(name, values).map(|(text, _)| text)
     }
 
@@ -149,6 +149,22 @@ mod tests {
         assert_eq!(read("x-token", &["Bearer a"]).as_deref(), Ok("a"));
         assert_eq!(read("x-token", &["a", "a"]), Err(FieldFault::Repeated));
         assert_eq!(read("x-token", &[]), Err(FieldFault::Missing));
+    }
+
+    #[test]
+    fn no_token_is_longer_than_anybody_reads() {
+        for (length, is_fine) in [(16_383, true), (16_384, true), (16_385, false)] {
+            let token = "a".repeat(length);
+            let expected = if is_fine { Ok(token.clone()) } else { Err(FieldFault::Malformed) };
+            for scheme in ["Bearer", "DPoP"] {
+                let value = format!("{scheme} {token}");
+                assert_eq!(read("authorization", &[&value]), expected, "{length}");
+            }
+            assert_eq!(read("x-token", &[&token]), expected, "{length}");
+            // What fills up the end counts, too.
+            let filled = format!("{}==", "a".repeat(length - 2));
+            assert_eq!(read("x-token", &[&filled]).is_ok(), is_fine, "{length}");
+        }
     }
 
     proptest::proptest! {
