@@ -127,7 +127,7 @@ use bartizan_core::{Denial, Stage, StageSet};
 
 use super::binding;
 use super::carrier::{StandIn, field_name, parameter_name};
-use super::token::{Asked, Senders, challenge};
+use super::token::{Asked, Senders, Shown, challenge};
 use crate::jose::KnownHeader;
 use carriers::Carriers;
 pub use config::{Config, ConsumerConfig};
@@ -135,13 +135,6 @@ use fault::Fault;
 pub(super) use judge::Judge;
 use keys::Keys;
 pub(super) use keys::ProviderTokens;
-
-/// What is remembered until the answer.
-#[derive(Debug, Default)]
-pub struct Call {
-    /// The client should take the next nonce.
-    renews: bool,
-}
 
 /// Compiled `jwt-auth`.
 pub struct JwtAuth {
@@ -165,7 +158,7 @@ impl Plugin for JwtAuth {
     type Config = Config;
     type ConsumerConfig = ConsumerConfig;
     type Metadata = Nothing;
-    type Call = Call;
+    type Call = Shown;
 
     fn compile(config: Config, cx: &mut CompileCx<'_>) -> Result<Self, Invalid> {
         let is_apisix = cx.compatibility().is_apisix();
@@ -219,14 +212,14 @@ impl Plugin for JwtAuth {
         &self,
         cx: &mut RequestCx,
         key: &IdentityKey,
-        call: &mut Call,
+        shown: &mut Shown,
     ) -> Result<Flow, Denial> {
         let proof = self.prove(cx).await;
         let parts = match (proof, &self.stand_in) {
             (Err(denial), Some(stand_in)) => stand_in.take_over(cx.consumers(), denial)?,
             (proof, _) => {
                 let (parts, renews) = proof?;
-                call.renews = renews;
+                shown.renews = renews;
                 parts
             }
         };
@@ -242,11 +235,9 @@ impl Plugin for JwtAuth {
         &self,
         cx: &RequestCx,
         answer: &mut AnswerHead,
-        call: &mut Call,
+        shown: &mut Shown,
     ) -> Result<(), Denial> {
-        if call.renews {
-            self.senders.renew(answer, cx.clock.now());
-        }
+        self.senders.answer(cx, answer, shown);
         Ok(())
     }
 }

@@ -82,15 +82,8 @@ use bartizan_core::{Denial, Stage, StageSet};
 
 use super::binding;
 use super::introspection::{Judge, Terms};
-use super::token::{Asked, ConsumerClaim, Senders, TokenField, challenge, texts};
+use super::token::{Asked, ConsumerClaim, Senders, Shown, TokenField, challenge, texts};
 pub use config::Config;
-
-/// What is remembered until the answer.
-#[derive(Debug, Default)]
-pub struct Call {
-    /// The client should take the next nonce.
-    renews: bool,
-}
 
 /// Compiled `oauth-introspection`.
 pub struct OauthIntrospection {
@@ -109,7 +102,7 @@ impl Plugin for OauthIntrospection {
     type Config = Config;
     type ConsumerConfig = Nothing;
     type Metadata = Nothing;
-    type Call = Call;
+    type Call = Shown;
 
     fn compile(config: Config, cx: &mut CompileCx<'_>) -> Result<Self, Invalid> {
         let mut rules = config.demands().rules()?;
@@ -158,14 +151,12 @@ impl Plugin for OauthIntrospection {
         &self,
         cx: &mut RequestCx,
         key: &IdentityKey,
-        call: &mut Call,
+        shown: &mut Shown,
     ) -> Result<Flow, Denial> {
         let refuse = |denial| self.senders.refusal(denial, cx.clock.now());
-        let token = self.field.token(&cx.fields);
-        let token =
-            token.map_err(|fault| refuse(Denial::new(fault.reason(), fault.to_string())))?;
+        let token = self.senders.token(&self.field, cx)?;
         let parts = self.judge.proof(&token.text, cx).await.map_err(refuse)?;
-        call.renews = self.senders.admit(cx, &token, &parts)?;
+        shown.renews = self.senders.admit(cx, &token, &parts)?;
         if self.hides {
             cx.fields.remove(binding::FIELD);
             cx.fields.remove(self.field.name());
@@ -178,11 +169,9 @@ impl Plugin for OauthIntrospection {
         &self,
         cx: &RequestCx,
         answer: &mut AnswerHead,
-        call: &mut Call,
+        shown: &mut Shown,
     ) -> Result<(), Denial> {
-        if call.renews {
-            self.senders.renew(answer, cx.clock.now());
-        }
+        self.senders.answer(cx, answer, shown);
         Ok(())
     }
 }

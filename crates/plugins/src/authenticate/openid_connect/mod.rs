@@ -79,18 +79,11 @@ use serde_json::Value;
 use super::binding;
 use super::introspection::{self, Terms};
 use super::jwt_auth::{self, ProviderTokens};
-use super::token::{Asked, ConsumerClaim, Demands, Senders, TokenField, challenge, texts};
+use super::token::{Asked, ConsumerClaim, Demands, Senders, Shown, TokenField, challenge, texts};
 use crate::jose::{ClaimPath, ClaimRules, RequiredClaim, TypeRule};
 use config::AudienceValidator;
 pub use config::Config;
 use headers::Forwarded;
-
-/// What is remembered until the answer.
-#[derive(Debug, Default)]
-pub struct Call {
-    /// The client should take the next nonce.
-    renews: bool,
-}
 
 /// Compiled `openid-connect`.
 pub struct OpenidConnect {
@@ -168,7 +161,7 @@ impl Plugin for OpenidConnect {
     type Config = Config;
     type ConsumerConfig = Nothing;
     type Metadata = Nothing;
-    type Call = Call;
+    type Call = Shown;
 
     fn compile(config: Config, cx: &mut CompileCx<'_>) -> Result<Self, Invalid> {
         let is_apisix = cx.compatibility().is_apisix();
@@ -205,16 +198,14 @@ impl Plugin for OpenidConnect {
         &self,
         cx: &mut RequestCx,
         key: &IdentityKey,
-        call: &mut Call,
+        shown: &mut Shown,
     ) -> Result<Flow, Denial> {
         let refuse = |denial| self.senders.refusal(denial, cx.clock.now());
-        let token = self.field.token(&cx.fields);
-        let token =
-            token.map_err(|fault| refuse(Denial::new(fault.reason(), fault.to_string())))?;
+        let token = self.senders.token(&self.field, cx)?;
         let parts = self.judge.proof(&token.text, cx).await.map_err(refuse)?;
         // Before the sender is judged, which uses up its proof.
         let added = self.forwarded.fields(&token.text, &parts).map_err(refuse)?;
-        call.renews = self.senders.admit(cx, &token, &parts)?;
+        shown.renews = self.senders.admit(cx, &token, &parts)?;
         if self.hides {
             cx.fields.remove(binding::FIELD);
             cx.fields.remove(self.field.name());
@@ -230,11 +221,9 @@ impl Plugin for OpenidConnect {
         &self,
         cx: &RequestCx,
         answer: &mut AnswerHead,
-        call: &mut Call,
+        shown: &mut Shown,
     ) -> Result<(), Denial> {
-        if call.renews {
-            self.senders.renew(answer, cx.clock.now());
-        }
+        self.senders.answer(cx, answer, shown);
         Ok(())
     }
 }

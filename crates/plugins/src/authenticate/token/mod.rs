@@ -14,4 +14,4 @@ pub(crate) use challenge::challenge;
 pub(crate) use consumer::{ConsumerClaim, NameFault};
 pub(crate) use demands::{Demands, texts, within};
 pub(crate) use field::{Carried, TokenField};
-pub(crate) use senders::{Asked, Senders};
+pub(crate) use senders::{Asked, Senders, Shown};

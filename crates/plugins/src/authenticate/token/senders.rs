@@ -6,7 +6,14 @@ use bartizan_core::{Denial, Timestamp};
 
 use super::super::binding::{self, Binding, BindingFault, DpopConfig, Requirement};
 use super::challenge::Challenges;
-use super::field::Carried;
+use super::field::{Carried, TokenField};
+
+/// What a plugin that reads tokens remembers until the answer.
+#[derive(Debug, Default)]
+pub struct Shown {
+    /// The client should take the next nonce.
+    pub(crate) renews: bool,
+}
 
 /// Judges senders by what their tokens are bound to, and makes every refusal a challenge. No plugin
 /// that reads tokens does without it, so that none takes a bound token for a bearer token.
@@ -35,6 +42,17 @@ impl Senders {
         let binding = Binding::compile(asked.binding, asked.dpop, cx)?;
         let challenges = Challenges::new(asked.challenge, asked.scopes, &binding, asked.is_bare);
         Ok(Self { binding, challenges })
+    }
+
+    /// The token that a request shows in `field`.
+    pub(crate) fn token<'r>(
+        &self,
+        field: &TokenField,
+        cx: &'r RequestCx,
+    ) -> Result<Carried<'r>, Denial> {
+        field.token(&cx.fields).map_err(|fault| {
+            self.refusal(Denial::new(fault.reason(), fault.to_string()), cx.clock.now())
+        })
     }
 
     /// Judges whether the sender of a request may use a token that is good. Called last: a proof
@@ -82,9 +100,10 @@ impl Senders {
         self.binding.gives_nonces()
     }
 
-    /// Tells a client whose nonce ends the next one.
-    pub(crate) fn renew(&self, answer: &mut AnswerHead, now: Timestamp) {
-        if let Some(nonce) = self.binding.nonce(now) {
+    /// Tells a client whose nonce ends the next one, if that was found out when the token was `shown`.
+    pub(crate) fn answer(&self, cx: &RequestCx, answer: &mut AnswerHead, shown: &Shown) {
+        let nonce = shown.renews.then(|| self.binding.nonce(cx.clock.now())).flatten();
+        if let Some(nonce) = nonce {
             answer.fields.set(binding::NONCE_FIELD, nonce);
         }
     }
