@@ -2,7 +2,7 @@
 //! do: their metadata, their key sets with all that is in them, and their tokens.
 
 use bartizan_plugins::jose::Algorithm;
-use bartizan_testkit::{Answer, Gateway, START, TokenKey, run};
+use bartizan_testkit::{Answer, Gateway, START, TokenKey, run, with};
 use serde_json::{Value, json};
 
 use super::double::{Pages, serve, signed};
@@ -58,18 +58,10 @@ impl Case {
 
     /// The status that a token gets. Times that are not said are good.
     async fn status(&self, header: Value, claims: Value) -> u16 {
-        let mut all = json!({"iat": START.as_secs() - 5, "exp": START.as_secs() + 300});
-        all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
-        let token = signed(&self.key, &header, &all);
+        let times = json!({"iat": START.as_secs() - 5, "exp": START.as_secs() + 300});
+        let token = signed(&self.key, &header, &with(&times, &claims));
         self.gateway.get("/").bearer(&token).send().await.status()
     }
-}
-
-fn with(claims: &Value, more: &Value) -> Value {
-    let mut all = claims.clone();
-    all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    all.as_object_mut().unwrap().retain(|_, value| !value.is_null());
-    all
 }
 
 #[test]

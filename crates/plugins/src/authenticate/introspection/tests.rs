@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::client::{ClientAuth, form_encoded};
 use super::*;
-use crate::authenticate::oauth_introspection::OauthIntrospection;
+use crate::authenticate::oauth_introspection::tests::config;
+use crate::authenticate::oauth_introspection::{Config, OauthIntrospection};
 use crate::fixture::Bench;
 use crate::jose::{Algorithm, AlgorithmSet, KeySet, SecretStrength, Token, VerificationKey};
 
@@ -133,24 +134,11 @@ fn what_is_no_json_by_its_own_words_is_no_answer() {
     assert!(answer::read(StatusCode::OK, &fields, br#"{"active": true}"#).is_err());
 }
 
-fn issuer(more: &Value) -> Value {
-    let mut config = json!({
-        "introspection_endpoint": "https://id.example/introspect",
-        "client_id": "gateway",
-        "client_secret": "secret",
-        "audiences": ["orders"],
-    });
-    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    config.as_object_mut().unwrap().retain(|_, value| !value.is_null());
-    config
-}
-
 #[test]
 fn who_says_the_same_of_an_issuer_shares_what_it_said() {
     let bench = Bench::new();
     let asker = |more: &Value| {
-        let config: crate::authenticate::oauth_introspection::Config =
-            serde_json::from_value(issuer(more)).unwrap();
+        let config: Config = serde_json::from_value(config(more)).unwrap();
         let settings = config.introspection().unwrap();
         bench.within::<OauthIntrospection, _>(|cx| Asker::of(&settings, cx).unwrap())
     };
@@ -171,8 +159,8 @@ fn who_says_the_same_of_an_issuer_shares_what_it_said() {
 
 #[test]
 fn no_secret_is_in_the_name_of_a_state() {
-    let config: crate::authenticate::oauth_introspection::Config =
-        serde_json::from_value(issuer(&json!({ "client_secret": "hunter2" }))).unwrap();
+    let config: Config =
+        serde_json::from_value(config(&json!({ "client_secret": "hunter2" }))).unwrap();
     let settings = config.introspection().unwrap();
     let id = Bench::new().within::<OauthIntrospection, _>(|cx| settings.id(cx));
     assert!(!id.contains("hunter2"), "{id}");
@@ -218,7 +206,7 @@ const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\n\
 
 #[test]
 fn assertions_are_signed_as_configured() {
-    let of_introspection = issuer(&json!({
+    let of_introspection = config(&json!({
         "client_auth_method": "private_key_jwt", "client_secret": null,
         "assertion_key": PRIVATE, "assertion_algorithm": "EdDSA", "assertion_key_id": "k1",
         "assertion_audience": "https://id",
@@ -231,8 +219,7 @@ fn assertions_are_signed_as_configured() {
         "client_rsa_private_key_id": "k1", "client_jwt_assertion_audience": "https://id",
         "client_jwt_assertion_expires_in": 30,
     });
-    let of_introspection: crate::authenticate::oauth_introspection::Config =
-        serde_json::from_value(of_introspection).unwrap();
+    let of_introspection: Config = serde_json::from_value(of_introspection).unwrap();
     let of_openid: crate::authenticate::openid_connect::Config =
         serde_json::from_value(of_openid).unwrap();
     let settings = [of_introspection.introspection(), of_openid.introspection()];

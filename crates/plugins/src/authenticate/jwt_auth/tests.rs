@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use bartizan_chain::{Consumer, ConsumerIndex};
 use bartizan_core::{Reason, Secret, Timestamp};
+use bartizan_testkit::with;
 use serde_json::{Map, Value, json};
 
 use super::super::token::NameFault;
@@ -24,10 +25,7 @@ fn sign(secret: &str, claims: &Value) -> String {
 
 /// A token of Alice's key with these claims besides the necessary ones.
 fn token(more: &Value) -> String {
-    let mut claims = json!({ "key": "alice-key", "exp": NOW + 60 });
-    claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
-    sign(SECRET, &claims)
+    sign(SECRET, &with(&json!({ "key": "alice-key", "exp": NOW + 60 }), more))
 }
 
 /// Alice has a key of her own.
@@ -205,24 +203,20 @@ fn issuer(more: &Value) -> Value {
         "kty": "OKP", "crv": "Ed25519", "kid": "k1",
         "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
     });
-    let mut config = json!({
+    let config = json!({
         "jwks": { "inline": { "keys": [key] } },
         "issuers": ["https://id.example"], "audiences": ["orders"],
     });
-    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    config.as_object_mut().unwrap().retain(|_, value| !value.is_null());
-    config
+    with(&config, more)
 }
 
 fn issued(more: &Value) -> String {
-    let mut claims = json!({
+    let claims = json!({
         "iss": "https://id.example", "aud": "orders", "sub": "u1", "exp": NOW + 60,
     });
-    claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
     let key = SigningKey::from_pem(Algorithm::EdDsa, &Secret::new(PRIVATE)).unwrap();
     let header = json!({ "kid": "k1" });
-    key.sign(header.as_object().unwrap(), &claims).unwrap()
+    key.sign(header.as_object().unwrap(), &with(&claims, more)).unwrap()
 }
 
 #[test]

@@ -72,7 +72,7 @@
 
 mod config;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use bartizan_chain::{
     AnswerHead, CompileCx, Flow, Identity, IdentityKey, Kinship, Nothing, Plugin, RequestCx, Traits,

@@ -1,21 +1,20 @@
 use std::sync::Arc;
 
-use bartizan_testkit::TestAuthority;
+use bartizan_testkit::{TestAuthority, with};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::fixture::Bench;
 
-fn config(more: &Value) -> Value {
-    let mut config = json!({
+/// A configuration, with `more` or without what is null there.
+pub(in crate::authenticate) fn config(more: &Value) -> Value {
+    let config = json!({
         "introspection_endpoint": "https://id.example/introspect",
         "client_id": "gateway",
         "client_secret": "secret",
         "audiences": ["orders"],
     });
-    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    config.as_object_mut().unwrap().retain(|_, value| !value.is_null());
-    config
+    with(&config, more)
 }
 
 #[test]

@@ -1,21 +1,20 @@
 use std::sync::Arc;
 
+use bartizan_testkit::with;
 use serde_json::json;
 
 use super::*;
 use crate::fixture::Bench;
 
 fn config(more: &Value) -> Value {
-    let mut config = json!({
+    let config = json!({
         "bearer_only": true,
         "discovery": "https://id.example/.well-known/openid-configuration",
         "client_id": "gateway",
         "client_secret": "secret",
         "audiences": ["orders"],
     });
-    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    config.as_object_mut().unwrap().retain(|_, value| !value.is_null());
-    config
+    with(&config, more)
 }
 
 fn read(more: &Value) -> Config {
@@ -69,9 +68,7 @@ fn an_audience_is_asked_for_unless_danger_is_written() {
 }
 
 fn keys(more: &Value) -> Value {
-    let mut keys = config(&json!({ "use_jwks": true, "client_secret": null }));
-    keys.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    keys
+    with(&config(&json!({ "use_jwks": true, "client_secret": null })), more)
 }
 
 #[test]
