@@ -8,6 +8,7 @@ use bartizan_config::Invalid;
 use bartizan_core::Secret;
 use bartizan_net::{Endpoint, Target, TargetTls, Url, is_host, is_loopback};
 use bartizan_tls::UpstreamTlsSettings;
+use bartizan_wire::Fields;
 use rustls::ClientConfig;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -98,7 +99,7 @@ impl Trust {
 
 /// True for what cannot lead beyond this machine. Names below `localhost` can: a resolver may know
 /// better than RFC 6761 §6.3 what they are.
-pub(crate) fn is_this_machine(host: &str) -> bool {
+fn is_this_machine(host: &str) -> bool {
     is_loopback(host) && !host.to_ascii_lowercase().contains(".localhost")
 }
 
@@ -151,6 +152,53 @@ pub(crate) fn endpoint_as(
     })?;
     expose(key, &url.host, url.port, url.is_tls.then_some(trust), cx);
     Ok((endpoint, url.target))
+}
+
+/// A server that decides who passes, so that nobody may be on the way to it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Guarded<'g> {
+    /// The field that the address is in.
+    pub(crate) key: &'static str,
+    /// The address.
+    pub(crate) address: &'g str,
+    /// The authorities that may have signed its certificate; the system's where absent.
+    pub(crate) ca_certs: Option<&'g Pem>,
+    /// Our certificate.
+    pub(crate) own: Option<&'g OwnCertificate>,
+    /// Whether it may be reached in clear beyond this machine.
+    pub(crate) danger_clear_http: bool,
+    /// What goes in clear there, with `{}` for the host.
+    pub(crate) problem: &'static str,
+    /// Why that must not be.
+    pub(crate) help: &'static str,
+}
+
+/// Where that is: its certificate is verified always, and without one it is this machine, unless
+/// danger says otherwise. Danger without effect is refused.
+pub(crate) fn guarded_endpoint(
+    guarded: &Guarded<'_>,
+    cx: &CompileCx<'_>,
+) -> Result<(Endpoint, Arc<str>), Invalid> {
+    let Guarded { key, address, ca_certs, own, danger_clear_http, problem, help } = *guarded;
+    let trust = Trust { ca_certs: ca_certs.cloned(), verifies: true };
+    let (endpoint, target) = endpoint_as(key, address, &trust, own, cx)?;
+    let host = &endpoint.target().host;
+    let is_clear = endpoint.target().tls.is_none();
+    if is_clear && !is_this_machine(host) && !danger_clear_http {
+        return Err(Invalid::at(key, problem.replace("{}", host)).with_help(help));
+    }
+    if danger_clear_http && !is_clear {
+        return Err(Invalid::at("danger_clear_http", "the address is not in clear"));
+    }
+    Ok((endpoint, target))
+}
+
+/// The fields with which a call asks for JSON.
+pub(crate) fn json_fields() -> Fields {
+    let mut fields = Fields::new();
+    fields.append("accept", "application/json");
+    fields.append("user-agent", concat!("bartizan/", env!("CARGO_PKG_VERSION")));
+    fields
 }
 
 /// A server that is written as `host` and `port`; with TLS it must prove to be `server_name`, or

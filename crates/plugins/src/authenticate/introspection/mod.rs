@@ -38,7 +38,7 @@ use tokio::time::Instant;
 use super::provider::servers;
 use crate::jose::{Digest, digest_of};
 use crate::node_state::shared_metrics;
-use crate::outgoing::{OwnCertificate, Pem, Trust, endpoint_as, is_this_machine};
+use crate::outgoing::{Guarded, OwnCertificate, Pem, guarded_endpoint, json_fields};
 use crate::waiting::Waiters;
 use answer::{ANSWER_MAX, Answer};
 use breaker::Breaker;
@@ -215,9 +215,7 @@ impl Asker {
 
 /// The fields of every question.
 fn fields(client: &ClientAuth) -> Fields {
-    let mut fields = Fields::new();
-    fields.append("accept", "application/json");
-    fields.append("user-agent", concat!("bartizan/", env!("CARGO_PKG_VERSION")));
+    let mut fields = json_fields();
     fields.append("content-type", "application/x-www-form-urlencoded");
     if let Some(value) = client.authorization() {
         fields.append("authorization", value.expose().to_vec());
@@ -226,19 +224,17 @@ fn fields(client: &ClientAuth) -> Fields {
 }
 
 fn place(settings: &IntrospectionSettings, cx: &CompileCx<'_>) -> Result<Place, Invalid> {
-    let IntrospectionSettings { key, address, ca_certs, own, .. } = settings;
-    let trust = Trust { ca_certs: ca_certs.clone(), verifies: true };
-    let (endpoint, target) = endpoint_as(key, address, &trust, own.as_ref(), cx)?;
-    let host = &endpoint.target().host;
-    let is_clear = endpoint.target().tls.is_none();
-    if is_clear && !is_this_machine(host) && !settings.danger_clear_http {
-        let problem = format!("tokens and secrets for `{host}` would go in clear");
-        return Err(Invalid::at(key, problem)
-            .with_help("use `https`: whoever is on the way can read and change all"));
-    }
-    if settings.danger_clear_http && !is_clear {
-        return Err(Invalid::at("danger_clear_http", "the address is not in clear"));
-    }
+    let (key, own) = (settings.key, &settings.own);
+    let guarded = Guarded {
+        key,
+        address: &settings.address,
+        ca_certs: settings.ca_certs.as_ref(),
+        own: own.as_ref(),
+        danger_clear_http: settings.danger_clear_http,
+        problem: "tokens and secrets for `{}` would go in clear",
+        help: "use `https`: whoever is on the way can read and change all",
+    };
+    let (endpoint, target) = guarded_endpoint(&guarded, cx)?;
     let (hosts_key, names) = &settings.hosts;
     if !settings.is_metadata {
         if !names.is_empty() {

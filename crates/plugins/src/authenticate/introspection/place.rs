@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bartizan_net::{Answered, Call, CallLimits, Client, Endpoint};
-use bartizan_wire::Fields;
 use http::{Method, StatusCode};
 use tokio::time::Instant;
 
 use super::super::provider::{METADATA_MAX, MetadataFault, Wanted};
 use super::{AskFault, KEEP};
+use crate::outgoing::json_fields;
 
 /// How long metadata counts.
 const REFRESH: Duration = Duration::from_secs(3_600);
@@ -100,10 +100,7 @@ impl Metadata {
         time: Duration,
     ) -> Result<(Endpoint, Arc<str>), AskFault> {
         let (endpoint, target) = &*self.own;
-        let mut fields = Fields::new();
-        fields.append("accept", "application/json");
-        fields.append("user-agent", concat!("bartizan/", env!("CARGO_PKG_VERSION")));
-        let call = Call { method: &Method::GET, target, fields: &fields, body: &[] };
+        let call = Call { method: &Method::GET, target, fields: &json_fields(), body: &[] };
         let limits = CallLimits { time, answer: METADATA_MAX, keep: KEEP };
         let answered: Answered = client
             .call(endpoint, &call, &limits)

@@ -14,6 +14,7 @@ use http::{Method, StatusCode};
 use super::metadata::{METADATA_MAX, MetadataFault, Wanted};
 use super::{ProviderSettings, Source};
 use crate::jose::{AlgorithmSet, KeySet, KeySetFault};
+use crate::outgoing::json_fields;
 
 /// Longest key set that is fetched. Real ones have some thousand bytes, with certificates some ten
 /// thousand.
@@ -79,9 +80,6 @@ impl Fetcher {
         limits: &Limits,
     ) -> Self {
         hosts.push(endpoint.authority().clone());
-        let mut fields = Fields::new();
-        fields.append("accept", "application/json");
-        fields.append("user-agent", concat!("bartizan/", env!("CARGO_PKG_VERSION")));
         Self {
             reach: reach.clone(),
             limits: limits.clone(),
@@ -91,7 +89,7 @@ impl Fetcher {
             target,
             hosts,
             time: settings.timeout,
-            fields,
+            fields: json_fields(),
         }
     }
 

@@ -31,7 +31,7 @@ use tokio::time::Instant;
 
 use crate::jose::{Header, KeySet, TokenFault, VerificationKey};
 use crate::node_state::shared_metrics;
-use crate::outgoing::{Pem, Trust, endpoint, is_this_machine};
+use crate::outgoing::{Guarded, Pem, guarded_endpoint};
 use crate::waiting::{Crowded, Waiters};
 use fetch::Fetcher;
 pub(super) use metadata::{METADATA_MAX, MetadataFault, WELL_KNOWN, Wanted, servers, well_known};
@@ -190,18 +190,16 @@ impl Provider {
         settings: &ProviderSettings,
         cx: &CompileCx<'_>,
     ) -> Result<Arc<Self>, Invalid> {
-        let ProviderSettings { key, address, ca_certs, .. } = settings;
-        let trust = Trust { ca_certs: ca_certs.clone(), verifies: true };
-        let (endpoint, target) = endpoint(key, address, &trust, cx)?;
-        let host = &endpoint.target().host;
-        let is_clear = endpoint.target().tls.is_none();
-        if is_clear && !is_this_machine(host) && !settings.danger_clear_http {
-            return Err(Invalid::at(key, format!("keys of `{host}` would come in clear"))
-                .with_help("use `https`: whoever can change keys can sign every token"));
-        }
-        if settings.danger_clear_http && !is_clear {
-            return Err(Invalid::at("danger_clear_http", "the address is not in clear"));
-        }
+        let guarded = Guarded {
+            key: settings.key,
+            address: &settings.address,
+            ca_certs: settings.ca_certs.as_ref(),
+            own: None,
+            danger_clear_http: settings.danger_clear_http,
+            problem: "keys of `{}` would come in clear",
+            help: "use `https`: whoever can change keys can sign every token",
+        };
+        let (endpoint, target) = guarded_endpoint(&guarded, cx)?;
         let hosts = servers(settings.hosts_key, &settings.hosts)?;
         let metrics = shared_metrics(cx, OWNER, KeyMetrics::default);
         let reach = &cx.node.outside.reach;
