@@ -2,12 +2,15 @@
 //! do: their metadata, their key sets with all that is in them, and their tokens.
 
 use bartizan_plugins::jose::Algorithm;
-use bartizan_testkit::{Answer, Gateway, START, TokenKey, run, with};
+use bartizan_testkit::{Answer, Gateway, START, Sent, TokenKey, run, with};
 use serde_json::{Value, json};
 
 use super::double::{Pages, serve, signed};
 
 const PAGE: &str = include_str!("../../../../docs/recipes/token-providers.md");
+
+/// What the gateway's secret is at a provider.
+const SECRET: &str = "a secret of the gateway";
 
 /// The configuration under a heading of the page.
 fn recipe(heading: &str) -> String {
@@ -15,6 +18,30 @@ fn recipe(heading: &str) -> String {
     let section = section.unwrap_or_else(|| panic!("no recipe `{heading}`"));
     let block = section.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
     block.unwrap_or_else(|| panic!("no configuration in `{heading}`")).to_owned()
+}
+
+/// A gateway with a recipe in force. `pages` are `(server, path, body)`; `KEY` in a body is `jwk`.
+fn play(heading: &str, jwk: &Value, pages: &[(&str, &str, Value)]) -> Gateway {
+    let gateway =
+        Gateway::builder().file("secrets/gateway", SECRET).resources("routes: []").start();
+    let mut servers: Vec<(&str, Pages)> = Vec::new();
+    for (server, path, body) in pages {
+        let body = body.to_string().replace("\"KEY\"", &jwk.to_string());
+        let at = servers.iter().position(|(known, _)| known == server);
+        let at = at.unwrap_or_else(|| {
+            servers.push((server, Pages::default()));
+            servers.len() - 1
+        });
+        servers[at].1.lock().unwrap().insert((*path).to_owned(), Answer::json(200, &body));
+    }
+    for (server, pages) in &servers {
+        serve(&gateway, server, pages);
+    }
+    let plugins = recipe(heading).replace('\n', "\n    ");
+    let upstream = "upstream: {nodes: {\"127.0.0.1:8080\": 1}}";
+    let resources = format!("routes:\n- uri: /*\n  {upstream}\n  plugins:\n    {plugins}\n");
+    gateway.reload(&resources).unwrap_or_else(|refusal| panic!("{heading}: {refusal}"));
+    gateway
 }
 
 /// A gateway with a recipe in force, and the pages of its provider.
@@ -35,24 +62,7 @@ impl Case {
             jwk["x5t"] = kid.into();
             jwk["x5c"] = json!(["MIIC"]);
         }
-        let gateway = Gateway::of("routes: []");
-        let mut servers: Vec<(&str, Pages)> = Vec::new();
-        for (server, path, body) in pages {
-            let body = body.to_string().replace("\"KEY\"", &jwk.to_string());
-            let at = servers.iter().position(|(known, _)| known == server);
-            let at = at.unwrap_or_else(|| {
-                servers.push((server, Pages::default()));
-                servers.len() - 1
-            });
-            servers[at].1.lock().unwrap().insert((*path).to_owned(), Answer::json(200, &body));
-        }
-        for (server, pages) in &servers {
-            serve(&gateway, server, pages);
-        }
-        let plugins = recipe(heading).replace('\n', "\n    ");
-        let upstream = "upstream: {nodes: {\"127.0.0.1:8080\": 1}}";
-        let resources = format!("routes:\n- uri: /*\n  {upstream}\n  plugins:\n    {plugins}\n");
-        gateway.reload(&resources).unwrap_or_else(|refusal| panic!("{heading}: {refusal}"));
+        let gateway = play(heading, &jwk, pages);
         Self { gateway, key }
     }
 
@@ -265,4 +275,54 @@ fn google_publishes_its_keys_at_another_server() {
             assert_eq!(case.status(header.clone(), with(&claims, &more)).await, status, "{more}");
         }
     });
+}
+
+#[test]
+fn what_only_the_provider_can_read_is_asked_of_it() {
+    run(async {
+        let issuer = "https://keycloak.example/realms/shop";
+        let ask = "/realms/shop/protocol/openid-connect/token/introspect";
+        let metadata = json!({
+            "issuer": issuer, "introspection_endpoint": format!("https://keycloak.example{ask}"),
+        });
+        let said = json!({
+            "active": true, "iss": issuer, "aud": ["orders", "account"], "sub": "f:1",
+            "typ": "Bearer", "token_type": "Bearer", "client_id": "web",
+            "scope": "read:orders email", "exp": START.as_secs() + 300,
+        });
+        for (more, status) in [
+            (json!({}), 200),
+            (json!({"active": false}), 401),
+            (json!({"aud": "account"}), 401),
+            (json!({"iss": "https://keycloak.example/realms/master"}), 401),
+            (json!({"exp": START.as_secs()}), 401),
+            (json!({"scope": "email"}), 403),
+        ] {
+            let server = "keycloak.example:443";
+            let found = "/realms/shop/.well-known/openid-configuration";
+            let pages = [(server, found, metadata.clone()), (server, ask, with(&said, &more))];
+            let heading = "Tokens that only the provider can read";
+            let gateway = play(heading, &Value::Null, &pages);
+            let answered = gateway.get("/").bearer("opaque").send().await;
+            assert_eq!(answered.status(), status, "{more}");
+            let sent = gateway.remotes().take();
+            let [_, Sent::Request { is_tls: true, seen, .. }] = sent.as_slice() else {
+                panic!("{sent:?}")
+            };
+            assert_eq!(seen.target, ask);
+            assert_eq!(seen.body, b"token=opaque&token_type_hint=access_token");
+            // `gateway:a%20secret%20of%20the%20gateway`
+            let proof = "Basic Z2F0ZXdheTphJTIwc2VjcmV0JTIwb2YlMjB0aGUlMjBnYXRld2F5";
+            assert_eq!(seen.field("authorization"), Some(proof));
+        }
+    });
+}
+
+#[test]
+fn every_recipe_of_the_page_is_played() {
+    let here = include_str!("recipes.rs");
+    for section in PAGE.split("\n## ").filter(|section| section.contains("```yaml")) {
+        let heading = section.lines().next().unwrap();
+        assert!(here.contains(&format!("\"{heading}\"")), "nobody plays `{heading}`");
+    }
 }
