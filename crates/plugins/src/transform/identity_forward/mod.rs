@@ -20,7 +20,8 @@
 //!
 //! **Whatever a client sends under these names never arrives**, in whatever case, with `_` for `-`
 //! (many servers cannot tell these apart), or as a trailer: no trailer of a request passes on such
-//! a route.
+//! a route. With `_meta.filter` that holds whether the plugin runs or not; where it stands on a
+//! consumer or group, it holds for everybody's requests on every route.
 //!
 //! # The token
 //!
@@ -63,13 +64,13 @@ use std::time::Duration;
 use bartizan_chain::{CompileCx, Flow, Identity, Kinship, Nothing, Plugin, RequestCx, Traits};
 use bartizan_config::{Invalid, PathStep, ResourceKind, ResourceRef};
 use bartizan_core::{Denial, Reason, Secret, Span, Stage, StageSet};
-use bartizan_wire::{Fields, is_field_name, is_field_value};
+use bartizan_wire::{Fields, is_field_value};
 use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::field_change::{is_framing, is_same_field};
+use crate::field_change::{is_same_field, owned_name};
 use crate::jose::{Algorithm, SigningKey};
 use keyring::{Held, Keyring, Settings};
 use source::Source;
@@ -83,8 +84,6 @@ const LIFETIME: Duration = Duration::from_secs(60);
 const ROTATE: Duration = Duration::from_secs(24 * 3_600);
 /// Longest value of a header.
 const VALUE_MAX: usize = 8 * 1024;
-/// What the gateway itself says of the caller.
-const OWN: [&str; 3] = ["x-consumer-username", "x-consumer-custom-id", "x-credential-identifier"];
 /// Claims that are the gateway's to say.
 const OWN_CLAIMS: [&str; 9] =
     ["iss", "aud", "sub", "iat", "nbf", "exp", "jti", "cnf", "auth_method"];
@@ -184,7 +183,7 @@ impl Plugin for IdentityForward {
             let fault = |problem: String| {
                 Invalid::at(&name, problem).under(PathStep::Key("headers".to_owned()))
             };
-            let header = header(&name).map_err(fault)?;
+            let header = owned_name(&name).map_err(fault)?;
             if headers.iter().any(|(other, _)| is_same_field(other, &header)) {
                 return Err(fault(format!("`{name}` is the same header as another one")));
             }
@@ -202,6 +201,11 @@ impl Plugin for IdentityForward {
 
     fn traits(&self) -> Traits {
         Traits::in_stages(&[Stage::Transform])
+    }
+
+    fn owned_fields(&self) -> Vec<&[u8]> {
+        let minted = self.minted.as_ref().map(|minted| &minted.header);
+        self.headers.iter().map(|(name, _)| name).chain(minted).map(|name| &**name).collect()
     }
 
     async fn on_request(
@@ -260,7 +264,7 @@ impl Minted {
             return Err(under(Invalid::at("lifetime", "must be from 5s to 10m")));
         }
         let name = config.header.as_deref().unwrap_or("x-bartizan-identity");
-        let header = header(name).map_err(|problem| under(Invalid::at("header", problem)))?;
+        let header = owned_name(name).map_err(|problem| under(Invalid::at("header", problem)))?;
         let mut claims = Vec::new();
         for (name, text) in config.claims.into_iter().flatten() {
             let fault = |problem: String| {
@@ -321,22 +325,7 @@ fn source(text: &str) -> Result<Source, String> {
     Source::parse(text).ok_or_else(|| format!("`{text}` is none of {known}"))
 }
 
-/// The name of a header that the upstream may be told something in, in lower case.
-fn header(name: &str) -> Result<Bytes, String> {
-    let lower = name.to_ascii_lowercase();
-    if !is_field_name(lower.as_bytes()) {
-        return Err(format!("`{name}` is not the name of a header"));
-    }
-    if lower == "host" || is_framing(&lower) {
-        return Err(format!("`{name}` belongs to the connection, which the gateway keeps"));
-    }
-    if OWN.iter().any(|own| is_same_field(own.as_bytes(), lower.as_bytes())) {
-        return Err(format!("in `{name}` the gateway itself says who calls"));
-    }
-    Ok(Bytes::from(lower))
-}
-
-/// The keys of the node, by what the metadata says, and the page that publishes them.
+/// The keys by what the metadata says, the same for all routes, and the page that publishes them.
 fn ring(cx: &CompileCx<'_>) -> Result<Arc<Keyring>, Invalid> {
     let metadata: Metadata = cx.metadata()?.unwrap_or_default();
     let settings = settings(&metadata)?;
