@@ -31,12 +31,16 @@
 //! and never longer than the credential that it stands for. The upstream has to verify signature,
 //! `aud` and `exp`; it then believes no other way to it.
 //!
-//! Keys are made when the configuration is loaded, live in memory, and are replaced every day (see
-//! the metadata). Each is published for a whole such time before it signs, and until its last token
-//! has ended. The public halves are at `/v1/identity_keys` (RFC 7517), on the status listener and on
-//! routes with `public-api`. Each node has its own; where upstreams can ask one node only, or keys
-//! must outlive a restart, give them as `private_keys` of the metadata: the first signs, all are
-//! published, so that the next one is put last first.
+//! Keys are made when a configuration with new metadata is loaded, live in memory, and are replaced
+//! every day (see the metadata). A configuration that is checked only, or refused, leaves what signs
+//! as it is and publishes nothing: keys are published from the first signature of the first of them
+//! on. That one signs at once; each that follows is published for a whole such time before it does;
+//! each that has signed is until its last token has ended. The public halves are at
+//! `/v1/identity_keys` (RFC 7517), on the status listener and on routes with `public-api`. Each node
+//! has its own; where upstreams can ask one node only, or keys must outlive a restart, give them as
+//! `private_keys` of the metadata: the first signs, all are published with it, so that the next one
+//! is put last first. Until the first token the list is empty: upstreams have to ask again when they
+//! meet a key that they do not know.
 //!
 //! # Headers
 //!
@@ -72,7 +76,7 @@ use serde_json::{Map, Value, json};
 
 use crate::field_change::{is_same_field, owned_name};
 use crate::jose::{Algorithm, SigningKey};
-use keyring::{Held, Keyring, Settings};
+use keyring::{Held, Keyring, Published, Settings};
 use source::Source;
 
 /// Where the public keys are.
@@ -82,6 +86,8 @@ const LIFETIME_MAX: Duration = Duration::from_secs(600);
 const LIFETIME: Duration = Duration::from_secs(60);
 /// How long a key signs, unless the metadata says another.
 const ROTATE: Duration = Duration::from_secs(24 * 3_600);
+const ROTATE_MIN: Duration = Duration::from_secs(600);
+const ROTATE_MAX: Duration = Duration::from_secs(90 * 86_400);
 /// Longest value of a header.
 const VALUE_MAX: usize = 8 * 1024;
 /// Claims that are the gateway's to say.
@@ -129,7 +135,7 @@ pub struct Metadata {
     /// How long a key signs, `10m` to `90d` (`2160h`); `24h` if left out.
     rotate: Option<Span>,
     /// Private keys in PEM, in place of those that are made here: the first signs, all are
-    /// published.
+    /// published once it has.
     #[schemars(length(min = 1, max = 8))]
     private_keys: Option<Vec<Secret>>,
 }
@@ -330,11 +336,14 @@ fn ring(cx: &CompileCx<'_>) -> Result<Arc<Keyring>, Invalid> {
     let metadata: Metadata = cx.metadata()?.unwrap_or_default();
     let settings = settings(&metadata)?;
     let node = ResourceRef { kind: ResourceKind::PluginMetadata, id: Arc::from(cx.plugin) };
-    let clock = cx.node.clock.clone();
-    let ring = cx.node.registry.state(&node, cx.plugin, "keys".to_owned(), || Keyring::new(clock));
-    ring.adopt(settings)
-        .map_err(|fault| Invalid::new(format!("metadata of `{}`: {fault}", cx.plugin)))?;
-    cx.node.pages.add(PATH, &ring);
+    let (registry, clock) = (&cx.node.registry, &cx.node.clock);
+    let page =
+        registry.state(&node, cx.plugin, "page".to_owned(), || Published::new(clock.clone()));
+    cx.node.pages.add(PATH, &page);
+    let key = format!("keys {}", settings.name());
+    let ring =
+        registry.state(&node, cx.plugin, key, || Keyring::new(settings, clock.clone(), page));
+    ring.open().map_err(|fault| Invalid::new(format!("metadata of `{}`: {fault}", cx.plugin)))?;
     Ok(ring)
 }
 
@@ -348,7 +357,7 @@ fn settings(metadata: &Metadata) -> Result<Settings, Invalid> {
     };
     let Some(keys) = &metadata.private_keys else {
         let rotate = metadata.rotate.map_or(ROTATE, |span| span.0);
-        if !(600..=90 * 86_400).contains(&rotate.as_secs()) {
+        if !(ROTATE_MIN..=ROTATE_MAX).contains(&rotate) {
             return Err(of_metadata("`rotate` must be from 10m to 2160h".to_owned()));
         }
         return Ok(Settings::Own { algorithm, rotate });
