@@ -88,7 +88,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use subtle::ConstantTimeEq;
 
-use super::carrier::{Realm, StandIn};
+use super::carrier::{self, Realm, StandIn, settle};
 use super::replays::Replays;
 pub use config::{Config, ConsumerConfig};
 use fault::Fault;
@@ -165,14 +165,7 @@ impl Plugin for HmacAuth {
     }
 
     fn traits(&self) -> Traits {
-        let stages: &[Stage] = if self.body.is_some() {
-            &[Stage::Authenticate, Stage::Authorize]
-        } else {
-            &[Stage::Authenticate]
-        };
-        let mut traits = Traits { body: self.body, ..Traits::in_stages(stages) };
-        traits.proves.authentication = self.stand_in.is_none();
-        traits
+        carrier::traits(self.stand_in.as_ref(), self.body)
     }
 
     fn credential(
@@ -189,14 +182,8 @@ impl Plugin for HmacAuth {
         call: &mut Call,
     ) -> Result<Flow, Denial> {
         let proof = self.prove(cx).map_err(|fault| fault.denial(&self.challenge));
-        let parts = match (proof, &self.stand_in) {
-            (Ok((parts, expected)), _) => {
-                call.expected = expected;
-                parts
-            }
-            (Err(denial), Some(stand_in)) => stand_in.take_over(cx.consumers(), denial)?,
-            (Err(denial), None) => return Err(denial),
-        };
+        let (parts, expected) = settle(proof, self.stand_in.as_ref(), cx.consumers())?;
+        call.expected = expected;
         if self.hides {
             cx.fields.remove(AUTHORIZATION);
         }

@@ -76,7 +76,7 @@ use bartizan_chain::{
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, NodeKey, Stage, StageSet, Timestamp};
 
-use super::carrier::{Realm, StandIn};
+use super::carrier::{self, Realm, StandIn, settle};
 use super::replays::Replays;
 use base::{Covered, signature_base};
 use config::SignatureKey;
@@ -168,14 +168,7 @@ impl Plugin for HttpSignature {
     }
 
     fn traits(&self) -> Traits {
-        let stages: &[Stage] = if self.body.is_some() {
-            &[Stage::Authenticate, Stage::Authorize]
-        } else {
-            &[Stage::Authenticate]
-        };
-        let mut traits = Traits { body: self.body, ..Traits::in_stages(stages) };
-        traits.proves.authentication = self.stand_in.is_none();
-        traits
+        carrier::traits(self.stand_in.as_ref(), self.body)
     }
 
     fn credential(
@@ -192,14 +185,8 @@ impl Plugin for HttpSignature {
         call: &mut Call,
     ) -> Result<Flow, Denial> {
         let proof = self.prove(cx).map_err(|fault| self.refusal(fault));
-        let parts = match (proof, &self.stand_in) {
-            (Ok((parts, body)), _) => {
-                call.body = body;
-                parts
-            }
-            (Err(denial), Some(stand_in)) => stand_in.take_over(cx.consumers(), denial)?,
-            (Err(denial), None) => return Err(denial),
-        };
+        let (parts, body) = settle(proof, self.stand_in.as_ref(), cx.consumers())?;
+        call.body = body;
         if self.hides {
             cx.fields.remove(INPUT);
             cx.fields.remove(SIGNATURE);

@@ -66,8 +66,8 @@ mod tests;
 use std::sync::Arc;
 
 use bartizan_chain::{
-    CompileCx, ConsumerIndex, CredentialEntry, CredentialRef, Flow, Identity, IdentityKey,
-    IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
+    BodyNeed, CompileCx, ConsumerIndex, CredentialEntry, CredentialRef, Flow, Identity,
+    IdentityKey, IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
 };
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Reason, Stage, StageSet, Timestamp};
@@ -77,7 +77,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::carrier::{Realm, StandIn};
+use super::carrier::{self, Realm, StandIn, settle};
 pub use config::{Config, ConsumerConfig};
 use config::{Forward, Revocation, Usages};
 use names::{NameKind, SpiffeId};
@@ -176,9 +176,7 @@ impl Plugin for MtlsAuth {
     }
 
     fn traits(&self) -> Traits {
-        let mut traits = Traits::in_stages(&[Stage::Authenticate]);
-        traits.proves.authentication = self.stand_in.is_none();
-        traits
+        carrier::traits(self.stand_in.as_ref(), BodyNeed::None)
     }
 
     fn credential(
@@ -195,16 +193,10 @@ impl Plugin for MtlsAuth {
         _call: &mut (),
     ) -> Result<Flow, Denial> {
         let proof = self.prove(cx).map_err(|fault| self.refusal(&fault));
-        let parts = match (proof, &self.stand_in) {
-            (Err(denial), Some(stand_in)) => stand_in.take_over(cx.consumers(), denial)?,
-            (Err(denial), None) => return Err(denial),
-            (Ok((parts, told)), _) => {
-                for (name, value) in told.into_iter().flatten() {
-                    cx.fields.set(name, value);
-                }
-                parts
-            }
-        };
+        let (parts, told) = settle(proof, self.stand_in.as_ref(), cx.consumers())?;
+        for (name, value) in told.into_iter().flatten() {
+            cx.fields.set(name, value);
+        }
         cx.identify(Identity::new(key, Self::NAME, parts))?;
         Ok(Flow::Continue)
     }
