@@ -146,6 +146,10 @@ fn a_proof_of_another_key_is_refused() {
     // The right key in the header, signed with another one.
     let forged = other.proof_with(&json!({ "jwk": key.jwk }), &json!({}));
     assert_eq!(judge(&key, forged), Err(BindingFault::Proof(ProofFault::Signature)));
+    // Whoever has not even the right key costs no verification.
+    let unsigned = other.proof(&json!({}));
+    let (signed, _) = unsigned.rsplit_once('.').unwrap();
+    assert_eq!(judge(&key, format!("{signed}.AAAA")), Err(BindingFault::OtherKey));
 }
 
 #[test]
