@@ -96,7 +96,10 @@ const MATCHERS: &[(&str, Property)] = &[
     ),
     (
         "targets of proofs",
-        ("plugins/src/authenticate/binding/tests.rs", "a_target_agrees_with_a_naive_comparison"),
+        (
+            "plugins/src/authenticate/binding/tests/targets.rs",
+            "a_target_agrees_with_a_naive_comparison",
+        ),
     ),
     (
         "objects in paths",
