@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bartizan_core::{Stage, StageSet};
 
 use crate::expr::Expr;
+use crate::owned::OwnedFields;
 use crate::plugin::{PluginSet, Proofs, Traits};
 
 /// The turns of the request side. Authorize has two, so that whatever can be decided without the
@@ -78,6 +79,7 @@ pub struct Chain<P> {
     finish: Box<[u16]>,
     masks: Box<[u16]>,
     proofs: Proofs,
+    owned: OwnedFields,
     body_max: usize,
     wants_proven: bool,
     only_answers: bool,
@@ -111,6 +113,10 @@ impl<P: PluginSet> ChainBuilder<P> {
         let traits: Vec<Traits> = self.steps.iter().map(|step| step.plugin.traits()).collect();
         let always = || self.steps.iter().zip(&traits).filter(|(step, _)| step.filter.is_none());
         let proofs = always().fold(Proofs::default(), |sum, (_, t)| sum.or(t.proves));
+        let mut owned = OwnedFields::default();
+        for step in &self.steps {
+            owned.add(step.plugin.owned_fields());
+        }
         let only_answers = always().any(|(_, t)| t.only_answers);
         let needs_no_upstream = always().any(|(_, t)| t.needs_no_upstream);
         Chain {
@@ -120,6 +126,7 @@ impl<P: PluginSet> ChainBuilder<P> {
             finish: select(&traits, |t| t.on_finish),
             masks: select(&traits, |t| t.masks),
             proofs,
+            owned,
             body_max: traits.iter().map(body_max).max().unwrap_or(0),
             wants_proven: traits.iter().any(|traits| traits.wants_proven),
             only_answers,
@@ -174,6 +181,11 @@ impl<P: PluginSet> Chain<P> {
     /// What the plugins that always run prove.
     pub fn proofs(&self) -> Proofs {
         self.proofs
+    }
+
+    /// The names of fields that its plugins own, whether they always run or not.
+    pub fn owned_fields(&self) -> &OwnedFields {
+        &self.owned
     }
 
     /// True if a plugin that always runs answers everything by itself.

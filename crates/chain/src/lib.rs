@@ -27,6 +27,7 @@ mod identity;
 mod json;
 mod log_view;
 mod outside;
+mod owned;
 mod pages;
 mod plugin;
 mod proven;
@@ -50,6 +51,7 @@ pub use identity::{Identity, IdentityKey, IdentityParts};
 pub use json::{JsonFault, JsonLimits, parse_strict};
 pub use log_view::LogView;
 pub use outside::{Outside, Sink, Sinks};
+pub use owned::OwnedFields;
 pub use pages::{Page, Pages};
 pub use plugin::{
     BodyNeed, Flow, Kinship, Nothing, Plugin, PluginSet, Proofs, Traits, Unsupported,

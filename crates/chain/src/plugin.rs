@@ -192,6 +192,13 @@ pub trait Plugin: Sized + Send + Sync + 'static {
     /// What this configuration needs and proves.
     fn traits(&self) -> Traits;
 
+    /// Names of request fields that only this plugin writes. Whatever a client sends under them, in
+    /// any spelling, is taken out before the Transform stage, whether `_meta.filter` holds or not;
+    /// where the plugin comes with a consumer or group, out of the requests of everybody.
+    fn owned_fields(&self) -> Vec<&[u8]> {
+        Vec::new()
+    }
+
     /// Makes an entry of the credential index out of a consumer's configuration.
     fn credential(
         _config: Self::ConsumerConfig,
@@ -255,6 +262,8 @@ pub trait PluginSet: Sized + Send + Sync + 'static {
     fn is_authentication(&self) -> bool;
     /// What it needs and proves.
     fn traits(&self) -> Traits;
+    /// See [`Plugin::owned_fields`].
+    fn owned_fields(&self) -> Vec<&[u8]>;
     /// See [`Plugin::authenticate`].
     fn authenticate(
         &self,

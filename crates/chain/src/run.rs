@@ -17,6 +17,7 @@ use crate::context::RequestCx;
 use crate::identity::IdentityKey;
 use crate::json::JsonLimits;
 use crate::log_view::LogView;
+use crate::owned::OwnedFields;
 use crate::plugin::{BodyNeed, Flow, PluginSet};
 
 /// Where the chain gets the body from, on the routes that need it.
@@ -32,6 +33,11 @@ pub trait BodySource {
 pub trait Profiles<P> {
     /// The chain of the consumer's group, then the consumer's own.
     fn of(&self, consumer: &Consumer) -> [Option<Arc<Chain<P>>>; 2];
+
+    /// The names of fields that the plugins of all consumers and groups own.
+    fn owned_fields(&self) -> Option<&OwnedFields> {
+        None
+    }
 }
 
 /// What screening came to, when nothing denied.
@@ -147,6 +153,7 @@ impl<P: PluginSet> Run<P> {
     ) -> Result<Screening<'_, P>, Denial> {
         for turn in Turn::ALL {
             if turn == Turn::Transform {
+                self.clear_owned(profiles.owned_fields());
                 self.attach_identity();
             }
             if let Some(answer) = self.turn(turn, 0, source).await? {
@@ -347,6 +354,15 @@ impl<P: PluginSet> Run<P> {
             }
         }
         Ok(None)
+    }
+
+    /// Takes out what clients sent under names that plugins own, whether these will run or not.
+    fn clear_owned(&mut self, of_callers: Option<&OwnedFields>) {
+        let chains = self.tracks.iter().map(|track| track.chain.owned_fields());
+        for owned in chains.chain(of_callers).filter(|owned| !owned.is_empty()) {
+            owned.clear(&mut self.cx.fields);
+            self.cx.drop_trailers();
+        }
     }
 
     /// Tells the upstream who calls, in the fields that clients cannot send.

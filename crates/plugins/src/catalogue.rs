@@ -36,6 +36,10 @@ macro_rules! catalogue {
                 match self { $( Self::$variant(plugin) => plugin.traits(), )+ }
             }
 
+            fn owned_fields(&self) -> Vec<&[u8]> {
+                match self { $( Self::$variant(plugin) => plugin.owned_fields(), )+ }
+            }
+
             async fn authenticate(
                 &self,
                 cx: &mut RequestCx,

@@ -32,6 +32,9 @@ impl HeaderValue {
     }
 }
 
+/// What the gateway itself says of the caller.
+const OWN: [&str; 3] = ["x-consumer-username", "x-consumer-custom-id", "x-credential-identifier"];
+
 /// Which side of the exchange the message is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
@@ -214,6 +217,21 @@ impl FieldChange {
     }
 }
 
+/// The name of a header in which a plugin alone tells the upstream who calls, in lower case.
+pub(crate) fn owned_name(name: &str) -> Result<Bytes, String> {
+    let lower = name.to_ascii_lowercase();
+    if !is_field_name(lower.as_bytes()) {
+        return Err(format!("`{name}` is not the name of a header"));
+    }
+    if lower == "host" || is_framing(&lower) {
+        return Err(format!("`{name}` belongs to the connection, which the gateway keeps"));
+    }
+    if OWN.iter().any(|own| is_same_field(own.as_bytes(), lower.as_bytes())) {
+        return Err(format!("in `{name}` the gateway itself says who calls"));
+    }
+    Ok(Bytes::from(lower))
+}
+
 /// True if two names in lower case are the same to servers that take `_` for `-`.
 pub(crate) fn is_same_field(a: &[u8], b: &[u8]) -> bool {
     let folded = |byte: &u8| if *byte == b'_' { b'-' } else { *byte };
@@ -282,6 +300,26 @@ mod tests {
         for name in ["X-Consumer-Username", "x_userinfo", "X-SSL-Client-Verify"] {
             assert!(changes().add(name, &["1".into()]).is_err(), "{name}");
             assert!(changes().remove(name).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_tells_who_calls_is_neither_the_connections_nor_the_gateways() {
+        for (name, told) in [
+            ("X-User", Ok("x-user")),
+            ("X-Consumer-Plan", Ok("x-consumer-plan")),
+            ("a b", Err("not the name")),
+            ("", Err("not the name")),
+            ("Host", Err("belongs to the connection")),
+            ("TE", Err("belongs to the connection")),
+            ("X_Consumer-Username", Err("the gateway itself")),
+            ("x-credential_identifier", Err("the gateway itself")),
+        ] {
+            match (owned_name(name), told) {
+                (Ok(name), Ok(expected)) => assert_eq!(name, expected),
+                (Err(problem), Err(part)) => assert!(problem.contains(part), "{problem}"),
+                (made, told) => panic!("{name}: {made:?}, not {told:?}"),
+            }
         }
     }
 

@@ -28,6 +28,7 @@ pub struct ClientCertificate {
     /// What verified it.
     verifier: Arc<PathVerifier>,
     reading: OnceLock<Option<Reading>>,
+    digest: OnceLock<[u8; 32]>,
     fingerprint: OnceLock<String>,
     path: OnceLock<Box<[CertificateDer<'static>]>>,
     checked: Checked,
@@ -65,6 +66,7 @@ impl ClientCertificate {
             sent,
             verifier,
             reading: OnceLock::new(),
+            digest: OnceLock::new(),
             fingerprint: OnceLock::new(),
             path: OnceLock::new(),
             checked: Checked::default(),
@@ -84,7 +86,8 @@ impl ClientCertificate {
     }
 
     /// Whether it, and with [`RevocationDepth::Chain`] every certificate between it and the
-    /// authority, is known not to be revoked. The verdict is kept until one of the lists ends.
+    /// authority, is known not to be revoked. The verdict is kept until one of the lists ends, and
+    /// goes for the same lists wherever they are written.
     pub fn check_revocation(
         &self,
         lists: &RevocationLists,
@@ -163,13 +166,16 @@ impl ClientCertificate {
 
     /// The SHA-256 of the certificate, hexadecimal, lower case.
     pub fn fingerprint(&self) -> &str {
-        self.fingerprint.get_or_init(|| hex(&self.digest(), b"0123456789abcdef"))
+        self.fingerprint.get_or_init(|| hex(self.digest(), b"0123456789abcdef"))
     }
 
-    /// The SHA-256 of the certificate (`x5t#S256` of RFC 8705 §3.1 is this in base64url).
-    pub fn digest(&self) -> [u8; 32] {
-        let digest = digest::digest(&digest::SHA256, &self.der);
-        digest.as_ref().first_chunk().copied().unwrap_or_default()
+    /// The SHA-256 of the certificate (`x5t#S256` of RFC 8705 §3.1 is this in base64url), made once
+    /// for the connection.
+    pub fn digest(&self) -> &[u8; 32] {
+        self.digest.get_or_init(|| {
+            let digest = digest::digest(&digest::SHA256, &self.der);
+            digest.as_ref().first_chunk().copied().unwrap_or_default()
+        })
     }
 
     /// The certificate itself.

@@ -121,6 +121,16 @@ pub enum TlsFault {
     /// A file of lists is longer than [`crate::REVOCATION_MAX`].
     #[error("the file is longer than 16 MiB")]
     RevocationTooLarge,
+    /// Nothing tells which of two lists of revoked certificates counts.
+    #[error(
+        "two different lists of revoked certificates of one authority have the same number and \
+         begin at {}; keep the one that counts",
+        date(*.begin)
+    )]
+    RivalRevocations {
+        /// When both begin.
+        begin: Timestamp,
+    },
     /// There are too many lists of revoked certificates.
     #[error("there are {count} lists of revoked certificates, at most 256 are read")]
     TooManyRevocations {

@@ -1,12 +1,16 @@
 //! Lists of revoked certificates (RFC 5280 §5), from files that the operator keeps current.
 //!
-//! A list counts if the authority of the certificate has signed it and it has not ended. Where no
-//! such list speaks of a certificate nobody knows whether it is revoked, which is an error.
+//! A list counts if the authority of the certificate has signed it and it has not ended. Of several
+//! that speak of a certificate the newest counts, whatever order they are written in. Where none
+//! speaks of a certificate nobody knows whether it is revoked, which is an error.
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use aws_lc_rs::digest;
 use bartizan_core::Timestamp;
 use rustls_pki_types::CertificateRevocationListDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -14,14 +18,18 @@ use webpki::{
     CertRevocationList, ExpirationPolicy, OwnedCertRevocationList, RevocationCheckDepth,
     RevocationOptions, RevocationOptionsBuilder, UnknownStatusPolicy,
 };
-use x509_parser::prelude::{CertificateRevocationList, FromDer as _};
+use x509_parser::num_bigint::BigUint;
+use x509_parser::prelude::{ASN1Time, CertificateRevocationList, FromDer as _};
 
 use crate::TlsFault;
+use crate::certificate::hex;
 
 /// The largest file of lists that is read, in bytes.
 pub const REVOCATION_MAX: usize = 16 << 20;
 /// The most lists of one configuration.
 const LISTS_MAX: usize = 256;
+/// The most verdicts that are kept about one certificate.
+const VERDICTS_MAX: usize = 8;
 
 /// How far a certificate is followed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,31 +76,45 @@ impl RevocationFault {
 
 /// Lists of revoked certificates, read whole and never changed.
 pub struct RevocationLists {
-    /// Tells these lists from all others of the process.
-    id: u64,
+    /// The SHA-256 of all of them: the same lists are the same, wherever they are written.
+    id: [u8; 32],
+    /// Newest first: the verifier takes the first that speaks of a certificate.
     lists: Vec<CertRevocationList<'static>>,
     /// When each of them ends.
     ends: Vec<Timestamp>,
 }
 
 impl RevocationLists {
-    /// Reads lists from the content of files: PEM with one or several of them, or DER.
+    /// Reads lists from the content of files: PEM with one or several of them, or DER. The order
+    /// counts for nothing.
     pub fn read<'f>(files: impl IntoIterator<Item = &'f [u8]>) -> Result<Self, TlsFault> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let (mut lists, mut ends) = (Vec::new(), Vec::new());
+        let mut all: Vec<List> = Vec::new();
         for file in files {
             for der in ders(file)? {
-                let position = lists.len().saturating_add(1);
-                let (list, end) = read(&der)
+                let position = all.len().saturating_add(1);
+                let list = List::read(&der)
                     .map_err(|cause| TlsFault::RevocationUnreadable { position, cause })?;
-                lists.push(list);
-                ends.push(end);
+                all.push(list);
             }
         }
-        if lists.len() > LISTS_MAX {
-            return Err(TlsFault::TooManyRevocations { count: lists.len() });
+        if all.len() > LISTS_MAX {
+            return Err(TlsFault::TooManyRevocations { count: all.len() });
         }
-        Ok(Self { id: NEXT.fetch_add(1, Ordering::Relaxed), lists, ends })
+        all.sort_by(|a, b| b.age.cmp(&a.age).then_with(|| a.digest.cmp(&b.digest)));
+        all.dedup_by(|a, b| a.digest == b.digest);
+        refuse_rivals(&all)?;
+        let mut context = digest::Context::new(&digest::SHA256);
+        for list in &all {
+            context.update(&list.digest);
+        }
+        let id = sha256(context.finish());
+        let ends = all.iter().map(|list| list.end).collect();
+        Ok(Self { id, lists: all.into_iter().map(|list| list.read).collect(), ends })
+    }
+
+    /// The SHA-256 of the lists, hexadecimal: the same for the same lists.
+    pub fn fingerprint(&self) -> String {
+        hex(&self.id, b"0123456789abcdef")
     }
 
     /// When the first of them ends that has not ended yet.
@@ -146,23 +168,68 @@ fn ders(file: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsFa
     }
 }
 
-fn read(der: &[u8]) -> Result<(CertRevocationList<'static>, Timestamp), String> {
-    let list =
-        OwnedCertRevocationList::from_der(der).map_err(|error| error.to_string().to_lowercase())?;
-    let (_, parsed) = CertificateRevocationList::from_der(der)
-        .map_err(|error| error.to_string().to_lowercase())?;
-    let end = parsed.next_update().ok_or("it does not say when it ends (`nextUpdate`)")?;
-    let end = u64::try_from(end.timestamp()).unwrap_or(0);
-    Ok((list.into(), Timestamp::from_secs(end)))
+/// What tells the newer of two lists: when it begins, then its number (RFC 5280 §5.2.3), of which
+/// the length comes first so that numbers compare as such.
+type Age = (Timestamp, usize, Vec<u8>);
+
+/// A list as it was read.
+struct List {
+    read: CertRevocationList<'static>,
+    age: Age,
+    end: Timestamp,
+    digest: [u8; 32],
 }
 
-/// The last verdict about a certificate.
+impl List {
+    fn read(der: &[u8]) -> Result<Self, String> {
+        let list = OwnedCertRevocationList::from_der(der)
+            .map_err(|error| error.to_string().to_lowercase())?;
+        let (_, parsed) = CertificateRevocationList::from_der(der)
+            .map_err(|error| error.to_string().to_lowercase())?;
+        let end = parsed.next_update().ok_or("it does not say when it ends (`nextUpdate`)")?;
+        let moment =
+            |time: ASN1Time| Timestamp::from_secs(u64::try_from(time.timestamp()).unwrap_or(0));
+        let number = parsed.crl_number().map_or_else(Vec::new, BigUint::to_bytes_be);
+        Ok(Self {
+            read: list.into(),
+            age: (moment(parsed.last_update()), number.len(), number),
+            end: moment(end),
+            digest: sha256(digest::digest(&digest::SHA256, der)),
+        })
+    }
+
+    /// True where both speak of the same certificates, and neither is the newer one.
+    fn rivals(&self, other: &Self) -> bool {
+        self.age == other.age
+            && self.read.issuer() == other.read.issuer()
+            && self.read.issuing_distribution_point() == other.read.issuing_distribution_point()
+    }
+}
+
+/// Two lists between which nothing decides would make a verdict out of their order.
+fn refuse_rivals(ranked: &[List]) -> Result<(), TlsFault> {
+    let mut rest = ranked;
+    while let Some((first, after)) = rest.split_first() {
+        let mut same_age = after.iter().take_while(|other| other.age == first.age);
+        if same_age.any(|other| first.rivals(other)) {
+            return Err(TlsFault::RivalRevocations { begin: first.age.0 });
+        }
+        rest = after;
+    }
+    Ok(())
+}
+
+fn sha256(digest: digest::Digest) -> [u8; 32] {
+    digest.as_ref().first_chunk().copied().unwrap_or_default()
+}
+
+/// The last verdicts about a certificate, by what they were made with.
 #[derive(Debug, Default)]
-pub(crate) struct Checked(Mutex<Option<Verdict>>);
+pub(crate) struct Checked(Mutex<Vec<Verdict>>);
 
 #[derive(Clone, Debug)]
 struct Verdict {
-    lists: u64,
+    lists: [u8; 32],
     depth: RevocationDepth,
     /// From when to when it holds: clocks may be set back.
     from: Timestamp,
@@ -171,7 +238,8 @@ struct Verdict {
 }
 
 impl Checked {
-    /// The verdict by these lists, kept or made.
+    /// The verdict by these lists, kept or made. Requests that ask at once may make it twice: no
+    /// lock is held while signatures are verified.
     pub(crate) fn recall(
         &self,
         lists: &RevocationLists,
@@ -179,56 +247,24 @@ impl Checked {
         now: Timestamp,
         judge: impl FnOnce() -> Result<(), RevocationFault>,
     ) -> Result<(), RevocationFault> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(verdict) = &*kept
-            && verdict.lists == lists.id
-            && verdict.depth == depth
+        let is_of = |verdict: &Verdict| verdict.lists == lists.id && verdict.depth == depth;
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(verdict) = kept.iter().find(|verdict| is_of(verdict))
             && (verdict.from..verdict.until).contains(&now)
         {
             return verdict.outcome.clone();
         }
+        drop(kept);
         let outcome = judge();
         let until = lists.next_end(now);
-        *kept =
-            Some(Verdict { lists: lists.id, depth, from: now, until, outcome: outcome.clone() });
+        let verdict =
+            Verdict { lists: lists.id, depth, from: now, until, outcome: outcome.clone() };
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|verdict| !is_of(verdict));
+        if kept.len() >= VERDICTS_MAX {
+            kept.remove(0);
+        }
+        kept.push(verdict);
         outcome
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_no_list_is_refused() {
-        let read = |file: &[u8]| RevocationLists::read([file]).map(drop);
-        assert!(matches!(read(b""), Err(TlsFault::NoRevocation)));
-        assert!(matches!(read(b"hello"), Err(TlsFault::NoRevocation)));
-        let der = [0x30, 0x03, 0x02, 0x01, 0x01];
-        assert!(matches!(read(&der), Err(TlsFault::RevocationUnreadable { position: 1, .. })));
-        let long = vec![b'x'; REVOCATION_MAX + 1];
-        assert!(matches!(read(&long), Err(TlsFault::RevocationTooLarge)));
-    }
-
-    #[test]
-    fn a_verdict_holds_for_its_lists_depth_and_time_only() {
-        let end = Timestamp::from_secs(100);
-        let list = |id| RevocationLists { id, lists: Vec::new(), ends: vec![end] };
-        let (one, two) = (list(1), list(2));
-        let checked = Checked::default();
-        let judged = std::cell::Cell::new(0);
-        let ask = |lists: &RevocationLists, depth, secs| {
-            let _ = checked.recall(lists, depth, Timestamp::from_secs(secs), || {
-                judged.set(judged.get() + 1);
-                Ok(())
-            });
-            judged.get()
-        };
-        assert_eq!(ask(&one, RevocationDepth::Chain, 50), 1);
-        assert_eq!(ask(&one, RevocationDepth::Chain, 99), 1);
-        assert_eq!(ask(&one, RevocationDepth::Chain, 100), 2, "the list has ended");
-        assert_eq!(ask(&one, RevocationDepth::Leaf, 100), 3);
-        assert_eq!(ask(&two, RevocationDepth::Leaf, 100), 4);
-        assert_eq!(ask(&two, RevocationDepth::Leaf, 99), 5, "the clock was set back");
     }
 }

@@ -4,9 +4,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use bartizan_chain::{CompileCx, ConsumerIndex, IdentityParts};
+use bartizan_chain::{BodyNeed, CompileCx, ConsumerIndex, IdentityParts, Traits};
 use bartizan_config::Invalid;
-use bartizan_core::{Denial, Reason};
+use bartizan_core::{Denial, Reason, Stage};
 use bartizan_wire::{is_field_name, is_identity_field};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -140,6 +140,32 @@ impl StandIn {
     }
 }
 
+/// What a plugin needs that proves who calls, and that somebody does where nobody stands in. One
+/// that reads the body does so when all has been allowed that needs none.
+pub(crate) fn traits(stand_in: Option<&StandIn>, body: BodyNeed) -> Traits {
+    let stages: &[Stage] = if body.is_some() {
+        &[Stage::Authenticate, Stage::Authorize]
+    } else {
+        &[Stage::Authenticate]
+    };
+    let mut traits = Traits { body, ..Traits::in_stages(stages) };
+    traits.proves.authentication = stand_in.is_none();
+    traits
+}
+
+/// Who calls: whoever was proved, with what was learnt beside, or else the one that stands in, of
+/// whom nothing is known.
+pub(crate) fn settle<T: Default>(
+    proof: Result<(IdentityParts, T), Denial>,
+    stand_in: Option<&StandIn>,
+    consumers: &ConsumerIndex,
+) -> Result<(IdentityParts, T), Denial> {
+    match (proof, stand_in) {
+        (Err(denial), Some(stand_in)) => Ok((stand_in.take_over(consumers, denial)?, T::default())),
+        (proof, _) => proof,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use bartizan_chain::Consumer;
@@ -179,6 +205,44 @@ mod tests {
         let denial = stand_in.take_over(&ConsumerIndex::default(), missing()).unwrap_err();
         assert_eq!(denial.reason, Reason::InvalidCredential);
         assert_eq!(denial.fields.len(), 1);
+    }
+
+    #[test]
+    fn who_was_proved_is_taken_and_else_whoever_may_stand_in() {
+        let (stand_in, index) = guest();
+        let name = |settled: Result<(IdentityParts, u8), Denial>| {
+            let (parts, beside) = settled.map_err(|denial| denial.reason)?;
+            Ok((parts.subject.or(parts.anonymous_reason).unwrap().to_string(), beside))
+        };
+        let proved = || {
+            let subject = Some("alice".into());
+            Ok((IdentityParts { subject, ..IdentityParts::default() }, 7))
+        };
+        let refused = || Err(missing());
+        let ambiguous = || Err(Denial::new(Reason::AmbiguousCredential, ""));
+        let told = |proof, stand_in| name(settle(proof, stand_in, &index));
+        for stand_in in [None, Some(&stand_in)] {
+            assert_eq!(told(proved(), stand_in), Ok(("alice".to_owned(), 7)));
+            assert_eq!(told(ambiguous(), stand_in), Err(Reason::AmbiguousCredential));
+        }
+        assert_eq!(told(refused(), None), Err(Reason::MissingCredential));
+        assert_eq!(told(refused(), Some(&stand_in)), Ok(("declared".to_owned(), 0)));
+    }
+
+    #[test]
+    fn a_plugin_proves_who_calls_where_nobody_stands_in() {
+        let (stand_in, _) = guest();
+        let body = BodyNeed::Bytes { max: 1 };
+        for (stand_in, body, proves, reads) in [
+            (None, BodyNeed::None, true, false),
+            (Some(&stand_in), BodyNeed::None, false, false),
+            (None, body, true, true),
+        ] {
+            let traits = traits(stand_in, body);
+            assert_eq!(traits.proves.authentication, proves);
+            assert_eq!(traits.stages.contains(Stage::Authorize), reads);
+            assert_eq!((traits.body, traits.stages.contains(Stage::Authenticate)), (body, true));
+        }
     }
 
     #[test]

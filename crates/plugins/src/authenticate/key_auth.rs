@@ -39,7 +39,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bartizan_chain::{
-    CompileCx, Consumer, ConsumerIndex, CredentialEntry, Flow, Identity, IdentityKey,
+    BodyNeed, CompileCx, Consumer, ConsumerIndex, CredentialEntry, Flow, Identity, IdentityKey,
     IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
 };
 use bartizan_config::Invalid;
@@ -48,7 +48,7 @@ use bartizan_wire::{QueryFault, Repeated};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::carrier::{Realm, StandIn, field_name, parameter_name};
+use super::carrier::{self, Realm, StandIn, field_name, parameter_name, settle};
 
 /// The configuration of `key-auth`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -120,9 +120,7 @@ impl Plugin for KeyAuth {
     }
 
     fn traits(&self) -> Traits {
-        let mut traits = Traits::in_stages(&[Stage::Authenticate]);
-        traits.proves.authentication = self.stand_in.is_none();
-        traits
+        carrier::traits(self.stand_in.as_ref(), BodyNeed::None)
     }
 
     fn credential(
@@ -147,10 +145,8 @@ impl Plugin for KeyAuth {
         let proof = self
             .presented(header, query)
             .and_then(|shown| self.prove(cx.consumers(), shown.as_deref()));
-        let parts = match (proof, &self.stand_in) {
-            (Err(denial), Some(stand_in)) => stand_in.take_over(cx.consumers(), denial)?,
-            (proof, _) => proof?,
-        };
+        let proof = proof.map(|parts| (parts, ()));
+        let (parts, ()) = settle(proof, self.stand_in.as_ref(), cx.consumers())?;
         if self.hides {
             cx.fields.remove(&self.header);
             if in_query {

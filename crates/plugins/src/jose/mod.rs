@@ -61,7 +61,7 @@ pub use jwe::{Binding, JWE_KEY_LENGTH, Jwe, JweFault, JweKey};
 pub use jwk::{KeySet, KeySetFault, SkippedKey};
 pub use key::{KeyGeneration, SecretStrength, VerificationKey, Verified};
 pub use material::KeyFault;
-pub use proof::{Proof, ProofFault};
+pub use proof::{Proof, ProofFault, ShownProof};
 pub use rules::{ClaimFault, ClaimRules, RequiredClaim, RequiredClaimError, TypeRule};
 pub use sign::{SignFault, SigningKey};
 pub use token::{Header, KnownHeader, Token, TokenFault};

@@ -55,17 +55,19 @@ pub enum ProofFault {
     Claim(&'static str),
 }
 
-/// A proof whose key has signed it.
+/// A proof as it was sent: it says which key it is of, and nobody has verified that.
 #[derive(Debug)]
-pub struct Proof {
+pub struct ShownProof<'t> {
+    signed: &'t str,
+    signature: &'t str,
+    algorithm: Algorithm,
+    jwk: Map<String, Value>,
     thumbprint: String,
-    claims: Claims,
 }
 
-impl Proof {
-    /// Verifies a proof under the key in it, which must be a public one for one of `allowed`.
-    /// Whose key it is and what the proof was made for is the caller's to judge.
-    pub fn verify(text: &str, allowed: AlgorithmSet) -> Result<Self, ProofFault> {
+impl<'t> ShownProof<'t> {
+    /// Reads the header of a proof, which must bring along a public key for one of `allowed`.
+    pub fn read(text: &'t str, allowed: AlgorithmSet) -> Result<Self, ProofFault> {
         if text.len() > PROOF_MAX {
             return Err(ProofFault::TooLong);
         }
@@ -78,21 +80,38 @@ impl Proof {
         let header = decode(header, "header", HEADER_MAX).map_err(ProofFault::Form)?;
         let header = parse_object(&header, HEADER_LIMITS).map_err(ProofFault::Header)?.object;
         let (algorithm, jwk) = read_header(&header, allowed)?;
-        let signature = decode(signature, "signature", SIGNATURE_MAX).map_err(ProofFault::Form)?;
-        let payload = decode(payload, "payload", PROOF_MAX).map_err(ProofFault::Form)?;
-        let claims = Claims::parse(&payload).map_err(ProofFault::Payload)?;
-        let key =
-            parse_key(&Value::Object(jwk.clone()), algorithm.into()).map_err(ProofFault::Key)?;
-        key.verify_signature(algorithm, signed, &signature).map_err(|_| ProofFault::Signature)?;
         let thumbprint = thumbprint(jwk).ok_or(ProofFault::Key(KeyFault::Member("kty")))?;
-        Ok(Self { thumbprint, claims })
+        Ok(Self { signed, signature, algorithm, jwk: jwk.clone(), thumbprint })
     }
 
-    /// The thumbprint of its key (RFC 7638, SHA-256, base64url).
+    /// The thumbprint of the key that it brings along (RFC 7638, SHA-256, base64url).
     pub fn thumbprint(&self) -> &str {
         &self.thumbprint
     }
 
+    /// Verifies it under this key.
+    pub fn verify(self) -> Result<Proof, ProofFault> {
+        let signature =
+            decode(self.signature, "signature", SIGNATURE_MAX).map_err(ProofFault::Form)?;
+        let payload = self.signed.split_once('.').map_or("", |(_, payload)| payload);
+        let payload = decode(payload, "payload", PROOF_MAX).map_err(ProofFault::Form)?;
+        let claims = Claims::parse(&payload).map_err(ProofFault::Payload)?;
+        let key = parse_key(&Value::Object(self.jwk), self.algorithm.into());
+        let key = key.map_err(ProofFault::Key)?;
+        key.verify_signature(self.algorithm, self.signed, &signature)
+            .map_err(|_| ProofFault::Signature)?;
+        Ok(Proof { claims })
+    }
+}
+
+/// A proof whose key has signed it. Whose key it is and what the proof was made for is the caller's
+/// to judge.
+#[derive(Debug)]
+pub struct Proof {
+    claims: Claims,
+}
+
+impl Proof {
     /// A claim that is a text.
     pub fn text(&self, name: &'static str) -> Result<&str, ProofFault> {
         self.claims.claim(name).and_then(Value::as_str).ok_or(ProofFault::Claim(name))
@@ -157,12 +176,13 @@ mod tests {
     fn the_example_of_the_standard_verifies() {
         // RFC 9449 §4.1, figure 2.
         let text = "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscEJoRjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19.eyJqdGkiOiItQndDM0VTYzZhY2MybFRjIiwiaHRtIjoiUE9TVCIsImh0dSI6Imh0dHBzOi8vc2VydmVyLmV4YW1wbGUuY29tL3Rva2VuIiwiaWF0IjoxNTYyMjYyNjE2fQ.2-GxA6T8lP4vfrg8v-FdWP0A0zdrj8igiMLvqRMUvwnQg4PtFLbdLXiOSsX0x7NVY-FNyJK70nfbV37xRZT3Lg";
-        let proof = Proof::verify(text, AlgorithmSet::asymmetric()).unwrap();
+        let shown = ShownProof::read(text, AlgorithmSet::asymmetric()).unwrap();
+        assert_eq!(shown.thumbprint(), "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
+        let proof = shown.verify().unwrap();
         assert_eq!(proof.text("htm"), Ok("POST"));
         assert_eq!(proof.issued(), Ok(Timestamp::from_secs(1_562_262_616)));
-        assert_eq!(proof.thumbprint(), "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
         assert_eq!(proof.text("ath"), Err(ProofFault::Claim("ath")));
-        let none = Proof::verify(text, Algorithm::EdDsa.into());
+        let none = ShownProof::read(text, Algorithm::EdDsa.into());
         assert_eq!(none.err(), Some(ProofFault::Algorithm));
     }
 
@@ -171,7 +191,7 @@ mod tests {
         let jwk = r#"{"kty":"EC","crv":"P-256","x":"x","y":"y"}"#;
         let with = |header: String| {
             let text = format!("{}.e30.AAAA", URL_SAFE_NO_PAD.encode(header));
-            Proof::verify(&text, AlgorithmSet::asymmetric()).unwrap_err()
+            ShownProof::read(&text, AlgorithmSet::asymmetric()).unwrap_err()
         };
         for name in FORBIDDEN {
             let header = format!(r#"{{"typ":"dpop+jwt","alg":"ES256","jwk":{jwk},"{name}":1}}"#);
@@ -192,5 +212,20 @@ mod tests {
         }
         let header = r#"{"typ":"dpop+jwt","alg":"ES256"}"#.to_owned();
         assert_eq!(with(header), ProofFault::Key(KeyFault::Member("jwk")));
+    }
+
+    #[test]
+    fn a_proof_of_the_greatest_length_is_read_and_no_longer_one() {
+        let header =
+            r#"{"typ":"dpop+jwt","alg":"ES256","jwk":{"kty":"EC","crv":"P-256","x":"x","y":"y"}}"#;
+        let header = URL_SAFE_NO_PAD.encode(header);
+        for (length, is_read) in [(PROOF_MAX - 1, true), (PROOF_MAX, true), (PROOF_MAX + 1, false)]
+        {
+            let payload = "A".repeat(length - header.len() - ".".len() - ".AAAA".len());
+            let text = format!("{header}.{payload}.AAAA");
+            let told = ShownProof::read(&text, AlgorithmSet::asymmetric()).map(drop);
+            let expected = if is_read { Ok(()) } else { Err(ProofFault::TooLong) };
+            assert_eq!((text.len(), told), (length, expected));
+        }
     }
 }

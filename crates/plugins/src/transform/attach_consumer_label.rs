@@ -16,6 +16,9 @@
 //! route. `X-Consumer-Username`, `X-Consumer-Custom-ID` and `X-Credential-Identifier` are the
 //! gateway's own, and framing belongs to the connection; these cannot be named.
 //!
+//! With `_meta.filter` that holds for all requests of the route, whether the plugin runs or not; on
+//! a consumer or group, for everybody's requests on every route.
+//!
 //! # Headers
 //!
 //! The upstream gets those that `headers` names, and never from a client: trailers of the request
@@ -42,16 +45,14 @@ use bartizan_chain::{
 };
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, Reason, Stage, StageSet};
-use bartizan_wire::{Fields, is_field_name, is_field_value};
+use bartizan_wire::{Fields, is_field_value};
 use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::field_change::{is_framing, is_same_field};
+use crate::field_change::{is_same_field, owned_name};
 
 const KEY: &str = "headers";
-/// What the gateway itself says of the caller.
-const OWN: [&str; 3] = ["x-consumer-username", "x-consumer-custom-id", "x-credential-identifier"];
 
 /// The configuration of `attach-consumer-label`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -108,7 +109,7 @@ impl Plugin for AttachConsumerLabel {
         for (name, LabelName(text)) in config.headers {
             let fault =
                 |problem: String| Invalid::at(&name, problem).under(PathStep::Key(KEY.to_owned()));
-            let header = header(&name).map_err(fault)?;
+            let header = owned_name(&name).map_err(fault)?;
             if attached.iter().any(|other| is_same_field(&other.header, &header)) {
                 return Err(fault(format!("`{name}` is the same header as another one")));
             }
@@ -122,6 +123,10 @@ impl Plugin for AttachConsumerLabel {
 
     fn traits(&self) -> Traits {
         Traits::in_stages(&[Stage::Transform])
+    }
+
+    fn owned_fields(&self) -> Vec<&[u8]> {
+        self.attached.iter().map(|own| &*own.header).collect()
     }
 
     async fn on_request(
@@ -153,21 +158,6 @@ impl AttachConsumerLabel {
         }
         Ok(())
     }
-}
-
-/// The name of a header that a label may be put into, in lower case.
-fn header(name: &str) -> Result<Bytes, String> {
-    let lower = name.to_ascii_lowercase();
-    if !is_field_name(lower.as_bytes()) {
-        return Err(format!("`{name}` is not the name of a header"));
-    }
-    if lower == "host" || is_framing(&lower) {
-        return Err(format!("`{name}` belongs to the connection, which the gateway keeps"));
-    }
-    if OWN.iter().any(|own| is_same_field(own.as_bytes(), lower.as_bytes())) {
-        return Err(format!("in `{name}` the gateway itself says who calls"));
-    }
-    Ok(Bytes::from(lower))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 //! | `/apisix/prometheus/metrics` | always: all metrics of the node |
 //! | `/apisix/status` | while `node-status` is in force |
 //! | `/v1/server_info` | while `server-info` is in force |
-//! | `/v1/identity_keys` | while `identity-forward` with `jwt` is in force |
+//! | `/v1/identity_keys` | while `identity-forward` with `jwt` is in force; empty until it has signed |
 //!
 //! Without `uri` the page is the one at the request's own path. Where there is none, the answer is
 //! 404; other methods than GET and HEAD get 405.

@@ -91,8 +91,15 @@ const MATCHERS: &[(&str, Property)] = &[
         ("plugins/src/authenticate/binding/nonce.rs", "nothing_near_a_nonce_is_one"),
     ),
     (
+        "names that plugins own",
+        ("chain/src/owned.rs", "owning_agrees_with_a_naive_comparison"),
+    ),
+    (
         "targets of proofs",
-        ("plugins/src/authenticate/binding/tests.rs", "a_target_agrees_with_a_naive_comparison"),
+        (
+            "plugins/src/authenticate/binding/tests/targets.rs",
+            "a_target_agrees_with_a_naive_comparison",
+        ),
     ),
     (
         "objects in paths",

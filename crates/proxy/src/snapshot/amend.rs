@@ -110,9 +110,9 @@ impl Compiler {
                 match name.kind {
                     ResourceKind::Consumer => {
                         callers.index.remove_consumer(&name.id);
-                        callers.profiles.own.remove(&*name.id);
+                        callers.profiles.remove_own(&name.id);
                     }
-                    ResourceKind::ConsumerGroup => drop(callers.profiles.groups.remove(&*name.id)),
+                    ResourceKind::ConsumerGroup => callers.profiles.remove_group(&name.id),
                     _ => {}
                 }
             }

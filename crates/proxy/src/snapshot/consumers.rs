@@ -30,7 +30,7 @@ impl<'a> Compilation<'a> {
         // A group's authentication plugins could prove nothing any more.
         for group in &self.resources.consumer_groups {
             if let Some(chain) = self.caller_chain(&group.plugins) {
-                profiles.groups.insert(group.id.clone(), chain);
+                profiles.put_group(group.id.clone(), chain);
             }
         }
         for written in &self.resources.consumers {
@@ -55,7 +55,7 @@ impl<'a> Compilation<'a> {
             if !rest.is_empty()
                 && let Some(chain) = self.caller_chain(rest)
             {
-                profiles.own.insert(written.username.clone(), chain);
+                profiles.put_own(written.username.clone(), chain);
             }
         }
     }

@@ -32,7 +32,7 @@ mod upstreams;
 use std::sync::Arc;
 
 use crate::router::Router;
-use bartizan_chain::{Chain, Consumer, ConsumerIndex, Profiles, SharedMap};
+use bartizan_chain::{Chain, Consumer, ConsumerIndex, OwnedFields, Profiles, SharedMap};
 use bartizan_config::ResourceRef;
 use bartizan_plugins::AnyPlugin;
 use bartizan_tls::CertificateStore;
@@ -62,11 +62,53 @@ pub struct Snapshot {
 pub(crate) struct ChainProfiles {
     groups: SharedMap<Arc<str>, Arc<Chain<AnyPlugin>>>,
     own: SharedMap<Arc<str>, Arc<Chain<AnyPlugin>>>,
+    /// The names of fields that these chains own.
+    owned: Arc<OwnedFields>,
+}
+
+impl ChainProfiles {
+    fn put_group(&mut self, id: Arc<str>, chain: Arc<Chain<AnyPlugin>>) {
+        let before = self.groups.insert(id, chain.clone());
+        self.exchange(before, Some(chain));
+    }
+
+    fn put_own(&mut self, username: Arc<str>, chain: Arc<Chain<AnyPlugin>>) {
+        let before = self.own.insert(username, chain.clone());
+        self.exchange(before, Some(chain));
+    }
+
+    fn remove_group(&mut self, id: &str) {
+        let before = self.groups.remove(id);
+        self.exchange(before, None);
+    }
+
+    fn remove_own(&mut self, username: &str) {
+        let before = self.own.remove(username);
+        self.exchange(before, None);
+    }
+
+    fn exchange(
+        &mut self,
+        before: Option<Arc<Chain<AnyPlugin>>>,
+        after: Option<Arc<Chain<AnyPlugin>>>,
+    ) {
+        let owns = |chain: &Arc<Chain<AnyPlugin>>| !chain.owned_fields().is_empty();
+        if let Some(chain) = after.filter(owns) {
+            Arc::make_mut(&mut self.owned).join(chain.owned_fields());
+        }
+        if let Some(chain) = before.filter(owns) {
+            Arc::make_mut(&mut self.owned).leave(chain.owned_fields());
+        }
+    }
 }
 
 impl Profiles<AnyPlugin> for ChainProfiles {
     fn of(&self, consumer: &Consumer) -> [Option<Arc<Chain<AnyPlugin>>>; 2] {
         let group = consumer.group_id().and_then(|id| self.groups.get(id));
         [group.cloned(), self.own.get(consumer.username()).cloned()]
+    }
+
+    fn owned_fields(&self) -> Option<&OwnedFields> {
+        Some(&self.owned)
     }
 }

@@ -65,15 +65,15 @@ mod tests;
 use std::sync::Arc;
 
 use bartizan_chain::{
-    CompileCx, ConsumerIndex, CpuPool, CredentialEntry, CredentialRef, Flow, Identity, IdentityKey,
-    IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
+    BodyNeed, CompileCx, ConsumerIndex, CpuPool, CredentialEntry, CredentialRef, Flow, Identity,
+    IdentityKey, IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
 };
 use bartizan_config::{Invalid, ResourceKind, ResourceRef};
 use bartizan_core::{Clock, Denial, NodeKey, Reason, Secret, Stage, StageSet};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::carrier::{Realm, StandIn};
+use super::carrier::{self, Realm, StandIn, settle};
 use password::{Stored, Verifier};
 use shown::{Shown, ShownFault};
 use successes::Successes;
@@ -151,9 +151,7 @@ impl Plugin for BasicAuth {
     }
 
     fn traits(&self) -> Traits {
-        let mut traits = Traits::in_stages(&[Stage::Authenticate]);
-        traits.proves.authentication = self.stand_in.is_none();
-        traits
+        carrier::traits(self.stand_in.as_ref(), BodyNeed::None)
     }
 
     fn credential(
@@ -189,10 +187,8 @@ impl Plugin for BasicAuth {
             Ok(shown) => self.prove(cx.consumers(), shown).await,
             Err(fault) => Err(self.unreadable(fault)),
         };
-        let parts = match (proof, &self.stand_in) {
-            (Err(denial), Some(stand_in)) => stand_in.take_over(cx.consumers(), denial)?,
-            (proof, _) => proof?,
-        };
+        let proof = proof.map(|parts| (parts, ()));
+        let (parts, ()) = settle(proof, self.stand_in.as_ref(), cx.consumers())?;
         if self.hides {
             cx.fields.remove(AUTHORIZATION);
         }

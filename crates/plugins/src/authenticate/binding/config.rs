@@ -11,7 +11,8 @@ use serde::Deserialize;
 
 use super::dpop::{Dpop, Origin};
 use super::nonce::Nonces;
-use crate::authenticate::replays::Replays;
+use crate::authenticate::replays::Window;
+use crate::authenticate::token::within;
 use crate::jose::{Algorithm, AlgorithmSet, KeyKind};
 
 /// How old a proof may be, unless configuration says another.
@@ -41,7 +42,8 @@ pub(crate) struct DpopConfig {
     /// `RS256` if left out.
     #[schemars(length(min = 1), extend("uniqueItems" = true))]
     algorithms: Option<Vec<Algorithm>>,
-    /// How old a proof may be, `1s` to `10m`; `60s` if left out.
+    /// How old a proof may be, `1s` to `10m`; `60s` if left out. The node remembers those of all
+    /// routes for the greatest of them.
     max_age: Option<Span>,
     /// How far in the future a proof may have been made, `60s` at most; `5s` if left out.
     leeway: Option<Span>,
@@ -57,17 +59,9 @@ pub(crate) struct DpopConfig {
 
 impl DpopConfig {
     pub(super) fn compile(&self, cx: &CompileCx<'_>) -> Result<Dpop, Invalid> {
-        let within = |key, span: Option<Span>, usual, least: u64, most: u64| {
-            let span = span.map_or(usual, |span: Span| span.0);
-            if (least..=most).contains(&span.as_secs()) {
-                return Ok(span.as_secs());
-            }
-            Err(Invalid::at(key, format!("must be from {least}s to {most}s")))
-        };
-        let max_age = within("max_age", self.max_age, MAX_AGE, 1, 600)?;
-        let leeway = within("leeway", self.leeway, LEEWAY, 0, 60)?;
-        let replays = Replays::of_node(cx, "dpop");
-        replays.note_skew(max_age);
+        let max_age = within("max_age", self.max_age.map_or(MAX_AGE, |span| span.0), 1, 600)?;
+        let leeway = within("leeway", self.leeway.map_or(LEEWAY, |span| span.0), 0, 60)?;
+        let replays = Window::of_node(cx, "dpop", max_age);
         Ok(Dpop {
             algorithms: self.algorithms()?,
             max_age,

@@ -1,7 +1,7 @@
 //! `DPoP`: a proof, made for this request, that whoever sends the token has the key that it is bound
 //! to (RFC 9449 §4.3, §7).
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::digest;
 use bartizan_chain::RequestCx;
@@ -12,12 +12,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::nonce::{Nonces, Standing};
 use super::{BindingFault, FIELD};
-use crate::authenticate::replays::Replays;
-use crate::jose::{AlgorithmSet, Proof};
+use crate::authenticate::replays::Window;
+use crate::jose::{AlgorithmSet, Proof, ShownProof};
 
 /// Longest `jti`, and longest `htu`.
-const ID_MAX: usize = 256;
-const TARGET_MAX: usize = 4 * 1024;
+pub(super) const ID_MAX: usize = 256;
+pub(super) const TARGET_MAX: usize = 4 * 1024;
 
 /// An origin that clients know the API by.
 #[derive(Debug)]
@@ -29,13 +29,11 @@ pub(super) struct Origin {
 /// How proofs are judged.
 pub(super) struct Dpop {
     pub(super) algorithms: AlgorithmSet,
-    /// In seconds.
-    pub(super) max_age: u64,
-    /// In seconds.
-    pub(super) leeway: u64,
+    pub(super) max_age: Duration,
+    pub(super) leeway: Duration,
     pub(super) nonces: Option<Nonces>,
     pub(super) origin: Option<Origin>,
-    pub(super) replays: Arc<Replays>,
+    pub(super) replays: Window,
     pub(super) node_key: NodeKey,
 }
 
@@ -50,10 +48,13 @@ impl Dpop {
     ) -> Result<bool, BindingFault> {
         let field = cx.fields.single(FIELD).map_err(|_| BindingFault::SeveralProofs)?;
         let text = std::str::from_utf8(field.ok_or(BindingFault::NoProof)?);
-        let proof = Proof::verify(text.map_err(|_| BindingFault::NotText)?, self.algorithms)?;
-        if proof.thumbprint() != bound {
+        let text = text.map_err(|_| BindingFault::NotText)?;
+        // A signature costs too much to be verified for whoever has not even the right key.
+        let shown = ShownProof::read(text, self.algorithms)?;
+        if shown.thumbprint() != bound {
             return Err(BindingFault::OtherKey);
         }
+        let proof = shown.verify()?;
         if proof.text("htm")? != cx.canonical().method().as_str() {
             return Err(BindingFault::Method);
         }
@@ -80,10 +81,10 @@ impl Dpop {
 
     /// When the proof was made, if that was lately.
     fn issued(&self, proof: &Proof, now: Timestamp) -> Result<u64, BindingFault> {
-        let (issued, now) = (proof.issued()?.as_secs(), now.as_secs());
-        let is_young = issued.saturating_add(self.max_age) >= now;
-        let has_come = issued <= now.saturating_add(self.leeway);
-        if is_young && has_come { Ok(issued) } else { Err(BindingFault::Age) }
+        let issued = proof.issued()?;
+        let is_young = issued.plus(self.max_age) >= now;
+        let has_come = issued <= now.plus(self.leeway);
+        if is_young && has_come { Ok(issued.as_secs()) } else { Err(BindingFault::Age) }
     }
 
     /// Whether a good nonce should be replaced by the next one.

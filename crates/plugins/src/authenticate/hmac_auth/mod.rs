@@ -29,9 +29,10 @@
 //! **How long it is good**: `Date` may differ from the time here by `clock_skew` seconds. Within
 //! them the same request can be sent again by whoever has seen it, unless `refuse_replays` is on:
 //! then each signature is good once. Each node remembers what it has seen (`limits.replay_keys`;
-//! beyond them the answer is 503), not what other nodes have, and not over a restart. Clients that
-//! send the same request twice within a second sign the same text twice: let them sign a header
-//! with a number of their own besides.
+//! beyond them the answer is 503), not what other nodes have, and not over a restart; it does so
+//! for all routes with `refuse_replays` together, as long as there is one, and for the greatest
+//! `clock_skew` of them. Clients that send the same request twice within a second sign the same text
+//! twice: let them sign a header with a number of their own besides.
 //!
 //! **The body** is covered by `Digest: SHA-256=<base64>` with `validate_request_body`. It is read
 //! when everything else has been allowed that needs no body, at the end of Authorize, so that
@@ -74,7 +75,7 @@ mod signing;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::digest;
 use bartizan_chain::{
@@ -88,8 +89,8 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use subtle::ConstantTimeEq;
 
-use super::carrier::{Realm, StandIn};
-use super::replays::Replays;
+use super::carrier::{self, Realm, StandIn, settle};
+use super::replays::Window;
 pub use config::{Config, ConsumerConfig};
 use fault::Fault;
 use params::Params;
@@ -119,7 +120,7 @@ pub struct HmacAuth {
     /// In lower case.
     signed_headers: Box<[Box<str>]>,
     body: BodyNeed,
-    replays: Option<Arc<Replays>>,
+    replays: Option<Window>,
     node_key: Box<NodeKey>,
     cpu: CpuPool,
     hides: bool,
@@ -145,10 +146,8 @@ impl Plugin for HmacAuth {
     fn compile(config: Config, cx: &mut CompileCx<'_>) -> Result<Self, Invalid> {
         let is_apisix = cx.compatibility().is_apisix();
         let clock_skew = u64::from(config.clock_skew()?);
-        let replays = config.refuse_replays.then(|| Replays::of_node(cx, Self::NAME));
-        if let Some(replays) = &replays {
-            replays.note_skew(clock_skew);
-        }
+        let age = Duration::from_secs(clock_skew);
+        let replays = config.refuse_replays.then(|| Window::of_node(cx, Self::NAME, age));
         Ok(Self {
             algorithms: config.algorithms(is_apisix)?,
             clock_skew,
@@ -165,14 +164,7 @@ impl Plugin for HmacAuth {
     }
 
     fn traits(&self) -> Traits {
-        let stages: &[Stage] = if self.body.is_some() {
-            &[Stage::Authenticate, Stage::Authorize]
-        } else {
-            &[Stage::Authenticate]
-        };
-        let mut traits = Traits { body: self.body, ..Traits::in_stages(stages) };
-        traits.proves.authentication = self.stand_in.is_none();
-        traits
+        carrier::traits(self.stand_in.as_ref(), self.body)
     }
 
     fn credential(
@@ -189,14 +181,8 @@ impl Plugin for HmacAuth {
         call: &mut Call,
     ) -> Result<Flow, Denial> {
         let proof = self.prove(cx).map_err(|fault| fault.denial(&self.challenge));
-        let parts = match (proof, &self.stand_in) {
-            (Ok((parts, expected)), _) => {
-                call.expected = expected;
-                parts
-            }
-            (Err(denial), Some(stand_in)) => stand_in.take_over(cx.consumers(), denial)?,
-            (Err(denial), None) => return Err(denial),
-        };
+        let (parts, expected) = settle(proof, self.stand_in.as_ref(), cx.consumers())?;
+        call.expected = expected;
         if self.hides {
             cx.fields.remove(AUTHORIZATION);
         }

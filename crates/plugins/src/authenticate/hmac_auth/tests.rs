@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use bartizan_chain::{Consumer, ConsumerIndex, RequestCx};
 use bartizan_core::{Clock, ManualClock, Timestamp};
 use serde_json::{Value, json};

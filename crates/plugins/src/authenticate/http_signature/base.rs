@@ -8,7 +8,7 @@ use super::structured::{Bare, Item, Parameters, write_item, write_list};
 use crate::authenticate::binding::spoke_tls;
 
 /// Longest text that is signed.
-const BASE_MAX: usize = 64 * 1024;
+pub(super) const BASE_MAX: usize = 64 * 1024;
 
 /// What stands for itself, and what it implies.
 const DERIVED: [(&str, &[&str]); 7] = [

@@ -1,5 +1,7 @@
 //! What is configured.
 
+use std::time::Duration;
+
 use bartizan_chain::{BodyNeed, CredentialEntry};
 use bartizan_config::Invalid;
 use bartizan_core::{Limits, Secret, Span};
@@ -7,16 +9,20 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::base::is_component;
+use super::structured::is_key;
 use crate::authenticate::carrier::Realm;
+use crate::authenticate::token::within;
 use crate::jose::{Algorithm, KeyFault, SecretStrength, VerificationKey};
 
 /// What must be signed where configuration says nothing: what the request asks for, and of whom.
 const COMPONENTS: [&str; 4] = ["@method", "@authority", "@path", "@query"];
-const KEY_ID_MAX: usize = 256;
+pub(super) const KEY_ID_MAX: usize = 256;
 /// How old a signature may be, unless configuration says another.
-const MAX_AGE: u64 = 300;
+const MAX_AGE: Duration = Duration::from_secs(300);
 /// How far in the future it may have been made.
-const LEEWAY: u64 = 5;
+const LEEWAY: Duration = Duration::from_secs(5);
+const LABEL_MAX: usize = 64;
+const TAG_MAX: usize = 256;
 
 /// The configuration of `http-signature`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -29,12 +35,13 @@ pub struct Config {
     #[schemars(length(min = 1, max = 32))]
     components: Option<Vec<String>>,
     /// The label of the signature that counts, where clients send several.
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = LABEL_MAX))]
     pub(super) label: Option<String>,
     /// The `tag` that a signature must have: what it is for.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = TAG_MAX))]
     pub(super) tag: Option<String>,
-    /// How old a signature may be, `1s` to `24h`; `5m` if left out.
+    /// How old a signature may be, `1s` to `24h`; `5m` if left out. The node remembers those of all
+    /// routes for the greatest of them.
     max_age: Option<Span>,
     /// How far in the future a signature may have been made, `60s` at most; `5s` if left out.
     leeway: Option<Span>,
@@ -204,17 +211,35 @@ impl Config {
         Ok(named.iter().map(|name| name.as_str().into()).collect())
     }
 
-    /// The most that a signature may be old, and in the future, in seconds.
-    pub(super) fn times(&self) -> Result<(u64, u64), Invalid> {
-        let within = |key, span: Option<Span>, usual: u64, least: u64, most: u64| {
-            let secs = span.map_or(usual, |span: Span| span.0.as_secs());
-            if (least..=most).contains(&secs) {
-                return Ok(secs);
-            }
-            Err(Invalid::at(key, format!("must be from {least}s to {most}s")))
-        };
-        let max_age = within("max_age", self.max_age, MAX_AGE, 1, 86_400)?;
-        Ok((max_age, within("leeway", self.leeway, LEEWAY, 0, 60)?))
+    /// The most that a signature may be old, and in the future.
+    pub(super) fn times(&self) -> Result<(Duration, Duration), Invalid> {
+        let max_age = self.max_age.map_or(MAX_AGE, |span| span.0);
+        let leeway = self.leeway.map_or(LEEWAY, |span| span.0);
+        Ok((within("max_age", max_age, 1, 86_400)?, within("leeway", leeway, 0, 60)?))
+    }
+
+    /// The label of the signature that counts, in the one form that clients can send.
+    pub(super) fn label(&self) -> Result<Option<Box<str>>, Invalid> {
+        let Some(label) = &self.label else { return Ok(None) };
+        if !(1..=LABEL_MAX).contains(&label.len()) || !is_key(label) {
+            let problem = format!("`{label}` is no label that a signature can have");
+            return Err(Invalid::at("label", problem).with_help(
+                "at most 64 of lower-case letters, digits, `_`, `-`, `.` and `*`, a letter or `*` \
+                 first (RFC 9651 §3.2)",
+            ));
+        }
+        Ok(Some(label.as_str().into()))
+    }
+
+    /// What a signature must be for.
+    pub(super) fn tag(&self) -> Result<Option<Box<str>>, Invalid> {
+        let Some(tag) = &self.tag else { return Ok(None) };
+        let is_text = tag.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        if !(1..=TAG_MAX).contains(&tag.len()) || !is_text {
+            return Err(Invalid::at("tag", "a tag has 1 to 256 visible ASCII characters")
+                .with_help("no signature could have this one"));
+        }
+        Ok(Some(tag.as_str().into()))
     }
 
     pub(super) fn body(&self, limits: &Limits) -> Result<BodyNeed, Invalid> {

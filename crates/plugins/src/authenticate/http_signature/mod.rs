@@ -32,8 +32,9 @@
 //! ago; `expires` counts if it is there. Each signature is good once, unless
 //! `refuse_replays: false`: what is remembered is what was signed, so that no other signature over
 //! the same helps. Clients that send the same request twice within a second have to put a `nonce`
-//! in. Each node remembers for itself (`limits.replay_keys`; beyond them the answer is 503), and not
-//! over a restart.
+//! in. Each node remembers for itself (`limits.replay_keys`; beyond them the answer is 503), as long
+//! as some route has this plugin, and not over a restart. The memory is one for all its routes, and
+//! keeps each signature for the greatest `max_age` of them: one route with `24h` fills it for all.
 //!
 //! The algorithm is the key's; `alg` may only agree with it. Parameters and components that are not
 //! known refuse, since one that restricts a signature would otherwise be passed over; and so does
@@ -67,7 +68,7 @@ mod structured;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use bartizan_chain::{
     BodyNeed, CompileCx, CpuPool, CredentialEntry, CredentialRef, Flow, Identity, IdentityKey,
@@ -76,8 +77,8 @@ use bartizan_chain::{
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, NodeKey, Stage, StageSet, Timestamp};
 
-use super::carrier::{Realm, StandIn};
-use super::replays::Replays;
+use super::carrier::{self, Realm, StandIn, settle};
+use super::replays::Window;
 use base::{Covered, signature_base};
 use config::SignatureKey;
 pub use config::{Config, ConsumerConfig};
@@ -114,12 +115,12 @@ pub struct HttpSignature {
     components: Box<[Box<str>]>,
     label: Option<Box<str>>,
     tag: Option<Box<str>>,
-    max_age: u64,
-    leeway: u64,
+    max_age: Duration,
+    leeway: Duration,
     require_expires: bool,
     require_nonce: bool,
     body: BodyNeed,
-    replays: Option<Arc<Replays>>,
+    replays: Option<Window>,
     node_key: Box<NodeKey>,
     cpu: CpuPool,
     hides: bool,
@@ -142,10 +143,7 @@ impl Plugin for HttpSignature {
 
     fn compile(config: Config, cx: &mut CompileCx<'_>) -> Result<Self, Invalid> {
         let (max_age, leeway) = config.times()?;
-        let replays = config.refuse_replays.then(|| Replays::of_node(cx, Self::NAME));
-        if let Some(replays) = &replays {
-            replays.note_skew(max_age);
-        }
+        let replays = config.refuse_replays.then(|| Window::of_node(cx, Self::NAME, max_age));
         let components = config.components()?;
         let body = config.body(&cx.node.limits)?;
         Ok(Self {
@@ -161,21 +159,14 @@ impl Plugin for HttpSignature {
             cpu: cx.node.cpu.clone(),
             hides: config.hide_credentials,
             challenge: Realm::challenge(config.realm.as_ref(), "Signature", "signature"),
-            label: config.label.map(Into::into),
-            tag: config.tag.map(Into::into),
+            label: config.label()?,
+            tag: config.tag()?,
             stand_in: StandIn::compile(config.anonymous_consumer, cx)?,
         })
     }
 
     fn traits(&self) -> Traits {
-        let stages: &[Stage] = if self.body.is_some() {
-            &[Stage::Authenticate, Stage::Authorize]
-        } else {
-            &[Stage::Authenticate]
-        };
-        let mut traits = Traits { body: self.body, ..Traits::in_stages(stages) };
-        traits.proves.authentication = self.stand_in.is_none();
-        traits
+        carrier::traits(self.stand_in.as_ref(), self.body)
     }
 
     fn credential(
@@ -192,14 +183,8 @@ impl Plugin for HttpSignature {
         call: &mut Call,
     ) -> Result<Flow, Denial> {
         let proof = self.prove(cx).map_err(|fault| self.refusal(fault));
-        let parts = match (proof, &self.stand_in) {
-            (Ok((parts, body)), _) => {
-                call.body = body;
-                parts
-            }
-            (Err(denial), Some(stand_in)) => stand_in.take_over(cx.consumers(), denial)?,
-            (Err(denial), None) => return Err(denial),
-        };
+        let (parts, body) = settle(proof, self.stand_in.as_ref(), cx.consumers())?;
+        call.body = body;
         if self.hides {
             cx.fields.remove(INPUT);
             cx.fields.remove(SIGNATURE);
@@ -312,13 +297,12 @@ impl HttpSignature {
 
     /// When the signature was made, if it is still good and for this.
     fn judge(&self, said: &Said<'_>, now: Timestamp) -> Result<u64, Fault> {
-        let (created, now) = (said.created, now.as_secs());
-        let is_young = created.saturating_add(self.max_age) >= now;
-        if !is_young || created > now.saturating_add(self.leeway) {
+        let created = Timestamp::from_secs(said.created);
+        if created.plus(self.max_age) < now || created > now.plus(self.leeway) {
             return Err(Fault::Age);
         }
         match said.expires {
-            Some(expires) if expires <= now => return Err(Fault::Expired),
+            Some(expires) if expires <= now.as_secs() => return Err(Fault::Expired),
             None if self.require_expires => return Err(Fault::Parameter("expires")),
             _ => {}
         }
@@ -328,7 +312,7 @@ impl HttpSignature {
         if self.tag.as_deref().is_some_and(|tag| said.tag != Some(tag)) {
             return Err(Fault::Tag);
         }
-        Ok(created)
+        Ok(said.created)
     }
 }
 

@@ -99,6 +99,15 @@ fn add<T>(
     Ok(())
 }
 
+/// True for the name of a member (RFC 9651 §3.1.2).
+pub(super) fn is_key(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_lowercase() || c == '*') && text.bytes().all(is_of_key)
+}
+
+fn is_of_key(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-' | b'.' | b'*')
+}
+
 struct Reader<'t> {
     rest: &'t str,
 }
@@ -123,11 +132,8 @@ impl<'t> Reader<'t> {
     }
 
     fn key(&mut self) -> Result<String, StructureFault> {
-        let key = self.run(|b| {
-            b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-' | b'.' | b'*')
-        });
-        let is_key = key.starts_with(|c: char| c.is_ascii_lowercase() || c == '*');
-        if is_key { Ok(key.to_owned()) } else { Err(StructureFault::Syntax) }
+        let key = self.run(is_of_key);
+        if is_key(key) { Ok(key.to_owned()) } else { Err(StructureFault::Syntax) }
     }
 
     fn member(&mut self) -> Result<Member, StructureFault> {
@@ -274,6 +280,34 @@ fn write_bare(bare: &Bare, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Makes a text of a length.
+    type Make<'m> = &'m dyn Fn(usize) -> String;
+
+    /// So many of them, each with a name of its own.
+    fn several(count: usize, each: impl Fn(usize) -> String, between: &str) -> String {
+        (0..count).map(each).collect::<Vec<_>>().join(between)
+    }
+
+    #[test]
+    fn a_field_has_so_much_in_it_and_no_more() {
+        let of = |length: usize| format!("a=\"{}\"", "x".repeat(length - "a=\"\"".len()));
+        let members = |count| several(count, |n| format!("a{n}"), ", ");
+        let list = |count| format!("a=({})", several(count, |n| format!("\"{n}\""), " "));
+        let parameters = |count| format!("a{}", several(count, |n| format!(";p{n}"), ""));
+        let table: [(usize, StructureFault, Make<'_>); 4] = [
+            (FIELD_MAX, StructureFault::TooLong, &of),
+            (MEMBERS_MAX, StructureFault::TooMany, &members),
+            (MEMBERS_MAX, StructureFault::TooMany, &list),
+            (PARAMETERS_MAX, StructureFault::TooMany, &parameters),
+        ];
+        for (most, fault, make) in table {
+            for count in [most - 1, most] {
+                assert!(dictionary(make(count).as_bytes()).is_ok(), "{fault}: {count}");
+            }
+            assert_eq!(dictionary(make(most + 1).as_bytes()), Err(fault), "{most}");
+        }
+    }
 
     fn written(members: &[(String, Member)]) -> String {
         let mut out = String::new();

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use bartizan_core::{Clock, ManualClock};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -181,6 +183,62 @@ fn several_signatures_need_a_label_and_none_counts_for_another() {
 }
 
 #[test]
+fn the_name_of_a_key_has_so_many_letters_and_no_more() {
+    for (length, is_good) in [
+        (0, false),
+        (1, true),
+        (config::KEY_ID_MAX - 1, true),
+        (config::KEY_ID_MAX, true),
+        (config::KEY_ID_MAX + 1, false),
+    ] {
+        let config =
+            json!({ "key_id": "k".repeat(length), "algorithm": "hmac-sha256", "secret": SECRET });
+        let entry = Bench::new().credential::<HttpSignature>(&config);
+        assert_eq!(entry.is_ok(), is_good, "{length}");
+    }
+}
+
+#[test]
+fn labels_and_tags_are_what_a_signature_can_have() {
+    let compiled = |field: &str, value: &str| {
+        Bench::new().compile::<HttpSignature>(&json!({ field: value })).is_ok()
+    };
+    for label in ["sig1", "*", "a", "a-b_c.d*", &"a".repeat(63), &"a".repeat(64)] {
+        assert!(compiled("label", label), "{label}");
+    }
+    for label in ["", "Sig1", "1sig", "-a", "a b", "a=(", "a\r\nx", "é", &"a".repeat(65)] {
+        assert!(!compiled("label", label), "{label}");
+    }
+    for tag in ["api", " a \"b\" ", &"t".repeat(255), &"t".repeat(256)] {
+        assert!(compiled("tag", tag), "{tag}");
+    }
+    for tag in ["", "é", "a\tb", "a\nb", "\u{7f}", &"t".repeat(257)] {
+        assert!(!compiled("tag", tag), "{tag}");
+    }
+}
+
+#[test]
+fn times_are_taken_as_they_are_written() {
+    for (field, good, bad) in [
+        ("max_age", &["1s", "1001ms", "86399s", "24h"][..], &["0s", "999ms", "86400001ms"][..]),
+        ("leeway", &["0s", "900ms", "59s", "60s"][..], &["60001ms", "61s"][..]),
+    ] {
+        let compiled =
+            |text: &&str| Bench::new().compile::<HttpSignature>(&json!({ field: text })).is_ok();
+        assert!(good.iter().all(compiled), "{field}");
+        assert!(!bad.iter().any(compiled), "{field}");
+    }
+    let told = |leeway: &str| {
+        let mut cx = request(GOOD, BASE);
+        let before = Timestamp::from_nanos(NOW * 1_000_000_000 - 800_000_000);
+        cx.clock = Clock::Manual(ManualClock::at(before));
+        judge(&json!({ "leeway": leeway }), &cx)
+    };
+    assert_eq!(told("900ms"), Ok(()));
+    assert_eq!(told("700ms"), Err(Fault::Age));
+}
+
+#[test]
 fn lines_of_a_field_are_signed_together() {
     let config = json!({ "components": ["x-a"], "content_digest": false });
     let input = "(\"x-a\");created=1000000;keyid=\"alice\"";
@@ -192,4 +250,20 @@ fn lines_of_a_field_are_signed_together() {
     assert_eq!(judge(&config, &cx), Ok(()));
     cx.fields.append("x-a", "\u{e9}");
     assert_eq!(judge(&config, &cx), Err(Fault::NotText));
+}
+
+#[test]
+fn what_is_signed_has_so_many_letters_and_no_more() {
+    let config = json!({ "components": ["x-a"], "content_digest": false });
+    let input = "(\"x-a\");created=1000000;keyid=\"alice\"";
+    for (length, told) in [
+        (base::BASE_MAX - 1, Ok(())),
+        (base::BASE_MAX, Ok(())),
+        (base::BASE_MAX + 1, Err(Fault::TooLong)),
+    ] {
+        let value = "x".repeat(length - "\"x-a\": \n".len());
+        let mut cx = request(input, &format!("\"x-a\": {value}\n"));
+        cx.fields.append("x-a", value);
+        assert_eq!(judge(&config, &cx), told, "{length}");
+    }
 }

@@ -119,14 +119,14 @@ mod rules;
 mod tests;
 
 use bartizan_chain::{
-    AnswerHead, CompileCx, CredentialEntry, Flow, Identity, IdentityKey, IdentityParts, Kinship,
-    Nothing, Plugin, RequestCx, Traits,
+    AnswerHead, BodyNeed, CompileCx, CredentialEntry, Flow, Identity, IdentityKey, IdentityParts,
+    Kinship, Nothing, Plugin, RequestCx, Traits,
 };
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Stage, StageSet};
 
 use super::binding;
-use super::carrier::{StandIn, field_name, parameter_name};
+use super::carrier::{self, StandIn, field_name, parameter_name, settle};
 use super::token::{Asked, Senders, Shown, challenge};
 use crate::jose::KnownHeader;
 use carriers::Carriers;
@@ -194,8 +194,7 @@ impl Plugin for JwtAuth {
     }
 
     fn traits(&self) -> Traits {
-        let mut traits = Traits::in_stages(&[Stage::Authenticate]);
-        traits.proves.authentication = self.stand_in.is_none();
+        let mut traits = carrier::traits(self.stand_in.as_ref(), BodyNeed::None);
         traits.proves.grant = self.stand_in.is_none() && self.judge.rules.is_grant();
         traits.on_response = self.senders.gives_nonces();
         traits
@@ -215,14 +214,8 @@ impl Plugin for JwtAuth {
         shown: &mut Shown,
     ) -> Result<Flow, Denial> {
         let proof = self.prove(cx).await;
-        let parts = match (proof, &self.stand_in) {
-            (Err(denial), Some(stand_in)) => stand_in.take_over(cx.consumers(), denial)?,
-            (proof, _) => {
-                let (parts, renews) = proof?;
-                shown.renews = renews;
-                parts
-            }
-        };
+        let (parts, renews) = settle(proof, self.stand_in.as_ref(), cx.consumers())?;
+        shown.renews = renews;
         if self.hides {
             self.carriers.hide(cx);
             cx.fields.remove(binding::FIELD);

@@ -1,7 +1,9 @@
 //! What is configured.
 
+use std::sync::Arc;
+
 use bartizan_chain::{CompileCx, CredentialEntry};
-use bartizan_config::Invalid;
+use bartizan_config::{Invalid, ResourceKind, ResourceRef};
 use bartizan_tls::{ClientCertificate, REVOCATION_MAX, RevocationDepth, RevocationLists};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -194,7 +196,7 @@ fn purpose(name: &str) -> Option<Box<str>> {
 /// Lists of revoked certificates, and how far they are asked.
 #[derive(Debug)]
 pub(super) struct Revocation {
-    pub(super) lists: RevocationLists,
+    pub(super) lists: Arc<RevocationLists>,
     pub(super) depth: RevocationDepth,
 }
 
@@ -217,12 +219,20 @@ impl Revocation {
         let texts: Vec<Vec<u8>> = texts.collect::<Result<_, _>>()?;
         let lists = RevocationLists::read(texts.iter().map(Vec::as_slice))
             .map_err(|fault| Invalid::at(KEY, fault.to_string()))?;
+        let lists = shared(lists, cx);
         let depth = match config.crl_depth {
             None | Some(CrlDepth::Chain) => RevocationDepth::Chain,
             Some(CrlDepth::Leaf) => RevocationDepth::Leaf,
         };
         Ok(Some(Self { lists, depth }))
     }
+}
+
+/// The same lists are held once, however many routes ask them and however often they were read.
+fn shared(lists: RevocationLists, cx: &CompileCx<'_>) -> Arc<RevocationLists> {
+    let node = ResourceRef { kind: ResourceKind::PluginMetadata, id: Arc::from(cx.plugin) };
+    let key = format!("crls {}", lists.fingerprint());
+    cx.node.registry.state(&node, cx.plugin, key, || lists)
 }
 
 /// The trust domains that are asked for.

@@ -27,14 +27,18 @@
 //! two consumers is refused.
 //!
 //! With `without_consumer: true` a certificate of nobody is good as well: the identity has the
-//! subject, and no consumer. The claims `subject`, `issuer`, `serial`, `dns`, `uri`, `email`,
-//! `spiffe_id` and `x5t#S256` are there for later plugins in any case.
+//! subject, and no consumer. Whoever holds a good certificate has the claims `sub` and `subject`
+//! (both the subject), `issuer`, `serial`, `dns`, `uri`, `email` and `x5t#S256`, and `spiffe_id`
+//! where it has one, for later plugins.
 //!
 //! **Revocation**: with `crls`, the certificate and all between it and the authority must be
-//! spoken of by lists that the authorities have signed and that have not ended, and be on none.
+//! spoken of by lists that the authorities have signed and that have not ended, and not be on them.
+//! Of several lists of one authority the newest counts (`thisUpdate`, then the number), in whatever
+//! order they are written; two different ones of the same age are refused.
 //! Lists are read again when their files change. A revoked certificate gets 401; where a list is
 //! missing, has ended or cannot be judged the answer is 503, and `anonymous_consumer` does not
-//! stand in. The verdict is kept for the connection until the next list ends.
+//! stand in. The verdict is kept for the connection until the next list ends, and is the same for
+//! all routes with the same lists.
 //!
 //! A certificate that ends while its connection stands gets 401 from then on.
 //!
@@ -49,14 +53,15 @@
 //! # What it costs
 //!
 //! A certificate is read once for each connection; a request then costs a look-up for each of its
-//! names. With `crls`, its signatures are verified once more for each connection.
+//! names. With `crls`, its signatures are verified once more for each connection and set of lists.
 //!
 //! # What it cannot do
 //!
 //! It asks no client for a certificate by itself: without `client` on the server name every request
 //! gets 401. Certificates that are handed over by a proxy in front are never believed. There is no
-//! OCSP: nobody is asked while a request waits. `Client-Cert` is not sent for certificates of more
-//! than 16 KiB with their chain; these get 401.
+//! OCSP: nobody is asked while a request waits. Where `Client-Cert` and `Client-Cert-Chain` together
+//! would have more than 16 KiB, which is 12 KiB of certificates, the answer is 401. Of each kind of
+//! alternative name the first 64 are compared.
 
 mod config;
 mod names;
@@ -66,8 +71,8 @@ mod tests;
 use std::sync::Arc;
 
 use bartizan_chain::{
-    CompileCx, ConsumerIndex, CredentialEntry, CredentialRef, Flow, Identity, IdentityKey,
-    IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
+    BodyNeed, CompileCx, ConsumerIndex, CredentialEntry, CredentialRef, Flow, Identity,
+    IdentityKey, IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
 };
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Reason, Stage, StageSet, Timestamp};
@@ -77,7 +82,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::carrier::{Realm, StandIn};
+use super::carrier::{self, Realm, StandIn, settle};
 pub use config::{Config, ConsumerConfig};
 use config::{Forward, Revocation, Usages};
 use names::{NameKind, SpiffeId};
@@ -176,9 +181,7 @@ impl Plugin for MtlsAuth {
     }
 
     fn traits(&self) -> Traits {
-        let mut traits = Traits::in_stages(&[Stage::Authenticate]);
-        traits.proves.authentication = self.stand_in.is_none();
-        traits
+        carrier::traits(self.stand_in.as_ref(), BodyNeed::None)
     }
 
     fn credential(
@@ -195,16 +198,10 @@ impl Plugin for MtlsAuth {
         _call: &mut (),
     ) -> Result<Flow, Denial> {
         let proof = self.prove(cx).map_err(|fault| self.refusal(&fault));
-        let parts = match (proof, &self.stand_in) {
-            (Err(denial), Some(stand_in)) => stand_in.take_over(cx.consumers(), denial)?,
-            (Err(denial), None) => return Err(denial),
-            (Ok((parts, told)), _) => {
-                for (name, value) in told.into_iter().flatten() {
-                    cx.fields.set(name, value);
-                }
-                parts
-            }
-        };
+        let (parts, told) = settle(proof, self.stand_in.as_ref(), cx.consumers())?;
+        for (name, value) in told.into_iter().flatten() {
+            cx.fields.set(name, value);
+        }
         cx.identify(Identity::new(key, Self::NAME, parts))?;
         Ok(Flow::Continue)
     }
@@ -287,12 +284,7 @@ impl MtlsAuth {
             Forward::Chain => certificate.intermediates(now),
         };
         let above: Vec<String> = above.iter().map(|der| byte_sequence(der)).collect();
-        let above = above.join(", ");
-        if leaf.len().saturating_add(above.len()) > FORWARDED_MAX {
-            return Err(Fault::TooLong);
-        }
-        let chain = (!above.is_empty()).then(|| (CLIENT_CERT_CHAIN, Bytes::from(above)));
-        Ok([Some((CLIENT_CERT, leaf.into())), chain])
+        told(leaf.into(), above.join(", ").into())
     }
 
     fn refusal(&self, fault: &Fault) -> Denial {
@@ -307,6 +299,15 @@ impl MtlsAuth {
         }
         denial
     }
+}
+
+/// The fields for the upstream.
+fn told(leaf: Bytes, above: Bytes) -> Result<Told, Fault> {
+    if leaf.len().saturating_add(above.len()) > FORWARDED_MAX {
+        return Err(Fault::TooLong);
+    }
+    let chain = (!above.is_empty()).then_some((CLIENT_CERT_CHAIN, above));
+    Ok([Some((CLIENT_CERT, leaf)), chain])
 }
 
 /// A byte sequence of structured fields (RFC 9651 §3.3.5).

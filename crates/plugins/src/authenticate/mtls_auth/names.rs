@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Most names of one kind that are looked at in a certificate.
-const NAMES_MAX: usize = 64;
+pub(super) const NAMES_MAX: usize = 64;
 /// Longest name that is configured.
 const NAME_MAX: usize = 2_048;
 /// Longest SPIFFE id (SPIFFE-ID §2.3), and trust domain in it.
@@ -206,6 +206,9 @@ fn subject(text: &str) -> Result<String, Invalid> {
 mod tests {
     use super::*;
 
+    /// Makes a text of a length.
+    type Make<'m> = &'m dyn Fn(usize) -> String;
+
     #[test]
     fn a_spiffe_id_has_one_spelling() {
         let id = SpiffeId::parse("spiffe://example.org/shop/orders").unwrap();
@@ -264,6 +267,27 @@ mod tests {
             (NameKind::Subject, "CN=é"),
         ] {
             assert!(kind.configured(text).is_err(), "{kind:?} {text}");
+        }
+    }
+
+    #[test]
+    fn names_have_so_many_letters_and_no_more() {
+        let uri = |length: usize| format!("u:{}", "x".repeat(length - "u:".len()));
+        let id = |length: usize| format!("spiffe://a/{}", "x".repeat(length - "spiffe://a/".len()));
+        let trust_domain = |length: usize| format!("spiffe://{}", "x".repeat(length));
+        let label = |length: usize| format!("{}.example", "x".repeat(length));
+        let host = |length: usize| format!("{}{}", "x.".repeat(100), "x".repeat(length - 200));
+        let table: [(NameKind, usize, Make<'_>); 5] = [
+            (NameKind::Uri, NAME_MAX, &uri),
+            (NameKind::SpiffeId, SPIFFE_MAX, &id),
+            (NameKind::SpiffeId, TRUST_DOMAIN_MAX, &trust_domain),
+            (NameKind::Dns, 63, &label),
+            (NameKind::Dns, 253, &host),
+        ];
+        for (kind, most, make) in table {
+            for (length, is_good) in [(most - 1, true), (most, true), (most + 1, false)] {
+                assert_eq!(kind.configured(&make(length)).is_ok(), is_good, "{kind:?} {length}");
+            }
         }
     }
 

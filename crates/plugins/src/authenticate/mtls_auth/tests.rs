@@ -183,3 +183,48 @@ fn what_is_revoked_or_not_spoken_of_is_refused() {
     assert_eq!(judge_at(&other, &bad, 0).unwrap_err().0, Reason::RevocationUnknown);
     assert_eq!(judge_at(&other, &good, 0).unwrap_err().0, Reason::RevocationUnknown);
 }
+
+#[test]
+fn routes_with_the_same_lists_share_them() {
+    let root = authority();
+    let list = root.revocation_list(&[], validity(500)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("one.crl"), &list).unwrap();
+    std::fs::write(folder.path().join("copy.crl"), &list).unwrap();
+    let mut bench = Bench::new();
+    folder.path().clone_into(&mut bench.node.base_dir);
+    let lists = |file: &str| {
+        let plugin: MtlsAuth = bench.compile(&json!({ "crls": [file] })).unwrap();
+        plugin.revocation.unwrap().lists
+    };
+    let one = lists("one.crl");
+    assert!(Arc::ptr_eq(&one, &lists("copy.crl")));
+}
+
+#[test]
+fn so_many_names_of_a_certificate_are_compared_and_no_more() {
+    let authority = authority();
+    for (count, is_known) in
+        [(names::NAMES_MAX - 1, true), (names::NAMES_MAX, true), (names::NAMES_MAX + 1, false)]
+    {
+        let names: Vec<String> = (1..=count).map(|n| format!("host{n}.example")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let issued = authority.issue_client("x", &names, validity(1_000)).unwrap();
+        let certificate = verified(&authority, &issued);
+        let index = index(&[("alice", json!({ "dns": format!("host{count}.example") }))]);
+        let told = judge(&json!({}), &certificate, &index);
+        assert_eq!(told.is_ok(), is_known, "{count}: {told:?}");
+    }
+}
+
+#[test]
+fn what_is_told_of_certificates_has_so_many_letters_and_no_more() {
+    let told = |leaf: usize, above: usize| {
+        super::told(vec![b'x'; leaf].into(), vec![b'x'; above].into()).is_ok()
+    };
+    for (length, is_told) in
+        [(FORWARDED_MAX - 1, true), (FORWARDED_MAX, true), (FORWARDED_MAX + 1, false)]
+    {
+        assert_eq!((told(length, 0), told(length - 100, 100)), (is_told, is_told), "{length}");
+    }
+}

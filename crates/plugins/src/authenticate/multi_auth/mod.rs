@@ -54,8 +54,8 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use bartizan_chain::{
-    BodyNeed, CompileCx, Flow, IdentityKey, Kinship, Nothing, Plugin, Proofs, RequestCx, Traits,
-    Unsupported,
+    AnswerHead, BodyNeed, CompileCx, Flow, IdentityKey, Kinship, Nothing, Plugin, Proofs,
+    RequestCx, Traits, Unsupported,
 };
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, Reason, ReplyField, Stage, StageSet};
@@ -108,8 +108,10 @@ pub struct MultiAuth {
 
 const UNPROVEN: Unsupported =
     Unsupported::Refused("it does not prove who calls; write it beside `multi-auth`");
-const NOT_YET: Unsupported =
-    Unsupported::NotYet("`hmac-auth`, `basic-auth`, `jwt-auth` and `key-auth` can stand here");
+const NOT_YET: Unsupported = Unsupported::NotYet(
+    "`hmac-auth`, `http-signature`, `basic-auth`, `jwt-auth`, `mtls-auth` and `key-auth` can stand \
+     here",
+);
 const META: Unsupported = Unsupported::Refused(
     "a plugin that does not always run proves nothing; see `_meta` of `multi-auth`",
 );
@@ -174,6 +176,7 @@ impl Plugin for MultiAuth {
         if each().any(|traits| traits.stages.contains(Stage::Authorize)) {
             all.stages = Self::STAGES;
         }
+        all.on_response = each().any(|traits| traits.on_response);
         all.body = each().map(|traits| traits.body).fold(BodyNeed::None, larger);
         all.proves = Proofs {
             authentication: each().all(|traits| traits.proves.authentication),
@@ -219,6 +222,19 @@ impl Plugin for MultiAuth {
         match passed.filter(|plugin| plugin.traits().stages.contains(stage)) {
             Some(plugin) => Box::pin(plugin.on_request(stage, cx, &mut call.memory)).await,
             None => Ok(Flow::Continue),
+        }
+    }
+
+    fn on_response_head(
+        &self,
+        cx: &RequestCx,
+        answer: &mut AnswerHead,
+        call: &mut Call,
+    ) -> Result<(), Denial> {
+        let passed = call.passed.and_then(|index| self.plugins.get(index));
+        match passed.filter(|plugin| plugin.traits().on_response) {
+            Some(plugin) => plugin.on_response_head(cx, answer, &mut call.memory),
+            None => Ok(()),
         }
     }
 }

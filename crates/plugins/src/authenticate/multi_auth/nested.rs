@@ -1,6 +1,6 @@
 //! The plugins that can stand inside: those that prove who calls, and only they.
 
-use bartizan_chain::{CompileCx, Flow, IdentityKey, Plugin, RequestCx, Traits};
+use bartizan_chain::{AnswerHead, CompileCx, Flow, IdentityKey, Plugin, RequestCx, Traits};
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Stage};
 use schemars::{Schema, SchemaGenerator, json_schema};
@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 
 use crate::authenticate::{basic_auth, hmac_auth, http_signature, jwt_auth, key_auth, mtls_auth};
 
-/// Makes the closed set of plugins that can stand inside. It leaves out the plugin around them, so
-/// that no future holds itself; a test sees that no other is left out.
+/// Makes the closed set of plugins that can stand inside: those whose credentials consumers have. It
+/// leaves out the plugin around them, so that no future holds itself; a test sees that of those no
+/// other is left out but `jwe-decrypt`, which proves nothing.
 macro_rules! nested {
     ($( $variant:ident => $type:ty ),+ $(,)?) => {
         /// A compiled plugin inside of another.
@@ -74,6 +75,21 @@ macro_rules! nested {
                         plugin.on_request(stage, cx, call).await
                     } )+
                     _ => Ok(Flow::Continue),
+                }
+            }
+
+            /// With the memory that `authenticate` filled.
+            pub(super) fn on_response_head(
+                &self,
+                cx: &RequestCx,
+                answer: &mut AnswerHead,
+                memory: &mut NestedCall,
+            ) -> Result<(), Denial> {
+                match (self, memory) {
+                    $( (Self::$variant(plugin), NestedCall::$variant(call)) => {
+                        plugin.on_response_head(cx, answer, call)
+                    } )+
+                    _ => Ok(()),
                 }
             }
         }

@@ -3,6 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::CATALOGUE;
 use crate::fixture::Bench;
+use crate::jose::{Algorithm, SigningKey};
 
 fn compile(plugins: &Value) -> Result<MultiAuth, Invalid> {
     Bench::new().compile(&json!({ "auth_plugins": plugins }))
@@ -17,7 +18,9 @@ fn every_plugin_that_proves_who_calls_can_stand_inside() {
     known.sort_unstable();
     wanted.sort_unstable();
     assert_eq!(known, wanted);
+    let Unsupported::NotYet(told) = NOT_YET else { panic!("{NOT_YET:?}") };
     for name in nested::NAMES {
+        assert!(told.contains(&format!("`{name}`")), "{name}");
         for field in ["_meta", "anonymous_consumer"] {
             let path = format!("auth_plugins[].{name}.{field}");
             assert!(MultiAuth::UNSUPPORTED.iter().any(|(own, _)| *own == path), "{path}");
@@ -52,6 +55,38 @@ fn the_largest_body_is_held() {
         assert_eq!(traits.body, BodyNeed::Bytes { max: 9 });
         assert!(traits.stages.contains(Stage::Authorize));
     }
+}
+
+#[test]
+fn so_many_plugins_stand_inside_and_no_more() {
+    for (count, is_good) in [
+        (0, false),
+        (1, false),
+        (2, true),
+        (PLUGINS_MAX - 1, true),
+        (PLUGINS_MAX, true),
+        (PLUGINS_MAX + 1, false),
+    ] {
+        let plugins = Value::from(vec![json!({ "key-auth": {} }); count]);
+        assert_eq!(compile(&plugins).is_ok(), is_good, "{count}");
+    }
+}
+
+#[test]
+fn answers_are_shaped_where_a_plugin_inside_shapes_them() {
+    let jwk = SigningKey::generate(Algorithm::EdDsa).unwrap().public_jwk().unwrap();
+    let shapes = |dpop: Value| {
+        let jwt = json!({
+            "jwks": { "inline": { "keys": [jwk] } },
+            "issuers": ["https://id.test"],
+            "audiences": ["orders"],
+            "dpop": dpop,
+        });
+        let inside = compile(&json!([{ "key-auth": {} }, { "jwt-auth": jwt }]));
+        inside.map(|plugin| plugin.traits().on_response).map_err(|fault| fault.problem)
+    };
+    assert_eq!(shapes(json!({ "nonce": true })), Ok(true));
+    assert_eq!(shapes(json!({ "nonce": false })), Ok(false));
 }
 
 #[test]

@@ -113,3 +113,34 @@ pub(crate) fn within(
     }
     Err(Invalid::at(key, format!("must be from {least}s to {most}s")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_differ_and_times_last_between_their_bounds() {
+        let span = |ms| Some(Span(Duration::from_millis(ms)));
+        for (ms, is_good) in [(0, true), (599_999, true), (600_000, true), (600_001, false)] {
+            let demands = Demands { leeway: span(ms), ..Demands::default() };
+            let leeway = demands.rules().map(|rules| rules.leeway.as_millis());
+            assert_eq!(leeway.ok(), is_good.then_some(ms.into()), "{ms}");
+        }
+        for (ms, is_good) in [(0, false), (1, true)] {
+            let demands = Demands { max_lifetime: span(ms), ..Demands::default() };
+            assert_eq!(demands.rules().is_ok(), is_good, "{ms}");
+        }
+        for (ms, is_good) in [
+            (999, false),
+            (1_000, true),
+            (1_001, true),
+            (59_999, true),
+            (60_000, true),
+            (60_001, false),
+        ] {
+            let span = Duration::from_millis(ms);
+            let told = within("key", span, 1, 60);
+            assert_eq!(told.ok(), is_good.then_some(span), "{ms}");
+        }
+    }
+}

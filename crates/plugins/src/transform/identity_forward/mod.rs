@@ -20,7 +20,8 @@
 //!
 //! **Whatever a client sends under these names never arrives**, in whatever case, with `_` for `-`
 //! (many servers cannot tell these apart), or as a trailer: no trailer of a request passes on such
-//! a route.
+//! a route. With `_meta.filter` that holds whether the plugin runs or not; where it stands on a
+//! consumer or group, it holds for everybody's requests on every route.
 //!
 //! # The token
 //!
@@ -30,12 +31,16 @@
 //! and never longer than the credential that it stands for. The upstream has to verify signature,
 //! `aud` and `exp`; it then believes no other way to it.
 //!
-//! Keys are made when the configuration is loaded, live in memory, and are replaced every day (see
-//! the metadata). Each is published for a whole such time before it signs, and until its last token
-//! has ended. The public halves are at `/v1/identity_keys` (RFC 7517), on the status listener and on
-//! routes with `public-api`. Each node has its own; where upstreams can ask one node only, or keys
-//! must outlive a restart, give them as `private_keys` of the metadata: the first signs, all are
-//! published, so that the next one is put last first.
+//! Keys are made when a configuration with new metadata is loaded, live in memory, and are replaced
+//! every day (see the metadata). A configuration that is checked only, or refused, leaves what signs
+//! as it is and publishes nothing: keys are published from the first signature of the first of them
+//! on. That one signs at once; each that follows is published for a whole such time before it does;
+//! each that has signed is until its last token has ended. The public halves are at
+//! `/v1/identity_keys` (RFC 7517), on the status listener and on routes with `public-api`. Each node
+//! has its own; where upstreams can ask one node only, or keys must outlive a restart, give them as
+//! `private_keys` of the metadata: the first signs, all are published with it, so that the next one
+//! is put last first. Until the first token the list is empty: upstreams have to ask again when they
+//! meet a key that they do not know.
 //!
 //! # Headers
 //!
@@ -63,15 +68,15 @@ use std::time::Duration;
 use bartizan_chain::{CompileCx, Flow, Identity, Kinship, Nothing, Plugin, RequestCx, Traits};
 use bartizan_config::{Invalid, PathStep, ResourceKind, ResourceRef};
 use bartizan_core::{Denial, Reason, Secret, Span, Stage, StageSet};
-use bartizan_wire::{Fields, is_field_name, is_field_value};
+use bartizan_wire::{Fields, is_field_value};
 use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::field_change::{is_framing, is_same_field};
+use crate::field_change::{is_same_field, owned_name};
 use crate::jose::{Algorithm, SigningKey};
-use keyring::{Held, Keyring, Settings};
+use keyring::{Held, Keyring, Published, Settings};
 use source::Source;
 
 /// Where the public keys are.
@@ -81,10 +86,10 @@ const LIFETIME_MAX: Duration = Duration::from_secs(600);
 const LIFETIME: Duration = Duration::from_secs(60);
 /// How long a key signs, unless the metadata says another.
 const ROTATE: Duration = Duration::from_secs(24 * 3_600);
+const ROTATE_MIN: Duration = Duration::from_secs(600);
+const ROTATE_MAX: Duration = Duration::from_secs(90 * 86_400);
 /// Longest value of a header.
 const VALUE_MAX: usize = 8 * 1024;
-/// What the gateway itself says of the caller.
-const OWN: [&str; 3] = ["x-consumer-username", "x-consumer-custom-id", "x-credential-identifier"];
 /// Claims that are the gateway's to say.
 const OWN_CLAIMS: [&str; 9] =
     ["iss", "aud", "sub", "iat", "nbf", "exp", "jti", "cnf", "auth_method"];
@@ -130,7 +135,7 @@ pub struct Metadata {
     /// How long a key signs, `10m` to `90d` (`2160h`); `24h` if left out.
     rotate: Option<Span>,
     /// Private keys in PEM, in place of those that are made here: the first signs, all are
-    /// published.
+    /// published once it has.
     #[schemars(length(min = 1, max = 8))]
     private_keys: Option<Vec<Secret>>,
 }
@@ -184,7 +189,7 @@ impl Plugin for IdentityForward {
             let fault = |problem: String| {
                 Invalid::at(&name, problem).under(PathStep::Key("headers".to_owned()))
             };
-            let header = header(&name).map_err(fault)?;
+            let header = owned_name(&name).map_err(fault)?;
             if headers.iter().any(|(other, _)| is_same_field(other, &header)) {
                 return Err(fault(format!("`{name}` is the same header as another one")));
             }
@@ -202,6 +207,11 @@ impl Plugin for IdentityForward {
 
     fn traits(&self) -> Traits {
         Traits::in_stages(&[Stage::Transform])
+    }
+
+    fn owned_fields(&self) -> Vec<&[u8]> {
+        let minted = self.minted.as_ref().map(|minted| &minted.header);
+        self.headers.iter().map(|(name, _)| name).chain(minted).map(|name| &**name).collect()
     }
 
     async fn on_request(
@@ -260,7 +270,7 @@ impl Minted {
             return Err(under(Invalid::at("lifetime", "must be from 5s to 10m")));
         }
         let name = config.header.as_deref().unwrap_or("x-bartizan-identity");
-        let header = header(name).map_err(|problem| under(Invalid::at("header", problem)))?;
+        let header = owned_name(name).map_err(|problem| under(Invalid::at("header", problem)))?;
         let mut claims = Vec::new();
         for (name, text) in config.claims.into_iter().flatten() {
             let fault = |problem: String| {
@@ -321,31 +331,19 @@ fn source(text: &str) -> Result<Source, String> {
     Source::parse(text).ok_or_else(|| format!("`{text}` is none of {known}"))
 }
 
-/// The name of a header that the upstream may be told something in, in lower case.
-fn header(name: &str) -> Result<Bytes, String> {
-    let lower = name.to_ascii_lowercase();
-    if !is_field_name(lower.as_bytes()) {
-        return Err(format!("`{name}` is not the name of a header"));
-    }
-    if lower == "host" || is_framing(&lower) {
-        return Err(format!("`{name}` belongs to the connection, which the gateway keeps"));
-    }
-    if OWN.iter().any(|own| is_same_field(own.as_bytes(), lower.as_bytes())) {
-        return Err(format!("in `{name}` the gateway itself says who calls"));
-    }
-    Ok(Bytes::from(lower))
-}
-
-/// The keys of the node, by what the metadata says, and the page that publishes them.
+/// The keys by what the metadata says, the same for all routes, and the page that publishes them.
 fn ring(cx: &CompileCx<'_>) -> Result<Arc<Keyring>, Invalid> {
     let metadata: Metadata = cx.metadata()?.unwrap_or_default();
     let settings = settings(&metadata)?;
     let node = ResourceRef { kind: ResourceKind::PluginMetadata, id: Arc::from(cx.plugin) };
-    let clock = cx.node.clock.clone();
-    let ring = cx.node.registry.state(&node, cx.plugin, "keys".to_owned(), || Keyring::new(clock));
-    ring.adopt(settings)
-        .map_err(|fault| Invalid::new(format!("metadata of `{}`: {fault}", cx.plugin)))?;
-    cx.node.pages.add(PATH, &ring);
+    let (registry, clock) = (&cx.node.registry, &cx.node.clock);
+    let page =
+        registry.state(&node, cx.plugin, "page".to_owned(), || Published::new(clock.clone()));
+    cx.node.pages.add(PATH, &page);
+    let key = format!("keys {}", settings.name());
+    let ring =
+        registry.state(&node, cx.plugin, key, || Keyring::new(settings, clock.clone(), page));
+    ring.open().map_err(|fault| Invalid::new(format!("metadata of `{}`: {fault}", cx.plugin)))?;
     Ok(ring)
 }
 
@@ -359,7 +357,7 @@ fn settings(metadata: &Metadata) -> Result<Settings, Invalid> {
     };
     let Some(keys) = &metadata.private_keys else {
         let rotate = metadata.rotate.map_or(ROTATE, |span| span.0);
-        if !(600..=90 * 86_400).contains(&rotate.as_secs()) {
+        if !(ROTATE_MIN..=ROTATE_MAX).contains(&rotate) {
             return Err(of_metadata("`rotate` must be from 10m to 2160h".to_owned()));
         }
         return Ok(Settings::Own { algorithm, rotate });

@@ -69,6 +69,64 @@ fn configurations_that_say_nothing_or_too_much_are_refused() {
     }
 }
 
+#[test]
+fn compiling_other_metadata_changes_nothing_of_what_signs() {
+    let mut bench = Bench::new();
+    let config = json!({ "jwt": { "issuer": "i", "audience": "a" } });
+    let signer = |plugin: &IdentityForward| {
+        let held = plugin.minted.as_ref().unwrap().ring.current().unwrap();
+        (held.key.algorithm(), held.kid.clone())
+    };
+    let running: IdentityForward = bench.compile(&config).unwrap();
+    let before = signer(&running);
+    let page = bench.node.pages.find(PATH).unwrap();
+    let published = page.text();
+    bench.metadata = Some(json!({ "algorithm": "EdDSA" }));
+    let checked: IdentityForward = bench.compile(&config).unwrap();
+    assert_eq!(page.text(), published, "what is checked only tells nobody whom to believe");
+    assert_eq!(signer(&running), before);
+    drop(checked);
+    bench.metadata = None;
+    let same: IdentityForward = bench.compile(&config).unwrap();
+    assert_eq!((signer(&running), signer(&same)), (before.clone(), before));
+    assert_eq!(page.text(), published);
+}
+
+#[test]
+fn a_token_lives_between_its_bounds() {
+    let bench = Bench::new();
+    let jwt =
+        |lifetime: &str| json!({ "jwt": { "issuer": "i", "audience": "a", "lifetime": lifetime } });
+    for (lifetime, is_good) in [
+        ("4999ms", false),
+        ("5s", true),
+        ("5001ms", true),
+        ("599s", true),
+        ("600s", true),
+        ("600001ms", false),
+    ] {
+        let compiled = bench.compile::<IdentityForward>(&jwt(lifetime));
+        assert_eq!(compiled.is_ok(), is_good, "{lifetime}");
+    }
+}
+
+#[test]
+fn a_key_signs_between_its_bounds() {
+    let mut bench = Bench::new();
+    for (rotate, is_good) in [
+        ("599999ms", false),
+        ("600s", true),
+        ("600001ms", true),
+        ("7775999s", true),
+        ("2160h", true),
+        ("7776000001ms", false),
+    ] {
+        bench.metadata = Some(json!({ "rotate": rotate }));
+        let config = json!({ "jwt": { "issuer": "i", "audience": "a" } });
+        assert_eq!(bench.compile::<IdentityForward>(&config).is_ok(), is_good, "{rotate}");
+    }
+}
+
 proptest::proptest! {
     /// Against folding names by hand.
     #[test]

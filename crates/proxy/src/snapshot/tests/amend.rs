@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use bartizan_chain::PluginSet;
+use bartizan_chain::{PluginSet, Profiles as _};
 use bartizan_config::{
     Draft, Ledger, Loader, ObjectChange, ObjectName, Resources, StoredObject, Surroundings,
 };
@@ -347,4 +347,26 @@ fn a_change_leaves_the_snapshot_before_and_what_it_does_not_touch_as_they_were()
     assert!(Arc::ptr_eq(&before_b, &route(&b, &live).unwrap()), "the same route");
     let after = route(&Probe::get("/c"), &live).unwrap();
     assert!(Arc::ptr_eq(&before_a.chain, &after.chain), "one chain for all of a service");
+}
+
+#[test]
+fn names_that_plugins_of_callers_own_come_and_go_with_them() {
+    let own = json!({ "attach-consumer-label": { "headers": { "X-Own": "$plan" } } });
+    let owning = |key: &str| {
+        let label = &own["attach-consumer-label"];
+        json!({ "key-auth": { "key": key }, "attach-consumer-label": label })
+    };
+    let mut live = start(&first());
+    for (key, value, is_owned) in [
+        ("consumer_groups/g0", json!({ "plugins": own }), true),
+        ("consumers/alice", json!({ "plugins": owning("k1") }), true),
+        ("consumers/bob", json!({ "plugins": owning("k2") }), true),
+        ("consumer_groups/g0", json!({ "plugins": {} }), true),
+        ("consumers/alice", json!({ "plugins": { "key-auth": { "key": "k1" } } }), true),
+        ("consumers/bob", json!({ "plugins": { "key-auth": { "key": "k2" } } }), false),
+    ] {
+        assert!(live.amend(&[(key, Some(value))]), "{key}");
+        let owned = live.snapshot.as_ref().unwrap().profiles.owned_fields().unwrap();
+        assert_eq!(owned.owns(b"x_own"), is_owned, "{key}");
+    }
 }
