@@ -343,8 +343,8 @@ impl Node {
             Ask::Propose(proposal, told) => {
                 let _ = told.send(self.take_proposal(proposal));
             }
-            Ask::Judge { document, is_yaml, told } => {
-                let _ = told.send(self.judge_document(&document, is_yaml));
+            Ask::Judge(document, told) => {
+                let _ = told.send(self.judge_document(&document));
             }
         }
     }
