@@ -24,7 +24,7 @@ mod status;
 
 pub use api::{Api, ApiSettings};
 pub use operators::{Act, Forbidden, Object, Operator, Operators, Refusal, Verb};
-pub use plane::{Later, Outcome, Plane, Problem, Proposal, Refused, StoreFacts, Written};
+pub use plane::{Document, Later, Outcome, Plane, Problem, Proposal, Refused, StoreFacts, Written};
 pub use readiness::Readiness;
 pub use server::{ADMIN_CONNECTIONS_MAX, AdminServer};
 pub use status::{CONNECTIONS_MAX, FindPage, SharedRegistry, StatusServer};

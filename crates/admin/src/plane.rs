@@ -62,6 +62,18 @@ pub struct Problem {
     pub help: Option<String>,
 }
 
+/// A declarative document that is judged for somebody, who learns nothing of the node by it.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// The text.
+    pub text: String,
+    /// It is YAML, else JSON.
+    pub is_yaml: bool,
+    /// It is compiled as well, by which files that plugins name are read: for those who could have
+    /// them read by a write. A document that refers to values is not, since nobody knows them here.
+    pub is_compiled: bool,
+}
+
 /// Why a change is not made. Nothing was changed.
 #[derive(Clone, Debug)]
 pub enum Refused {
@@ -97,8 +109,9 @@ pub trait Plane: Send + Sync + 'static {
     /// force before it answers.
     fn propose(&self, proposal: Proposal) -> Later<'_, Result<Outcome, Refused>>;
 
-    /// What is wrong with a declarative document that stood in place of everything.
-    fn judge(&self, document: String, is_yaml: bool) -> Later<'_, Vec<Problem>>;
+    /// What is wrong with a declarative document that stood in place of everything. No variable,
+    /// no file that is referred to and no secret manager has a part in it.
+    fn judge(&self, document: Document) -> Later<'_, Result<Vec<Problem>, Refused>>;
 
     /// The last writes, the newest first.
     fn written(&self, max: usize) -> Later<'_, Result<Vec<Written>, StoreError>>;

@@ -1,8 +1,11 @@
 //! The listener of the Admin API: HTTP/1.1, over TLS where the node file says so.
 //!
-//! Limits: [`CONNECTIONS_MAX`] connections, 16 KiB of head, 1.5 MiB of body; ten seconds for a
-//! handshake and for a head, thirty for a body. Who is not in `allow` gets no handshake; on
+//! Limits: [`ADMIN_CONNECTIONS_MAX`] connections, 16 KiB of head, 1.5 MiB of body; ten seconds for
+//! a handshake and for a head, thirty for a body. Who is not in `allow` gets no handshake; on
 //! plaintext they are told 403.
+//!
+//! A change does not end with the connection that it came by: the node makes it in any case, so that
+//! it must be recorded in any case.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -19,7 +22,8 @@ use bartizan_tls::{
 };
 use bytes::{Bytes, BytesMut};
 use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -28,10 +32,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::api::{Api, BODY_MAX};
+use crate::api::{Answer, Api, BODY_MAX, LOOK};
+use crate::operators::Operator;
 
 /// Connections at a time; more are closed at once.
 pub const ADMIN_CONNECTIONS_MAX: usize = 256;
@@ -45,6 +51,10 @@ const DISCARDED_MAX: usize = 16 * 1_024 * 1_024;
 const UNKNOWN_MAX: usize = 64 * 1_024;
 /// Time for a connection.
 const CONNECTION_TIME: Duration = Duration::from_secs(600);
+/// Changes under way at a time, also those whose connections are gone; more wait.
+pub(crate) const CHANGES_MAX: u32 = 64;
+/// Time for the changes that are under way when the listener closes.
+const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// Longest head of a request.
 const HEAD_MAX: usize = 16 * 1_024;
 /// How long to wait when the system can accept no connection.
@@ -62,6 +72,8 @@ struct Gate {
     allow: Vec<IpNet>,
     tls: Option<CertificateStore>,
     asks_clients: bool,
+    /// One permit for each change under way.
+    changes: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for AdminServer {
@@ -110,7 +122,8 @@ impl AdminServer {
     ) -> Result<Self, String> {
         let asks_clients = tls.is_some_and(|tls| tls.client_ca.is_some());
         let tls = tls.map(|tls| certificates(tls, clock)).transpose()?;
-        let gate = Arc::new(Gate { api, allow, tls, asks_clients });
+        let changes = Arc::new(Semaphore::new(CHANGES_MAX as usize));
+        let gate = Arc::new(Gate { api, allow, tls, asks_clients, changes });
         Ok(Self { listener, gate })
     }
 
@@ -119,10 +132,19 @@ impl AdminServer {
         self.listener.local_addr()
     }
 
-    /// Serves until `stop` is ready, then cuts what still runs.
+    /// Serves until `stop` is ready, then cuts what still runs, except for changes: these come to
+    /// their end, and are recorded.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
+        let changes = Arc::clone(&self.gate.changes);
+        self.serve_until(stop).await;
+        if timeout(DRAIN_TIME, changes.acquire_many(CHANGES_MAX)).await.is_err() {
+            tracing::error!("changes are cut that did not come to their end in time");
+        }
+    }
+
+    async fn serve_until(self, stop: impl Future<Output = ()>) {
         let mut connections = JoinSet::new();
-        connections.spawn(self.gate.api.clone().expire());
+        connections.spawn(Arc::clone(&self.gate).expire());
         tokio::pin!(stop);
         loop {
             tokio::select! {
@@ -214,8 +236,48 @@ impl Gate {
             let answer = crate::api::body_refused();
             return closing(self.api.finish(&head, answer));
         };
-        let answer = self.api.answer(head.clone(), body, operator).await;
+        let answer = self.work(&head, body, operator).await;
         self.api.finish(&head, answer)
+    }
+
+    /// Does what is asked for.
+    async fn work(&self, head: &Parts, body: Bytes, operator: Operator) -> Answer {
+        let api = self.api.clone();
+        let (head, is_read) = (head.clone(), matches!(head.method, Method::GET | Method::HEAD));
+        if is_read {
+            return api.answer(head, body, operator).await;
+        }
+        let change = self.change(async move { api.answer(head, body, operator).await });
+        change.await.unwrap_or_else(Answer::failed)
+    }
+
+    /// Removes objects at their end, for as long as it is polled.
+    async fn expire(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(LOOK);
+        loop {
+            ticks.tick().await;
+            if self.api.is_expiring() {
+                let api = self.api.clone();
+                let _ = self.change(async move { api.expire_now().await }).await;
+            }
+        }
+    }
+
+    /// Makes a change in a task of its own, which outlives whoever waits for it; `None` where it
+    /// ended by a panic.
+    async fn change<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        // It is never closed.
+        let permit = Arc::clone(&self.changes).acquire_owned().await;
+        let change = tokio::spawn(async move {
+            let done = change.await;
+            drop(permit);
+            done
+        });
+        let failed = |error| tracing::error!("a request to the Admin API failed: {error}");
+        change.await.map_err(failed).ok()
     }
 }
 

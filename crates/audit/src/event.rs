@@ -16,6 +16,9 @@ use crate::stamp::Stamp;
 
 /// Longest detail and path, in bytes.
 pub(crate) const LONG_MAX: usize = 1_024;
+/// Longest text of what changed in an object, in bytes. Of a longer one only the beginning is
+/// written: who makes it makes several events.
+pub const CHANGES_MAX: usize = LONG_MAX;
 /// Longest other value, in bytes.
 pub(crate) const TEXT_MAX: usize = 256;
 /// Most header fields of the request in one event.
@@ -289,7 +292,7 @@ impl Event {
         if let Some(change) = &self.change {
             put(out, key!("object"), Some(&change.object), TEXT_MAX);
             json::number(out, key!("revision"), change.revision);
-            put(out, key!("changes"), Some(&change.changes), LONG_MAX);
+            put(out, key!("changes"), Some(&change.changes), CHANGES_MAX);
         }
     }
 

@@ -36,7 +36,7 @@ mod writer;
 
 pub use access::{AccessLog, AccessOptions, AccessWriter};
 pub use access_line::AccessLine;
-pub use event::{Caller, ChangeMade, Event, EventKind};
+pub use event::{CHANGES_MAX, Caller, ChangeMade, Event, EventKind};
 pub use fields::{ACCESS_FIELDS, EVENT_FIELDS, Field, FieldKind, access_example, event_examples};
 pub use json::{
     piece as write_json_piece, plain_address as write_address, plain_socket as write_socket,

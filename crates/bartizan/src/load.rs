@@ -171,15 +171,20 @@ pub(crate) fn vaults(
     clock: &Clock,
     metrics: &SharedMetrics,
 ) -> Arc<Vaults> {
-    let own = node.listeners.iter().map(|listener| listener.address);
-    let own = own.chain(node.status.as_ref().map(|status| status.address));
-    let policy = EgressPolicy {
-        own: own.filter(|address| address.port() != 0).collect(),
-        danger_allow_link_local: node.danger_allow_link_local,
-    };
-    let reach = Arc::new(Network::new(runtime.clone(), policy));
+    let reach = Arc::new(Network::new(runtime.clone(), policy(node)));
     let (clock, metrics) = (clock.clone(), metrics.clone());
     Arc::new(Vaults::new(VaultsSettings { reach, clock, metrics }))
+}
+
+/// Where a node connects to for itself: not to its own listeners.
+fn policy(node: &NodeConfig) -> EgressPolicy {
+    let own = node.listeners.iter().map(|listener| listener.address);
+    let own = own.chain(node.status.as_ref().map(|status| status.address));
+    let own = own.chain(node.admin.as_ref().map(|admin| admin.listen));
+    EgressPolicy {
+        own: own.filter(|address| address.port() != 0).collect(),
+        danger_allow_link_local: node.danger_allow_link_local,
+    }
 }
 
 /// Judges a draft, again once the secrets that it refers to are there.
@@ -241,6 +246,20 @@ pub(crate) fn not_serving(sources: Sources, faults: Vec<CompileFault>) -> Failur
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secret_managers_are_at_none_of_the_nodes_own_listeners() {
+        let text = "\
+listeners: [{ address: \"127.0.0.1:9080\" }, { address: \"127.0.0.1:0\" }]
+status: { address: \"127.0.0.1:9100\" }
+admin: { listen: \"127.0.0.1:9180\" }
+resources: {}
+";
+        let loaded = Loader::new(&Catalogue).node_text(Path::new("/n/bartizan.yaml"), text);
+        let own: Vec<String> =
+            policy(&loaded.unwrap().node).own.iter().map(ToString::to_string).collect();
+        assert_eq!(own, ["127.0.0.1:9080", "127.0.0.1:9100", "127.0.0.1:9180"]);
+    }
 
     #[test]
     fn files_are_remembered_as_they_were_first_read() {

@@ -238,7 +238,7 @@ impl Node {
                     self.take(&changes);
                     if self.seen == seen {
                         // The store could not be read: it would tell of the same change at once.
-                        self.control.block_on(tokio::time::sleep(STORE_PAUSE));
+                        self.control.block_on(async { tokio::time::sleep(STORE_PAUSE).await });
                     }
                 }
                 Wake::Keep => self.keep(),
@@ -343,8 +343,8 @@ impl Node {
             Ask::Propose(proposal, told) => {
                 let _ = told.send(self.take_proposal(proposal));
             }
-            Ask::Judge { document, is_yaml, told } => {
-                let _ = told.send(self.judge_document(&document, is_yaml));
+            Ask::Judge(document, told) => {
+                let _ = told.send(self.judge_document(&document));
             }
         }
     }

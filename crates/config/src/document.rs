@@ -86,6 +86,8 @@ pub(crate) struct Edits {
     pub(crate) keys: HashMap<Place, String>,
     /// Keys that are left out with their values.
     pub(crate) dropped: HashSet<Place>,
+    /// Somewhere a reference stands for a value that is not known.
+    pub(crate) lacks_values: bool,
 }
 
 impl Edits {
@@ -94,6 +96,7 @@ impl Edits {
         self.texts.extend(other.texts);
         self.keys.extend(other.keys);
         self.dropped.extend(other.dropped);
+        self.lacks_values |= other.lacks_values;
     }
 }
 

@@ -21,6 +21,7 @@ mod schema;
 mod secret_fields;
 mod secrets;
 mod sources;
+mod surroundings;
 mod vault;
 mod wire;
 mod words;
@@ -40,7 +41,7 @@ pub use node::{
 };
 pub use plugin_schemas::{PluginSchemas, Slot, Standing};
 pub use publish::{node_schema, resources_schema};
-pub use reference::{SecretFault, Surroundings, System, Unreadable, is_reference, unreadable};
+pub use reference::{Unreadable, is_reference, unreadable};
 pub use report::{one_line, render};
 pub use resources::{
     Amendment, Balancing, BlockedRoute, Consumer, ConsumerGroup, Credential, GlobalRule, HashedBy,
@@ -51,4 +52,5 @@ pub use schema::unsupported_keywords;
 pub use secret_fields::{SecretFields, secret_fields};
 pub use secrets::{kind_at, resource_schema, secrets_in};
 pub use sources::{Position, Sources, locate};
+pub use surroundings::{Nowhere, SecretFault, Surroundings, System};
 pub use vault::{KvVersion, SecretName, Vault, VaultAuth};

@@ -11,10 +11,11 @@ use crate::draft::{Document, Draft, in_shape, substitute};
 use crate::node::{NodeConfig, Store, complete, specials};
 use crate::plugin_schemas::PluginSchemas;
 use crate::read::{Reader, Site};
-use crate::reference::{Resolver, Surroundings, System};
+use crate::reference::Resolver;
 use crate::resources::{ResourceKind, Resources};
 use crate::schema::Rules;
 use crate::sources::Sources;
+use crate::surroundings::{Nowhere, Surroundings, System};
 use crate::wire::schema_of;
 
 /// Largest document that offsets can address with room to spare, whatever the limit says.
@@ -127,7 +128,8 @@ impl<'a> Loader<'a> {
         self.read_node(path, &Text::Given(text))
     }
 
-    /// Judges an object by the schema of its kind alone: plugins and references are not looked at.
+    /// Judges an object by the schema of its kind alone: plugins are not looked at, and a reference
+    /// stands for a value that is not known.
     pub fn object(
         &self,
         kind: ResourceKind,
@@ -146,7 +148,7 @@ impl<'a> Loader<'a> {
             Ok(node) => node,
             Err(problems) => return problems,
         };
-        let resolver = Resolver::new(self.surroundings);
+        let resolver = Resolver::new(&Nowhere);
         let rules = Rules::new(&resolver, accepts_fail_open);
         let mut reader = Reader::new(&rules, self.plugins, &mut sources);
         reader.fits(&Site::root(&node), kind);

@@ -127,7 +127,8 @@ impl<'a> Reader<'a> {
         hidden: &[&str],
     ) -> Option<T> {
         let mut findings = self.check(site, schema, specials, hidden);
-        if !self.take(&mut findings) {
+        // What is made of a value cannot be told before it is there.
+        if !self.take(&mut findings) || findings.edits.lacks_values {
             return None;
         }
         let value = match site.node.content {

@@ -8,93 +8,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::surroundings::{SecretFault, Surroundings};
 use crate::vault::{SecretName, Vault};
 use crate::words::quoted;
 
 /// Largest value that a reference may stand for, in bytes.
 const REFERENCE_MAX: u64 = 1 << 20;
-
-/// What a configuration reaches outside of its own text.
-pub trait Surroundings {
-    /// The value of an environment variable.
-    fn variable(&self, name: &str) -> Option<String>;
-
-    /// The content of a file, refused if it is longer than `limit` bytes.
-    fn file(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
-
-    /// The documents in a folder, in the order of their names; `None` where it is no folder.
-    fn folder(&self, path: &Path) -> io::Result<Option<Vec<PathBuf>>> {
-        let _ = path;
-        Ok(None)
-    }
-
-    /// What a Vault keeps under a name. It is not asked now: where the value is not there yet, it
-    /// can be fetched, and the configuration be judged again.
-    fn secret(&self, vault: &Arc<Vault>, name: &SecretName) -> Result<String, SecretFault> {
-        let _ = (vault, name);
-        Err(SecretFault::Refused("secret managers are not asked here".to_owned()))
-    }
-}
-
-/// Why there is no value of a secret manager.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretFault {
-    /// Nobody has asked for it yet.
-    NotFetched,
-    /// It cannot be had.
-    Refused(String),
-}
-
-/// The environment and the files of this process.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct System;
-
-impl Surroundings for System {
-    fn variable(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
-    }
-
-    fn file(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-        let mut content = Vec::new();
-        std::fs::File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut content)?;
-        if u64::try_from(content.len()).unwrap_or(u64::MAX) > limit {
-            return Err(io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                format!("it has more than {limit} bytes"),
-            ));
-        }
-        Ok(content)
-    }
-
-    fn folder(&self, path: &Path) -> io::Result<Option<Vec<PathBuf>>> {
-        if !path.is_dir() {
-            return Ok(None);
-        }
-        let mut documents = Vec::new();
-        for entry in std::fs::read_dir(path)? {
-            let path = entry?.path();
-            if is_document(&path) {
-                documents.push(path);
-            }
-        }
-        documents.sort();
-        Ok(Some(documents))
-    }
-}
-
-/// Files that end in `.yaml`, `.yml` or `.json` and are not hidden. A link to a file counts: this is
-/// how Kubernetes fills a folder.
-fn is_document(path: &Path) -> bool {
-    let is_hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    let is_named =
-        ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known));
-    !is_hidden && is_named && !path.is_dir()
-}
 
 /// The kinds of references.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,6 +154,7 @@ impl<'a> Resolver<'a> {
             return known.clone();
         }
         let value = match split(reference) {
+            Some((Kind::Env | Kind::File, _)) if !self.surroundings.are_known() => self.later(),
             Some((Kind::Env, name)) => self.variable(name).map_err(Unresolved::Because),
             Some((Kind::File, path)) => {
                 self.text_file(&folder.join(path)).map_err(Unresolved::Because)
@@ -257,15 +180,15 @@ impl<'a> Resolver<'a> {
         };
         let vault = match vaults.get(&name.vault) {
             Some(Some(vault)) => vault,
-            Some(None) => {
-                self.is_unfinished.set(true);
-                return Err(Unresolved::Later);
-            }
+            Some(None) => return self.later(),
             None => {
                 let id = quoted(&format!("vault/{}", name.vault));
                 return Err(Unresolved::Because(format!("there is no secret manager {id}")));
             }
         };
+        if !self.surroundings.are_known() {
+            return self.later();
+        }
         match self.surroundings.secret(vault, &name) {
             // An empty secret is none.
             Ok(value) if value.is_empty() => {
@@ -275,11 +198,14 @@ impl<'a> Resolver<'a> {
             }
             Ok(value) => Ok(value),
             Err(SecretFault::Refused(problem)) => Err(Unresolved::Because(problem)),
-            Err(SecretFault::NotFetched) => {
-                self.is_unfinished.set(true);
-                Err(Unresolved::Later)
-            }
+            Err(SecretFault::NotFetched) => self.later(),
         }
+    }
+
+    /// There is no value yet, or none that may be known here.
+    fn later(&self) -> Result<String, Unresolved> {
+        self.is_unfinished.set(true);
+        Err(Unresolved::Later)
     }
 
     fn variable(&self, name: &str) -> Result<String, String> {
@@ -335,7 +261,10 @@ impl<'a> Resolver<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
+    use crate::surroundings::{Nowhere, System};
 
     struct Fixed;
 
@@ -390,6 +319,15 @@ mod tests {
             assert_eq!(resolver.resolve(reference, Path::new("/etc/b")), expected, "{reference}");
         }
         assert_eq!(resolver.into_files().len(), 4);
+    }
+
+    #[test]
+    fn where_nothing_is_known_no_reference_tells_whether_it_stands_for_something() {
+        for reference in ["$env://PATH", "$env://NO", "$file:///etc/passwd", "$FILE://no"] {
+            let resolver = Resolver::new(&Nowhere);
+            assert_eq!(resolver.resolve(reference, Path::new("/")), Err(Unresolved::Later));
+            assert!(resolver.is_unfinished() && resolver.into_files().is_empty(), "{reference}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::plugin_schemas::{PluginSchemas, Slot};
 use crate::read::CREDENTIALS;
+use crate::reference::is_reference;
 use crate::resources::ResourceKind;
 use crate::secret_fields::SecretFields;
 use crate::wire::schema;
@@ -130,10 +131,6 @@ impl Marks {
     }
 }
 
-fn is_reference(text: &str) -> bool {
-    ["$env://", "$file://", "$secret://"].iter().any(|scheme| text.starts_with(scheme))
-}
-
 /// A key as a step of a pointer.
 fn step(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
@@ -189,8 +186,9 @@ mod tests {
             "uri": "/a",
             "plugins": {
                 "known": {
-                    "key": "s", "keys": ["$env://A", "s"], "map": { "a/b": "s" }, "open": "o",
-                    "password": "s"
+                    "key": "s",
+                    "keys": ["$env://A", "s", "$ENV://A", "$File://a", "$sECRET://vault/a/b/c"],
+                    "map": { "a/b": "s" }, "open": "o", "password": "s"
                 },
                 "other": { "any": ["s", 1] }
             }

@@ -68,7 +68,8 @@ pub struct Snapshot {
 impl Snapshot {
     /// The object of that name.
     pub fn get(&self, key: &Key) -> Option<&Object> {
-        self.objects.iter().find(|object| object.key == *key)
+        let at = self.objects.binary_search_by(|object| object.key.cmp(key)).ok()?;
+        self.objects.get(at)
     }
 }
 

@@ -60,6 +60,11 @@ impl Answer {
         Self::error(StatusCode::NOT_FOUND, "not found")
     }
 
+    /// What was asked for ended in the middle.
+    pub(crate) fn failed() -> Self {
+        Self::error(StatusCode::INTERNAL_SERVER_ERROR, "the request failed")
+    }
+
     /// The caller could not prove who it is.
     pub(crate) fn unproved(description: &str) -> Self {
         let told = json!({ "error_msg": "failed to check token", "description": description });

@@ -7,32 +7,21 @@ use std::sync::Arc;
 
 use bartizan_store::{Commit, Expect, Key, Object, Snapshot, StoreError, Write, merge};
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::answer::{Answer, Done};
 use super::asked::{Asked, Expected, json as read_json};
 use super::kinds::{Naming, Target};
+use super::making::{Make, expect, id_of, key, life, own, set};
 use super::read::{has_owner, no_consumer};
 use super::references;
 use super::seal::redacted;
 use super::{Api, What};
-use crate::operators::Verb;
+use crate::operators::{Role, Verb};
 use crate::plane::{Outcome, Proposal, Refused};
 
 /// How often a change is tried where others are faster.
 const TRIES_MAX: usize = 16;
-
-/// What an object is made of.
-pub(crate) enum Make {
-    /// This, under the id of the path or its own.
-    Whole(Value),
-    /// This, under an id that is made for it.
-    New(Value),
-    /// What it is, changed by a merge patch (RFC 7396).
-    Merged(Value),
-    /// What it is, with this in one place.
-    Part(Vec<String>, Value),
-}
 
 /// A change that is ready to be judged.
 struct Ready {
@@ -40,6 +29,8 @@ struct Ready {
     id: String,
     before: Option<Value>,
     after: Option<Value>,
+    /// What is removed with it.
+    also: Vec<(Key, Option<Value>)>,
     writes: Vec<Write>,
     is_forced: bool,
 }
@@ -178,7 +169,8 @@ impl Api {
         let content = after.to_string().into_bytes();
         let mut writes = vec![Write { key: key.clone(), content: Some(content.into()), expect }];
         writes.extend(self.expiry_write(&key, life, snapshot)?);
-        Ok(Ready { key, id, before, after: Some(after), writes, is_forced: false })
+        let also = Vec::new();
+        Ok(Ready { key, id, before, after: Some(after), also, writes, is_forced: false })
     }
 
     /// The change that a removal comes down to.
@@ -196,8 +188,8 @@ impl Api {
         let key = key(target, id)?;
         let object = snapshot.get(&key).filter(|object| target.kind.holds(object));
         let before = object.and_then(Object::value);
+        let Some(object) = object else { return Err(asked.nothing_to_remove(target, &key)) };
         asked.allow_change(target, &key, [before.as_ref(), None], snapshot)?;
-        let Some(object) = object else { return Err(Answer::no_key()) };
         expect(asked, &Make::Merged(Value::Null), Some(object))?;
         if !is_forced && let Some(problem) = references::user(target.kind, id, snapshot) {
             return Err(Answer::bad(problem));
@@ -209,13 +201,16 @@ impl Api {
         };
         let mut writes = vec![removed(object)];
         writes.extend(self.expiry_write(&key, None, snapshot)?);
+        let mut also = Vec::new();
         if target.kind.naming == Naming::Username {
             for credential in references::credentials(id, snapshot) {
+                also.push((credential.key.clone(), credential.value()));
                 writes.push(removed(credential));
                 writes.extend(self.expiry_write(&credential.key, None, snapshot)?);
             }
         }
-        Ok(Ready { key, id: id.to_owned(), before, after: None, writes, is_forced })
+        let id = id.to_owned();
+        Ok(Ready { key, id, before, after: None, also, writes, is_forced })
     }
 
     /// Gives an object its id and times.
@@ -244,6 +239,9 @@ impl Api {
             ready.after.as_ref(),
             revision,
         );
+        for (key, before) in &ready.also {
+            self.record_change(asked, key, before.as_ref(), None, revision);
+        }
         let key = self.shown_key(&ready.key);
         let Some(after) = &ready.after else {
             return Answer::ok(&json!({ "key": key, "deleted": "1" }));
@@ -291,6 +289,16 @@ impl Api {
 }
 
 impl Asked {
+    /// What is answered to a removal of what is not there. Whoever may read the kind could have
+    /// looked; what an editor is confined to is a matter of objects.
+    fn nothing_to_remove(&self, target: &Target, key: &Key) -> Answer {
+        let (kind, id) = (target.kind.segment, Some(key.id()));
+        let is_editor = self.operator.role() == Role::Editor;
+        let verb = if is_editor { Verb::Read } else { Verb::Delete };
+        let allowed = self.allow(&What { verb, id, ..What::read(kind) });
+        allowed.map_or_else(|forbidden| forbidden, |()| Answer::no_key())
+    }
+
     /// Whether the operator may make that change of an object.
     pub(super) fn allow_change(
         &self,
@@ -308,153 +316,5 @@ impl Asked {
             snapshot: Some(snapshot),
         };
         self.allow(&what)
-    }
-}
-
-/// The object in a body, without the members that are the node's own to write.
-fn own(asked: &Asked) -> Result<Value, Answer> {
-    let body = asked.is_json_object()?;
-    for name in ["create_time", "update_time"] {
-        if body.get(name).is_some() {
-            let text = format!("additional properties forbidden, found {name}");
-            return Err(Answer::bad(format!("invalid configuration: {text}")));
-        }
-    }
-    Ok(body)
-}
-
-/// How long an object is to live, in seconds.
-fn life(asked: &Asked) -> Result<Option<u64>, Answer> {
-    let Some(text) = asked.query.find("ttl") else { return Ok(None) };
-    match text.parse::<u64>() {
-        Ok(seconds) if seconds > 0 => Ok(Some(seconds)),
-        _ => Err(Answer::bad("invalid argument ttl: should be a number")),
-    }
-}
-
-/// The key of an object of that id.
-pub(super) fn key(target: &Target, id: &str) -> Result<Key, Answer> {
-    target.key(id).map_err(|fault| {
-        Answer::bad(format!("invalid configuration: the id of the {} {fault}", target.kind.noun))
-    })
-}
-
-/// The id of the object that is to be written.
-fn id_of(target: &Target, make: &Make, snapshot: &Snapshot) -> Result<String, Answer> {
-    let noun = target.kind.noun;
-    let body = match make {
-        Make::New(_) => return Ok(format!("{:020}", snapshot.revision.saturating_add(1))),
-        Make::Whole(body) | Make::Merged(body) => Some(body),
-        Make::Part(..) => None,
-    };
-    let is_account = target.kind.naming == Naming::Username;
-    let member = if is_account { "username" } else { "id" };
-    let own = match body.and_then(|body| body.get(member)) {
-        Some(Value::String(text)) => Some(text.clone()),
-        Some(Value::Number(number)) => Some(number.to_string()),
-        Some(_) => return Err(Answer::bad(format!("wrong {noun} id"))),
-        None => None,
-    };
-    match (&target.id, own) {
-        (Some(id), Some(own)) if *id != own => Err(Answer::bad(if is_account {
-            "wrong username".to_owned()
-        } else {
-            format!("wrong {noun} id")
-        })),
-        (Some(id), _) => Ok(id.clone()),
-        (None, Some(own)) if !matches!(target.kind.naming, Naming::Manager | Naming::Plugin) => {
-            Ok(own)
-        }
-        (None, _) if is_account => Err(Answer::bad("missing consumer name")),
-        (None, _) => Err(Answer::bad(format!("missing {noun} id"))),
-    }
-}
-
-/// The revision that an object must be at, and still be at when it is written.
-fn expect(asked: &Asked, make: &Make, object: Option<&Object>) -> Result<Expect, Answer> {
-    let current = object.map(|object| object.revision);
-    match (asked.expected()?, current) {
-        (Expected::Absent, Some(_)) => Err(Answer::precondition("the object exists")),
-        (Expected::Present | Expected::Revision(_), None) => {
-            Err(Answer::precondition("there is no such object"))
-        }
-        (Expected::Revision(wanted), Some(current)) if wanted != current => {
-            Err(Answer::precondition(&format!("the object is at revision {current}")))
-        }
-        (_, Some(_)) if matches!(make, Make::New(_)) => {
-            // Someone chose the very id that comes next.
-            Err(Answer::bad("the id that comes next is taken; use PUT"))
-        }
-        (_, Some(current)) => Ok(Expect::Revision(current)),
-        (_, None) => Ok(Expect::Absent),
-    }
-}
-
-/// Puts a value where a path leads; `null` removes what is there.
-fn set(value: &mut Value, part: &[String], body: &Value) -> Result<(), Answer> {
-    let refused = || Answer::bad(format!("invalid sub-path: /{}", part.join("/")));
-    let Some((last, before)) = part.split_last() else { return Err(refused()) };
-    let mut at = value;
-    for step in before {
-        at = match at {
-            Value::Object(members) => {
-                members.entry(step.clone()).or_insert_with(|| Value::Object(Map::new()))
-            }
-            Value::Array(items) => {
-                let index = step.parse::<usize>().ok();
-                index.and_then(|index| items.get_mut(index)).ok_or_else(refused)?
-            }
-            _ => return Err(refused()),
-        };
-    }
-    match at {
-        Value::Object(members) if body.is_null() => {
-            members.shift_remove(last);
-        }
-        Value::Object(members) => {
-            members.insert(last.clone(), body.clone());
-        }
-        Value::Array(items) => {
-            let index = last.parse::<usize>().ok();
-            *index.and_then(|index| items.get_mut(index)).ok_or_else(refused)? = body.clone();
-        }
-        _ => return Err(refused()),
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_part_of_an_object_is_replaced_where_the_path_leads() {
-        let start = json!({ "plugins": { "a": { "x": 1 } }, "uris": ["/a", "/b"] });
-        let part = |path: &str| path.split('/').map(str::to_owned).collect::<Vec<_>>();
-        for (path, body, end) in [
-            (
-                "plugins/a",
-                json!({ "y": 2 }),
-                json!({ "plugins": { "a": { "y": 2 } }, "uris": ["/a", "/b"] }),
-            ),
-            ("plugins/a", Value::Null, json!({ "plugins": {}, "uris": ["/a", "/b"] })),
-            (
-                "uris/1",
-                json!("/c"),
-                json!({ "plugins": { "a": { "x": 1 } }, "uris": ["/a", "/c"] }),
-            ),
-            (
-                "labels/team",
-                json!("a"),
-                json!({ "plugins": { "a": { "x": 1 } }, "uris": ["/a", "/b"], "labels": { "team": "a" } }),
-            ),
-        ] {
-            let mut value = start.clone();
-            assert!(set(&mut value, &part(path), &body).is_ok(), "{path}");
-            assert_eq!(value, end, "{path}");
-        }
-        for path in ["uris/2", "uris/x", "plugins/a/x/y"] {
-            assert!(set(&mut start.clone(), &part(path), &json!(1)).is_err(), "{path}");
-        }
     }
 }

@@ -16,6 +16,7 @@ use super::asked::{self, Asked};
 use super::kinds::{KINDS, Kind, Naming, Target};
 use super::schemas::is_yaml;
 use super::{Api, What};
+use crate::operators::{Role, Verb};
 use crate::plane::Proposal;
 
 const DIGEST: HeaderName = HeaderName::from_static("x-digest");
@@ -32,6 +33,9 @@ struct Stand {
     versions: BTreeMap<String, u64>,
     revision: Option<u64>,
 }
+
+/// Replacing everything, whatever it is.
+const REPLACE: What<'_> = What { verb: Verb::Write, ..What::read("configs") };
 
 /// What an object was and will be.
 type Change = (Key, Option<Value>, Option<Value>);
@@ -52,6 +56,18 @@ impl Stand {
             versions: versions.filter_map(|(k, v)| Some((k.clone(), v.as_u64()?))).collect(),
             revision: Some(object.revision),
         })
+    }
+
+    /// Takes back the versions of kinds of which nothing changes: who may change some objects may
+    /// not say what is the newest of others.
+    fn keep_versions(&mut self, before: BTreeMap<String, u64>, changes: &[Change]) {
+        let of = |key: &Key| listed().find(|kind| kind.segment == key.collection());
+        let changed: BTreeSet<String> =
+            changes.iter().filter_map(|(key, ..)| of(key).map(version_of)).collect();
+        self.versions.retain(|name, _| changed.contains(name));
+        for (name, version) in before {
+            self.versions.entry(name).or_insert(version);
+        }
     }
 
     fn write(&self) -> Result<Write, Answer> {
@@ -122,6 +138,10 @@ impl Api {
         else {
             return Err(Answer::bad("missing digest header"));
         };
+        // An editor may replace what its document changes, if it may change all of that.
+        if asked.operator.role() != Role::Editor {
+            asked.allow(&REPLACE)?;
+        }
         self.writable()?;
         let is_dry = asked.query.flag("dry_run")?;
         let format = if is_yaml(asked) { Format::Yaml } else { Format::Json };
@@ -131,23 +151,29 @@ impl Api {
         };
         let snapshot = self.snapshot().await?;
         let mut stand = Stand::read(&snapshot)?;
-        if stand.digest.as_deref() == Some(digest) {
-            return Ok(Answer::empty(StatusCode::NO_CONTENT));
-        }
+        let is_known = stand.digest.as_deref() == Some(digest);
+        let versions = stand.versions.clone();
         let changes = self.document_changes(&body, &mut stand, &snapshot)?;
+        if changes.is_empty() {
+            // The same digest alone says nothing: others may have changed what it was of.
+            if is_known {
+                return Ok(Answer::empty(StatusCode::NO_CONTENT));
+            }
+            asked.allow(&REPLACE)?;
+        }
         for (key, before, after) in &changes {
-            let Some(target) = target_of(key) else { continue };
+            let target =
+                target_of(key).ok_or_else(|| Answer::bad(format!("`{key}` is no resource")))?;
             asked.allow_change(&target, key, [before.as_ref(), after.as_ref()], &snapshot)?;
+        }
+        if asked.operator.role() == Role::Editor {
+            stand.keep_versions(versions, &changes);
         }
         stand.digest = Some(digest.to_owned());
         stand.modified = self.0.clock.now().as_secs();
         let mut writes = vec![stand.write()?];
         for (key, _, after) in &changes {
-            let known = snapshot.get(key).map(|object| object.revision);
-            let content = after.as_ref().map(|after| after.to_string().into_bytes().into());
-            let expect = known.map_or(Expect::Absent, Expect::Revision);
-            writes.push(Write { key: key.clone(), content, expect });
-            writes.extend(self.expiry_write(key, None, &snapshot)?);
+            writes.extend(self.replacing(key, after.as_ref(), &snapshot)?);
         }
         let commit = Commit { author: asked.operator.name().into(), writes };
         let outcome = self.0.plane.propose(Proposal { commit, is_dry, is_forced: false }).await;
@@ -163,6 +189,22 @@ impl Api {
             self.record_change(asked, key, before.as_ref(), after.as_ref(), outcome.revision);
         }
         Ok(with_stand(Answer::empty(StatusCode::ACCEPTED), &stand))
+    }
+
+    /// What is written to give an object other content, or to remove it. It does not end as what
+    /// it replaces would have.
+    pub(super) fn replacing(
+        &self,
+        key: &Key,
+        after: Option<&Value>,
+        snapshot: &Snapshot,
+    ) -> Result<impl Iterator<Item = Write> + use<>, Answer> {
+        let known = snapshot.get(key).map(|object| object.revision);
+        let content = after.map(|after| after.to_string().into_bytes().into());
+        let expect = known.map_or(Expect::Absent, Expect::Revision);
+        let expiry = self.expiry_write(key, None, snapshot)?;
+        let write = Write { key: key.clone(), content, expect };
+        Ok([write].into_iter().chain(expiry))
     }
 
     /// What a document changes, kind by kind.

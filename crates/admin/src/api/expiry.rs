@@ -3,22 +3,24 @@
 //! When an object ends is kept in the store beside it, in the same commit, so that it is honoured
 //! by whichever node runs then. A write without `ttl` makes it live on.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bartizan_core::Timestamp;
-use bartizan_store::{Commit, Expect, Key, OWN_COLLECTION, Snapshot, Write};
+use bartizan_store::{Commit, Expect, Key, OWN_COLLECTION, Object, Snapshot, Write};
 use serde_json::{Value, json};
 
-use super::Api;
 use super::answer::Answer;
+use super::kinds::{Kind, Naming};
+use super::{Api, references};
 use crate::plane::Proposal;
 
 /// How often the node looks whether something ends.
-const LOOK: Duration = Duration::from_secs(1);
+pub(crate) const LOOK: Duration = Duration::from_secs(1);
 /// How often it looks at the store, into which others write too.
 const LOOK_AT_STORE: Duration = Duration::from_secs(60);
-/// Most objects that end in one commit.
-const ENDING_MAX: usize = 60;
+/// Most removals in one commit: fewer than any store takes.
+const ENDING_MAX: usize = 120;
 /// Who removes what is at its end.
 const AUTHOR: &str = "its time to live";
 
@@ -46,15 +48,9 @@ impl Api {
         Ok((content.is_some() || known.is_some()).then_some(Write { key, content, expect }))
     }
 
-    /// Removes objects at their end, for as long as it is polled.
-    pub(crate) async fn expire(self) {
-        let mut ticks = tokio::time::interval(LOOK);
-        loop {
-            ticks.tick().await;
-            if self.0.expiries.is_due(self.0.clock.now()) {
-                self.expire_now().await;
-            }
-        }
+    /// Whether it is time to look what is at its end.
+    pub(crate) fn is_expiring(&self) -> bool {
+        self.0.expiries.is_due(self.0.clock.now())
     }
 
     /// Removes what is at its end now.
@@ -62,35 +58,70 @@ impl Api {
         let now = self.0.clock.now();
         self.0.expiries.looked(now);
         let Ok(snapshot) = self.0.plane.snapshot().await else { return };
-        let mut writes = Vec::new();
+        let mut going = BTreeMap::new();
         for object in &snapshot.objects {
             let Some((end, key)) = ending(object) else { continue };
-            if end > now || writes.len() >= ENDING_MAX {
+            let has_room = going.len() < ENDING_MAX;
+            let is_whole = end <= now && has_room && goes(object, &key, &snapshot, &mut going);
+            if !is_whole {
                 self.0.expiries.hear(end);
-                continue;
-            }
-            let (own, revision) = (object.key.clone(), object.revision);
-            writes.push(Write { key: own, content: None, expect: Expect::Revision(revision) });
-            if let Some(ended) = snapshot.get(&key) {
-                let expect = Expect::Revision(ended.revision);
-                writes.push(Write { key, content: None, expect });
             }
         }
-        if writes.is_empty() {
+        if going.is_empty() {
             return;
         }
-        let commit = Commit { author: AUTHOR.into(), writes };
+        let write = |object: &&Object| Write {
+            key: object.key.clone(),
+            content: None,
+            expect: Expect::Revision(object.revision),
+        };
+        let commit = Commit { author: AUTHOR.into(), writes: going.values().map(write).collect() };
         let proposal = Proposal { commit, is_dry: false, is_forced: true };
-        if let Err(refused) = self.0.plane.propose(proposal).await {
-            // Another node was faster, or the store is away: it is tried again.
-            tracing::warn!("objects at their end are not removed: {refused:?}");
-            self.0.expiries.hear(now.plus(LOOK));
+        match self.0.plane.propose(proposal).await {
+            Ok(outcome) => {
+                let ended =
+                    going.values().filter(|object| object.key.collection() != OWN_COLLECTION);
+                for object in ended {
+                    self.record_end(&object.key, object.value().as_ref(), outcome.revision);
+                }
+            }
+            Err(refused) => {
+                // Another node was faster, or the store is away: it is tried again.
+                tracing::warn!("objects at their end are not removed: {refused:?}");
+                self.0.expiries.hear(now.plus(LOOK));
+            }
         }
     }
 }
 
+/// Adds what goes at an end: the credentials of an account, the object, and what says so. False
+/// where not all of it has room in one commit; then what says so stays for the next one.
+fn goes<'s>(
+    end: &'s Object,
+    key: &Key,
+    snapshot: &'s Snapshot,
+    going: &mut BTreeMap<Key, &'s Object>,
+) -> bool {
+    let is_account = Kind::of(key).is_some_and(|kind| kind.naming == Naming::Username);
+    let credentials = references::credentials(key.id(), snapshot).filter(|_| is_account);
+    for object in credentials.chain(snapshot.get(key)) {
+        let own = key_of(&object.key).ok().and_then(|key| snapshot.get(&key));
+        for object in [object].into_iter().chain(own.filter(|own| own.key != end.key)) {
+            if going.len() >= ENDING_MAX && !going.contains_key(&object.key) {
+                return false;
+            }
+            going.insert(object.key.clone(), object);
+        }
+    }
+    let has_room = going.len() < ENDING_MAX || going.contains_key(&end.key);
+    if has_room {
+        going.insert(end.key.clone(), end);
+    }
+    has_room
+}
+
 /// What ends when, as an object of the store says.
-fn ending(object: &bartizan_store::Object) -> Option<(Timestamp, Key)> {
+fn ending(object: &Object) -> Option<(Timestamp, Key)> {
     let id = object.key.id().strip_prefix("expiries/")?;
     if object.key.collection() != OWN_COLLECTION {
         return None;

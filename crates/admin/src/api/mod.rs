@@ -6,11 +6,14 @@ mod change;
 mod configs;
 mod expiry;
 mod kinds;
+mod making;
 mod openapi;
 mod own;
 mod problems;
 mod read;
+mod record;
 mod references;
+mod rows;
 mod schemas;
 mod seal;
 mod table;
@@ -21,8 +24,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::rand;
-use bartizan_audit::{AuditLog, ChangeMade, EventKind};
-use bartizan_config::secrets_in;
+use bartizan_audit::AuditLog;
 use bartizan_core::Clock;
 use bartizan_plugins::Catalogue;
 use bartizan_store::{Commit, Expect, Key, OWN_COLLECTION, Snapshot, StoreError, Write};
@@ -39,7 +41,6 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use self::answer::Answer;
 use self::asked::{Asked, Query};
 use self::expiry::Expiries;
 use self::kinds::Kind;
@@ -48,7 +49,9 @@ use self::table::Table;
 use crate::operators::{Act, Object, Operator, Operators, Verb};
 use crate::plane::{Plane, Proposal};
 
+pub(crate) use self::answer::Answer;
 pub(crate) use self::asked::BODY_MAX;
+pub(crate) use self::expiry::LOOK;
 
 /// The header that a key is shown in.
 const KEY: &str = "x-api-key";
@@ -84,7 +87,7 @@ struct What<'a> {
 
 impl<'a> What<'a> {
     /// Reading what is no object.
-    fn read(kind: &'a str) -> Self {
+    const fn read(kind: &'a str) -> Self {
         Self { verb: Verb::Read, kind, id: None, before: None, after: None, snapshot: None }
     }
 
@@ -250,31 +253,6 @@ impl Api {
         self.0.plane.snapshot().await.map_err(|error| Answer::of_store(&error))
     }
 
-    /// Records a change.
-    fn record_change(
-        &self,
-        asked: &Asked,
-        key: &Key,
-        before: Option<&Value>,
-        after: Option<&Value>,
-        revision: u64,
-    ) {
-        let detail = format!("{} `{key}`", if after.is_some() { "wrote" } else { "removed" });
-        let mut event = asked.operator.event(EventKind::Change, detail);
-        event.method = Some(asked.method.as_str().into());
-        let changes: Vec<Value> = seal::redacted(key, before, after, &self.0.plugins)
-            .into_iter()
-            .filter(|change| change.pointer != "/update_time")
-            .map(|change| json!([change.pointer, change.before, change.after]))
-            .collect();
-        event.change = Some(Box::new(ChangeMade {
-            object: key.as_str().into(),
-            revision,
-            changes: Value::from(changes).to_string().into(),
-        }));
-        self.0.audit.record(event);
-    }
-
     /// The key of an object as tools know it.
     fn shown_key(&self, key: &Key) -> String {
         format!("{}/{key}", self.0.plane.store().prefix)
@@ -290,16 +268,6 @@ impl Api {
         }
         // Without a seal nothing can be shown; there is one wherever the store was read.
         self.0.seal.get().map_or(Value::Null, |seal| seal.closed(key, value, &self.0.plugins))
-    }
-
-    /// Records that secrets were shown in clear.
-    fn record_reading(&self, asked: &Asked, key: &Key, value: &Value) {
-        if !secrets_in(key.collection(), key.id(), value, &self.0.plugins).is_empty() {
-            let detail = format!("read `{key}` with its secrets");
-            let mut event = asked.operator.event(EventKind::Secrets, detail);
-            event.method = Some(asked.method.as_str().into());
-            self.0.audit.record(event);
-        }
     }
 
     /// Puts back the secrets that sealed values stand for.

@@ -1,15 +1,17 @@
 //! What Apache APISIX does not have: `/bartizan/v1`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use bartizan_store::{Commit, Expect, Key, OWN_COLLECTION, Object, Revision, Snapshot, Write};
+use bartizan_store::{Commit, Key, OWN_COLLECTION, Object, Revision, Snapshot};
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Done};
 use super::asked::{Asked, Expected};
 use super::configs::target_of;
+use super::references;
 use super::seal::redacted;
 use super::{Api, What};
+use crate::operators::{Role, Verb};
 use crate::plane::{Proposal, Written};
 
 /// Revisions that are listed where the query says no number.
@@ -37,9 +39,12 @@ impl Api {
     pub(crate) async fn upstreams(&self, asked: &Asked) -> Done {
         let snapshot = self.snapshot().await?;
         asked.allow(&What::read("upstreams"))?;
+        let users = references::users_of_upstreams(&snapshot);
         let mut list = Vec::new();
         for object in &snapshot.objects {
             let Some(value) = object.value() else { continue };
+            let is_shared = object.key.collection() == "upstreams";
+            let used_by = users.get(object.key.id()).filter(|_| is_shared);
             let upstream = match object.key.collection() {
                 "upstreams" => Some(&value),
                 "routes" | "services" => value.get("upstream"),
@@ -56,7 +61,7 @@ impl Api {
                 "scheme": upstream.get("scheme").cloned().unwrap_or_else(|| json!("http")),
                 "type": upstream.get("type").cloned().unwrap_or_else(|| json!("roundrobin")),
                 "nodes": upstream.get("nodes"),
-                "used_by": users(&snapshot, object),
+                "used_by": used_by.map(Vec::as_slice).unwrap_or_default(),
             }));
         }
         Ok(Answer::ok(&json!({ "total": list.len(), "list": list })))
@@ -169,6 +174,10 @@ impl Api {
             Some(Some(Ok(key))) if key.collection() != OWN_COLLECTION => Some(key),
             Some(_) => return Err(Answer::bad("`object` must be of the form `routes/1`")),
         };
+        // An editor may bring back what it may change.
+        if asked.operator.role() != Role::Editor {
+            asked.allow(&What { verb: Verb::Write, ..What::read("rollback") })?;
+        }
         self.writable()?;
         let snapshot = self.snapshot().await?;
         if let Expected::Revision(wanted) = asked.expected()?
@@ -183,10 +192,7 @@ impl Api {
             let target =
                 target_of(key).ok_or_else(|| Answer::bad(format!("`{key}` is no resource")))?;
             asked.allow_change(&target, key, [before.as_ref(), after.as_ref()], &snapshot)?;
-            let current = snapshot.get(key).map(|object| object.revision);
-            let content = after.as_ref().map(|after| after.to_string().into_bytes().into());
-            let expect = current.map_or(Expect::Absent, Expect::Revision);
-            writes.push(Write { key: key.clone(), content, expect });
+            writes.extend(self.replacing(key, after.as_ref(), &snapshot)?);
         }
         let changed: Vec<&str> = changes.keys().map(Key::as_str).collect();
         if writes.is_empty() {
@@ -235,12 +241,12 @@ impl Api {
             }
             let all = self.0.plane.written(LOG_MAX).await;
             let all = all.map_err(|error| Answer::of_store(&error))?;
-            if all.last().is_some_and(|oldest| oldest.revision.number > number + 1) {
+            if !reaches(&all, number, snapshot) {
                 return Err(gone());
             }
-            let log = self.log().await?;
-            let newer = log.iter().filter(|written| written.revision.number > number);
-            newer.map(|written| written.key.clone()).collect()
+            let newer = all.into_iter().filter(|written| written.revision.number > number);
+            let keys = newer.map(|written| written.key);
+            keys.filter(|key| key.collection() != OWN_COLLECTION).collect()
         };
         let mut changes = BTreeMap::new();
         for key in keys {
@@ -262,22 +268,20 @@ impl Api {
     }
 }
 
-fn value_of(revision: &Revision) -> Option<Value> {
-    serde_json::from_slice(revision.content.as_deref()?).ok()
+/// Whether the last writes, the newest first, are all that there were since a revision. The log is
+/// cut between writes, not between revisions: of the oldest one that it holds, some may be missing.
+fn reaches(written: &[Written], number: u64, snapshot: &Snapshot) -> bool {
+    let Some(oldest) = written.last() else { return snapshot.revision <= number };
+    if oldest.revision.number <= number {
+        return true;
+    }
+    // Before the first revision there was nothing that it could have removed: what it wrote is in
+    // the log or still there.
+    let is_first = number == 0 && oldest.revision.number == 1;
+    let logged: HashSet<&Key> = written.iter().map(|written| &written.key).collect();
+    is_first && snapshot.objects.iter().all(|object| logged.contains(&object.key))
 }
 
-/// The objects that refer to a shared upstream.
-fn users(snapshot: &Snapshot, upstream: &Object) -> Vec<String> {
-    if upstream.key.collection() != "upstreams" {
-        return Vec::new();
-    }
-    let id = upstream.key.id();
-    let users = snapshot.objects.iter().filter(|object| {
-        object.value().is_some_and(|value| match value.get("upstream_id") {
-            Some(Value::String(text)) => text == id,
-            Some(Value::Number(number)) => number.to_string() == id,
-            _ => false,
-        })
-    });
-    users.map(|object| object.key.to_string()).collect()
+fn value_of(revision: &Revision) -> Option<Value> {
+    serde_json::from_slice(revision.content.as_deref()?).ok()
 }

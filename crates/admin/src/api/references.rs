@@ -1,6 +1,8 @@
 //! What refers to what: that it is there when an object is written, and that nothing is left
 //! without it when one is removed.
 
+use std::collections::{BTreeSet, HashMap};
+
 use bartizan_store::{Key, Object, Snapshot};
 use serde_json::Value;
 
@@ -73,22 +75,45 @@ pub(crate) fn user(kind: &Kind, id: &str, snapshot: &Snapshot) -> Option<String>
 }
 
 fn uses(other: &Kind, value: &Value, kind: &Kind, id: &str) -> bool {
-    let by_member = REFERENCES
-        .iter()
-        .filter(|reference| reference.from == other.segment && reference.to == kind.segment)
-        .any(|reference| text(value.get(reference.member)).as_deref() == Some(id));
-    by_member || (kind.segment == "upstreams" && splits_to(value, id))
+    used(other, value, kind.segment).any(|used| used == id)
 }
 
-/// Whether the plugin `traffic-split` of an object sends anything to that upstream.
-fn splits_to(value: &Value, id: &str) -> bool {
+/// The objects of a collection that an object uses.
+fn used<'v>(
+    other: &'v Kind,
+    value: &'v Value,
+    to: &'v str,
+) -> impl Iterator<Item = String> + use<'v> {
+    let by_member = REFERENCES
+        .iter()
+        .filter(move |reference| reference.from == other.segment && reference.to == to)
+        .filter_map(move |reference| text(value.get(reference.member)));
+    by_member.chain(split_to(value).filter(move |_| to == "upstreams"))
+}
+
+/// Who uses which upstream: the objects, by the id of the upstream.
+pub(crate) fn users_of_upstreams(snapshot: &Snapshot) -> HashMap<String, Vec<&str>> {
+    let mut users: HashMap<String, Vec<&str>> = HashMap::new();
+    for object in &snapshot.objects {
+        let (Some(kind), Some(value)) = (Kind::of(&object.key), object.value()) else { continue };
+        // It may use one several times.
+        let ids: BTreeSet<String> = used(kind, &value, "upstreams").collect();
+        for id in ids {
+            users.entry(id).or_default().push(object.key.as_str());
+        }
+    }
+    users
+}
+
+/// The upstreams that the plugin `traffic-split` of an object sends to.
+fn split_to(value: &Value) -> impl Iterator<Item = String> {
     let rules = value.pointer("/plugins/traffic-split/rules").and_then(Value::as_array);
     let shares = rules
         .into_iter()
         .flatten()
         .filter_map(|rule| rule.get("weighted_upstreams")?.as_array())
         .flatten();
-    shares.into_iter().any(|share| text(share.get("upstream_id")).as_deref() == Some(id))
+    shares.filter_map(|share| text(share.get("upstream_id")))
 }
 
 /// The rule for the whole gateway that already has a plugin which another one brings.
@@ -110,9 +135,9 @@ pub(crate) fn twice_global(id: &str, value: &Value, snapshot: &Snapshot) -> Opti
 
 /// The credentials of an account.
 pub(crate) fn credentials<'s>(
-    username: &'s str,
+    username: &str,
     snapshot: &'s Snapshot,
-) -> impl Iterator<Item = &'s Object> {
+) -> impl Iterator<Item = &'s Object> + use<'s> {
     let prefix = format!("{username}/credentials/");
     snapshot.objects.iter().filter(move |object| {
         object.key.collection() == "consumers" && object.key.id().starts_with(&prefix)
@@ -138,4 +163,37 @@ pub(crate) fn owner(id: &str, snapshot: &Snapshot) -> Option<Value> {
 fn texts(value: &Value, one: &str, many: &str) -> Vec<String> {
     let list = value.get(many).and_then(Value::as_array).into_iter().flatten();
     value.get(one).into_iter().chain(list).filter_map(|item| text(Some(item))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_upstream_is_used_once_by_each_object_also_by_a_plugin() {
+        let shares = json!([{ "upstream_id": "u" }, { "upstream_id": 7 }, { "weight": 1 }]);
+        let split = json!({ "traffic-split": { "rules": [{ "weighted_upstreams": shares }] } });
+        let object = |key: &str, value: &Value| Object {
+            key: Key::parse(key).unwrap(),
+            content: value.to_string().into_bytes().into(),
+            revision: 1,
+            created: 1,
+            author: None,
+            at: None,
+        };
+        let snapshot = Snapshot {
+            revision: 1,
+            objects: vec![
+                object("routes/1", &json!({ "upstream_id": "u", "plugins": split })),
+                object("services/s", &json!({ "upstream_id": 7 })),
+                object("upstreams/7", &json!({})),
+            ],
+        };
+        let users = users_of_upstreams(&snapshot);
+        assert_eq!(users["u"], ["routes/1"]);
+        assert_eq!(users["7"], ["routes/1", "services/s"]);
+        assert_eq!(users.len(), 2);
+    }
 }

@@ -10,7 +10,11 @@ use super::answer::{Answer, Done};
 use super::asked::{self, Asked, Query};
 use super::problems::message;
 use super::{Api, What};
-use crate::plane::Problem;
+use crate::operators::{Role, Verb};
+use crate::plane::{Document, Problem};
+
+/// Validating, which changes nothing.
+const VALIDATE: What<'_> = What { verb: Verb::Other, ..What::read("schema") };
 
 /// The kind that a segment of a path names, as Apache APISIX writes it or in the plural.
 fn kind_named(name: &str) -> Option<ResourceKind> {
@@ -88,7 +92,7 @@ impl Api {
 
     /// Judges an object by the schema of its kind alone.
     pub(crate) fn validate_object(&self, asked: &Asked, name: &str) -> Done {
-        asked.allow(&What::read("schema"))?;
+        asked.allow(&VALIDATE)?;
         let kind = kind_named(name).ok_or_else(Answer::not_found)?;
         asked.is_json_object()?;
         let text = String::from_utf8_lossy(&asked.body);
@@ -110,11 +114,15 @@ impl Api {
 
     /// Judges a whole document in the declarative format.
     pub(crate) async fn validate_document(&self, asked: &Asked) -> Done {
-        asked.allow(&What::read("configs"))?;
+        asked.allow(&VALIDATE)?;
         let is_yaml = is_yaml(asked);
         asked::value(&asked.body, if is_yaml { Format::Yaml } else { Format::Json })?;
         let text = String::from_utf8_lossy(&asked.body).into_owned();
-        let found = self.0.plane.judge(text, is_yaml).await;
+        // Viewers cannot write, and so have nothing read by what they write.
+        let is_compiled = matches!(asked.operator.role(), Role::Editor | Role::Admin);
+        let document = Document { text, is_yaml, is_compiled };
+        let found = self.0.plane.judge(document).await;
+        let found = found.map_err(|refused| Answer::of_refusal(&refused, None))?;
         if found.is_empty() {
             return Ok(Answer::ok(&json!({})));
         }

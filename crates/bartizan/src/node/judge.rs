@@ -3,17 +3,27 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use bartizan_admin::{Outcome, Problem, Proposal, Refused};
-use bartizan_config::{Diagnostic, Loader, ObjectName, OnInvalid, Sources};
+use bartizan_admin::{Document, Outcome, Problem, Proposal, Refused};
+use bartizan_config::{Diagnostic, Loader, Nowhere, ObjectName, OnInvalid, Sources};
+use bartizan_core::metrics::SharedMetrics;
+use bartizan_plugins::Catalogue;
 use bartizan_proxy::{Report, RouteReport};
-use bartizan_store::{Expect, OWN_COLLECTION, Object, Snapshot, Store as _, StoreError, Write};
+use bartizan_secrets::Vaults;
+use bartizan_store::{
+    Expect, Key, OWN_COLLECTION, Object, Snapshot, Store as _, StoreError, Write,
+};
+use tokio::time::timeout;
 
 use super::Node;
 use super::settle::{LastGood, Settling, Trial};
 use super::stores::{self, NodeStore};
 use crate::failure::Failure;
 use crate::load::{self, Record};
+
+/// Time for a store to tell of what is in it already.
+const CATCH_UP_TIME: Duration = Duration::from_secs(1);
 
 impl Node {
     /// Judges a change, makes it and puts it into force; or says why not.
@@ -41,15 +51,40 @@ impl Node {
         // What is no resource is passed over with what the store tells next. The revision alone would
         // pass over what others wrote in between, too.
         if !is_apart {
-            self.reload(&[]);
+            self.catch_up();
         }
         Ok(outcome)
+    }
+
+    /// Puts into force what was written since the store was last read: this change, and what others
+    /// wrote in between.
+    fn catch_up(&mut self) {
+        let (store, seen) = (&self.store, self.seen);
+        let told =
+            self.control.block_on(async { timeout(CATCH_UP_TIME, store.changes(seen)).await });
+        match told {
+            Ok(Ok(changes)) => self.take(&changes),
+            // Whatever the store does not tell is in it.
+            Ok(Err(_)) | Err(_) => self.reload(&[]),
+        }
+    }
+
+    /// The secret managers that a change is judged with: those in force, unless it is about them.
+    /// What may come to nothing must not take their place.
+    fn vaults_for(&self, writes: &[Write]) -> Arc<Vaults> {
+        if !writes.iter().any(|write| write.key.collection() == "secrets") {
+            return Arc::clone(&self.vaults);
+        }
+        // Nor may it tell how many secrets cannot be had.
+        let metrics = SharedMetrics::default();
+        load::vaults(&self.config, self.control.handle(), &self.logs.clock, &metrics)
     }
 
     /// What a changed store amounts to, if nothing that was in order is at fault then.
     fn foresee(&self, changed: &Snapshot, proposal: &Proposal) -> Result<Report, Refused> {
         let record = Record::default();
-        record.ask(Arc::clone(&self.vaults));
+        let vaults = self.vaults_for(&proposal.commit.writes);
+        record.ask(Arc::clone(&vaults));
         let loader = load::loader(&record);
         let told = |failure: &Failure| {
             let what = failure.lines();
@@ -65,7 +100,7 @@ impl Node {
             on_invalid: self.config.on_invalid(),
             overrides: &self.overrides,
             loader: &loader,
-            fetch: &|| self.control.block_on(self.vaults.fetch()),
+            fetch: &|| self.control.block_on(vaults.fetch()),
         };
         let written: HashSet<ObjectName> = proposal
             .commit
@@ -87,21 +122,22 @@ impl Node {
         trial.map_err(|trial| Refused::Invalid(problems(&trial)))
     }
 
-    /// What is wrong with a declarative document.
-    pub(super) fn judge_document(&self, document: &str, is_yaml: bool) -> Vec<Problem> {
-        let record = Record::default();
-        record.ask(Arc::clone(&self.vaults));
-        let loader: Loader<'_> = load::loader(&record);
+    /// What is wrong with a declarative document, which is judged without anything that this node
+    /// knows beside it: whoever sent it need not be one who may know it.
+    pub(super) fn judge_document(&self, document: &Document) -> Vec<Problem> {
+        let loader = Loader::new(&Catalogue).with_surroundings(&Nowhere);
         let folder = self.config.path.parent().unwrap_or(std::path::Path::new(""));
-        let name = folder.join(if is_yaml { "document.yaml" } else { "document.json" });
-        let loaded = loop {
-            match loader.resources_text(&self.config, &name, document) {
-                Ok(loaded) => break loaded,
-                Err(_) if self.control.block_on(self.vaults.fetch()) => {}
-                Err(failure) => return document_problems(&failure.sources, &failure.diagnostics),
-            }
+        let name = folder.join(if document.is_yaml { "document.yaml" } else { "document.json" });
+        let loaded = match loader.resources_text(&self.config, &name, &document.text) {
+            Ok(loaded) if document.is_compiled => loaded,
+            Ok(_) => return Vec::new(),
+            // None are told where all that is amiss is that it refers to something.
+            Err(failure) => return document_problems(&failure.sources, &failure.diagnostics),
         };
-        match self.gateway.check(&loaded.resources) {
+        let checked = self.gateway.check(&loaded.resources);
+        // What it names is not watched.
+        drop(self.gateway.take_files());
+        match checked {
             Ok(_) => Vec::new(),
             Err(faults) => {
                 let found: Vec<Diagnostic> =
@@ -132,7 +168,8 @@ fn check_expected(snapshot: &Snapshot, writes: &[Write]) -> Result<(), StoreErro
 fn with(snapshot: &Snapshot, writes: &[Write]) -> Snapshot {
     let revision = snapshot.revision.saturating_add(1);
     let mut objects = snapshot.objects.clone();
-    objects.retain(|object| !writes.iter().any(|write| write.key == object.key));
+    let written: HashSet<&Key> = writes.iter().map(|write| &write.key).collect();
+    objects.retain(|object| !written.contains(&object.key));
     for write in writes {
         if let Some(content) = write.content.clone() {
             let (key, created) = (write.key.clone(), revision);
@@ -215,10 +252,11 @@ fn compare(
 ) {
     let id = &new.id;
     match (old.is_enabled, new.is_enabled) {
-        (false, true) => opens.push(format!("{} is served", told(new))),
-        (true, false) => closes.push(format!("{} is not served any more", told(new))),
-        (false, false) => return,
         (true, true) => {}
+        // What a route had or has while it is not served neither opens nor closes anything.
+        (false, true) => return opens.push(format!("{} is served", told(new))),
+        (true, false) => return closes.push(format!("{} is not served any more", told(old))),
+        (false, false) => return,
     }
     if (&old.uris, &old.hosts, &old.methods) != (&new.uris, &new.hosts, &new.methods) {
         opens.push(format!("route `{id}` is served at {}", place(new)));

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bartizan_admin::{
-    AdminServer, Api, ApiSettings, Later, Operators, Outcome, Plane, Problem, Proposal, Readiness,
-    Refused, StoreFacts, Written,
+    AdminServer, Api, ApiSettings, Document, Later, Operators, Outcome, Plane, Problem, Proposal,
+    Readiness, Refused, StoreFacts, Written,
 };
 use bartizan_config::{Admin, NodeConfig, Store as Configured};
 use bartizan_core::Clock;
@@ -37,7 +37,7 @@ pub(super) enum Ask {
     /// A change.
     Propose(Proposal, oneshot::Sender<Result<Outcome, Refused>>),
     /// What is wrong with a document.
-    Judge { document: String, is_yaml: bool, told: oneshot::Sender<Vec<Problem>> },
+    Judge(Document, oneshot::Sender<Vec<Problem>>),
 }
 
 /// The node, as the Admin API sees it.
@@ -112,7 +112,7 @@ impl AdminApi {
         Ok((Self { address, stop, task }, asked))
     }
 
-    /// Closes it; what is being answered is cut.
+    /// Closes it; what is being answered is cut, except for changes that are made already.
     pub(super) fn stop(self, control: &Runtime) {
         let _ = self.stop.send(());
         if control.block_on(self.task).is_err() {
@@ -192,15 +192,10 @@ impl Plane for NodePlane {
         })
     }
 
-    fn judge(&self, document: String, is_yaml: bool) -> Later<'_, Vec<Problem>> {
+    fn judge(&self, document: Document) -> Later<'_, Result<Vec<Problem>, Refused>> {
         Box::pin(async move {
             let (answer, told) = oneshot::channel();
-            let ask = Ask::Judge { document, is_yaml, told: answer };
-            let busy = || Problem {
-                what: "too many changes wait for their turn".to_owned(),
-                ..Problem::default()
-            };
-            self.ask(ask, told).await.unwrap_or_else(|| vec![busy()])
+            self.ask(Ask::Judge(document, answer), told).await.ok_or(Refused::Busy)
         })
     }
 
@@ -237,5 +232,43 @@ impl Plane for NodePlane {
 
     fn quarantine(&self) -> Vec<String> {
         self.readiness.quarantined()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn so_many_wait_for_their_turn_and_the_next_is_to_come_back() {
+        let (asks, mut asked) = mpsc::channel(WAITING_MAX);
+        let plane = NodePlane {
+            store: Arc::new(NodeStore::Files),
+            facts: StoreFacts {
+                kind: "file",
+                prefix: "/apisix".to_owned(),
+                read_only: None,
+                keeps_log: false,
+            },
+            documents: None,
+            document_max: 1,
+            accepts_fail_open: false,
+            asks,
+            readiness: Readiness::new(),
+        };
+        let judge = || {
+            let document = Document { text: String::new(), is_yaml: false, is_compiled: false };
+            timeout(Duration::ZERO, plane.judge(document))
+        };
+        for n in 1..=WAITING_MAX {
+            assert!(judge().await.is_err(), "{n} waits");
+        }
+        assert!(matches!(judge().await, Ok(Err(Refused::Busy))));
+        drop(asked.recv().await);
+        assert!(judge().await.is_err(), "there is room again");
     }
 }

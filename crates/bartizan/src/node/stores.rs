@@ -114,13 +114,17 @@ impl NodeStore {
     }
 
     /// Waits until something is other than at a revision, and tells what.
-    pub(crate) async fn changed(&self, after: u64) -> Changes {
-        let outcome = match self {
+    pub(crate) async fn changes(&self, after: u64) -> Result<Changes, StoreError> {
+        match self {
             Self::Files => std::future::pending().await,
             Self::Embedded(store) => store.changes(after).await,
             Self::Etcd(store) => store.changes(after).await,
-        };
-        match outcome {
+        }
+    }
+
+    /// The same, of which a store that is broken tells nothing ever.
+    pub(crate) async fn changed(&self, after: u64) -> Changes {
+        match self.changes(after).await {
             Ok(changes) => changes,
             Err(error) => {
                 tracing::error!("the store tells no changes: {error}");

@@ -3,11 +3,13 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use bartizan_store::{Embedded, Expect, Key, Sealed, Store};
+use bartizan_admin::{Outcome, Proposal, Refused};
+use bartizan_store::{Commit, Embedded, Expect, Key, Sealed, Store, Write as Change};
 use serde_json::{Value, json};
 
 use super::*;
 
+mod proposals;
 mod secrets;
 
 const NODE: &str = "\
@@ -55,6 +57,15 @@ impl Scene {
         let (store, seen) = (&self.node.store, self.node.seen);
         let changes = self.node.control.block_on(store.changed(seen));
         self.node.take(&changes);
+    }
+
+    /// What comes of a change by the Admin API.
+    fn propose(&mut self, key: &str, value: &Value, is_dry: bool) -> Result<Outcome, Refused> {
+        let key = Key::parse(key).unwrap();
+        let content = Some(value.to_string().into_bytes().into());
+        let write = Change { key, content, expect: Expect::Anything };
+        let commit = Commit { author: "a test".into(), writes: vec![write] };
+        self.node.take_proposal(Proposal { commit, is_dry, is_forced: false })
     }
 
     fn status(&self, path: &str) -> String {

@@ -40,7 +40,8 @@ impl Tried {
         let url = format!("http://{}{path}", self.serving.admin.unwrap());
         let mut curl = Command::new("curl");
         curl.args(["-sS", "--noproxy", "*", "-X", method, "-w", "\n%{http_code}"]);
-        curl.args(["-H", &format!("X-API-KEY: {key}")]);
+        // Documents of the whole configuration need a digest; nothing else looks at it.
+        curl.args(["-H", &format!("X-API-KEY: {key}"), "-H", "X-Digest: attempt"]);
         if let Some(body) = body {
             curl.args(["-H", "Content-Type: application/json", "--data-binary", &body.to_string()]);
         }
@@ -71,6 +72,7 @@ impl Tried {
             "ssls",
             "secrets",
             "protos",
+            "configs",
         ];
         let read = |kind| self.call(&self.root, "GET", &format!("/apisix/admin/{kind}"), None).1;
         kinds.into_iter().map(read).collect()
@@ -85,6 +87,15 @@ impl Tried {
             .map(|event| event["detail"].as_str().unwrap().to_owned())
             .collect()
     }
+}
+
+const CONFIGS: &str = "/apisix/admin/configs";
+const ROLLBACK: &str = "/bartizan/v1/rollback";
+
+fn with_id(route: &Value) -> Value {
+    let mut route = route.clone();
+    route["id"] = json!("1");
+    route
 }
 
 fn route(uri: &str, host: Option<&str>, team: &str) -> Value {
@@ -218,10 +229,18 @@ fn an_editor_stays_inside_its_confinement_whatever_it_tries() {
                 Some(json!({ "snis": ["shop.example"], "labels": labels })),
             ),
             ("GET", "/bartizan/v1/revisions", None),
+            // All at once.
+            ("PUT", CONFIGS, Some(json!({}))),
+            ("PUT", CONFIGS, Some(json!({ "routes": [] }))),
+            ("PUT", "/apisix/admin/configs?dry_run=true", Some(json!({}))),
+            ("POST", ROLLBACK, Some(json!({ "revision": 1 }))),
+            ("POST", ROLLBACK, Some(json!({ "revision": 1, "object": "routes/bank" }))),
         ],
     );
+    let gone = tried.call(&key, "DELETE", "/apisix/admin/routes/none", None);
+    assert_eq!(gone, (404, "{\"message\":\"Key not found\"}".to_owned()));
     let told = tried.forbidden(shop);
-    assert!(told.len() >= 28, "{told:#?}");
+    assert!(told.len() >= 33, "{told:#?}");
     assert!(told.iter().all(|detail| !detail.contains("btz_admin_")), "{told:#?}");
 }
 
@@ -231,6 +250,7 @@ fn viewers_and_auditors_change_nothing() {
     let own = route("/a", Some("shop.example"), "shop");
     tried.put("/apisix/admin/routes/1", &own);
     tried.put("/apisix/admin/consumers/a", &json!({ "username": "a" }));
+    let account = json!({ "username": "a" });
     let changes: &[(&str, &str, Option<Value>)] = &[
         ("PUT", "/apisix/admin/routes/1", Some(own.clone())),
         ("PUT", "/apisix/admin/routes/2", Some(own.clone())),
@@ -240,6 +260,11 @@ fn viewers_and_auditors_change_nothing() {
         ("PUT", "/apisix/admin/consumers", Some(json!({ "username": "b" }))),
         ("DELETE", "/apisix/admin/consumers/a", None),
         ("PUT", "/apisix/admin/global_rules/1", Some(json!({ "plugins": {} }))),
+        ("PUT", CONFIGS, Some(json!({}))),
+        // What is there already, so that no object changes.
+        ("PUT", CONFIGS, Some(json!({ "routes": [with_id(&own)], "consumers": [account] }))),
+        ("POST", ROLLBACK, Some(json!({ "revision": 1 }))),
+        ("POST", ROLLBACK, Some(json!({ "revision": 3 }))),
     ];
     for role in ["viewer", "auditor"] {
         let key = tried.key(role, &["--role", role]);
@@ -252,4 +277,38 @@ fn viewers_and_auditors_change_nothing() {
         is_let(&tried, (role, &key), &[("GET", reads, None)]);
         is_refused(&tried, (role, &key), &[("GET", not, None)]);
     }
+}
+
+#[test]
+fn viewers_who_validate_learn_nothing_of_the_node() {
+    let tried = Tried::new();
+    let viewer = tried.key("viewer", &["--role", "viewer"]);
+    let path = std::env::var("PATH").unwrap();
+    let judged = |document: Value| {
+        tried.call(&viewer, "POST", "/apisix/admin/configs/validate", Some(&document))
+    };
+    let upstream =
+        |text: &str| judged(json!({ "upstreams": [{ "id": "u", "type": text, "nodes": {} }] }));
+    let (status, told) = upstream("${{PATH}}");
+    assert_eq!(status, 400, "{told}");
+    assert!(!told.contains(&path), "{told}");
+    assert_eq!(upstream("${{NO_SUCH_VARIABLE}}"), (status, told));
+    let consumer = |key: &str| {
+        let plugins = json!({ "key-auth": { "key": key } });
+        judged(json!({ "consumers": [{ "username": "a", "plugins": plugins }] }))
+    };
+    for reference in ["$env://PATH", "$ENV://NO_SUCH_VARIABLE", "$file://keys", "$File://none"] {
+        assert_eq!(consumer(reference), (200, "{}".to_owned()), "{reference}");
+    }
+    // A file that a plugin names is not read.
+    let path = |file: &str| {
+        let mut route = with_id(&route("/a", None, "shop"));
+        route["plugins"]["oas-validator"] = json!({ "spec_file": file });
+        judged(json!({ "routes": [route] }))
+    };
+    assert_eq!(path("keys"), path("none"));
+    let auditor = tried.key("auditor", &["--role", "auditor"]);
+    let (status, _) =
+        tried.call(&auditor, "POST", "/apisix/admin/configs/validate", Some(&json!({})));
+    assert_eq!(status, 403);
 }

@@ -8,8 +8,9 @@ use super::{Draft, ObjectName};
 use crate::document::{Content, Node};
 use crate::load::{Failure, read_documents};
 use crate::read::{READ, id_of};
-use crate::reference::{Resolver, Surroundings};
+use crate::reference::Resolver;
 use crate::sources::Sources;
+use crate::surroundings::Surroundings;
 
 /// The objects in the document at a path, or in those of a folder, with the values that they are
 /// written with. Fails where a document cannot be read; what is in it is not judged, and what is no

@@ -8,7 +8,7 @@ use serde_json::Number;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::document::{Content, Node};
 use crate::field_path::{push_index, push_key};
-use crate::reference::Surroundings;
+use crate::surroundings::Surroundings;
 use crate::words::quoted;
 
 /// Replaces every variable below a node; gives what could not be.
@@ -84,6 +84,13 @@ fn replaced(
             continue;
         }
         has_any = true;
+        if !surroundings.are_known() {
+            let problem = "`${{…}}` is not replaced here: no variable is read";
+            let mut told = diagnostic(at, problem.to_owned());
+            told.help = Some("write the value itself".to_owned());
+            problems.push(told);
+            continue;
+        }
         match (surroundings.variable(name), default) {
             (Some(value), _) => result.push_str(&value),
             (None, Some(default)) => result.push_str(default),
@@ -174,6 +181,16 @@ mod tests {
             ),
         ] {
             assert_eq!(after(text), Ok(value), "{text}");
+        }
+    }
+
+    #[test]
+    fn where_nothing_is_known_no_variable_is_read_nor_whether_it_is_set_told() {
+        for text in ["a: ${{PATH}}", "a: ${{NONE}}", "a: ${{PATH:=x}}", "'${{PATH}}': 1"] {
+            let mut node = read(SourceId(0), text, Format::Yaml).unwrap();
+            let problems = substitute(&mut node, &crate::surroundings::Nowhere);
+            let told: Vec<&str> = problems.iter().map(|problem| &*problem.problem).collect();
+            assert_eq!(told, ["`${{…}}` is not replaced here: no variable is read"], "{text}");
         }
     }
 

@@ -39,7 +39,7 @@ impl<'a> Walk<'a> {
                 Err(Unresolved::Because(problem)) => {
                     self.tell(out, place, Fault::Value, problem);
                 }
-                Err(Unresolved::Later) => {}
+                Err(Unresolved::Later) => out.edits.lacks_values = true,
             }
             return;
         }

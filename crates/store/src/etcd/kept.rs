@@ -123,7 +123,9 @@ pub(super) fn read(at: &KeptAt) -> io::Result<Option<Snapshot>> {
             at: None,
         })
     });
-    Ok(Some(Snapshot { revision: content.revision, objects: objects.collect() }))
+    let mut objects: Vec<Object> = objects.collect();
+    objects.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(Some(Snapshot { revision: content.revision, objects }))
 }
 
 fn key(at: &KeptAt) -> io::Result<RandomizedNonceKey> {

@@ -372,6 +372,15 @@ impl<S: Store> Store for Sealed<S> {
         Ok(revisions.map(|revision| self.clear_revision(key, revision)).collect())
     }
 
+    async fn written(&self, max: usize) -> Result<Vec<(Key, Revision)>, StoreError> {
+        let written = self.inner.written(max).await?.into_iter();
+        let clear = |(key, revision)| {
+            let revision = self.clear_revision(&key, revision);
+            (key, revision)
+        };
+        Ok(written.map(clear).collect())
+    }
+
     async fn revision(&self, key: &Key, number: u64) -> Result<Revision, StoreError> {
         Ok(self.clear_revision(key, self.inner.revision(key, number).await?))
     }

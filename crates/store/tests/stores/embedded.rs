@@ -43,6 +43,7 @@ impl Fixture for Scene {
 
 reads!(Scene);
 writes!(Scene);
+logs!(Scene);
 
 #[tokio::test]
 async fn who_wrote_what_when_is_kept_over_a_restart() {

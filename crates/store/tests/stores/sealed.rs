@@ -107,6 +107,7 @@ impl Fixture for Scene {
 
 reads!(Scene);
 writes!(Scene);
+logs!(Scene);
 
 fn object() -> Value {
     json!({ "name": "n", "secret": "hunter2", "list": ["hunter2", "hunter2"] })
@@ -128,6 +129,8 @@ async fn secrets_lie_encrypted_and_are_read_in_clear() {
     assert_eq!(changed.value(), Some(object()));
     let revisions = scene.store.revisions(&key("routes/a"), 9).await.unwrap();
     assert_eq!(revisions[0].content.as_deref(), Some(object().to_string().as_bytes()));
+    let written = scene.store.written(9).await.unwrap();
+    assert_eq!(written[0].1.content.as_deref(), Some(object().to_string().as_bytes()));
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bartizan_store::{
-    Changes, Commit, Difference, EMBEDDED_COMMIT_MAX, Expect, Key, OBJECT_MAX, Store, StoreError,
-    Write,
+    Changes, Commit, Difference, EMBEDDED_COMMIT_MAX, Expect, Key, OBJECT_MAX, Revision, Store,
+    StoreError, Write,
 };
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -216,6 +216,30 @@ pub(crate) mod writing {
         }
     }
 
+    /// For stores that keep a log.
+    pub(crate) async fn a_removal_is_among_what_was_written<F: Fixture>() {
+        let fixture = F::open().await;
+        let store = fixture.store();
+        let (u, v) = (key("upstreams/u"), key("upstreams/v"));
+        let made = store.put(&u, &upstream(1), Expect::Absent, AUTHOR).await.unwrap();
+        let other = store.put(&v, &upstream(2), Expect::Absent, "other").await.unwrap();
+        let removed = store.delete(&u, Expect::Anything, AUTHOR).await.unwrap();
+        let told = |written: Vec<(Key, Revision)>| -> Vec<(Key, u64, Option<Value>)> {
+            let value = |text: std::sync::Arc<[u8]>| serde_json::from_slice(&text).unwrap();
+            let told = written.into_iter();
+            told.map(|(key, write)| (key, write.number, write.content.map(value))).collect()
+        };
+        let all = [
+            (u.clone(), removed, None),
+            (v, other, Some(upstream(2))),
+            (u, made, Some(upstream(1))),
+        ];
+        for max in [2, 3, 4] {
+            let written = told(store.written(max).await.unwrap());
+            assert_eq!(written, all[..max.min(3)], "{max}");
+        }
+    }
+
     pub(crate) async fn patches_of_many_at_once_are_all_there<F: Fixture>() {
         let fixture = F::open().await;
         let store = fixture.store();
@@ -334,6 +358,13 @@ macro_rules! reads {
             reading::a_wait_that_is_given_up_loses_nothing,
             reading::the_revision_that_is_there_can_be_looked_at,
         }
+    };
+}
+
+/// The laws of stores that keep a log.
+macro_rules! logs {
+    ($fixture:ty) => {
+        laws! { $fixture: writing::a_removal_is_among_what_was_written }
     };
 }
 

@@ -3,10 +3,11 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use bartizan_audit::{AuditLog, AuditOptions, Target};
-use bartizan_config::{Draft, Loader, StoredObject};
+use bartizan_config::{Draft, Loader, Nowhere, StoredObject};
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_core::{Clock, Limits, ManualClock, Timestamp};
 use bartizan_plugins::Catalogue;
@@ -17,12 +18,15 @@ use http::Request;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use super::play::{Answered, Step};
 use crate::api::{Api, ApiSettings};
 use crate::operators::samples::{DAY, author};
 use crate::operators::{NewOperator, OperatorSettings, Operators, Rights};
-use crate::plane::{Later, Outcome, Plane, Problem, Proposal, Refused, StoreFacts, Written};
+use crate::plane::{
+    Document, Later, Outcome, Plane, Problem, Proposal, Refused, StoreFacts, Written,
+};
 
 const NODE: &str = "\
 listeners: [{ address: \"127.0.0.1:0\" }]
@@ -31,7 +35,7 @@ store: { embedded: { path: store } }
 
 /// What was written into the audit log.
 #[derive(Clone, Default)]
-struct Told(Arc<Mutex<Vec<u8>>>);
+struct Told(Arc<std::sync::Mutex<Vec<u8>>>);
 
 impl io::Write for Told {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -51,6 +55,7 @@ pub(super) struct Desk {
     pub(super) clock: ManualClock,
     plane: Arc<DeskPlane>,
     key: String,
+    operators: Operators,
     _book: Arc<TempDir>,
     audit: AuditLog,
     told: Told,
@@ -61,30 +66,44 @@ struct DeskPlane {
     folder: Arc<TempDir>,
     read_only: Option<&'static str>,
     /// Held while a change is judged and made.
-    turn: tokio::sync::Mutex<()>,
+    turn: Arc<Mutex<()>>,
+    /// How many changes came to be judged.
+    proposed: watch::Sender<usize>,
+    /// How many changes are yet to find that somebody else was faster.
+    rivals: AtomicUsize,
+    /// Too much waits for its turn.
+    is_busy: AtomicBool,
 }
+
+/// How a desk is unlike others.
+#[derive(Clone, Copy)]
+struct Unlike {
+    read_only: Option<&'static str>,
+    reads_secrets: bool,
+    history: u64,
+}
+
+const USUAL: Unlike = Unlike { read_only: None, reads_secrets: false, history: 1_000 };
 
 impl Desk {
     pub(super) fn open() -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         std::fs::write(folder.path().join("bartizan.yaml"), NODE).unwrap();
-        Self::at(folder, ManualClock::at(Timestamp::from_secs(1_700_000_000)), None, false)
+        Self::at(folder, ManualClock::at(Timestamp::from_secs(1_700_000_000)), USUAL)
     }
 
-    fn at(
-        folder: Arc<TempDir>,
-        clock: ManualClock,
-        read_only: Option<&'static str>,
-        reads_secrets: bool,
-    ) -> Self {
+    fn at(folder: Arc<TempDir>, clock: ManualClock, unlike: Unlike) -> Self {
+        let Unlike { read_only, reads_secrets, history } = unlike;
         let settings = EmbeddedSettings {
             path: folder.path().join("store"),
-            history: 1_000,
+            history,
             clock: Clock::Manual(clock.clone()),
         };
         let store = Embedded::open(settings).unwrap();
-        let turn = tokio::sync::Mutex::new(());
-        let plane = Arc::new(DeskPlane { store, folder, read_only, turn });
+        let (turn, proposed) = (Arc::default(), watch::Sender::new(0));
+        let (rivals, is_busy) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let plane = DeskPlane { store, folder, read_only, turn, proposed, rivals, is_busy };
+        let plane = Arc::new(plane);
         let told = Told::default();
         let targets = vec![Target::Writer(Box::new(told.clone()))];
         let options = AuditOptions::new(targets, &Limits::default(), SharedMetrics::default());
@@ -102,36 +121,82 @@ impl Desk {
         let key = operators.create(&new, &author()).unwrap().key;
         let api = Api::new(ApiSettings {
             plane: plane.clone(),
-            operators,
+            operators: operators.clone(),
             audit: audit.clone(),
             clock: Clock::Manual(clock.clone()),
             cors: vec!["https://a.test".to_owned()],
         });
         let key = key.expose_str().unwrap().to_owned();
-        Self { api, clock, plane, key, _book: book, audit, told }
+        Self { api, clock, plane, key, operators, _book: book, audit, told }
     }
 
     /// The same store, opened by a node that starts.
     pub(super) fn again(self) -> Self {
-        self.anew(None, false)
+        self.anew(USUAL)
+    }
+
+    /// The same store, of which so many entries of the log are kept from the next commit on.
+    pub(super) fn keeping(self, history: u64) -> Self {
+        self.anew(Unlike { history, ..USUAL })
     }
 
     pub(super) fn read_only(self) -> Self {
-        self.anew(Some("edit the documents"), false)
+        self.anew(Unlike { read_only: Some("edit the documents"), ..USUAL })
+    }
+
+    /// The same, asked by somebody with other rights.
+    pub(super) fn as_one_who(&self, name: &str, rights: &Value) -> Self {
+        let rights: Rights = serde_json::from_value(rights.clone()).unwrap();
+        let new = NewOperator { name: name.to_owned(), rights, lifetime: DAY };
+        let key = self.operators.create(&new, &author()).unwrap().key;
+        Self { key: key.expose_str().unwrap().to_owned(), ..self.clone() }
+    }
+
+    /// No change is made until what this gives is dropped.
+    pub(super) async fn hold(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.plane.turn).lock_owned().await
+    }
+
+    /// So many changes find that somebody else was faster.
+    pub(super) fn have_rivals(&self, count: usize) {
+        self.plane.rivals.store(count, Ordering::Relaxed);
+    }
+
+    /// From now on too much waits for its turn.
+    pub(super) fn be_busy(&self) {
+        self.plane.is_busy.store(true, Ordering::Relaxed);
+    }
+
+    /// How many changes came to be judged; who subscribes sees the next.
+    pub(super) fn proposed(&self) -> watch::Receiver<usize> {
+        let mut proposed = self.plane.proposed.subscribe();
+        proposed.mark_unchanged();
+        proposed
+    }
+
+    /// The head of a request as it is on the wire, with its body.
+    pub(super) fn wire(&self, step: &Step) -> Vec<u8> {
+        let mut text = format!("{} {} HTTP/1.1\r\nHost: a.test\r\n", step.method, step.target);
+        for (name, value) in step.fields_with(&self.key) {
+            text.extend([name.as_str(), ": ", &value, "\r\n"]);
+        }
+        let length = step.body.len().to_string();
+        text.extend(["Content-Length: ", &length, "\r\n\r\n", &step.body]);
+        text.into_bytes()
     }
 
     pub(super) fn reading_secrets(self) -> Self {
         let before = self.told();
-        let desk = self.anew(None, true);
+        let desk = self.anew(Unlike { reads_secrets: true, ..USUAL });
         desk.told.0.lock().unwrap().extend_from_slice(before.as_bytes());
         desk
     }
 
-    fn anew(self, read_only: Option<&'static str>, reads_secrets: bool) -> Self {
+    fn anew(self, unlike: Unlike) -> Self {
         let Self { api, clock, plane, .. } = self;
         let folder = plane.folder.clone();
         drop((api, plane));
-        Self::at(folder, clock, read_only, reads_secrets)
+        Self::at(folder, clock, unlike)
     }
 
     /// Everything that is in the audit log.
@@ -244,6 +309,15 @@ impl Plane for DeskPlane {
 
     fn propose(&self, proposal: Proposal) -> Later<'_, Result<Outcome, Refused>> {
         Box::pin(async move {
+            self.proposed.send_modify(|count| *count += 1);
+            if self.is_busy.load(Ordering::Relaxed) {
+                return Err(Refused::Busy);
+            }
+            let fewer = |count: usize| count.checked_sub(1);
+            if self.rivals.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_ok() {
+                let key = proposal.commit.writes[0].key.clone();
+                return Err(Refused::Store(StoreError::Conflict { key, current: None }));
+            }
             let _turn = self.turn.lock().await;
             let snapshot = self.store.snapshot().await.map_err(Refused::Store)?;
             let found = self.problems(&proposal, &snapshot);
@@ -258,10 +332,14 @@ impl Plane for DeskPlane {
         })
     }
 
-    fn judge(&self, document: String, _: bool) -> Later<'_, Vec<Problem>> {
+    fn judge(&self, document: Document) -> Later<'_, Result<Vec<Problem>, Refused>> {
         Box::pin(async move {
-            let loader = Loader::new(&Catalogue);
-            let (node, _) = loader.node_draft(&self.path()).unwrap();
+            if self.is_busy.load(Ordering::Relaxed) {
+                return Err(Refused::Busy);
+            }
+            let document = document.text;
+            let loader = Loader::new(&Catalogue).with_surroundings(&Nowhere);
+            let (node, _) = Loader::new(&Catalogue).node_draft(&self.path()).unwrap();
             let path = self.folder.path().join("document.json");
             let found = loader.resources_text(&node, &path, &document).err();
             let found = found.map(|failure| failure.diagnostics).unwrap_or_default();
@@ -283,7 +361,7 @@ impl Plane for DeskPlane {
                     help: problem.help,
                 }
             });
-            told.collect()
+            Ok(told.collect())
         })
     }
 

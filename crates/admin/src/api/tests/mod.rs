@@ -1,7 +1,11 @@
 //! Conversations with the API, in process: those of `cases/`, and what takes more than one client.
 
+mod changes;
 mod desk;
+mod limits;
+mod listener;
 mod play;
+mod rights;
 
 use std::path::Path;
 use std::time::Duration;

@@ -25,7 +25,7 @@ pub enum Role {
     Viewer,
     /// Reads as a viewer does, and changes the resources that its confinement leaves it.
     Editor,
-    /// Reads what happened: events, revisions, what is in quarantine. No resources, no secrets.
+    /// Reads what happened: revisions, what is in quarantine. No resources, no secrets.
     Auditor,
     /// Does everything, except that reading secrets in clear is a capability of its own.
     Admin,
@@ -70,7 +70,7 @@ pub enum Verb {
     Write,
     /// To remove it; the object as it is is given.
     Delete,
-    /// Anything else, such as to validate a document. What it changes is judged as such.
+    /// Anything else that changes nothing, such as to validate a document.
     Other,
 }
 

@@ -1,10 +1,8 @@
 //! References to secrets in what an editor writes. Whoever may name one beside a server of their own
 //! has the secret sent there, so that it takes the capability to read secrets.
 
+use bartizan_config::is_reference;
 use serde_json::Value;
-
-/// What references begin with.
-const SCHEMES: [&str; 3] = ["$env://", "$file://", "$secret://"];
 
 /// Where an object refers to something that it did not refer to there before, as a JSON pointer.
 pub(super) fn new_reference(before: Option<&Value>, after: &Value) -> Option<String> {
@@ -17,7 +15,7 @@ fn search(before: Option<&Value>, after: &Value, at: &mut String) -> bool {
     let is_found = match after {
         Value::String(text) => {
             let is_known = before.and_then(Value::as_str) == Some(text.as_str());
-            !is_known && SCHEMES.iter().any(|scheme| text.starts_with(scheme))
+            !is_known && is_reference(text)
         }
         Value::Array(items) => items.iter().enumerate().any(|(index, item)| {
             at.truncate(length);
@@ -52,6 +50,10 @@ mod tests {
             (json!({ "a": ["x", "$file://a"] }), Some("/a/1")),
             (json!({ "a": [], "b": { "c": "$env://D" } }), Some("/b/c")),
             (json!({ "d": [{ "e": "$secret://vault/a/b/c" }] }), Some("/d/0/e")),
+            // As the resolver reads them: in any case.
+            (json!({ "d": "$ENV://A" }), Some("/d")),
+            (json!({ "d": "$File://a" }), Some("/d")),
+            (json!({ "d": "$sECRET://vault/a/b/c" }), Some("/d")),
         ] {
             assert_eq!(new_reference(Some(&before), &after).as_deref(), expected, "{after}");
         }

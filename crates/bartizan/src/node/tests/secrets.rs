@@ -13,16 +13,16 @@ store:
     encryption: { keys: [{ id: k1, key: \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\" }] }
 ";
 
-fn vault(double: &VaultDouble) -> Value {
+pub(super) fn vault(double: &VaultDouble) -> Value {
     let uri = format!("http://127.0.0.1:{}", double.listen());
     json!({ "uri": uri, "prefix": "kv", "token": "root", "refresh": "1s", "stale_max": "1h" })
 }
 
-fn jack(key: &str) -> Value {
+pub(super) fn jack(key: &str) -> Value {
     json!({ "username": "jack", "plugins": { "key-auth": { "key": key } } })
 }
 
-fn scene() -> (Scene, VaultDouble) {
+pub(super) fn scene() -> (Scene, VaultDouble) {
     let double = VaultDouble::default();
     double.token("root", None, false);
     double.put("kv/jack", json!({ "key": "first-key" }));
@@ -41,8 +41,8 @@ impl Scene {
 }
 
 /// What a key gets: 401 where it is none, 502 from an upstream that is not there where it is one.
-const REFUSED: &str = "401";
-const PASSED: &str = "502";
+pub(super) const REFUSED: &str = "401";
+pub(super) const PASSED: &str = "502";
 
 #[test]
 fn a_key_in_vault_opens_and_another_one_once_it_is_there() {

@@ -1,0 +1,168 @@
+//! The listener, asked over connections of this machine.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bartizan_core::Clock;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::desk::Desk;
+use super::play::Step;
+use super::route;
+use crate::api::BODY_MAX;
+use crate::server::{ADMIN_CONNECTIONS_MAX, AdminServer, CHANGES_MAX};
+
+/// A desk that listens.
+struct Listening {
+    desk: Desk,
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Listening {
+    async fn open() -> Self {
+        let desk = Desk::open();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let allow = vec!["127.0.0.1/32".parse().unwrap()];
+        let clock = Clock::Manual(desk.clock.clone());
+        let server = AdminServer::new(listener, desk.api.clone(), allow, None, &clock).unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(server.serve(async move {
+            let _ = stopped.await;
+        }));
+        // The key of the seal is written before anything else.
+        assert_eq!(desk.ask(&Step::of("GET", "/apisix/admin/routes", "")).await.status, 200);
+        Self { desk, address, stop, task }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// The status of what is answered to these bytes.
+    async fn status(&self, bytes: &[u8]) -> String {
+        let mut client = self.connect().await;
+        client.write_all(bytes).await.unwrap();
+        let mut head = [0; 12];
+        client.read_exact(&mut head).await.unwrap();
+        String::from_utf8_lossy(&head[9..]).into_owned()
+    }
+
+    async fn stop(self) -> Desk {
+        self.stop.send(()).unwrap();
+        self.task.await.unwrap();
+        self.desk
+    }
+}
+
+#[tokio::test]
+async fn a_change_whose_client_is_gone_is_made_and_told() {
+    let listening = Listening::open().await;
+    let turn = listening.desk.hold().await;
+    let mut proposed = listening.desk.proposed();
+    let mut client = listening.connect().await;
+    let put = Step::of("PUT", "/apisix/admin/routes/1", &route("/a").to_string());
+    client.write_all(&listening.desk.wire(&put)).await.unwrap();
+    proposed.changed().await.unwrap();
+    client.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.is_empty(), "who has left is not waited for");
+    // Told to stop, the listener waits for what it has begun.
+    let stopped = tokio::spawn(listening.stop());
+    tokio::task::yield_now().await;
+    drop(turn);
+    let desk = stopped.await.unwrap();
+    assert!(desk.keys().contains(&"routes/1".to_owned()));
+    assert!(desk.told().contains("\"object\":\"routes/1\""), "{}", desk.told());
+}
+
+#[tokio::test]
+async fn so_many_changes_are_under_way_at_a_time_and_the_next_waits() {
+    let listening = Listening::open().await;
+    let turn = listening.desk.hold().await;
+    let mut proposed = listening.desk.proposed();
+    let before = *proposed.borrow();
+    let most = usize::try_from(CHANGES_MAX).unwrap();
+    let mut clients = Vec::new();
+    for n in 1..=most + 1 {
+        let path = format!("/apisix/admin/routes/{n}");
+        let put = Step::of("PUT", &path, &route(&format!("/{n}")).to_string());
+        let mut client = listening.connect().await;
+        client.write_all(&listening.desk.wire(&put)).await.unwrap();
+        clients.push(client);
+        proposed.wait_for(|count| *count == before + n.min(most)).await.unwrap();
+    }
+    // What reads does not wait, and by then the last one would have come.
+    let get = listening.desk.wire(&Step::of("GET", "/apisix/admin/routes", ""));
+    assert_eq!(listening.status(&get).await, "200");
+    assert_eq!(*proposed.borrow(), before + most);
+    drop(turn);
+    for mut client in clients {
+        let mut head = [0; 12];
+        client.read_exact(&mut head).await.unwrap();
+        assert_eq!(&head[9..], b"201");
+    }
+    listening.stop().await;
+}
+
+#[tokio::test]
+async fn so_many_connections_are_served_and_the_next_is_closed() {
+    let listening = Listening::open().await;
+    let mut clients = Vec::new();
+    for n in 1..=ADMIN_CONNECTIONS_MAX {
+        let mut client = listening.connect().await;
+        client.write_all(b"HEAD /apisix/admin HTTP/1.1\r\nHost: a.test\r\n\r\n").await.unwrap();
+        let mut head = [0; 12];
+        client.read_exact(&mut head).await.unwrap();
+        assert_eq!(&head[9..], b"200", "{n}");
+        clients.push(client);
+    }
+    let mut next = listening.connect().await;
+    assert_eq!(next.read(&mut [0]).await.unwrap(), 0);
+    listening.stop().await;
+}
+
+#[tokio::test]
+async fn what_ends_while_the_listener_stops_is_told() {
+    let listening = Listening::open().await;
+    let path = "/apisix/admin/routes/1?ttl=1";
+    let put = Step::of("PUT", path, &route("/a").to_string());
+    assert_eq!(listening.desk.ask(&put).await.status, 201);
+    let turn = listening.desk.hold().await;
+    let mut proposed = listening.desk.proposed();
+    listening.desk.clock.advance(Duration::from_secs(1));
+    proposed.changed().await.unwrap();
+    let stopped = tokio::spawn(listening.stop());
+    tokio::task::yield_now().await;
+    drop(turn);
+    let desk = stopped.await.unwrap();
+    assert!(!desk.keys().contains(&"routes/1".to_owned()));
+    assert!(desk.told().contains("at the end of its time to live"), "{}", desk.told());
+}
+
+#[tokio::test]
+async fn bodies_and_heads_have_a_greatest_length() {
+    let listening = Listening::open().await;
+    let object = route("/a").to_string();
+    for (length, status) in [(BODY_MAX - 1, "200"), (BODY_MAX, "200"), (BODY_MAX + 1, "400")] {
+        let body = object.clone() + &" ".repeat(length - object.len());
+        let step = Step::of("POST", "/apisix/admin/schema/validate/routes", &body);
+        let told = listening.status(&listening.desk.wire(&step)).await;
+        assert_eq!(told, status, "a body of {length} bytes");
+    }
+    let mut step = Step::of("GET", "/apisix/admin/routes", "");
+    step.fields.push(("X-Long".to_owned(), String::new()));
+    let rest = listening.desk.wire(&step).len();
+    for (length, status) in [(15_000, "200"), (16_383, "200"), (16_385, "431")] {
+        step.fields = vec![("X-Long".to_owned(), "x".repeat(length - rest))];
+        let told = listening.status(&listening.desk.wire(&step)).await;
+        assert_eq!(told, status, "a head of {length} bytes");
+    }
+    listening.stop().await;
+}
