@@ -252,9 +252,7 @@ impl Watch {
                 continue;
             }
             searched = self.received.len();
-            if searched > LINE_MAX {
-                return Err(Fault::TooLarge);
-            }
+            in_bounds(searched)?;
             match self.streamed.next().await {
                 Ok(Some(part)) => self.received.extend_from_slice(&part),
                 Ok(None) => return Err(Fault::Unreachable("the watch ended".to_owned())),
@@ -293,6 +291,11 @@ impl Watch {
     }
 }
 
+/// Fails where a line has begun that is too long, without its end.
+fn in_bounds(begun: usize) -> Result<(), Fault> {
+    if begun > LINE_MAX { Err(Fault::TooLarge) } else { Ok(()) }
+}
+
 /// Reads one key at a revision.
 pub(super) async fn read_at(
     shared: &Shared,
@@ -302,4 +305,16 @@ pub(super) async fn read_at(
     let key = Bytes::of(&path(&shared.prefix, key));
     let request = RangeRequest { key, revision: Number(revision), ..RangeRequest::default() };
     shared.client.ask("/v3/kv/range", &request, Repeat::Freely).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_of_a_length_at_most() {
+        for (begun, is_in) in [(LINE_MAX - 1, true), (LINE_MAX, true), (LINE_MAX + 1, false)] {
+            assert_eq!(in_bounds(begun).is_ok(), is_in, "{begun}");
+        }
+    }
 }

@@ -63,6 +63,10 @@ struct Kept {
 
 /// Writes a snapshot.
 pub(super) fn write(at: &KeptAt, snapshot: &Snapshot) -> io::Result<()> {
+    write_up_to(at, snapshot, FILE_MAX)
+}
+
+fn write_up_to(at: &KeptAt, snapshot: &Snapshot, max: u64) -> io::Result<()> {
     let objects = snapshot.objects.iter().map(|object| Kept {
         key: object.key.to_string(),
         revision: object.revision,
@@ -74,8 +78,8 @@ pub(super) fn write(at: &KeptAt, snapshot: &Snapshot) -> io::Result<()> {
         .seal_in_place_append_tag(Aad::from(MAGIC), &mut sealed)
         .map_err(|_| io::Error::other("it cannot be encrypted"))?;
     let length = MAGIC.len() + NONCE_LEN + sealed.len();
-    if u64::try_from(length).is_ok_and(|length| length > FILE_MAX) {
-        return Err(io::Error::other(format!("it is longer than {FILE_MAX} bytes")));
+    if u64::try_from(length).is_ok_and(|length| length > max) {
+        return Err(io::Error::other(format!("it is longer than {max} bytes")));
     }
     let name = at.path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
     let temporary = at.path.with_file_name(format!(".{}.new", name.to_string_lossy()));
@@ -175,6 +179,18 @@ mod tests {
         for length in [0, 7, 12, bytes.len() - 1] {
             std::fs::write(&at.path, &bytes[..length]).unwrap();
             assert!(read(&at).is_err(), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_snapshot_has_a_length_at_most_and_leaves_the_earlier_one_where_it_has_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = KeptAt { path: folder.path().join("kept"), key: Secret::new([1; 32]) };
+        write(&at, &snapshot("first")).unwrap();
+        let length = std::fs::metadata(&at.path).unwrap().len();
+        for (max, text) in [(length - 1, "first"), (length, "other"), (length + 1, "again")] {
+            assert_eq!(write_up_to(&at, &snapshot(text), max).is_ok(), max >= length, "{max}");
+            assert_eq!(read(&at).unwrap().unwrap().objects, snapshot(text).objects);
         }
     }
 

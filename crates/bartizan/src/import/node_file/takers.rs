@@ -1,117 +1,15 @@
-//! `config.yaml` of Apache APISIX as a node file of ours.
+//! How each key of `config.yaml` is taken over.
 
 use std::net::IpAddr;
 
 use bartizan_core::ByteSize;
 use serde_json::{Map, Value, json};
 
-use super::findings::{NodeNote, Verdict};
-
-/// The node file, and what became of each key of the other one.
-pub(super) struct Translated {
-    pub(super) node: Value,
-    pub(super) notes: Vec<NodeNote>,
-}
-
-impl Default for Translated {
-    /// What a node is without a `config.yaml`: its wire habits, reachable from this machine only.
-    fn default() -> Self {
-        let node = json!({
-            "listeners": [{ "address": "127.0.0.1:9080" }],
-            "compatibility": "apisix",
-            "status": { "address": "127.0.0.1:7085" },
-        });
-        Self { node, notes: Vec::new() }
-    }
-}
-
-/// How a key is taken over.
-type Take = fn(&mut Taking, &Value);
-
-/// Every key that is known, by its path.
-const KEYS: &[(&str, Take)] = &[
-    ("apisix.node_listen", Taking::plaintext),
-    ("apisix.ssl", Taking::tls),
-    ("apisix.trusted_addresses", Taking::trusted),
-    ("nginx_config.http.real_ip_header", Taking::real_ip_header),
-    ("nginx_config.http.real_ip_from", Taking::real_ip_from),
-    ("nginx_config.http.client_max_body_size", Taking::body),
-    ("nginx_config.http.keepalive_timeout", Taking::idle),
-    ("nginx_config.worker_processes", Taking::workers),
-    ("apisix.normalize_uri_like_servlet", Taking::servlet),
-    ("apisix.delete_uri_tail_slash", Taking::tail_slash),
-    ("apisix.router.http", Taking::router),
-    ("apisix.data_encryption", Taking::keyring),
-    ("apisix.status", Taking::status),
-    ("apisix.enable_control", Taking::control),
-    ("apisix.control", Taking::control),
-    ("apisix.enable_server_tokens", Taking::server_tokens),
-    ("apisix.proxy_mode", Taking::stream),
-    ("apisix.stream_proxy", Taking::stream),
-    ("apisix.dns_resolver", Taking::resolver),
-    ("apisix.proxy_cache", Taking::cache),
-    ("deployment.role", Taking::role),
-    ("deployment.role_traditional", Taking::provider),
-    ("deployment.role_data_plane", Taking::provider),
-    ("deployment.role_control_plane", Taking::provider),
-    ("deployment.etcd", Taking::etcd),
-    ("etcd", Taking::etcd),
-    ("deployment.admin.admin_key", Taking::admin_key),
-    ("deployment.admin.admin_key_required", Taking::admin_open),
-    ("deployment.admin.enable_admin_cors", Taking::admin_cors),
-    ("deployment.admin", Taking::admin),
-    ("plugins", Taking::plugins),
-    ("stream_plugins", Taking::stream),
-    ("plugin_attr", Taking::plugin_attr),
-    ("discovery", Taking::discovery),
-    ("wasm", Taking::code),
-    ("ext-plugin", Taking::code),
-    ("xrpc", Taking::stream),
-    ("nginx_config", Taking::nginx),
-];
-
-/// Takes keys over.
-struct Taking {
-    key: &'static str,
-    listeners: Vec<Value>,
-    trusted: Vec<Value>,
-    reads_forwarded_for: bool,
-    node: Map<String, Value>,
-    limits: Map<String, Value>,
-    notes: Vec<NodeNote>,
-}
-
-/// Translates a file.
-pub(super) fn translate(document: &Value) -> Translated {
-    let mut taking = Taking {
-        key: "",
-        listeners: Vec::new(),
-        trusted: Vec::new(),
-        reads_forwarded_for: false,
-        node: Map::new(),
-        limits: Map::new(),
-        notes: Vec::new(),
-    };
-    for (key, take) in KEYS {
-        if let Some(value) = at(document, key) {
-            taking.key = key;
-            take(&mut taking, value);
-        }
-    }
-    taking.unknown(document);
-    taking.ended()
-}
-
-fn at<'v>(document: &'v Value, key: &str) -> Option<&'v Value> {
-    key.split('.').try_fold(document, |value, step| value.get(step))
-}
+use super::Taking;
+use crate::import::findings::Verdict;
 
 impl Taking {
-    fn note(&mut self, verdict: Verdict, text: impl Into<String>) {
-        self.notes.push(NodeNote { key: self.key.to_owned(), verdict, text: text.into() });
-    }
-
-    fn plaintext(&mut self, value: &Value) {
+    pub(super) fn plaintext(&mut self, value: &Value) {
         let before = self.listeners.len();
         for item in items(value) {
             let address = address(item, 9080);
@@ -131,7 +29,7 @@ impl Taking {
         }
     }
 
-    fn tls(&mut self, value: &Value) {
+    pub(super) fn tls(&mut self, value: &Value) {
         if value.get("enable") == Some(&Value::Bool(false)) {
             return self.note(Verdict::Same, "no listener with TLS");
         }
@@ -153,14 +51,14 @@ impl Taking {
         }
     }
 
-    fn trusted(&mut self, value: &Value) {
+    pub(super) fn trusted(&mut self, value: &Value) {
         let texts = items(value).into_iter().filter(|item| item.is_string() && *item != "unix:");
         self.trusted.extend(texts.cloned());
         self.note(Verdict::Same, "`trusted_proxies`");
     }
 
     /// Proxies that are trusted in one field may pass on another as the client wrote it.
-    fn real_ip_from(&mut self, value: &Value) {
+    pub(super) fn real_ip_from(&mut self, value: &Value) {
         if self.reads_forwarded_for {
             return self.trusted(value);
         }
@@ -171,7 +69,7 @@ impl Taking {
         );
     }
 
-    fn real_ip_header(&mut self, value: &Value) {
+    pub(super) fn real_ip_header(&mut self, value: &Value) {
         if value.as_str().is_some_and(|name| name.eq_ignore_ascii_case("x-forwarded-for")) {
             self.reads_forwarded_for = true;
             self.note(Verdict::Same, "`X-Forwarded-For` of trusted proxies");
@@ -184,7 +82,7 @@ impl Taking {
         }
     }
 
-    fn body(&mut self, value: &Value) {
+    pub(super) fn body(&mut self, value: &Value) {
         match value.as_u64().or_else(|| value.as_str().and_then(size)) {
             Some(0) => self.note(
                 Verdict::Stricter,
@@ -200,7 +98,7 @@ impl Taking {
         }
     }
 
-    fn idle(&mut self, value: &Value) {
+    pub(super) fn idle(&mut self, value: &Value) {
         match value.as_str() {
             Some(text) if text.ends_with('s') || text.ends_with('m') => {
                 self.limits.insert("idle".to_owned(), text.into());
@@ -210,14 +108,14 @@ impl Taking {
         }
     }
 
-    fn workers(&mut self, value: &Value) {
+    pub(super) fn workers(&mut self, value: &Value) {
         if let Some(count) = value.as_u64() {
             self.node.insert("workers".to_owned(), count.into());
         }
         self.note(Verdict::Same, "`workers`");
     }
 
-    fn servlet(&mut self, value: &Value) {
+    pub(super) fn servlet(&mut self, value: &Value) {
         if is_on(value) {
             self.note(
                 Verdict::Stricter,
@@ -226,13 +124,13 @@ impl Taking {
         }
     }
 
-    fn tail_slash(&mut self, value: &Value) {
+    pub(super) fn tail_slash(&mut self, value: &Value) {
         if is_on(value) {
             self.note(Verdict::Refused, "a path is routed as it is; give routes both paths");
         }
     }
 
-    fn router(&mut self, value: &Value) {
+    pub(super) fn router(&mut self, value: &Value) {
         match value.as_str() {
             Some("radixtree_uri_with_parameter") => self.note(
                 Verdict::Refused,
@@ -242,17 +140,17 @@ impl Taking {
         }
     }
 
-    fn keyring(&mut self, value: &Value) {
+    pub(super) fn keyring(&mut self, value: &Value) {
         if value.get("enable_encrypt_fields") != Some(&Value::Bool(false)) {
             self.note(
-                Verdict::Refused,
-                "values that are encrypted in etcd with this keyring are not read by the import; \
-                 export them by the Admin API, which gives them in clear",
+                Verdict::Review,
+                "what is encrypted in etcd with this keyring is imported with `--keyring-file`; to \
+                 go on reading etcd, list the keys in `store.etcd.apisix_keyring`",
             );
         }
     }
 
-    fn status(&mut self, value: &Value) {
+    pub(super) fn status(&mut self, value: &Value) {
         let ip = value.get("ip").and_then(Value::as_str).unwrap_or("127.0.0.1");
         let port = value.get("port").and_then(Value::as_u64).unwrap_or(7085);
         let is_here = ip.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
@@ -270,7 +168,7 @@ impl Taking {
         }
     }
 
-    fn control(&mut self, value: &Value) {
+    pub(super) fn control(&mut self, value: &Value) {
         if is_on(value) || value.is_object() {
             self.note(
                 Verdict::Stricter,
@@ -279,28 +177,28 @@ impl Taking {
         }
     }
 
-    fn server_tokens(&mut self, value: &Value) {
+    pub(super) fn server_tokens(&mut self, value: &Value) {
         if is_on(value) {
             self.note(Verdict::Stricter, "answers never name this gateway and its version");
         }
     }
 
-    fn stream(&mut self, _: &Value) {
+    pub(super) fn stream(&mut self, _: &Value) {
         self.note(
             Verdict::Refused,
             "TCP and UDP proxying is not there yet; nothing is listened on",
         );
     }
 
-    fn resolver(&mut self, _: &Value) {
+    pub(super) fn resolver(&mut self, _: &Value) {
         self.note(Verdict::Refused, "names are resolved as the system is set up to do");
     }
 
-    fn cache(&mut self, _: &Value) {
+    pub(super) fn cache(&mut self, _: &Value) {
         self.note(Verdict::Refused, "answers are not cached yet");
     }
 
-    fn role(&mut self, value: &Value) {
+    pub(super) fn role(&mut self, value: &Value) {
         match value.as_str() {
             Some("control_plane") => self.note(
                 Verdict::Refused,
@@ -310,7 +208,7 @@ impl Taking {
         }
     }
 
-    fn provider(&mut self, value: &Value) {
+    pub(super) fn provider(&mut self, value: &Value) {
         match value.get("config_provider").and_then(Value::as_str) {
             Some("xds") => self.note(Verdict::Refused, "there is no xDS; use files or etcd"),
             Some(provider) => {
@@ -322,7 +220,7 @@ impl Taking {
         }
     }
 
-    fn etcd(&mut self, value: &Value) {
+    pub(super) fn etcd(&mut self, value: &Value) {
         let hosts = value.get("host").map(items).unwrap_or_default();
         let hosts: Vec<&str> = hosts.into_iter().filter_map(Value::as_str).collect();
         let text = format!(
@@ -336,7 +234,7 @@ impl Taking {
         }
     }
 
-    fn admin_key(&mut self, _: &Value) {
+    pub(super) fn admin_key(&mut self, _: &Value) {
         self.note(
             Verdict::Stricter,
             "keys are not taken over: they were in a file in clear; make new ones, each with a role \
@@ -344,23 +242,23 @@ impl Taking {
         );
     }
 
-    fn admin_open(&mut self, value: &Value) {
+    pub(super) fn admin_open(&mut self, value: &Value) {
         if value == &Value::Bool(false) {
             self.note(Verdict::Stricter, "the Admin API always asks for a key");
         }
     }
 
-    fn admin_cors(&mut self, value: &Value) {
+    pub(super) fn admin_cors(&mut self, value: &Value) {
         if is_on(value) {
             self.note(Verdict::Stricter, "no page of another origin may call the Admin API");
         }
     }
 
-    fn admin(&mut self, _: &Value) {
+    pub(super) fn admin(&mut self, _: &Value) {
         self.note(Verdict::Review, "write `admin` where this node is to have an Admin API");
     }
 
-    fn plugins(&mut self, _: &Value) {
+    pub(super) fn plugins(&mut self, _: &Value) {
         self.note(
             Verdict::Stricter,
             "every plugin is there; one that a route names and that is missing is an error, never \
@@ -368,7 +266,7 @@ impl Taking {
         );
     }
 
-    fn plugin_attr(&mut self, value: &Value) {
+    pub(super) fn plugin_attr(&mut self, value: &Value) {
         let names: Vec<&str> =
             value.as_object().into_iter().flat_map(Map::keys).map(String::as_str).collect();
         let text = format!(
@@ -378,18 +276,18 @@ impl Taking {
         self.note(Verdict::Review, text);
     }
 
-    fn discovery(&mut self, _: &Value) {
+    pub(super) fn discovery(&mut self, _: &Value) {
         self.note(
             Verdict::Refused,
             "upstreams name their nodes; service discovery is not there yet",
         );
     }
 
-    fn code(&mut self, _: &Value) {
+    pub(super) fn code(&mut self, _: &Value) {
         self.note(Verdict::Refused, "code from outside does not run in the gateway");
     }
 
-    fn nginx(&mut self, value: &Value) {
+    pub(super) fn nginx(&mut self, value: &Value) {
         let snippets: Vec<&str> = value
             .as_object()
             .into_iter()
@@ -401,52 +299,6 @@ impl Taking {
             let text = format!("there is no nginx for {}", snippets.join(", "));
             self.note(Verdict::Refused, text);
         }
-    }
-
-    /// Tells every key that nothing above is about.
-    fn unknown(&mut self, document: &Value) {
-        let mut keys = Vec::new();
-        leaves(document, "", &mut keys);
-        for key in keys {
-            let is_known = KEYS.iter().any(|(known, _)| {
-                key == *known || key.strip_prefix(known).is_some_and(|rest| rest.starts_with('.'))
-            });
-            if !is_known {
-                let text =
-                    "it is not taken over; the node file's page lists what there is".to_owned();
-                self.notes.push(NodeNote { key, verdict: Verdict::Review, text });
-            }
-        }
-    }
-
-    fn ended(self) -> Translated {
-        let Translated { mut node, .. } = Translated::default();
-        if !self.listeners.is_empty() {
-            node["listeners"] = Value::Array(self.listeners);
-        }
-        if !self.trusted.is_empty() {
-            node["trusted_proxies"] = Value::Array(self.trusted);
-        }
-        if !self.limits.is_empty() {
-            node["limits"] = Value::Object(self.limits);
-        }
-        for (key, value) in self.node {
-            node[key] = value;
-        }
-        Translated { node, notes: self.notes }
-    }
-}
-
-/// The paths of everything that is no map.
-fn leaves(value: &Value, path: &str, keys: &mut Vec<String>) {
-    match value {
-        Value::Object(members) if !members.is_empty() => {
-            for (key, member) in members {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                leaves(member, &path, keys);
-            }
-        }
-        _ => keys.push(path.to_owned()),
     }
 }
 
