@@ -137,10 +137,16 @@ impl ConsumerIndex {
         let indexed = Indexed { consumer: consumer.clone(), credential, data: entry.data };
         known.insert(lookup.clone(), indexed);
         if let Some(account) = self.by_name.get_mut(&*consumer.username) {
-            account.held.reserve_exact(1);
             account.held.push((plugin, lookup));
         }
         Ok(())
+    }
+
+    /// Says that an account has all its credentials: what was set aside for more is let go.
+    pub fn settle(&mut self, username: &str) {
+        if let Some(account) = self.by_name.get_mut(username) {
+            account.held.shrink_to_fit();
+        }
     }
 
     /// An account by name.
@@ -204,6 +210,24 @@ mod tests {
         assert_eq!(index.decoy::<u32>("key-auth", 5), Some(&7));
         assert_eq!(index.decoy::<u32>("basic-auth", 5), None);
         assert_eq!(index.by_name("alice").unwrap().label("tenant"), Some("acme"));
+    }
+
+    #[test]
+    fn credentials_cost_no_move_of_all_others_and_keep_no_room_once_there_are_no_more() {
+        let mut index = ConsumerIndex::default();
+        let alice = consumer("alice");
+        index.add_consumer(alice.clone());
+        let room = |index: &ConsumerIndex| index.by_name.get("alice").unwrap().held.capacity();
+        let mut moves = 0;
+        for number in 0..1_000_u32 {
+            let (before, entry) = (room(&index), CredentialEntry::new(number.to_le_bytes(), ()));
+            index.add_credential("key-auth", &alice, None, entry).unwrap();
+            moves += u32::from(room(&index) != before);
+        }
+        assert!(moves < 20, "{moves}");
+        index.settle("alice");
+        assert_eq!(room(&index), 1_000);
+        index.settle("nobody");
     }
 
     #[test]

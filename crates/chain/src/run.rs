@@ -175,9 +175,7 @@ impl<P: PluginSet> Run<P> {
     pub async fn screen_miss(&mut self, source: &mut dyn BodySource) -> Result<(), Denial> {
         for turn in [Turn::Prepare, Turn::Admit, Turn::Meter] {
             for at in 0..self.tracks.len() {
-                let Some(chain) = self.tracks.get(at).map(|track| track.chain.clone()) else {
-                    break;
-                };
+                let Some(chain) = self.busy(turn, at) else { continue };
                 // There is nothing here that a plugin could answer for: all of them run.
                 for &index in chain.turn(turn) {
                     self.step(turn, at, &chain, usize::from(index), source).await?;
@@ -266,12 +264,7 @@ impl<P: PluginSet> Run<P> {
         source: &mut dyn BodySource,
     ) -> Result<Option<Box<LocalAnswer>>, Denial> {
         for at in first..self.tracks.len() {
-            let Some(track) = self.tracks.get(at) else { break };
-            // Most turns have nothing to do, and to share a chain costs two locked operations.
-            if track.chain.turn(turn).is_empty() {
-                continue;
-            }
-            let chain = track.chain.clone();
+            let Some(chain) = self.busy(turn, at) else { continue };
             for &index in chain.turn(turn) {
                 if let Some(answer) =
                     self.step(turn, at, &chain, usize::from(index), source).await?
@@ -281,6 +274,14 @@ impl<P: PluginSet> Run<P> {
             }
         }
         Ok(None)
+    }
+
+    /// The chain of a track, if it has something to do in a turn.
+    ///
+    /// PERF: most turns have nothing to do, and to share a chain costs two locked operations.
+    fn busy(&self, turn: Turn, at: usize) -> Option<Arc<Chain<P>>> {
+        let chain = &self.tracks.get(at)?.chain;
+        (!chain.turn(turn).is_empty()).then(|| chain.clone())
     }
 
     async fn step(

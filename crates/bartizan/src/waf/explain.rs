@@ -43,8 +43,8 @@ struct Eyes {
 impl Eyes {
     /// What a rule says of values may hold any of them, and in a chain one value another.
     fn shows_all_of(&self, found: &RuleMatch) -> bool {
-        let is_secret = |value: &MatchedValue| is_secret(&lossy(&value.name), &self.redactor);
-        self.shows_all || !found.is_cut() && !found.values.iter().any(is_secret)
+        let is_secret = |name: &[u8]| is_secret(&lossy(name), &self.redactor);
+        self.shows_all || !found.is_cut() && !found.names().any(is_secret)
     }
 
     fn message(&self, found: &RuleMatch) -> String {

@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bartizan_core::Reason;
 use base64::Engine as _;
@@ -14,13 +14,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use super::json::{JsonFault, JsonLimits, parse_object};
+use super::known::KnownHeader;
 use super::{Algorithm, Claims, HEADER_MAX, KID_MAX, TOKEN_MAX};
 
 const HEADER_LIMITS: JsonLimits = JsonLimits { depth: 8, items: 64 };
 /// A signature under the largest RSA key, 8192 bits.
 const SIGNATURE_MAX: usize = 1024;
-/// Longest text of a header that is kept; one with certificates is not.
-const KNOWN_MAX: usize = 1024;
 
 /// Why a token is not a valid signed token, whatever it claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -147,25 +146,6 @@ fn text_of<'m>(
         None => Ok(None),
         Some(Value::String(text)) if text.len() <= KID_MAX => Ok(Some(text)),
         Some(_) => Err(TokenFault::HeaderMember(name)),
-    }
-}
-
-/// The header of a token that has verified, by its text. Who signs tokens writes the same header in
-/// all of them, so that it is read once; any other text is read anew.
-#[derive(Debug, Default)]
-pub struct KnownHeader(OnceLock<(Box<str>, Arc<Header>)>);
-
-impl KnownHeader {
-    fn of(&self, text: &str) -> Option<Arc<Header>> {
-        let (known, header) = self.0.get()?;
-        (**known == *text).then(|| Arc::clone(header))
-    }
-
-    fn learn(&self, text: &str, header: &Arc<Header>) {
-        if self.0.get().is_none() && text.len() <= KNOWN_MAX {
-            // Another thread may have been faster, with as good a header.
-            let _ = self.0.set((text.into(), Arc::clone(header)));
-        }
     }
 }
 

@@ -52,6 +52,7 @@ impl<'a> Compilation<'a> {
                     self.index(index, &consumer, id, used);
                 }
             }
+            index.settle(&written.username);
             if !rest.is_empty()
                 && let Some(chain) = self.caller_chain(rest)
             {

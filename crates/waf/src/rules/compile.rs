@@ -314,7 +314,7 @@ fn literal_parts(text: &Text) -> impl Iterator<Item = &[u8]> {
 }
 
 /// `TX.0` to `TX.9` are what operators found.
-fn is_capture(name: &[u8]) -> bool {
+pub(crate) fn is_capture(name: &[u8]) -> bool {
     matches!(name, [b'0'..=b'9'])
 }
 

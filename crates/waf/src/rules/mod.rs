@@ -11,6 +11,7 @@ mod slots;
 mod updates;
 
 pub(crate) use actions::{Allowance, Assign, CtlPlan, Disruption, Effect};
+pub(crate) use compile::is_capture;
 pub(crate) use link::{Hidden, Link, NamePattern, Pick, TargetPlan};
 pub use overrides::{OverrideFault, Overrides};
 pub use settings::Settings;

@@ -2,6 +2,7 @@
 
 use super::Transaction;
 use super::facts::Facts;
+use super::live::write_name;
 use crate::text::{Expand, Text};
 use crate::variable::{Selector, Variable};
 
@@ -11,6 +12,40 @@ impl Transaction {
         let mut out = Vec::new();
         text.write(self, &mut out);
         out
+    }
+
+    /// What the value is called that a macro stands for, such as `ARGS:id`.
+    pub(super) fn name_of_macro(&self, variable: Variable, selector: &Selector) -> Vec<u8> {
+        let member = match selector {
+            Selector::Name(name) => name.to_vec(),
+            _ if variable.is_live() => {
+                let mut members = self.living(variable).into_iter();
+                members
+                    .find(|(name, _)| fits(selector, name))
+                    .map(|(name, _)| name)
+                    .unwrap_or_default()
+            }
+            _ => {
+                let members = Facts::parts(&variable).iter().flat_map(|part| self.facts.own(*part));
+                let mut names = members.map(|member| self.values.piece(member.name));
+                names.find(|name| fits(selector, name)).unwrap_or_default().to_vec()
+            }
+        };
+        let mut name = Vec::new();
+        write_name(variable, &member, &mut name);
+        name
+    }
+}
+
+/// The values of a transaction for what is asked only to tell people more: neither what cannot be
+/// told nor what it costs changes the verdict.
+pub(super) struct Aside<'t>(pub(super) &'t Transaction);
+
+impl Expand for Aside<'_> {
+    fn give_up(&self) {}
+
+    fn expand(&self, variable: Variable, selector: &Selector, out: &mut Vec<u8>) {
+        self.0.expand(variable, selector, out);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whether a rule matches.
 
 use super::Transaction;
+use super::expand::Aside;
 use super::facts::{Facts, Member};
 use super::outcome::{MATCHED_VALUES_MAX, MatchedValue, kept};
 use super::screen::Final;
@@ -371,7 +372,7 @@ impl Transaction {
             let value = if at.rule.hides_matched { [].into() } else { kept(seen.value) };
             let found = if self.state.explains && !at.rule.hides_matched && !at.link.is_negated {
                 let mut captures = Captures::default();
-                operator.holds(seen.value, self, Some(&mut captures));
+                operator.holds(seen.value, &Aside(self), Some(&mut captures));
                 captures.groups().first().map(|found| kept(found)).unwrap_or_default()
             } else {
                 [].into()

@@ -110,7 +110,8 @@ impl Matched {
     }
 }
 
-fn write_name(variable: Variable, name: &[u8], out: &mut Vec<u8>) {
+/// Appends the name of a value, such as `ARGS:id`.
+pub(super) fn write_name(variable: Variable, name: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(variable.name().as_bytes());
     if !name.is_empty() {
         out.push(b':');

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::rules::is_capture;
+
 /// The most matched values that are kept of one rule.
 pub(super) const MATCHED_VALUES_MAX: usize = 8;
 /// The most rules whose matches are kept.
@@ -97,6 +99,8 @@ pub struct RuleMatch {
     pub accuracy: u8,
     /// The values that matched, the first of them.
     pub values: Vec<MatchedValue>,
+    /// The names of other values that its texts hold, by macros, such as `REQUEST_HEADERS:host`.
+    pub quoted: Box<[Box<[u8]>]>,
     /// What the match added to members of `TX`, such as scores; only where the transaction
     /// [explains](super::Transaction::explain).
     pub added: Box<[(Box<[u8]>, i64)]>,
@@ -112,9 +116,16 @@ impl RuleMatch {
         self.values.len() >= MATCHED_VALUES_MAX
     }
 
+    /// The names of all values that may be part of what is told: those that matched, and those that
+    /// its texts hold.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        let matched = self.values.iter().map(|value| &*value.name);
+        matched.chain(self.quoted.iter().map(|name| &**name))
+    }
+
     /// Takes out what this exchange sent, if a value of the name may be part of it.
     pub(super) fn hide(&mut self, name: &[u8]) {
-        if self.is_cut() || self.values.iter().any(|value| shows(&value.name, name)) {
+        if self.is_cut() || self.names().any(|seen| shows(seen, name)) {
             self.hide_all();
         }
     }
@@ -170,14 +181,33 @@ pub fn name_of_value(seen: &[u8]) -> &[u8] {
     name
 }
 
-/// True if a value of this name, such as `REQUEST_URI`, is a text that holds many others.
+/// True if a value of this name is a text that may hold any other: one that holds many, such as
+/// `REQUEST_URI`, or one that repeats what an earlier rule looked at (`MATCHED_VAR`), found in it
+/// (`TX:0` to `TX:9`) or took to know a client by (`SESSIONID`, `USERID`).
 pub fn is_raw_text(name: &[u8]) -> bool {
-    let variable = name_of_value(name).split(|byte| *byte == b':').next().unwrap_or_default();
+    let name = name_of_value(name);
+    is_whole(name) || is_echo(name)
+}
+
+fn is_whole(name: &[u8]) -> bool {
+    let variable = name.split(|byte| *byte == b':').next().unwrap_or_default();
     RAW.iter().any(|raw| raw.as_bytes().eq_ignore_ascii_case(variable))
 }
 
-/// True if a value called `seen` is the one called `name`, or holds it: `ARGS_GET:a` is `ARGS:a`
-/// too, arguments stand in the raw texts, and what matched in a chain is what it was.
+/// The variables that repeat another value. They outlive the rule that it is of, and nothing tells
+/// what it was called there.
+const ECHOES: [&[u8]; 3] = [b"MATCHED_VAR", b"SESSIONID", b"USERID"];
+
+fn is_echo(name: &[u8]) -> bool {
+    ECHOES.iter().any(|echo| name.eq_ignore_ascii_case(echo))
+        || name
+            .split_at_checked(3)
+            .is_some_and(|(tx, member)| tx.eq_ignore_ascii_case(b"TX:") && is_capture(member))
+}
+
+/// True if a value called `seen` is the one called `name`, or may hold it: `ARGS_GET:a` is `ARGS:a`
+/// too, arguments stand in the raw texts, anything in what repeats another value, and what matched
+/// in a chain is what it was.
 fn shows(seen: &[u8], name: &[u8]) -> bool {
     let seen = name_of_value(seen);
     let argument = |text| {
@@ -185,7 +215,8 @@ fn shows(seen: &[u8], name: &[u8]) -> bool {
         kinds.iter().find_map(|kind| <[u8]>::strip_prefix(text, *kind))
     };
     seen.eq_ignore_ascii_case(name)
-        || is_raw_text(seen) && argument(name).is_some()
+        || is_echo(seen)
+        || is_whole(seen) && argument(name).is_some()
         || argument(seen)
             .zip(argument(name))
             .is_some_and(|(seen, name)| seen.eq_ignore_ascii_case(name))
@@ -203,8 +234,8 @@ SecAction "id:2,phase:1,nolog,pass,setvar:tx.score=+1"
 SecRule TX:SCORE "@ge %{tx.least}" "id:3,phase:1,nolog,noauditlog,deny"
 "#;
 
-    fn matches(explains: bool) -> Vec<RuleMatch> {
-        let rules = RuleSet::parse("a.conf", RULES, &Memory::default()).unwrap();
+    fn judged(rules: &str, target: &str, explains: bool) -> (Verdict, Transaction) {
+        let rules = RuleSet::parse("a.conf", rules, &Memory::default()).unwrap();
         let mut transaction = Transaction::new(Arc::new(rules), None);
         if explains {
             transaction.explain();
@@ -212,14 +243,31 @@ SecRule TX:SCORE "@ge %{tx.least}" "id:3,phase:1,nolog,noauditlog,deny"
         let verdict = transaction.request_head(&RequestHead {
             peer: Peer { client: ([192, 0, 2, 1], 1).into(), server: ([192, 0, 2, 2], 2).into() },
             method: b"GET",
-            target: b"/?x=aBBc&y=b",
+            target: target.as_bytes(),
             protocol: b"HTTP/1.1",
             fields: &[],
             id: b"1",
             now: 0,
         });
+        (verdict, transaction)
+    }
+
+    fn matches(explains: bool) -> Vec<RuleMatch> {
+        let (verdict, transaction) = judged(RULES, "/?x=aBBc&y=b", explains);
         assert!(matches!(verdict, Verdict::Interrupt(_)));
         transaction.matches().to_vec()
+    }
+
+    #[test]
+    fn what_would_take_too_long_to_tell_is_left_out_and_changes_no_verdict() {
+        let rule = "SecRule ARGS \"@rx [ab]*a[ab]{3000}c|[ab]+\" \"id:1,phase:1,pass\"";
+        let rules = format!("SecRuleEngine On\n{rule}\n");
+        for (length, found) in [(100, 200), (200_000, 0)] {
+            let target = format!("/?x={}", "ab".repeat(length));
+            let (verdict, transaction) = judged(&rules, &target, true);
+            assert_eq!((verdict, transaction.is_partial()), (Verdict::Pass, false), "{length}");
+            assert_eq!(transaction.matches()[0].values[0].found.len(), found, "{length}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use super::Transaction;
 use super::outcome::{Cause, Interruption, Kind, MATCHES_MAX, RuleMatch, Verdict, kept_text};
 use super::tx::write_number;
-use crate::rules::{Allowance, Disruption, Quick, Rule, SlotId};
+use crate::rules::{Allowance, Disruption, Quick, Rule, SlotId, is_capture};
 use crate::seclang::script::{EngineMode, Phase};
 use crate::text::{Piece, Text};
 use crate::variable::{Selector, Variable};
@@ -138,6 +138,7 @@ impl Transaction {
             rev: about.rev.clone(),
             maturity: about.maturity,
             accuracy: about.accuracy,
+            quoted: self.quoted(rule, !values.is_empty()),
             values,
             added: self.sums(),
             disrupts: rule.disruption.is_some(),
@@ -168,6 +169,29 @@ impl Transaction {
             }
         }
         sums.into_iter().map(|(slot, sum)| (self.rules.slots.name(slot).into(), sum)).collect()
+    }
+
+    /// What the texts of a rule hold beside the values that it matched itself: `MATCHED_VAR` and
+    /// `TX.0` are another rule's where it looked at nothing or captured nothing.
+    fn quoted(&self, rule: &Rule, has_values: bool) -> Box<[Box<[u8]>]> {
+        let captures = rule
+            .links
+            .iter()
+            .any(|link| link.captures && !link.is_negated && link.operator.is_some());
+        let texts = [&rule.about.msg, &rule.about.log_data];
+        let pieces = texts.into_iter().flatten().flat_map(|text| &text.pieces);
+        let names = pieces.filter_map(|piece| {
+            let Piece::Macro(variable, selector) = piece else { return None };
+            let is_own = match (variable, selector) {
+                (Variable::MatchedVar, _) => has_values,
+                (Variable::Tx, Selector::Name(name)) => {
+                    captures && is_capture(name) && self.tx.named(name).is_none()
+                }
+                _ => false,
+            };
+            (!is_own).then(|| self.name_of_macro(*variable, selector).into())
+        });
+        names.collect()
     }
 
     /// A message or tag without what the client sent: of its macros only numbers that rules count.

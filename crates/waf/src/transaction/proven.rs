@@ -9,13 +9,15 @@ use crate::variable::Variable;
 /// list, identifiers, dates, addresses.
 ///
 /// Rules that look for a text in all members of a variable (`ARGS`, `ARGS_GET`, `ARGS_POST`,
-/// `REQUEST_HEADERS`, `REQUEST_COOKIES`, without a name behind a colon) leave these out: those with
-/// `@rx`, `@pm`, `@pmFromFile`, `@contains`, `@containsWord`, `@strmatch`, `@beginsWith`,
-/// `@endsWith`, `@detectSQLi` and `@detectXSS` that are not negated. Everything else sees them as
+/// `REQUEST_HEADERS`, `REQUEST_COOKIES`, without a name behind a colon) leave these out. Such rules
+/// ask `@rx`, `@pm`, `@pmFromFile`, `@contains`, `@containsWord`, `@strmatch`, `@beginsWith`,
+/// `@endsWith`, `@detectSQLi` or `@detectXSS`, without `!`, and do not make another text of the value
+/// first (`t:base64Decode`, `t:hexDecode`, `t:sha1` and the like). Everything else sees the values as
 /// ever: rules that name a member, compare or check, counts (`&ARGS`), sizes, and the raw texts that
-/// they stand in (`REQUEST_BODY`, `QUERY_STRING`, `REQUEST_URI`, `REQUEST_LINE`). In the same way such
-/// rules leave out of `ARGS_NAMES` and its parts the names that a schema states: of them clients choose
-/// only which they send.
+/// they stand in (`REQUEST_BODY`, `QUERY_STRING`, `REQUEST_URI`, `REQUEST_LINE`).
+///
+/// Of the names of arguments (`ARGS_NAMES`, `ARGS_GET_NAMES`, `ARGS_POST_NAMES`) such rules leave out
+/// those that a schema states: clients choose only which of them they send.
 #[derive(Clone, Debug, Default)]
 pub struct Proven {
     /// The names of parameters of the query.
@@ -35,8 +37,11 @@ pub struct Proven {
 impl Transaction {
     /// States before the head is judged what is known to be harmless.
     pub fn trust(&mut self, mut proven: Proven) {
-        proven.json.sort_unstable_by_key(|range| range.start);
-        proven.json_names.sort_unstable_by_key(|range| range.start);
+        for places in [&mut proven.json, &mut proven.json_names] {
+            places.sort_unstable_by_key(|range| (range.start, range.end));
+            // More than one plugin may have proved the same value.
+            places.dedup();
+        }
         self.proven = proven;
     }
 
@@ -175,5 +180,16 @@ SecAction "id:1,phase:1,nolog,pass,ctl:requestBodyProcessor=JSON"
             assert!(refused_with(place.clone()), "{place:?}");
         }
         assert!(!refused_with(5..7));
+    }
+
+    #[test]
+    fn what_is_proven_twice_is_proven() {
+        for rule in ["ARGS \"@rx 77\"", "ARGS_NAMES \"@rx json.[ab]\""] {
+            let rule = format!("SecRule {rule} \"id:2,phase:2,deny\"");
+            let twice = |ranges: Vec<Range<usize>>| [ranges.clone(), ranges].concat();
+            let proven = all();
+            let (json, json_names) = (twice(proven.json), twice(proven.json_names));
+            assert!(!matching(&rule, "/", BODY, Proven { json, json_names, ..all() }), "{rule}");
+        }
     }
 }

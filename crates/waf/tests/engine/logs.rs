@@ -110,6 +110,91 @@ fn values_that_a_rule_hides_are_told_nowhere() {
 }
 
 #[test]
+fn a_value_that_is_hidden_is_not_told_by_rules_that_repeat_it() {
+    let hide = "SecAction \"id:9,phase:1,pass,nolog,sanitiseArg:password\"";
+    let header = "SecAction \"id:9,phase:1,pass,nolog,sanitiseRequestHeader:X-Secret\"";
+    let first = |target: &str| {
+        format!("SecRule {target} \"@rx ^(.*)$\" \"id:2,phase:1,pass,nolog,capture\"\n")
+    };
+    let argument = format!("{hide}\n{}", first("ARGS:password"));
+    let field = format!("{header}\n{}", first("REQUEST_HEADERS:X-Secret"));
+    let say = |what: &str| format!("phase:1,pass,log,msg:'saw {what}',logdata:'{what}'");
+    for before in [&argument, &field] {
+        for rule in [
+            format!("SecRule MATCHED_VAR \"@rx .\" \"id:1,{}\"", say("%{MATCHED_VAR}")),
+            format!("SecRule TX:0 \"@rx .\" \"id:1,{}\"", say("%{MATCHED_VAR}")),
+            format!("SecRule TX:1 \"@rx .\" \"id:1,capture,{}\"", say("%{TX.1} %{TX.0}")),
+            format!("SecRule TX:/^1$/ \"@rx .\" \"id:1,{}\"", say("%{MATCHED_VAR}")),
+            format!("SecRule TX \"@rx .\" \"id:1,{}\"", say("%{MATCHED_VAR}")),
+            // What the texts hold is not always what the rule looked at.
+            format!("SecAction \"id:1,{}\"", say("%{MATCHED_VAR}")),
+            format!("SecAction \"id:1,capture,{}\"", say("%{TX.0}")),
+            format!("SecRule ARGS:q \"@rx .\" \"id:1,{}\"", say("%{TX.1}")),
+            format!("SecRule ARGS:q \"!@rx z\" \"id:1,capture,{}\"", say("%{TX.0}")),
+        ] {
+            let text = format!("{before}{rule}");
+            let exchange = get("/?password=hunter2&q=1").header("X-Secret", "hunter2");
+            let told = exchange.judged(&rules(&text));
+            let found = told.of(1);
+            let values: Vec<_> =
+                found.values.iter().map(|value| String::from_utf8_lossy(&value.value)).collect();
+            assert!(!values.concat().contains("hunter2"), "{text}\n{values:?}");
+            assert_eq!((&*found.data, &*found.msg), (&b""[..], &*found.title), "{text}");
+            assert!(found.title.starts_with("saw …".as_bytes()), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_value_that_is_hidden_is_not_told_by_what_a_client_is_known_by() {
+    for (opens, name) in [("setsid", "SESSIONID"), ("setuid", "USERID")] {
+        let text = format!(
+            "SecAction \"id:9,phase:1,pass,nolog,sanitiseRequestHeader:X-Secret,\
+             {opens}:%{{REQUEST_HEADERS.X-Secret}}\"\n\
+             SecRule {name} \"@streq hunter2\" \"id:1,phase:1,pass,logdata:'%{{MATCHED_VAR}}'\"\n\
+             SecAction \"id:2,phase:1,pass,logdata:'%{{{name}}}'\""
+        );
+        let told = get("/").header("X-Secret", "hunter2").judged(&rules(&text));
+        assert_eq!(
+            (&*told.of(1).data, &*told.of(1).values[0].value),
+            (&b""[..], &b""[..]),
+            "{text}"
+        );
+        assert_eq!(&*told.of(2).data, b"", "{text}");
+    }
+}
+
+#[test]
+fn a_text_that_names_a_value_that_is_hidden_is_not_told() {
+    for (hides, name) in [
+        ("sanitiseArg:password", "ARGS.password"),
+        ("sanitiseArg:password", "ARGS_GET.Password"),
+        ("sanitiseArg:password", "QUERY_STRING"),
+        ("sanitiseRequestHeader:X-Secret", "REQUEST_HEADERS.x-secret"),
+    ] {
+        let text = format!(
+            "SecAction \"id:9,phase:1,pass,nolog,{hides}\"\n\
+             SecRule ARGS:q \"@rx .\" \"id:1,phase:1,pass,logdata:'%{{{name}}}'\"\n\
+             SecRule ARGS:q \"@rx .\" \"id:2,phase:1,pass,logdata:'%{{ARGS.q}}'\""
+        );
+        let exchange = get("/?password=hunter2&q=1").header("X-Secret", "hunter2");
+        let told = exchange.judged(&rules(&text));
+        assert_eq!(&*told.of(1).data, b"", "{text}");
+        assert_eq!(&*told.of(2).data, b"1", "{text}");
+    }
+}
+
+#[test]
+fn a_rule_that_says_what_it_found_itself_is_told_beside_hidden_values() {
+    let text = "SecAction \"id:9,phase:1,pass,nolog,sanitiseArg:password\"\n\
+                SecRule ARGS:password \"@rx ^(.*)$\" \"id:2,phase:1,pass,nolog,capture\"\n\
+                SecRule ARGS:q \"@rx ^(.)\" \"id:1,phase:1,pass,capture,\
+                logdata:'%{MATCHED_VAR} %{TX.1} at %{MATCHED_VAR_NAME}'\"";
+    let told = get("/?password=hunter2&q=1").judged(&rules(text));
+    assert_eq!(&*told.of(1).data, b"1 1 at ARGS:q");
+}
+
+#[test]
 fn values_that_nobody_hides_are_told() {
     let text = "SecAction \"id:2,phase:1,pass,nolog,sanitiseArg:other\"\n\
                 SecRule ARGS \"@contains hunter\" \"id:1,phase:2,pass,msg:'%{MATCHED_VAR}'\"";

@@ -149,8 +149,7 @@ fn message(found: &RuleMatch, redactor: &Redactor) -> Value {
     // A chain has matched with its last rule.
     let value = found.values.last();
     // What a rule says of a value may hold the value.
-    let is_hidden =
-        found.is_cut() || found.values.iter().any(|value| is_secret(&text(&value.name), redactor));
+    let is_hidden = found.is_cut() || found.names().any(|name| is_secret(&text(name), redactor));
     let (msg, data) = if is_hidden {
         (text(&found.title), String::new())
     } else {
@@ -198,8 +197,8 @@ fn reference(value: &MatchedValue) -> String {
 }
 
 /// Whether logs do not show the value of a member such as `REQUEST_HEADERS:Authorization`, or a text
-/// that may hold such values, as `REQUEST_URI` does. The message of a chain may be about any of its
-/// values.
+/// that may hold such values, as `REQUEST_URI` and `MATCHED_VAR` do. The message of a chain may be
+/// about any of its values.
 pub fn is_secret(name: &str, redactor: &Redactor) -> bool {
     if is_raw_text(name.as_bytes()) {
         return true;
@@ -241,6 +240,18 @@ mod tests {
             ("REQUEST_FILENAME", false),
             ("REQUEST_HEADERS:accept", false),
             ("MATCHED_VARS:ARGS:q", false),
+            ("MATCHED_VAR_NAME", false),
+            ("TX:anomaly_score", false),
+            ("TX:10", false),
+            ("TX", false),
+            ("MATCHED_VAR", true),
+            ("MATCHED_VARS:MATCHED_VAR", true),
+            ("TX:0", true),
+            ("TX:9", true),
+            ("MATCHED_VARS:TX:1", true),
+            ("SESSIONID", true),
+            ("USERID", true),
+            ("SESSION:requests", false),
             ("ARGS:access_token", true),
             ("MATCHED_VARS:ARGS:access_token", true),
             ("MATCHED_VARS:MATCHED_VARS:REQUEST_COOKIES:a", true),

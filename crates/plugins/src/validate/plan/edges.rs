@@ -13,7 +13,7 @@ const LIMITS: JsonLimits = JsonLimits { depth: 120, items: 10_000 };
 /// What the plan of a schema says of a body, held against the validator.
 fn said(schema: &Value, body: &str) -> Option<bool> {
     let (plan, validator) = compile(schema, Draft::Draft202012).unwrap();
-    law(&plan, &validator, body.as_bytes(), LIMITS)
+    law(&plan, schema, &validator, body.as_bytes(), LIMITS)
 }
 
 /// The plan alone, where no validator would bear the schema.
@@ -181,6 +181,23 @@ fn a_body_is_not_read_into_values_again_at_each_of_its_levels() {
     }
     // Small bodies are worth no count.
     assert_eq!(said(&schema, "[[1,[2,[3,[4,[5,[6,[7,[8,[]]]]]]]]]]"), Some(true));
+}
+
+#[test]
+fn so_many_bytes_are_read_into_values_and_no_more() {
+    // Each schema has the whole body read: it is worth four readings, and 4 KiB more.
+    for (readings, most) in [(5, 4_096), (6, 2_048), (8, 1_024)] {
+        let schema = json!({"allOf": vec![json!({"uniqueItems": true}); readings]});
+        let numbers: Vec<String> = (0..40).map(|n| n.to_string()).collect();
+        let numbers = numbers.join(",");
+        for (size, verdict) in [(most - 1, Some(true)), (most, Some(true)), (most + 1, None)] {
+            let body = format!("[{numbers}{}]", " ".repeat(size - numbers.len() - 2));
+            assert_eq!((body.len(), said(&schema, &body)), (size, verdict), "{readings}");
+        }
+    }
+    let schema = json!({"allOf": vec![json!({"uniqueItems": true}); 4]});
+    let numbers: Vec<String> = (0..5_000).map(|n| n.to_string()).collect();
+    assert_eq!(said(&schema, &list(&numbers)), Some(true));
 }
 
 #[test]

@@ -11,8 +11,6 @@ use super::pattern::Pattern;
 /// A value of which a schema leaves no room for harm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Leaf {
-    /// How many values other than objects and arrays stand before it in the text.
-    pub(crate) index: usize,
     /// Where it stands in the text, in bytes; strings with their quotation marks.
     pub(crate) range: Range<usize>,
     /// Whether there is none in its value.
@@ -49,11 +47,10 @@ impl Plan {
         search.visit(self.root, 0, true);
         let mut leaves = Vec::new();
         let tokens = (0..document.len()).filter_map(|at| Some((at, document.token(at)?)));
-        let scalars = tokens.filter(|(_, token)| is_scalar(*token));
-        for (index, (at, token)) in scalars.enumerate() {
+        for (at, token) in tokens.filter(|(_, token)| is_scalar(*token)) {
             let Known { is_harmless, is_named } = search.known.get(at).copied().unwrap_or_default();
             if is_harmless || is_named {
-                leaves.push(Leaf { index, range: Document::range(token), is_harmless, is_named });
+                leaves.push(Leaf { range: Document::range(token), is_harmless, is_named });
             }
         }
         leaves

@@ -17,6 +17,8 @@ mod edges;
 mod harmless;
 mod judge;
 pub(crate) mod law;
+#[cfg(test)]
+mod leaves;
 mod names;
 mod node;
 mod number;

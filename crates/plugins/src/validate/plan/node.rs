@@ -56,7 +56,8 @@ impl Types {
             "null" => 1,
             "boolean" => 1 << 1,
             "integer" => Self::INTEGER,
-            "number" => Self::NUMBER,
+            // Whole ones among them: whoever allows everything else allows everything.
+            "number" => Self::NUMBER | Self::INTEGER,
             "string" => Self::STRING,
             "array" => 1 << 5,
             "object" => 1 << 6,

@@ -41,7 +41,7 @@ fn body(schema: &Map<String, Value>, text: &[u8], instance: Option<&Value>, draf
     };
     let plan = plan(&schema, compiled.draft());
     if let Some(plan) = plan {
-        plan_law::law(&plan, &compiled, text, LIMITS);
+        plan_law::law(&plan, &schema, &compiled, text, LIMITS);
     }
     let Some(instance) = instance else { return };
     let verdict = compiled.is_valid(instance);

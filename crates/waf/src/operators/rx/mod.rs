@@ -9,6 +9,7 @@
 //! Example: `@rx ^[a-z]+$` holds for `abc`. `TX.0` is what the pattern found, `TX.1` to `TX.9` what
 //! its groups did.
 
+mod groups;
 mod machine;
 mod needs;
 mod pattern;

@@ -4,16 +4,18 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use regex_automata::Input;
-use regex_automata::hybrid::dfa::{Cache, DFA};
+use regex_automata::hybrid::dfa::{self, Cache, DFA};
 use regex_automata::meta::{self, Regex};
 use regex_automata::nfa::thompson::{self, NFA, WhichCaptures, pikevm::PikeVM};
+use regex_automata::util::captures::Captures as Groups;
 use regex_automata::util::pool::Pool;
 use regex_automata::util::syntax;
+use regex_automata::{Input, Match, MatchKind};
 use regex_syntax::hir::Hir;
 
 use super::super::{Captures, Needs, OperatorFault};
-use super::machine::{Found, Groups, Machine};
+use super::groups::GroupSearch;
+use super::machine::{self, Found, Machine};
 use super::program::{self, Program};
 use super::{needs, translate};
 use crate::text::Expand;
@@ -27,11 +29,12 @@ const SEARCH_MEMORY: usize = 256 << 10;
 const RENEWALS_MAX: usize = 3;
 const BYTES_PER_STATE: usize = 10;
 
-/// How many states of a pattern cost as much for each byte as one byte in a table, where every state
-/// is looked at by itself.
+/// A search without a table looks at every state by itself: so many cost as much for each byte as
+/// one byte does in a table.
 const STATES_PER_COST: usize = 8;
-/// The most that one search without a table may cost, in the unit of the budget: a quarter of that of
-/// an exchange. It cannot be stopped midway, so that what would cost more is given up.
+/// The most that searches without a table may cost for one value, in the unit of the budget: a quarter
+/// of what an exchange has, for whether the pattern is there, and as much for its groups. They cannot
+/// be stopped midway, so that what may cost more is not begun, and the exchange counts as not judged.
 const SLOW_MAX: usize = 64 << 20;
 
 /// Makes the states of a search, for a thread that has none yet.
@@ -49,6 +52,8 @@ pub(super) struct Pattern {
     states: Pool<Cache, NewCache>,
     /// Tells where; `None` where that cannot be built.
     places: OnceLock<Option<Regex>>,
+    /// Tells what groups found, where it does not go back; `None` where that cannot be built.
+    groups: OnceLock<Option<GroupSearch>>,
     back: Option<Box<Back>>,
 }
 
@@ -86,8 +91,9 @@ impl Pattern {
         let needs = needs::of(wide);
         let fresh = forwards.clone();
         let fresh: NewCache = Box::new(move || fresh.create_cache());
-        let (states, places) = (Pool::new(fresh), OnceLock::new());
-        Ok((Self { text: translated.pattern.into(), forwards, states, places, back }, needs))
+        let (states, text) = (Pool::new(fresh), translated.pattern.into());
+        let (places, groups) = (OnceLock::new(), OnceLock::new());
+        Ok((Self { text, forwards, states, places, groups, back }, needs))
     }
 
     /// True if it goes back and tries again.
@@ -113,23 +119,37 @@ impl Pattern {
                 }
             }
         } else if let Some((captures, places)) = captures {
-            let Some(regex) = self.places() else {
-                // Found, but nobody knows what: rules may build on the groups.
-                text.give_up();
-                return true;
-            };
-            // Groups are told apart state by state, in what was found.
-            let cost = self.states() / STATES_PER_COST;
-            for groups in regex.captures_iter(input).take(places) {
-                let length = groups.get_match().map_or(0, |found| found.len());
-                text.spend(input.len() + length.saturating_mul(cost));
-                for group in groups.iter().take(Captures::COUNT_MAX) {
-                    let found = group.and_then(|span| input.get(span.range()));
-                    captures.push(found.unwrap_or_default());
-                }
-            }
+            self.tell(input, text, captures, places);
         }
         true
+    }
+
+    /// Says what groups found, in so many places. Rules may build on it: where it cannot be told, the
+    /// exchange counts as not judged.
+    fn tell(&self, input: &[u8], text: &dyn Expand, captures: &mut Captures, most: usize) {
+        let search = self.groups.get_or_init(|| GroupSearch::build(&self.text, &self.forwards));
+        let Some(search) = search else { return text.give_up() };
+        let places = search.places(input, most);
+        let length = match &places {
+            Some(places) => {
+                text.spend(input.len().saturating_mul(places.len()));
+                places.iter().map(Match::len).sum()
+            }
+            None => input.len().saturating_mul(most),
+        };
+        if !self.pay(length, text) {
+            return;
+        }
+        let mut keep = |groups: Groups| {
+            for group in groups.iter().take(Captures::COUNT_MAX) {
+                let found = group.and_then(|span| input.get(span.range()));
+                captures.push(found.unwrap_or_default());
+            }
+        };
+        match places {
+            Some(places) => places.iter().for_each(|place| keep(search.at(input, place))),
+            None => search.all(input).take(most).for_each(keep),
+        }
     }
 
     /// Where it may be first, from `start` on.
@@ -143,8 +163,20 @@ impl Pattern {
         self.forwards.memory_usage()
     }
 
-    fn states(&self) -> usize {
-        self.forwards.get_nfa().states().len()
+    /// What a search without a table costs for each byte.
+    pub(super) fn slow_cost(&self) -> usize {
+        self.forwards.get_nfa().states().len() / STATES_PER_COST
+    }
+
+    /// Pays for a look at every state for each of so many bytes. False if that may cost too much: then
+    /// it is not begun, and the exchange counts as not judged.
+    fn pay(&self, length: usize, text: &dyn Expand) -> bool {
+        let cost = length.saturating_mul(self.slow_cost());
+        text.spend(cost.min(SLOW_MAX));
+        if cost > SLOW_MAX {
+            text.give_up();
+        }
+        cost <= SLOW_MAX
     }
 
     fn may_be_in(&self, input: &[u8], text: &dyn Expand) -> bool {
@@ -155,10 +187,7 @@ impl Pattern {
             return found.is_some();
         }
         // Too many states: without them it takes longer, but never more than linear time.
-        let cost = length.saturating_mul(self.states() / STATES_PER_COST);
-        text.spend(cost.min(SLOW_MAX));
-        if cost > SLOW_MAX {
-            text.give_up();
+        if !self.pay(length, text) {
             return false;
         }
         match PikeVM::new_from_nfa(self.forwards.get_nfa().clone()) {
@@ -168,7 +197,7 @@ impl Pattern {
     }
 
     /// What the groups found in the first place, if there is one.
-    fn run(&self, program: &Program, input: &[u8], text: &dyn Expand) -> Option<Groups> {
+    fn run(&self, program: &Program, input: &[u8], text: &dyn Expand) -> Option<machine::Groups> {
         let Some(places) = self.places() else {
             text.give_up();
             return None;
@@ -209,18 +238,33 @@ pub(super) fn syntax() -> syntax::Config {
 }
 
 fn forwards(hir: &Hir) -> Result<DFA, OperatorFault> {
-    let config = NFA::config()
-        .utf8(false)
-        .nfa_size_limit(Some(PATTERN_SIZE_MAX))
-        .which_captures(WhichCaptures::None);
-    let nfa = thompson::Compiler::new().configure(config).build_from_hir(hir);
-    // The tree can be read, so all that a build can end with is its bound.
-    let nfa = nfa.map_err(|_| too_large())?;
-    let config = DFA::config()
+    table(hir, table_config(), false)
+}
+
+/// What reads from the end of what was found to its beginning.
+pub(super) fn backwards(pattern: &str) -> Result<DFA, OperatorFault> {
+    let hir = syntax::parse_with(pattern, &syntax());
+    let hir = hir.map_err(|fault| unreadable(&fault.to_string()))?;
+    table(&hir, table_config().match_kind(MatchKind::All), true)
+}
+
+fn table_config() -> dfa::Config {
+    DFA::config()
         .cache_capacity(SEARCH_MEMORY)
         .skip_cache_capacity_check(true)
         .minimum_cache_clear_count(Some(RENEWALS_MAX))
-        .minimum_bytes_per_state(Some(BYTES_PER_STATE));
+        .minimum_bytes_per_state(Some(BYTES_PER_STATE))
+}
+
+fn table(hir: &Hir, config: dfa::Config, is_reverse: bool) -> Result<DFA, OperatorFault> {
+    let states = NFA::config()
+        .utf8(false)
+        .nfa_size_limit(Some(PATTERN_SIZE_MAX))
+        .which_captures(WhichCaptures::None)
+        .reverse(is_reverse);
+    let nfa = thompson::Compiler::new().configure(states).build_from_hir(hir);
+    // The tree can be read, so all that a build can end with is its bound.
+    let nfa = nfa.map_err(|_| too_large())?;
     DFA::builder().configure(config).build_from_nfa(nfa).map_err(|_| too_large())
 }
 

@@ -172,6 +172,26 @@ proptest! {
             .then(|| wanted.iter().map(|span| span.map(|span| span.range())).collect());
         prop_assert_eq!(seen.map(|groups| groups[0].clone()), wanted.map(|groups| groups[0].clone()));
     }
+
+    /// Groups that are told apart in places that tables found are those of the whole search.
+    #[test]
+    fn groups_in_places_are_those_of_the_value(
+        pattern in "(\\^|\\\\b)?([ab.]|\\(a\\|[bc]+\\)|\\(\\?:ab\\|a\\|c\\)|\\(a\\*b\\?\\)|\\[ab\\])([*+?]\\??|\\{1,2\\})?{1,4}(\\$|\\\\b)?",
+        input in "[abc \\n]{0,12}",
+        is_global: bool,
+    ) {
+        let Ok((built, needs)) = Pattern::build(pattern.as_bytes()) else { return Ok(()) };
+        prop_assume!(!built.goes_back());
+        let rx = Rx { pattern: Some(built), text: None, is_global, needs };
+        let whole = builder().build_from_hir(&parse(pattern.as_bytes())).unwrap();
+        let (mut wanted, mut seen) = (Captures::default(), Captures::default());
+        for groups in whole.captures_iter(&input).take(rx.places()) {
+            let groups = groups.iter().map(|span| span.map_or("", |span| &input[span.range()]));
+            groups.for_each(|group| wanted.push(group.as_bytes()));
+        }
+        let holds = rx.holds(input.as_bytes(), &Notes::default(), Some(&mut seen));
+        prop_assert_eq!((holds, seen.groups()), (whole.is_match(&input), wanted.groups()));
+    }
 }
 
 #[test]
@@ -237,23 +257,79 @@ fn a_search_takes_so_many_steps_and_no_more() {
 fn a_search_without_a_table_that_would_take_too_long_is_given_up_and_paid_for() {
     // Every byte leads to states of its own, so that the table fills at once.
     let rx = rx("[ab]*a[ab]{3000}c");
-    let value = |length: usize| -> Vec<u8> {
-        let mut seed = 1_u32;
-        let bits = std::iter::repeat_with(|| {
-            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            if seed >> 31 == 1 { b'a' } else { b'b' }
-        });
-        bits.take(length).collect()
-    };
     let ask = |length: usize| {
         let notes = Notes::default();
-        let holds = rx.holds(&value(length), &notes, None);
+        let holds = rx.holds(letters(length).as_bytes(), &notes, None);
         (holds, notes.gave_up.get(), notes.spent.get())
     };
     let (holds, gave_up, spent) = ask(4_000);
     assert!(!holds && !gave_up && spent > 1_000_000, "{spent}");
     let (holds, gave_up, spent) = ask(1 << 20);
     assert!(!holds && gave_up && spent == 64 << 20, "{spent}");
+}
+
+/// A pattern like this one, so often repeated that a byte costs a power of two.
+fn of_cost(cost: usize, pattern: impl Fn(usize) -> String) -> Rx {
+    let about = cost * 8;
+    let mut costly = (about - 64..about + 64).step_by(4).map(|times| rx(&pattern(times)));
+    costly.find(|rx| rx.pattern.as_ref().unwrap().slow_cost() == cost).unwrap()
+}
+
+/// Letters that lead to states of their own, so that no table holds those of `[ab]*a[ab]{1000}`.
+fn letters(count: usize) -> String {
+    let mut seed = 1_u32;
+    let letters = std::iter::repeat_with(|| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        if seed >> 31 == 1 { 'a' } else { 'b' }
+    });
+    letters.take(count).collect()
+}
+
+#[test]
+fn groups_of_a_value_that_would_take_too_long_are_given_up_and_paid_for() {
+    let rx = rx("([ab]*a[ab]{3000}c|[ab])");
+    let (mut captures, notes) = (Captures::default(), Notes::default());
+    assert!(rx.holds(letters(1 << 19).as_bytes(), &notes, Some(&mut captures)));
+    assert!(notes.gave_up.get() && captures.groups().is_empty());
+    assert_eq!(notes.spent.get(), 64 << 20);
+}
+
+#[test]
+fn groups_are_told_apart_in_what_was_found_and_not_in_all_of_the_value() {
+    let rx = rx("(a(?:a[ab]{3000})?)");
+    let (mut captures, notes) = (Captures::default(), Notes::default());
+    let value = format!("{}a{}", "d".repeat(1 << 20), "d".repeat(1 << 20));
+    assert!(rx.holds(value.as_bytes(), &notes, Some(&mut captures)));
+    assert!(!notes.gave_up.get() && notes.spent.get() < 4 << 20, "{}", notes.spent.get());
+    assert_eq!(captures.groups().len(), 2);
+}
+
+/// What is asked, with groups or without, that it holds; what is looked at without a table is all of
+/// a value that begins with the letters.
+fn costs(rx: &Rx, begin: &str, length: usize, has_groups: bool) -> (bool, bool, usize) {
+    let (mut captures, notes) = (Captures::default(), Notes::default());
+    let value = format!("{begin}{}", "d".repeat(length - begin.len()));
+    let holds = rx.holds(value.as_bytes(), &notes, has_groups.then_some(&mut captures));
+    assert_eq!(captures.groups().is_empty(), !has_groups || notes.gave_up.get());
+    (holds, notes.gave_up.get(), notes.spent.get())
+}
+
+#[test]
+fn searches_without_a_table_cost_so_much_and_no_more() {
+    const COST: usize = 1_024;
+    let most = (64 << 20) / COST;
+    let (a, letters) = ("a", letters(1_500));
+    let whole = of_cost(COST, |times| format!("[ab]*a[ab]{{{times}}}c"));
+    let groups = of_cost(COST, |times| format!("([ab]*a[ab]{{{times}}}c|[ab])"));
+    let found = of_cost(COST, |times| format!("(a(?:a[ab]{{{times}}})?)d*"));
+    for (length, is_given_up) in [(most - 1, false), (most, false), (most + 1, true)] {
+        let spent = COST * length.min(most);
+        // No letter behind the beginning, which fills the table, is part of the pattern.
+        assert_eq!(costs(&whole, &letters, length, false), (false, is_given_up, spent));
+        assert_eq!(costs(&groups, &letters, length, true), (true, is_given_up, spent));
+        // What was found is all of the value; to find it is paid for as well.
+        assert_eq!(costs(&found, a, length, true), (true, is_given_up, spent + length));
+    }
 }
 
 #[test]
