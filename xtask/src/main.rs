@@ -17,6 +17,7 @@ mod crs;
 mod fuzz_smoke;
 mod generate;
 mod npm;
+mod pypi;
 mod site;
 mod steps;
 mod test;

@@ -62,6 +62,8 @@ pub(crate) fn fetch() -> Result<()> {
     }
     let mut npm = npm()?;
     npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]);
+    // What packages would like to find beside them, and do without, is not in the lock file.
+    npm.arg("--legacy-peer-deps");
     if !tools::run_quietly(npm.current_dir(&unfinished))? {
         bail!("npm could not fetch the packages of {MANIFEST}/{LOCK}");
     }

@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::npm;
+use crate::pypi;
 use crate::steps::Steps;
 use crate::tools::{self, Program};
 
@@ -66,7 +67,10 @@ fn take_steps(steps: &mut Steps, options: &Options) -> Vec<String> {
     if steps.attempt("outside programs", || tools::require(&NEEDED)).is_err() {
         return Vec::new();
     }
-    if !fetch_packages(steps, tools::in_ci(), npm::fetch) {
+    let in_ci = tools::in_ci();
+    if !fetch_packages(steps, "packages of npm", in_ci, npm::fetch)
+        || !fetch_packages(steps, "packages of PyPI", in_ci, pypi::fetch)
+    {
         return Vec::new();
     }
     // Another WAF, that ours is compared with; where it is not there, those tests pass without looking.
@@ -92,14 +96,18 @@ fn take_steps(steps: &mut Steps, options: &Options) -> Vec<String> {
     summary
 }
 
-/// Fetches what tests read from npm; says whether to go on. Without network the step says that it is
-/// skipped, and those tests pass without looking; continuous integration fails instead.
-fn fetch_packages(steps: &mut Steps, in_ci: bool, fetch: impl FnOnce() -> Result<()>) -> bool {
-    const STEP: &str = "packages of npm";
+/// Fetches what tests take from others; says whether to go on. Without network the step says that it
+/// is skipped, and those tests pass without looking; continuous integration fails instead.
+fn fetch_packages(
+    steps: &mut Steps,
+    step: &'static str,
+    in_ci: bool,
+    fetch: impl FnOnce() -> Result<()>,
+) -> bool {
     if in_ci {
-        return steps.attempt(STEP, fetch).is_ok();
+        return steps.attempt(step, fetch).is_ok();
     }
-    steps.attempt_or_skip(STEP, fetch);
+    steps.attempt_or_skip(step, fetch);
     true
 }
 
@@ -204,7 +212,11 @@ mod tests {
         {
             let mut steps = Steps::default();
             let fetch = || if works { Ok(()) } else { anyhow::bail!("no network") };
-            assert_eq!(fetch_packages(&mut steps, in_ci, fetch), goes_on, "{in_ci} {works}");
+            assert_eq!(
+                fetch_packages(&mut steps, "packages", in_ci, fetch),
+                goes_on,
+                "{in_ci} {works}"
+            );
             assert_eq!(steps.finish("test").is_ok(), goes_on, "{in_ci} {works}");
         }
     }

@@ -112,14 +112,19 @@ pub(crate) fn install_wheel(name: &str, distribution: &str) -> Result<PathBuf> {
     }
     println!("   installing {distribution} into {}", folder.display());
     let unfinished = folder.with_extension("unfinished");
-    let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade"]);
-    pip.args(["--root-user-action", "ignore", "--target"]).arg(&unfinished).arg(distribution);
-    if !run_quietly(&mut pip)? {
+    if !run_quietly(pip_into(&unfinished).arg(distribution))? {
         bail!("pip could not install {distribution}");
     }
     std::fs::rename(&unfinished, &folder)?;
     Ok(folder)
+}
+
+/// A command that installs packages of PyPI into a folder; what it installs is to be added.
+pub(crate) fn pip_into(folder: &Path) -> Command {
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade"]);
+    pip.args(["--root-user-action", "ignore", "--target"]).arg(folder);
+    pip
 }
 
 /// Runs a command without its ordinary output; says whether it succeeded.

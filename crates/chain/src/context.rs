@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_core::{Clock, Denial, RequestId, Timestamp};
+use bartizan_core::{Clock, Denial, RequestId, Timestamp, path_parameter};
 use bartizan_net::Client;
 use bartizan_tls::ClientCertificate;
 use bartizan_wire::{Canonical, Fields, Lines, Version};
@@ -315,6 +315,12 @@ impl RequestCx {
     /// States which route was matched.
     pub fn set_matched(&mut self, matched: Matched) {
         self.matched = Some(matched);
+    }
+
+    /// What stands in the path for a parameter of the route's pattern, in canonical form; of a rest
+    /// it can be several segments.
+    pub fn path_parameter(&self, name: &str) -> Option<&str> {
+        path_parameter(&self.matched()?.uri, self.canonical().path(), name)
     }
 
     /// The route that was matched; `None` on a miss.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
-use bartizan_wire::QueryFault;
+use bartizan_wire::{QueryFault, decode_segment};
 
 use crate::context::RequestCx;
 
@@ -22,6 +22,8 @@ pub enum Var {
     Http(String),
     /// `cookie_x`: a cookie.
     Cookie(String),
+    /// `uri_param_x`: what stands in the path for the parameter `:x` of the route's pattern, decoded.
+    UriParam(String),
     /// `request_method`
     RequestMethod,
     /// `scheme`
@@ -133,10 +135,11 @@ impl Var {
     }
 
     fn parse_family(name: &str) -> Result<Self, VarError> {
-        let families: [Family; 3] = [
+        let families: [Family; 4] = [
             ("arg_", |rest| Self::Arg(rest.to_owned())),
             ("http_", |rest| Self::Http(rest.to_ascii_lowercase().replace('_', "-"))),
             ("cookie_", |rest| Self::Cookie(rest.to_owned())),
+            ("uri_param_", |rest| Self::UriParam(rest.to_owned())),
         ];
         for (prefix, make) in families {
             if let Some(rest) = name.strip_prefix(prefix).filter(|rest| !rest.is_empty()) {
@@ -148,7 +151,7 @@ impl Var {
             return Err(VarError::ReadsBody(name));
         }
         let known = ["remote_port", "server_addr", "server_name", "request_length", "bytes_sent"];
-        let families = ["uri_param_", "upstream_", "ssl_", "balancer_", "nginx_", "time_", "llm_"];
+        let families = ["upstream_", "ssl_", "balancer_", "nginx_", "time_", "llm_"];
         if known.contains(&name.as_str()) || families.iter().any(|f| name.starts_with(f)) {
             return Err(VarError::NotYet(name));
         }
@@ -182,6 +185,7 @@ impl Var {
                 return Ok(cx.fields.single(name)?.map(String::from_utf8_lossy));
             }
             Self::Cookie(name) => return cookie(cx, name),
+            Self::UriParam(name) => cx.path_parameter(name).and_then(decode_segment),
             Self::Uri => Some(Cow::Borrowed(cx.canonical().path())),
             Self::RequestUri => Some(String::from_utf8_lossy(cx.canonical().raw_target())),
             Self::Args => cx.canonical().query().map(Cow::Borrowed),
@@ -293,13 +297,15 @@ mod tests {
         assert_eq!(Var::parse("http_X_Tenant"), Ok(Var::Http("x-tenant".into())));
         assert_eq!(Var::parse("arg_id"), Ok(Var::Arg("id".into())));
         assert_eq!(Var::parse("cookie_Session"), Ok(Var::Cookie("Session".into())));
+        assert_eq!(Var::parse("uri_param_id"), Ok(Var::UriParam("id".into())));
     }
 
     #[test]
     fn what_cannot_be_used_says_why() {
         let name = |n: &str| n.to_owned();
         assert_eq!(Var::parse("post_arg_x"), Err(VarError::ReadsBody(name("post_arg_x"))));
-        assert_eq!(Var::parse("uri_param_id"), Err(VarError::NotYet(name("uri_param_id"))));
+        assert_eq!(Var::parse("time_iso8601"), Err(VarError::NotYet(name("time_iso8601"))));
+        assert_eq!(Var::parse("uri_param_"), Err(VarError::Unknown(name("uri_param_"))));
         assert_eq!(Var::parse("remote_adr"), Err(VarError::Unknown(name("remote_adr"))));
         assert_eq!(Var::parse("arg_"), Err(VarError::Unknown(name("arg_"))));
     }

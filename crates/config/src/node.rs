@@ -11,7 +11,7 @@ mod store;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use bartizan_core::{Compatibility, Limits, Secret};
+use bartizan_core::{Compatibility, Limits, RouterMode, Secret};
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -81,6 +81,23 @@ pub struct NodeConfig {
     /// Takes several slashes in a path as one before it is routed.
     #[serde(default = "forms::yes")]
     pub merge_slashes: bool,
+    /// In which order host and path choose a route, and whether paths have parameters.
+    #[serde(default)]
+    pub router: RouterMode,
+    /// Takes the slash from the end of every path, so that `/users/` is `/users`: what is matched,
+    /// inspected and forwarded has none.
+    #[serde(default)]
+    pub delete_uri_tail_slash: bool,
+    /// Takes the parameters from every segment of a path, so that `/users;v=1/7` is `/users/7`, as
+    /// servlets read it: what is matched, inspected and forwarded has none. Without it a `;` in a
+    /// path is refused, since programs differ in what they make of it.
+    #[serde(default)]
+    pub normalize_uri_like_servlet: bool,
+    /// Takes `%2F` in a path as a part of its segment and forwards it so, instead of refusing it.
+    /// An upstream that decodes it before it looks at the path serves another path than the one
+    /// that was authorised. Dot segments beside it are refused all the same.
+    #[serde(default)]
+    pub danger_match_uri_encoded_slash: bool,
     /// What happens to a change of the resources that holds an error. Absent: `reject_all` for
     /// files, whose author waits for the answer, and `quarantine` for stores that others write to.
     #[serde(default)]

@@ -9,8 +9,10 @@ pub mod exposition;
 mod id;
 mod limits;
 pub mod metrics;
+mod path_pattern;
 mod pattern;
 mod reason;
+mod router_mode;
 mod secret;
 mod stage;
 mod units;
@@ -19,10 +21,15 @@ pub use clock::{Clock, ManualClock, Timestamp};
 pub use denial::{Denial, DenialParts, Detail, ReplyField};
 pub use id::{IdSource, RequestId};
 pub use limits::{LIMITS, Limit, Limits, limit_named_in};
+pub use path_pattern::{
+    PATH_PARAMETERS_MAX, PathPatternFault, PathSegment, PathTail, check_path_pattern,
+    has_path_names, path_parameter, path_segments, split_path_pattern,
+};
 pub use pattern::{
     PATTERN_SIZE_MAX, PatternError, compile as compile_pattern, compile_all as compile_patterns,
 };
 pub use reason::{Reason, WireForm};
+pub use router_mode::RouterMode;
 pub use secret::{NodeKey, Secret};
 pub use stage::{Stage, StageSet};
 pub use units::{ByteSize, Span, UnitError};

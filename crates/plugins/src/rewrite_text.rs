@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use bartizan_chain::{RequestCx, Var};
 use bartizan_config::Invalid;
-use bartizan_wire::QueryFault;
+use bartizan_wire::{QueryFault, decode_segment};
 
 /// A compiled text. `\$` is a dollar; what has no value reads as nothing.
 #[derive(Debug)]
@@ -140,6 +140,7 @@ impl RewriteText {
         let outgoing = cx.outgoing();
         let value = |var: &Var| match (escape, var) {
             (Escape::Uri, Var::Uri) => Ok(Some(outgoing.path().to_owned())),
+            (Escape::Uri, Var::UriParam(name)) => Ok(cx.path_parameter(name).map(segments)),
             (_, Var::Args) => Ok(outgoing.query().map(str::to_owned)),
             (_, Var::RequestUri) => Ok(Some(outgoing.path_and_query().to_owned())),
             _ => Ok(var.value(cx)?.map(Into::into)),
@@ -197,7 +198,20 @@ fn variable_name(text: &str) -> (&str, &str) {
 
 /// True for what is canonical and encoded already.
 fn is_part_of_uri(var: &Var) -> bool {
-    matches!(var, Var::Uri | Var::Args | Var::RequestUri)
+    matches!(var, Var::Uri | Var::Args | Var::RequestUri | Var::UriParam(_))
+}
+
+/// Segments of a path, each encoded so that it is one wherever it is put: a path may hold `&` and
+/// `=` as they are, a query may not.
+fn segments(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for (index, segment) in path.split('/').enumerate() {
+        if index > 0 {
+            out.push('/');
+        }
+        encode(&decode_segment(segment).unwrap_or_default(), &mut out);
+    }
+    out
 }
 
 /// Percent-encodes all that is not unreserved (RFC 3986 §2.3).

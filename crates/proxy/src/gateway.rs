@@ -149,7 +149,12 @@ impl Gateway {
             https_port: std::sync::OnceLock::new(),
             admission: Admission::new(&limits, descriptors),
             trusted_proxies: node.trusted_proxies.clone(),
-            path_policy: PathPolicy { merge_slashes: node.merge_slashes },
+            path_policy: PathPolicy {
+                merge_slashes: node.merge_slashes,
+                delete_tail_slash: node.delete_uri_tail_slash,
+                drop_parameters: node.normalize_uri_like_servlet,
+                encoded_slashes: node.danger_match_uri_encoded_slash,
+            },
             head_limits: head,
             response_limits: ResponseLimits { head, chunks: ChunkLimits::from(&limits) },
             draining: is_draining,

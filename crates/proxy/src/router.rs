@@ -1,14 +1,20 @@
-//! Which route serves a request: host first, then path, then the route's conditions.
+//! Which route serves a request: host first, then path, then the route's conditions; or path first
+//! and the host as a condition, as [`RouterMode`] says.
 //!
 //! Hosts: an exact one, then wildcards by the longest suffix, then routes without hosts. Within a
-//! host: an exact path, then prefixes by length. Where a matching path's conditions do not fit, the
-//! next shorter match is tried, as in Apache APISIX. Look-up walks the path once through a radix
-//! tree, so that its cost does not grow with the number of routes.
+//! host: an exact path, then patterns by the length of their literal text. Of those that have the
+//! same, the higher priority comes first, then templates by how much of them is literal, then
+//! prefixes. Where a matching path's conditions do not fit, the next match is tried, as in Apache
+//! APISIX. Look-up walks the path once through a radix tree, so that its cost does not grow with
+//! the number of routes; only templates that the path fits are collected.
 //!
 //! A table is copied at little cost, and a copy shares with it whatever is not changed: a route is
 //! added or taken out in time proportional to the length of its paths.
 
 mod paths;
+#[cfg(test)]
+mod template_tests;
+mod templates;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +22,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use bartizan_chain::SharedMap;
+use bartizan_core::{PathSegment, PathTail, RouterMode, path_segments, split_path_pattern};
 use smallvec::SmallVec;
 
 use paths::Paths;
@@ -28,8 +35,12 @@ pub struct Leaf<T> {
     pub uri: Arc<str>,
     /// The host pattern, where there is one.
     pub host: Option<Arc<str>>,
-    rank: (Reverse<i64>, Order),
+    rank: Rank,
 }
+
+/// What is tried first among patterns with the same literal text: priority, then how narrow the
+/// pattern is, then the order of the routes.
+type Rank = (Reverse<i64>, Reverse<u32>, Order);
 
 // Not derived, which would ask for routes that can be copied.
 impl<T> Clone for Leaf<T> {
@@ -54,6 +65,7 @@ pub enum Order {
 
 /// The table.
 pub struct Router<T> {
+    mode: RouterMode,
     exact: SharedMap<Box<str>, Paths<T>>,
     suffix: SharedMap<Box<str>, Paths<T>>,
     /// The lengths of the suffixes, longest first, with how many have each.
@@ -61,9 +73,11 @@ pub struct Router<T> {
     any: Paths<T>,
 }
 
-impl<T> Default for Router<T> {
-    fn default() -> Self {
+impl<T> Router<T> {
+    /// An empty table that is looked up in this way.
+    pub fn new(mode: RouterMode) -> Self {
         Self {
+            mode,
             exact: SharedMap::default(),
             suffix: SharedMap::default(),
             suffix_lengths: Vec::new(),
@@ -75,11 +89,18 @@ impl<T> Default for Router<T> {
 impl<T> Clone for Router<T> {
     fn clone(&self) -> Self {
         Self {
+            mode: self.mode,
             exact: self.exact.clone(),
             suffix: self.suffix.clone(),
             suffix_lengths: self.suffix_lengths.clone(),
             any: self.any.clone(),
         }
+    }
+}
+
+impl<T> Default for Router<T> {
+    fn default() -> Self {
+        Self::new(RouterMode::default())
     }
 }
 
@@ -110,32 +131,33 @@ impl<T> Router<T> {
     ) {
         for uri in uris {
             let pattern: Arc<str> = Arc::from(uri.as_str());
-            let leaf = |host: Option<&str>| Leaf {
-                route: route.clone(),
-                uri: pattern.clone(),
-                host: host.map(Arc::from),
-                rank: (Reverse(priority), order.clone()),
-            };
-            if hosts.is_empty() {
-                self.any.add(uri, leaf(None));
+            let named = hosts.iter().map(|host| Some(host.as_str()));
+            for host in named.chain(hosts.is_empty().then_some(None)) {
+                let leaf = Leaf {
+                    route: route.clone(),
+                    uri: pattern.clone(),
+                    host: host.map(Arc::from),
+                    rank: (Reverse(priority), Reverse(self.weight(uri, host)), order.clone()),
+                };
+                self.add_leaf(host.filter(|_| self.mode.is_host_first()), uri, leaf);
             }
-            for host in hosts {
-                let leaf = leaf(Some(host));
-                match place(host) {
-                    Place::Any => self.any.add(uri, leaf),
-                    Place::Exact(host) => {
-                        if let Some(paths) = self.exact.entry(host, Paths::default) {
-                            paths.add(uri, leaf);
-                        }
-                    }
-                    Place::Suffix(suffix) => {
-                        if self.suffix.get(suffix).is_none() {
-                            self.count_suffix(suffix.len());
-                        }
-                        if let Some(paths) = self.suffix.entry(suffix, Paths::default) {
-                            paths.add(uri, leaf);
-                        }
-                    }
+        }
+    }
+
+    fn add_leaf(&mut self, host: Option<&str>, uri: &str, leaf: Leaf<T>) {
+        match host.map(place) {
+            None | Some(Place::Any) => self.any.add(uri, leaf),
+            Some(Place::Exact(host)) => {
+                if let Some(paths) = self.exact.entry(host, Paths::default) {
+                    paths.add(uri, leaf);
+                }
+            }
+            Some(Place::Suffix(suffix)) => {
+                if self.suffix.get(suffix).is_none() {
+                    self.count_suffix(suffix.len());
+                }
+                if let Some(paths) = self.suffix.entry(suffix, Paths::default) {
+                    paths.add(uri, leaf);
                 }
             }
         }
@@ -144,8 +166,9 @@ impl<T> Router<T> {
     /// Takes a route out from under the hosts and paths that it was added with.
     pub fn remove(&mut self, route: &Arc<T>, hosts: &[String], uris: &[String]) {
         for uri in uris {
-            if hosts.is_empty() {
+            if hosts.is_empty() || !self.mode.is_host_first() {
                 self.any.remove(uri, route);
+                continue;
             }
             for host in hosts {
                 match place(host) {
@@ -161,6 +184,20 @@ impl<T> Router<T> {
                 }
             }
         }
+    }
+
+    /// How narrow a pattern is among those of the same literal text: templates by their literal
+    /// text, then, where hosts are a condition, exact ones and longer suffixes.
+    fn weight(&self, uri: &str, host: Option<&str>) -> u32 {
+        if self.mode.is_host_first() {
+            return 0;
+        }
+        let of_host = match host.map(place) {
+            Some(Place::Exact(_)) => u16::MAX,
+            Some(Place::Suffix(suffix)) => u16::try_from(suffix.len()).unwrap_or(u16::MAX),
+            Some(Place::Any) | None => 0,
+        };
+        u32::from(template_weight(uri)) << 16 | u32::from(of_host)
     }
 
     fn count_suffix(&mut self, length: usize) {
@@ -186,6 +223,15 @@ impl<T> Router<T> {
         path: &str,
         mut fits: impl FnMut(&T) -> Result<bool, E>,
     ) -> Result<Option<&Leaf<T>>, E> {
+        if !self.mode.is_host_first() {
+            let is_of_host = |leaf: &Leaf<T>| match leaf.host.as_deref().map(place) {
+                Some(Place::Exact(own)) => own == authority || own == host,
+                Some(Place::Suffix(suffix)) => host.ends_with(suffix),
+                Some(Place::Any) | None => true,
+            };
+            return self.any.find(path, &mut |leaf| Ok(is_of_host(leaf) && fits(&leaf.route)?));
+        }
+        let mut fits = |leaf: &Leaf<T>| fits(&leaf.route);
         let mut names: SmallVec<[&str; 2]> = SmallVec::from_slice(&[authority]);
         if host != authority {
             names.push(host);
@@ -207,6 +253,18 @@ impl<T> Router<T> {
         }
         self.any.find(path, &mut fits)
     }
+}
+
+/// Two for a template that ends, one for one that goes on, and more for each byte of literal text
+/// after the first parameter; none for other patterns.
+pub(crate) fn template_weight(uri: &str) -> u16 {
+    let (_, PathTail::Segments(tail)) = split_path_pattern(uri) else { return 0 };
+    let weight = path_segments(tail).fold(2, |weight, segment| match segment {
+        PathSegment::Literal(text) => weight + 2 * (text.len() + 1),
+        PathSegment::Parameter(_) => weight,
+        PathSegment::Rest(_) => weight - 1,
+    });
+    u16::try_from(weight).unwrap_or(u16::MAX)
 }
 
 /// Takes a route out of a host's table; true if nothing is left of that.

@@ -211,11 +211,16 @@ fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Outcome<Body> {
 }
 
 /// A canonical target is its own canonical form, and holds nothing that is refused. The first byte
-/// chooses whether slashes are merged; a line end stands between host and target.
+/// chooses the policy; a line end stands between host and target.
 pub fn canonical(data: &[u8]) {
     let data = data.get(..INPUT_MAX).unwrap_or(data);
     let Some((choice, rest)) = data.split_first() else { return };
-    let policy = PathPolicy { merge_slashes: choice & 1 == 0 };
+    let policy = PathPolicy {
+        merge_slashes: choice & 1 == 0,
+        delete_tail_slash: choice & 2 != 0,
+        drop_parameters: choice & 4 != 0,
+        encoded_slashes: choice & 8 != 0,
+    };
     let mut parts = rest.splitn(2, |b| *b == b'\n');
     let (host, target) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let Ok(canonical) = Canonical::from_request(&bare_request(host, target), true, policy) else {
@@ -225,9 +230,13 @@ pub fn canonical(data: &[u8]) {
     assert!(canonical.path_and_query().bytes().all(|b| b.is_ascii_graphic()), "not visible ASCII");
     assert!(canonical.host().bytes().all(|b| !b.is_ascii_uppercase()), "a host in upper case");
     assert!(!path.contains(['\\', ';', '#', '?']), "a forbidden byte in {path}");
-    for forbidden in ["%2F", "%5C", "%3B", "%00", "%2f", "%5c"] {
+    for forbidden in ["%5C", "%3B", "%00", "%2f", "%5c"] {
         assert!(!path.contains(forbidden), "{forbidden} in {path}");
     }
+    assert!(policy.encoded_slashes || !path.contains("%2F"), "an encoded slash in {path}");
+    assert!(!policy.delete_tail_slash || path == "/" || !path.ends_with('/'), "the end of {path}");
+    let decoded = path.replace("%2F", "/");
+    assert!(!decoded.split('/').any(|s| s == "." || s == ".."), "hidden dots in {path}");
     assert!(!path.split('/').any(|s| s == "." || s == ".."), "a dot segment in {path}");
     assert!(!policy.merge_slashes || !path.contains("//"), "slashes in {path}");
     if path != "*" {

@@ -25,7 +25,9 @@ mod roles;
 
 pub use authority::Authority;
 pub use body::{BodyReader, Taken};
-pub use canonical::{Canonical, PathPolicy, QueryFault, QueryPairs, TargetRefusal, decode_form};
+pub use canonical::{
+    Canonical, PathPolicy, QueryFault, QueryPairs, TargetRefusal, decode_form, decode_segment,
+};
 pub use fields::{Field, Fields, Repeated, is_field_name, is_field_value, is_token_byte};
 pub use h1::chunked::{
     CHUNK_END, ChunkFault, ChunkLimits, ChunkedDecoder, LAST_CHUNK, Step, chunk_head,

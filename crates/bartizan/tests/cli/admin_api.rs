@@ -14,14 +14,14 @@ fn admin_node() -> String {
 }
 
 /// A node with its Admin API, and the key of an operator.
-struct Scene {
+pub(crate) struct Scene {
     bench: Bench,
-    serving: Serving,
-    key: String,
+    pub(crate) serving: Serving,
+    pub(crate) key: String,
 }
 
 impl Scene {
-    fn start(role: &str) -> Self {
+    pub(crate) fn start(role: &str) -> Self {
         let bench = Bench::with(&[("bartizan.yaml", &admin_node())]);
         Self::of(bench, &["--role", role])
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bartizan_core::{PathPatternFault, check_path_pattern};
 use serde_json::Value;
 
 use super::{Reader, Site};
@@ -114,20 +115,9 @@ impl Reader<'_> {
 
     /// Refuses paths that never match, or that mean something else than they seem to.
     fn uri(&mut self, site: &Site<'_>, at: Invalid, uri: &str) {
-        let (problem, help) = if !uri.starts_with('/') {
-            ("does not begin with `/`", "write `/*` for all paths".to_owned())
-        } else if uri.contains(['?', '#']) {
-            ("holds more than a path", "match the query with `vars`".to_owned())
-        } else if uri.trim_end_matches('*').contains('*') || uri.ends_with("**") {
-            ("has a `*` before its end", "only a `*` at the end stands for any text".to_owned())
-        } else if uri.split('/').any(|segment| segment.starts_with(':')) {
-            let help = "`*` at the end stands for any text".to_owned();
-            ("has a path parameter, which is not supported yet", help)
-        } else {
-            return;
-        };
+        let Err(PathPatternFault { problem, help }) = check_path_pattern(uri) else { return };
         let problem = format!("the path {} {problem}", quoted(uri));
-        self.invalid(site, &Invalid { path: at.path, problem, help: Some(help) });
+        self.invalid(site, &Invalid { path: at.path, problem, help: Some(help.to_owned()) });
     }
 }
 

@@ -39,12 +39,12 @@ fn routes_that_are_not_sound() {
             ],
         ),
         (
-            "routes: [{uris: [/a, '/a?b', /a/*/b, '/:id', /**], plugins: {}}]\n",
+            "routes: [{uris: [/a, '/a?b', /a/*/b, '/:i-d', /**], plugins: {}}]\n",
             &[
                 "r.yaml:1:22: the path `/a?b` holds more than a path (at routes[0].uris[1]); match the query with `vars`",
-                "r.yaml:1:30: the path `/a/*/b` has a `*` before its end (at routes[0].uris[2]); only a `*` at the end stands for any text",
-                "r.yaml:1:38: the path `/:id` has a path parameter, which is not supported yet (at routes[0].uris[3]); `*` at the end stands for any text",
-                "r.yaml:1:46: the path `/**` has a `*` before its end (at routes[0].uris[4]); only a `*` at the end stands for any text",
+                "r.yaml:1:30: the path `/a/*/b` has a `*` before its end (at routes[0].uris[2]); only a `*` at the end stands for any text, and after parameters only as a segment of its own",
+                "r.yaml:1:38: the path `/:i-d` has a parameter `i-d`, which is no name (at routes[0].uris[3]); letters, digits and `_` make a name, which is a whole segment",
+                "r.yaml:1:47: the path `/**` has a parameter `*`, which is no name (at routes[0].uris[4]); letters, digits and `_` make a name, which is a whole segment",
             ],
         ),
         (

@@ -254,6 +254,10 @@ access_log: {sinks: [{stdout: {}}]}
 trusted_proxies: [10.0.0.0/8, 192.0.2.1]
 limits: {request_line: 4KiB}
 merge_slashes: false
+router: radixtree_uri_with_parameter
+delete_uri_tail_slash: true
+normalize_uri_like_servlet: true
+danger_match_uri_encoded_slash: true
 on_invalid: reject_all
 ";
     let loaded = loader().node_text(Path::new("/etc/b/bartizan.yaml"), text).unwrap();
@@ -267,6 +271,8 @@ on_invalid: reject_all
     let Some(Store::File { path }) = &node.store else { panic!("a file") };
     assert_eq!(path, Path::new("/etc/b/resources.json"));
     assert!(node.compatibility.is_apisix() && !node.merge_slashes);
+    assert!(node.router.has_parameters() && node.delete_uri_tail_slash);
+    assert!(node.normalize_uri_like_servlet && node.danger_match_uri_encoded_slash);
     assert_eq!(node.security.require.len(), 2);
     assert_eq!(node.audit.sinks[1], Sink::File { path: "/etc/b/audit.log".into() });
     assert_eq!(node.access_log.sinks, [Sink::Stdout]);
@@ -282,6 +288,8 @@ fn a_small_node_file_has_safe_defaults() {
     let node = node("");
     assert_eq!(node.security.require.len(), 2);
     assert!(node.merge_slashes && !node.danger_accept_apisix_fail_open);
+    assert!(node.router.is_host_first() && !node.delete_uri_tail_slash);
+    assert!(!node.normalize_uri_like_servlet && !node.danger_match_uri_encoded_slash);
     assert_eq!(node.audit.sinks, [Sink::Stdout]);
     assert!(node.access_log.sinks.is_empty() && node.status.is_none());
     assert_eq!(node.path, Path::new("/etc/b/bartizan.yaml"));

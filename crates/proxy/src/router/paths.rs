@@ -2,9 +2,14 @@
 
 use std::sync::Arc;
 
+use bartizan_core::{PathTail, split_path_pattern};
 use smallvec::SmallVec;
 
 use super::Leaf;
+use super::templates::Templates;
+
+/// The leaves that were found for one length of literal text, in the order of trial.
+type Found<'t, T> = SmallVec<[&'t Leaf<T>; 8]>;
 
 /// The table of one host.
 pub(super) struct Paths<T>(Arc<Node<T>>);
@@ -18,6 +23,8 @@ struct Node<T> {
     exact: Vec<Leaf<T>>,
     /// Leaves of patterns that end here with a `*`.
     prefix: Vec<Leaf<T>>,
+    /// Templates whose first parameter comes here.
+    templates: Option<Arc<Templates<T>>>,
 }
 
 impl<T> Default for Paths<T> {
@@ -39,15 +46,8 @@ impl<T> Clone for Node<T> {
             children: self.children.clone(),
             exact: self.exact.clone(),
             prefix: self.prefix.clone(),
+            templates: self.templates.clone(),
         }
-    }
-}
-
-/// The text of a pattern, and whether what goes on matches too.
-fn split(uri: &str) -> (&[u8], bool) {
-    match uri.strip_suffix('*') {
-        Some(text) => (text.as_bytes(), true),
-        None => (uri.as_bytes(), false),
     }
 }
 
@@ -59,29 +59,30 @@ impl<T> Paths<T> {
 
     /// Adds a leaf.
     pub(super) fn add(&mut self, uri: &str, leaf: Leaf<T>) {
-        let (text, is_prefix) = split(uri);
-        Arc::make_mut(&mut self.0).put(text, is_prefix, leaf);
+        let (text, tail) = split_path_pattern(uri);
+        Arc::make_mut(&mut self.0).put(text.as_bytes(), tail, leaf);
     }
 
     /// Takes a leaf out.
     pub(super) fn remove(&mut self, uri: &str, route: &Arc<T>) {
-        let (text, is_prefix) = split(uri);
-        Arc::make_mut(&mut self.0).take_out(text, is_prefix, route);
+        let (text, tail) = split_path_pattern(uri);
+        Arc::make_mut(&mut self.0).take_out(text.as_bytes(), tail, route);
     }
 
-    /// The first leaf that fits: of the exact path, then of prefixes, the longest first.
+    /// The first leaf that fits: of the exact path, then of the patterns that go on after literal
+    /// text, the longest first.
     pub(super) fn find<E>(
         &self,
         path: &str,
-        fits: &mut impl FnMut(&T) -> Result<bool, E>,
+        fits: &mut impl FnMut(&Leaf<T>) -> Result<bool, E>,
     ) -> Result<Option<&Leaf<T>>, E> {
-        let mut prefixes: SmallVec<[&[Leaf<T>]; 8]> = SmallVec::new();
+        let mut open: SmallVec<[(&Node<T>, &[u8]); 8]> = SmallVec::new();
         let mut rest = path.as_bytes();
         let mut exact: &[Leaf<T>] = &[];
         let mut node = Some(&*self.0);
         while let Some(here) = node {
-            if !here.prefix.is_empty() {
-                prefixes.push(&here.prefix);
+            if here.goes_on() {
+                open.push((here, rest));
             }
             let Some(first) = rest.first() else {
                 exact = &here.exact;
@@ -93,11 +94,22 @@ impl<T> Paths<T> {
                 None => break,
             }
         }
-        for leaves in std::iter::once(exact).chain(prefixes.into_iter().rev()) {
-            for leaf in leaves {
-                if fits(&leaf.route)? {
+        if let Some(leaf) = first_of(exact, fits)? {
+            return Ok(Some(leaf));
+        }
+        for (node, rest) in open.into_iter().rev() {
+            let Some(templates) = &node.templates else {
+                if let Some(leaf) = first_of(&node.prefix, fits)? {
                     return Ok(Some(leaf));
                 }
+                continue;
+            };
+            let mut found: Found<'_, T> = node.prefix.iter().collect();
+            // What is left of a path is text, as all of it is, since labels are cut where patterns are.
+            templates.find(std::str::from_utf8(rest).ok(), &mut |leaf| found.push(leaf));
+            found.sort_by(|a, b| a.rank.cmp(&b.rank));
+            if let Some(leaf) = first_of(found, fits)? {
+                return Ok(Some(leaf));
             }
         }
         Ok(None)
@@ -107,19 +119,45 @@ impl<T> Paths<T> {
     #[cfg(test)]
     pub(super) fn size(&self) -> usize {
         fn size<T>(node: &Node<T>) -> usize {
-            1 + node.children.iter().map(|(_, child)| size(child)).sum::<usize>()
+            let templates = node.templates.as_ref().map_or(0, |templates| templates.size());
+            1 + templates + node.children.iter().map(|(_, child)| size(child)).sum::<usize>()
         }
         size(&self.0)
     }
 }
 
+fn first_of<'t, T, E>(
+    leaves: impl IntoIterator<Item = &'t Leaf<T>>,
+    fits: &mut impl FnMut(&Leaf<T>) -> Result<bool, E>,
+) -> Result<Option<&'t Leaf<T>>, E> {
+    for leaf in leaves {
+        if fits(leaf)? {
+            return Ok(Some(leaf));
+        }
+    }
+    Ok(None)
+}
+
+/// Adds a leaf where its rank puts it; of the same rank the first stays first.
+pub(super) fn insert<T>(leaves: &mut Vec<Leaf<T>>, leaf: Leaf<T>) {
+    let at = leaves.partition_point(|known| known.rank <= leaf.rank);
+    leaves.reserve_exact(1);
+    leaves.insert(at, leaf);
+}
+
+/// Takes the leaves of a route out.
+pub(super) fn erase<T>(leaves: &mut Vec<Leaf<T>>, route: &Arc<T>) {
+    leaves.retain(|leaf| !Arc::ptr_eq(&leaf.route, route));
+}
+
 impl<T> Node<T> {
     fn of(label: Box<[u8]>) -> Self {
-        Self { label, children: Vec::new(), exact: Vec::new(), prefix: Vec::new() }
+        Self { label, children: Vec::new(), exact: Vec::new(), prefix: Vec::new(), templates: None }
     }
 
-    fn leaves(&mut self, is_prefix: bool) -> &mut Vec<Leaf<T>> {
-        if is_prefix { &mut self.prefix } else { &mut self.exact }
+    /// True if patterns go on here after their literal text.
+    fn goes_on(&self) -> bool {
+        !self.prefix.is_empty() || self.templates.is_some()
     }
 
     fn child(&self, first: u8) -> Option<&Self> {
@@ -128,7 +166,7 @@ impl<T> Node<T> {
     }
 
     fn has_leaves(&self) -> bool {
-        !self.exact.is_empty() || !self.prefix.is_empty()
+        !self.exact.is_empty() || self.goes_on()
     }
 
     fn is_spent(&self) -> bool {
@@ -136,12 +174,15 @@ impl<T> Node<T> {
     }
 
     /// Adds a leaf at exactly this text below this node.
-    fn put(&mut self, text: &[u8], is_prefix: bool, leaf: Leaf<T>) {
+    fn put(&mut self, text: &[u8], tail: PathTail<'_>, leaf: Leaf<T>) {
         let Some(&first) = text.first() else {
-            let leaves = self.leaves(is_prefix);
-            let at = leaves.partition_point(|known| known.rank <= leaf.rank);
-            leaves.reserve_exact(1);
-            leaves.insert(at, leaf);
+            match tail {
+                PathTail::End => insert(&mut self.exact, leaf),
+                PathTail::Any => insert(&mut self.prefix, leaf),
+                PathTail::Segments(tail) => {
+                    Arc::make_mut(self.templates.get_or_insert_default()).add(tail, leaf);
+                }
+            }
             return;
         };
         let found = self.children.binary_search_by_key(&first, |(byte, _)| *byte);
@@ -156,7 +197,7 @@ impl<T> Node<T> {
         if common < child.label.len() {
             child.split(common);
         }
-        child.put(text.get(common..).unwrap_or_default(), is_prefix, leaf);
+        child.put(text.get(common..).unwrap_or_default(), tail, leaf);
     }
 
     /// Cuts the label after `at` bytes; what the node was moves into a child.
@@ -169,9 +210,20 @@ impl<T> Node<T> {
     }
 
     /// Takes a leaf out, and every node that is then for nothing.
-    fn take_out(&mut self, text: &[u8], is_prefix: bool, route: &Arc<T>) {
+    fn take_out(&mut self, text: &[u8], tail: PathTail<'_>, route: &Arc<T>) {
         let Some(&first) = text.first() else {
-            self.leaves(is_prefix).retain(|leaf| !Arc::ptr_eq(&leaf.route, route));
+            match tail {
+                PathTail::End => erase(&mut self.exact, route),
+                PathTail::Any => erase(&mut self.prefix, route),
+                PathTail::Segments(tail) => {
+                    let Some(templates) = &mut self.templates else { return };
+                    let left = Arc::make_mut(templates);
+                    left.remove(tail, route);
+                    if left.is_spent() {
+                        self.templates = None;
+                    }
+                }
+            }
             return;
         };
         let found = self.children.binary_search_by_key(&first, |(byte, _)| *byte);
@@ -179,7 +231,7 @@ impl<T> Node<T> {
         let Some((_, child)) = self.children.get_mut(at) else { return };
         let Some(rest) = text.strip_prefix(&*child.label) else { return };
         let child = Arc::make_mut(child);
-        child.take_out(rest, is_prefix, route);
+        child.take_out(rest, tail, route);
         if child.is_spent() {
             self.children.remove(at);
         } else {

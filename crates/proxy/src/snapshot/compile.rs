@@ -10,6 +10,7 @@ use bartizan_config::{
     Invalid, NodeConfig, Place, PluginMetadata, PluginUse, Requirement, ResourceKind, ResourceRef,
     Resources, Shared,
 };
+use bartizan_core::RouterMode;
 use bartizan_net::EgressPolicy;
 use bartizan_tls::UpstreamConfigs;
 
@@ -35,6 +36,7 @@ pub(crate) struct Compiler {
     upstream_tls: UpstreamConfigs,
     pools: Pools,
     require: Vec<Requirement>,
+    router: RouterMode,
     /// Where upstreams may not be, as far as that is known before names are resolved.
     egress: EgressPolicy,
     /// What the snapshot in force was compiled from, as far as a change needs it.
@@ -54,6 +56,7 @@ impl Compiler {
             upstream_tls: UpstreamConfigs::default(),
             pools: Pools::default(),
             require: config.security.require.clone(),
+            router: config.router,
             egress: EgressPolicy {
                 own: own_addresses(config),
                 danger_allow_link_local: config.danger_allow_link_local,
@@ -114,7 +117,7 @@ impl Compiler {
         let global = Arc::new(global);
         let Routes { router, reports, covers, chains, stood } = cx.routes(&global, &global_uses);
         let tls = self.listeners.compile(&mut cx, previous);
-        cx.warnings.extend(overlap::warnings(&covers));
+        cx.warnings.extend(overlap::warnings(&covers, self.router));
         if !cx.faults.is_empty() {
             let mut faults = cx.faults;
             faults.sort_by_key(|fault| {
@@ -150,6 +153,7 @@ pub(super) struct Compilation<'a> {
     pub(super) resources: &'a Resources,
     pub(super) shared: Shared<'a>,
     pub(super) require: &'a [Requirement],
+    pub(super) router: RouterMode,
     pub(super) egress: &'a EgressPolicy,
     pub(super) upstream_tls: &'a UpstreamConfigs,
     pub(super) pools: &'a Pools,
@@ -184,6 +188,7 @@ impl<'a> Compilation<'a> {
             resources,
             shared: Shared::new(resources),
             require: &compiler.require,
+            router: compiler.router,
             egress: &compiler.egress,
             upstream_tls: &compiler.upstream_tls,
             pools: &compiler.pools,

@@ -9,9 +9,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bartizan_chain::Proofs;
 use bartizan_config::Route;
+use bartizan_core::{PathSegment, PathTail, RouterMode, path_segments, split_path_pattern};
 
 use super::fault::Warning;
 use super::report::RouteReport;
+use crate::router::template_weight;
 
 /// Most routes that one warning names.
 const NAMED_MAX: usize = 3;
@@ -89,6 +91,15 @@ impl<'a> HostPattern<'a> {
         }
     }
 
+    /// Which is tried first where hosts are a condition.
+    fn rank(self) -> (bool, usize) {
+        match self {
+            Self::Exact(_) => (true, 0),
+            Self::Suffix(suffix) => (false, suffix.len()),
+            Self::Any => (false, 0),
+        }
+    }
+
     /// The patterns that match every host of this one, itself first.
     fn wider(self, suffix_lengths: &[usize]) -> Vec<Self> {
         let mut patterns = vec![self];
@@ -116,12 +127,22 @@ fn bare(host: &str) -> &str {
     }
 }
 
-/// Where a route stands: host, text of the path, and whether what goes on matches too.
-type Place<'a> = (HostPattern<'a>, &'a str, bool);
+/// Where a route stands: host, literal text of the path, and what follows that.
+type Place<'a> = (HostPattern<'a>, &'a str, Tail);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Tail {
+    End,
+    Any,
+    /// Segments of a template.
+    Template,
+}
 
 /// Routes by where they stand.
 struct Map<'a> {
-    routes: HashMap<Place<'a>, Vec<usize>>,
+    mode: RouterMode,
+    /// With the path patterns by which they do.
+    routes: HashMap<Place<'a>, Vec<(usize, &'a str)>>,
     /// The lengths of the suffixes of hosts, and of the texts of paths, that there are.
     suffix_lengths: Vec<usize>,
     path_lengths: Vec<usize>,
@@ -131,11 +152,11 @@ struct Map<'a> {
 type Falls = Vec<(usize, Vec<&'static str>)>;
 
 /// One warning for each route that requests fall through to and lose protection.
-pub(super) fn warnings(covers: &[Cover<'_>]) -> Vec<Warning> {
+pub(super) fn warnings(covers: &[Cover<'_>], mode: RouterMode) -> Vec<Warning> {
     if !covers.iter().any(Cover::has_conditions) {
         return Vec::new();
     }
-    let map = Map::new(covers);
+    let map = Map::new(covers, mode);
     let mut falls: BTreeMap<usize, Falls> = BTreeMap::new();
     for (index, cover) in covers.iter().enumerate() {
         if !cover.has_conditions() {
@@ -154,18 +175,52 @@ pub(super) fn warnings(covers: &[Cover<'_>]) -> Vec<Warning> {
     falls.iter().filter_map(|(at, from)| warning(covers, *at, from)).collect()
 }
 
-fn split(uri: &str) -> (&str, bool) {
-    uri.strip_suffix('*').map_or((uri, false), |text| (text, true))
+fn split(uri: &str) -> (&str, Tail) {
+    let (text, tail) = split_path_pattern(uri);
+    let tail = match tail {
+        PathTail::End => Tail::End,
+        PathTail::Any => Tail::Any,
+        PathTail::Segments(_) => Tail::Template,
+    };
+    (text, tail)
+}
+
+/// True if a template matches every path of a pattern that has all of its literal text.
+fn takes_all_of(template: &str, pattern: &str) -> bool {
+    let (literal, PathTail::Segments(tail)) = split_path_pattern(template) else { return false };
+    let Some(rest) = pattern.get(literal.len()..) else { return false };
+    let mut asked = path_segments(rest);
+    for own in path_segments(tail) {
+        let is_taken = match (own, asked.next()) {
+            (_, None) => false,
+            (PathSegment::Rest(_), Some(_)) => return true,
+            (PathSegment::Literal(text), Some(asked)) => asked == PathSegment::Literal(text),
+            (PathSegment::Parameter(_), Some(PathSegment::Literal(text))) => {
+                !text.is_empty() && !text.ends_with('*')
+            }
+            (PathSegment::Parameter(_), Some(asked)) => matches!(asked, PathSegment::Parameter(_)),
+        };
+        if !is_taken {
+            return false;
+        }
+    }
+    asked.next().is_none()
+}
+
+/// A place, seen from a route: where something wider than one of its patterns may stand.
+struct Seen<'s> {
+    host: HostPattern<'s>,
+    uri: &'s str,
 }
 
 impl<'a> Map<'a> {
-    fn new(covers: &[Cover<'a>]) -> Self {
-        let mut routes: HashMap<Place<'a>, Vec<usize>> = HashMap::new();
+    fn new(covers: &[Cover<'a>], mode: RouterMode) -> Self {
+        let mut routes: HashMap<Place<'a>, Vec<(usize, &'a str)>> = HashMap::new();
         for (index, cover) in covers.iter().enumerate() {
             for uri in &cover.route.uris {
-                let (text, is_prefix) = split(uri);
+                let (text, tail) = split(uri);
                 for host in &cover.hosts {
-                    routes.entry((*host, text, is_prefix)).or_default().push(index);
+                    routes.entry((*host, text, tail)).or_default().push((index, uri));
                 }
             }
         }
@@ -176,6 +231,7 @@ impl<'a> Map<'a> {
         let suffix_lengths: BTreeSet<usize> = routes.keys().filter_map(suffix).collect();
         let path_lengths: BTreeSet<usize> = routes.keys().map(|place| place.1.len()).collect();
         Self {
+            mode,
             routes,
             suffix_lengths: suffix_lengths.into_iter().collect(),
             path_lengths: path_lengths.into_iter().collect(),
@@ -183,22 +239,27 @@ impl<'a> Map<'a> {
     }
 
     /// The routes that are tried after this one for some of its hosts and paths, whatever the
-    /// rest of the path: those on wider hosts, with shorter prefixes, or later in the same place.
+    /// rest of the path: those on wider hosts, with shorter texts, or later in the same place.
     fn below(&self, covers: &[Cover<'a>], index: usize, cover: &Cover<'a>) -> BTreeSet<usize> {
         let mut below = BTreeSet::new();
-        let rank = |at: usize| {
+        let rank = |at: usize, seen: &Seen<'_>| {
             let priority = covers.get(at).map_or(0, |cover| cover.route.priority);
-            (Reverse(priority), at)
+            let host = if self.mode.is_host_first() { (false, 0) } else { seen.host.rank() };
+            (Reverse(priority), Reverse(template_weight(seen.uri)), Reverse(host), at)
         };
         for host in &cover.hosts {
             for wider in host.wider(&self.suffix_lengths) {
                 for uri in &cover.route.uris {
-                    let (text, is_prefix) = split(uri);
-                    for place in self.paths_over(text, is_prefix) {
-                        let is_same = (wider, place) == (*host, (text, is_prefix));
+                    let own = Seen { host: *host, uri };
+                    for place in self.paths_over(uri) {
                         let others = self.routes.get(&(wider, place.0, place.1));
-                        let others = others.into_iter().flatten().copied();
-                        below.extend(others.filter(|at| !is_same || rank(*at) > rank(index)));
+                        for (at, other) in others.into_iter().flatten() {
+                            let other = Seen { host: wider, uri: other };
+                            let is_first = self.is_same_place(&own, &other)
+                                && rank(*at, &other) <= rank(index, &own);
+                            let is_over = place.1 != Tail::Template || takes_all_of(other.uri, uri);
+                            below.extend((is_over && !is_first).then_some(*at));
+                        }
                     }
                 }
             }
@@ -207,15 +268,21 @@ impl<'a> Map<'a> {
         below
     }
 
-    /// The path patterns that match everything this one does.
-    fn paths_over<'t>(
-        &'t self,
-        text: &'t str,
-        is_prefix: bool,
-    ) -> impl Iterator<Item = (&'t str, bool)> {
+    /// True where rank decides which of both is tried first.
+    fn is_same_place(&self, own: &Seen<'_>, other: &Seen<'_>) -> bool {
+        let ((text, tail), (other_text, other_tail)) = (split(own.uri), split(other.uri));
+        let has_same_host = !self.mode.is_host_first() || own.host == other.host;
+        has_same_host && text == other_text && (tail == Tail::End) == (other_tail == Tail::End)
+    }
+
+    /// Where patterns stand that match everything this one does, and templates that may.
+    fn paths_over<'t>(&'t self, uri: &'t str) -> impl Iterator<Item = (&'t str, Tail)> {
+        let (text, tail) = split(uri);
         let shorter = self.path_lengths.iter().filter_map(move |length| text.get(..*length));
-        let itself = (!is_prefix).then_some((text, false));
-        shorter.map(|prefix| (prefix, true)).chain(itself)
+        let itself = (tail == Tail::End).then_some((text, Tail::End));
+        let templates = self.mode.has_parameters().then_some(Tail::Template);
+        let tails = move || std::iter::once(Tail::Any).chain(templates);
+        shorter.flat_map(move |text| tails().map(move |tail| (text, tail))).chain(itself)
     }
 }
 

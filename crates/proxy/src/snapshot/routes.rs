@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bartizan_chain::{Chain, Expr, PluginSet, RouteFacts, Var};
 use bartizan_config::{Invalid, PathStep, PluginUse, ResourceKind};
+use bartizan_core::has_path_names;
 use bartizan_plugins::AnyPlugin;
 use http::Method;
 
@@ -61,7 +62,7 @@ impl<'a> Compilation<'a> {
         global: &Assembled,
         global_uses: &[&'a PluginUse],
     ) -> Routes<'a> {
-        let mut router = Router::default();
+        let mut router = Router::new(self.router);
         // First, since of routes with one path and priority the one that is added first counts.
         self.block(&mut router);
         let blocked = self.resources.blocked.len();
@@ -99,6 +100,7 @@ impl<'a> Compilation<'a> {
         written: &'a bartizan_config::Route,
         ground: &mut Ground<'_, 'a>,
     ) -> Made<'a> {
+        self.check_names(written);
         let uses = self.shared.plugins(written);
         let Assembled { chain, is_whole } = self.route_chain(written, &uses, &mut ground.chains);
         let (global, global_uses) = (ground.global, ground.global_uses);
@@ -137,6 +139,21 @@ impl<'a> Compilation<'a> {
             });
         }
         Made { route, hosts, report }
+    }
+
+    /// Refuses path parameters where the router takes them for text.
+    fn check_names(&mut self, written: &bartizan_config::Route) {
+        if self.router.has_parameters() {
+            return;
+        }
+        for uri in written.uris.iter().filter(|uri| has_path_names(uri)) {
+            let problem =
+                format!("the path `{uri}` has parameters, which this node's router has not");
+            let help = "say `router: radixtree_uri_with_parameter` in the node file, or end the \
+                        path with `*`";
+            let subject = format!("route `{}`", written.id);
+            self.fault(written.place, subject, Invalid::new(problem).with_help(help));
+        }
     }
 
     /// Routes in quarantine own their hosts and paths, so that nothing falls through to a wider one.
@@ -250,7 +267,8 @@ fn variables(written: &serde_json::Value) -> Result<Expr, Invalid> {
     let expr = Expr::compile(written)?;
     let is_unknown = |var: &Var| {
         let is_of_route =
-            matches!(var, Var::RouteId | Var::RouteName | Var::ServiceId | Var::ServiceName);
+            matches!(var, Var::RouteId | Var::RouteName | Var::ServiceId | Var::ServiceName)
+                || matches!(var, Var::UriParam(_));
         is_of_route || var.needs_identity() || var.needs_answer()
     };
     if expr.vars().into_iter().any(is_unknown) {

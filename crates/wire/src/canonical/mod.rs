@@ -8,6 +8,7 @@ use bartizan_core::Reason;
 use bytes::Bytes;
 use http::Method;
 
+pub use path::decode_segment;
 pub use query::{QueryFault, QueryPairs, decode_form};
 
 use crate::authority::Authority;
@@ -20,11 +21,28 @@ use std::borrow::Cow;
 pub struct PathPolicy {
     /// Take several slashes for one. Without it they stay, and empty segments count.
     pub merge_slashes: bool,
+    /// Take the slash from the end of a path.
+    pub delete_tail_slash: bool,
+    /// Take `;` and what follows it from each segment, instead of refusing the path.
+    pub drop_parameters: bool,
+    /// Keep an encoded slash in its segment, instead of refusing the path.
+    pub encoded_slashes: bool,
+}
+
+impl PathPolicy {
+    /// Paths as they are written, empty segments included: for what the gateway itself makes of a
+    /// path.
+    pub const AS_WRITTEN: Self = Self {
+        merge_slashes: false,
+        delete_tail_slash: false,
+        drop_parameters: false,
+        encoded_slashes: false,
+    };
 }
 
 impl Default for PathPolicy {
     fn default() -> Self {
-        Self { merge_slashes: true }
+        Self { merge_slashes: true, ..Self::AS_WRITTEN }
     }
 }
 
@@ -58,6 +76,8 @@ pub struct Canonical {
     path_start: usize,
     path_end: usize,
     raw_target: Bytes,
+    /// Whether encoded slashes passed, so that they pass again where the path is rewritten.
+    encoded_slashes: bool,
 }
 
 impl Canonical {
@@ -83,6 +103,7 @@ impl Canonical {
             path_start: 0,
             path_end: 0,
             raw_target: head.target.clone(),
+            encoded_slashes: policy.encoded_slashes,
         };
         canonical.write_authority(host)?;
         canonical.write_target(&head.target, policy)?;
@@ -197,6 +218,8 @@ impl Canonical {
         if !path_and_query.starts_with('/') {
             return Err(bad_target("a rewritten target that does not start with a slash"));
         }
+        let encoded_slashes = policy.encoded_slashes || self.encoded_slashes;
+        let policy = PathPolicy { encoded_slashes, ..policy };
         let mut canonical = self.up_to_path(path_and_query.len());
         canonical.write_path_and_query(path_and_query.as_bytes(), policy)?;
         Ok(canonical)

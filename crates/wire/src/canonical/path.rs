@@ -4,7 +4,9 @@
 //! bytes that no URI may hold raw but browsers send are encoded, several slashes become one, dot
 //! segments are removed. Refused: an encoded slash, backslash, semicolon, NUL or control character,
 //! path parameters (`;`), raw non-ASCII, encoding that is invalid or double or no UTF-8, and dot
-//! segments above the root.
+//! segments above the root. A policy may drop parameters and keep encoded slashes.
+
+use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
@@ -50,6 +52,25 @@ fn kind(byte: u8) -> Kind {
     KINDS.get(usize::from(byte)).copied().unwrap_or(Kind::Refuse)
 }
 
+/// A segment of a canonical path, decoded. The gate has refused what decodes to a control character
+/// or to no text, so that decoding makes no new structure unless encoded slashes are let through.
+pub fn decode_segment(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('%') {
+        return Some(Cow::Borrowed(text));
+    }
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        let mut value = byte;
+        if byte == b'%' {
+            (value, rest) = read_escape(after).ok()?;
+        }
+        decoded.push(value);
+    }
+    String::from_utf8(decoded).ok().map(Cow::Owned)
+}
+
 /// Appends the canonical form of `raw`, which starts with a slash.
 pub(super) fn write_canonical(
     raw: &[u8],
@@ -65,12 +86,15 @@ pub(super) fn write_canonical(
         out.push_str(text);
         return Ok(());
     }
-    let clean = recode(raw)?;
+    let clean = recode(raw, policy)?;
     write_segments(&clean, policy, out)
 }
 
 /// True if the path is plain and holds nothing that could be a dot segment or an empty one.
 fn is_canonical(raw: &[u8], policy: PathPolicy) -> bool {
+    if policy.delete_tail_slash && raw.len() > 1 && raw.ends_with(b"/") {
+        return false;
+    }
     let mut after_slash = false;
     raw.iter().all(|byte| {
         let is_suspect = match byte {
@@ -84,7 +108,7 @@ fn is_canonical(raw: &[u8], policy: PathPolicy) -> bool {
 }
 
 /// Every character in its one encoding; slashes and dots are still as they came.
-fn recode(raw: &[u8]) -> Result<String, &'static str> {
+fn recode(raw: &[u8], policy: PathPolicy) -> Result<String, &'static str> {
     let mut clean = String::with_capacity(raw.len() + 16);
     // Bytes of the UTF-8 sequences that are being read.
     let mut high: SmallVec<[u8; 32]> = SmallVec::new();
@@ -100,10 +124,17 @@ fn recode(raw: &[u8]) -> Result<String, &'static str> {
                 continue;
             }
             check_utf8(&mut high)?;
-            push_decoded(value, &mut clean)?;
+            match value {
+                b'/' if policy.encoded_slashes => push_escape(value, &mut clean),
+                _ => push_decoded(value, &mut clean)?,
+            }
             continue;
         }
         check_utf8(&mut high)?;
+        if byte == b';' && policy.drop_parameters {
+            rest = after_parameters(&clean, rest)?;
+            continue;
+        }
         match kind(byte) {
             Kind::Plain => clean.push(char::from(byte)),
             Kind::Encode => push_escape(byte, &mut clean),
@@ -115,6 +146,25 @@ fn recode(raw: &[u8]) -> Result<String, &'static str> {
         return Err("a doubly encoded byte in the path");
     }
     Ok(clean)
+}
+
+/// What follows the parameters of a segment. A segment that is nothing, or a dot segment, without
+/// them is read in several ways.
+fn after_parameters<'r>(clean: &str, rest: &'r [u8]) -> Result<&'r [u8], &'static str> {
+    if matches!(clean.rsplit('/').next(), Some("" | "." | "..")) {
+        return Err("parameters of a dot segment or of none");
+    }
+    let end = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
+    let (dropped, rest) = rest.split_at_checked(end).unwrap_or_default();
+    match dropped.iter().find(|byte| **byte != b';' && kind(**byte) == Kind::Refuse) {
+        Some(byte) => Err(refusal_of(*byte)),
+        None => Ok(rest),
+    }
+}
+
+/// True if a dot segment stands beside an encoded slash: whoever decodes that finds another path.
+fn has_hidden_dots(segment: &str) -> bool {
+    segment.contains("%2F") && segment.split("%2F").any(|part| matches!(part, "." | ".."))
 }
 
 fn refusal_of(byte: u8) -> &'static str {
@@ -201,11 +251,19 @@ fn write_segments(clean: &str, policy: PathPolicy, out: &mut String) -> Result<(
                 true
             }
             "" if policy.merge_slashes => true,
+            _ if has_hidden_dots(segment) => return Err("a dot segment beside an encoded slash"),
             _ => {
                 kept.push(segment);
                 false
             }
         };
+    }
+    if policy.delete_tail_slash {
+        // Empty segments at the end are slashes there as well.
+        while kept.last().is_some_and(|last| last.is_empty()) {
+            kept.pop();
+        }
+        ends_open = false;
     }
     for segment in &kept {
         out.push('/');

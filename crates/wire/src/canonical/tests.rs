@@ -4,8 +4,8 @@ use super::*;
 use crate::fields::Fields;
 use crate::head::{BodyLength, ConnectionUse, Version};
 
-const MERGE: PathPolicy = PathPolicy { merge_slashes: true };
-const KEEP: PathPolicy = PathPolicy { merge_slashes: false };
+pub(super) const MERGE: PathPolicy = PathPolicy { merge_slashes: true, ..PathPolicy::AS_WRITTEN };
+pub(super) const KEEP: PathPolicy = PathPolicy::AS_WRITTEN;
 
 fn head(method: Method, target: &[u8], host: &str) -> RequestHead {
     let mut fields = Fields::new();
@@ -24,11 +24,11 @@ fn head(method: Method, target: &[u8], host: &str) -> RequestHead {
     }
 }
 
-fn canonical(target: &[u8], policy: PathPolicy) -> Result<Canonical, TargetRefusal> {
+pub(super) fn canonical(target: &[u8], policy: PathPolicy) -> Result<Canonical, TargetRefusal> {
     Canonical::from_request(&head(Method::GET, target, "a.example"), true, policy)
 }
 
-fn path(target: &str, policy: PathPolicy) -> Result<String, &'static str> {
+pub(super) fn path(target: &str, policy: PathPolicy) -> Result<String, &'static str> {
     canonical(target.as_bytes(), policy).map(|c| c.path().to_owned()).map_err(|r| r.detail)
 }
 
@@ -289,7 +289,7 @@ fn remove_dots(path: &str) -> Option<String> {
     Some(output)
 }
 
-fn pathish() -> impl Strategy<Value = String> {
+pub(super) fn pathish() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => Just("/".to_owned()),
         2 => Just(".".to_owned()),
@@ -310,20 +310,27 @@ fn pathish() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn the_path_agrees_with_the_naive_one(raw in pathish(), merge in any::<bool>()) {
-        let found = path(&raw, PathPolicy { merge_slashes: merge });
+        let found = path(&raw, PathPolicy { merge_slashes: merge, ..PathPolicy::AS_WRITTEN });
         prop_assert_eq!(found.ok(), naive_path(&raw, merge));
     }
 
     #[test]
-    fn canonical_paths_are_their_own_form(raw in pathish(), merge in any::<bool>()) {
-        let policy = PathPolicy { merge_slashes: merge };
+    fn canonical_paths_are_their_own_form(raw in pathish(), choice in 0_u8..16) {
+        let policy = PathPolicy {
+            merge_slashes: choice & 1 != 0,
+            delete_tail_slash: choice & 2 != 0,
+            drop_parameters: choice & 4 != 0,
+            encoded_slashes: choice & 8 != 0,
+        };
         if let Ok(once) = path(&raw, policy) {
             prop_assert_eq!(path(&once, policy), Ok(once.clone()));
             prop_assert!(once.bytes().all(|b| b.is_ascii_graphic()));
             prop_assert!(!once.contains(['\\', ';', '#', '?']));
-            prop_assert!(!once.contains("%2F") && !once.contains("%5C") && !once.contains("%00"));
-            prop_assert!(!once.split('/').any(|s| s == "." || s == ".."));
-            prop_assert!(!merge || !once.contains("//"));
+            prop_assert!(!once.contains("%5C") && !once.contains("%00"));
+            prop_assert!(policy.encoded_slashes || !once.contains("%2F"));
+            prop_assert!(!once.replace("%2F", "/").split('/').any(|s| s == "." || s == ".."));
+            prop_assert!(!policy.merge_slashes || !once.contains("//"));
+            prop_assert!(!policy.delete_tail_slash || once == "/" || !once.ends_with('/'));
         }
     }
 

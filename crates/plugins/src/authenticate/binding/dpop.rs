@@ -155,7 +155,7 @@ impl Target {
         let path = std::str::from_utf8(path.get(..end)?).ok()?;
         let path = if path.is_empty() { "/" } else { path };
         let at = gate.with_host(authority).ok()?;
-        let path = gate.rewritten(path, PathPolicy { merge_slashes: false }).ok()?;
+        let path = gate.rewritten(path, PathPolicy::AS_WRITTEN).ok()?;
         Some(Self {
             is_tls,
             host: at.host().to_owned(),

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use bartizan_config::Invalid;
+use bartizan_wire::decode_segment;
 
 /// A compiled path pattern.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ impl PathPattern {
         let mut parts = path.strip_prefix('/')?.split('/');
         let mut found = None;
         for segment in &self.segments {
-            let part = decode(parts.next()?)?;
+            let part = decode_segment(parts.next()?)?;
             match segment {
                 Segment::Literal(literal) if **literal == *part => {}
                 Segment::Literal(_) => return None,
@@ -89,27 +90,6 @@ fn segment(text: &str) -> Result<Segment, Invalid> {
         return Err(Invalid::new(format!("no path that is forwarded has a segment `{text}`")));
     }
     Ok(Segment::Literal(text.into()))
-}
-
-/// A segment of a canonical path, decoded. The gate has refused what decodes to a slash or to a
-/// control character, so that decoding makes no new structure.
-fn decode(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains('%') {
-        return Some(Cow::Borrowed(text));
-    }
-    let mut bytes = text.bytes();
-    let mut out = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        out.push(match byte {
-            b'%' => {
-                let digit = |b: Option<u8>| char::from(b?).to_digit(16);
-                let (high, low) = (digit(bytes.next())?, digit(bytes.next())?);
-                u8::try_from(high * 16 + low).ok()?
-            }
-            plain => plain,
-        });
-    }
-    String::from_utf8(out).ok().map(Cow::Owned)
 }
 
 #[cfg(test)]

@@ -142,7 +142,7 @@ fn a_host_that_is_none_is_refused() {
 fn two_slashes_never_name_a_site() {
     let mut cx = {
         let mut start = arrival("/", &[]);
-        let policy = bartizan_wire::PathPolicy { merge_slashes: false };
+        let policy = bartizan_wire::PathPolicy::AS_WRITTEN;
         start.canonical = start.canonical.rewritten("//evil.test/a", policy).unwrap();
         RequestCx::new(start, None)
     };
@@ -234,7 +234,7 @@ proptest! {
                 wants_websocket: false,
             }
         };
-        let policy = bartizan_wire::PathPolicy { merge_slashes: false };
+        let policy = bartizan_wire::PathPolicy::AS_WRITTEN;
         let canonical = bartizan_wire::Canonical::from_request(&head(&target), false, policy);
         prop_assume!(canonical.is_ok());
         for config in configs {

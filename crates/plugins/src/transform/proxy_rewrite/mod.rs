@@ -293,7 +293,7 @@ fn rewritten(present: &Canonical, text: &str) -> Result<Canonical, &'static str>
     if path.contains("//") && !present.path().contains("//") {
         return Err("the rewritten path has an empty segment");
     }
-    let policy = PathPolicy { merge_slashes: false };
+    let policy = PathPolicy::AS_WRITTEN;
     let outgoing = present.rewritten(text, policy).map_err(|refusal| refusal.detail)?;
     let depth = |path: &str| path.bytes().filter(|b| *b == b'/').count();
     if depth(outgoing.path()) != depth(path) {

@@ -6,6 +6,7 @@ mod credentials;
 mod fixture;
 mod properties;
 mod requirements;
+mod routers;
 mod secrets;
 mod servers;
 mod shadows;

@@ -1,0 +1,39 @@
+//! How routes are looked up.
+
+/// In which order host and path choose a route, and whether paths have parameters. The names are
+/// those of Apache APISIX.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Deserialize,
+    serde::Serialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum RouterMode {
+    /// The host first, then the path: a route of the host comes before longer paths of routes
+    /// without hosts.
+    #[default]
+    RadixtreeHostUri,
+    /// The path first; hosts are a condition.
+    RadixtreeUri,
+    /// The path first, with parameters: `/users/:id/*rest`, whose texts are the variables
+    /// `uri_param_id` and `uri_param_rest`.
+    RadixtreeUriWithParameter,
+}
+
+impl RouterMode {
+    /// True where `:id` in a path is a parameter.
+    pub fn has_parameters(self) -> bool {
+        self == Self::RadixtreeUriWithParameter
+    }
+
+    /// True where the host is looked at before the path.
+    pub fn is_host_first(self) -> bool {
+        self == Self::RadixtreeHostUri
+    }
+}

@@ -1,0 +1,82 @@
+//! What a node's router makes of paths.
+
+use serde_json::{Value, json};
+
+use super::fixture::{Bench, Fate, Probe, guarded, local, node, open};
+
+fn node_of(router: &str) -> Value {
+    let mut node = node();
+    node["router"] = json!(router);
+    node
+}
+
+fn route(id: &str, uri: &str, plugins: &Value) -> Value {
+    json!({ "id": id, "uri": uri, "plugins": plugins, "upstream": local() })
+}
+
+#[test]
+fn parameters_are_refused_where_the_router_has_none() {
+    for (router, is_good) in [
+        ("radixtree_host_uri", false),
+        ("radixtree_uri", false),
+        ("radixtree_uri_with_parameter", true),
+    ] {
+        let bench = Bench::new(&node_of(router));
+        let routes = json!({ "routes": [route("a", "/u/:id", &open())] });
+        let problems = bench.problems(&routes);
+        assert_eq!(problems.is_empty(), is_good, "{router}");
+        for problem in problems {
+            assert!(problem.contains("has parameters, which this node's router has not"));
+        }
+    }
+}
+
+#[test]
+fn conditions_of_a_route_cannot_read_its_parameters() {
+    let bench = Bench::new(&node_of("radixtree_uri_with_parameter"));
+    let mut written = route("a", "/u/:id", &open());
+    written["vars"] = json!([["uri_param_id", "==", "7"]]);
+    let problems = bench.problems(&json!({ "routes": [written] }));
+    assert_eq!(problems.len(), 1);
+}
+
+#[test]
+fn a_template_that_proves_less_is_told() {
+    let bench = Bench::new(&node_of("radixtree_uri_with_parameter"));
+    let mut guarded_one = route("one", "/u/:id/keys", &guarded());
+    guarded_one["methods"] = json!(["GET"]);
+    let mut exact = route("exact", "/u/me/keys", &guarded());
+    exact["methods"] = json!(["GET"]);
+    let routes = json!({ "routes": [
+        guarded_one,
+        exact,
+        route("any", "/u/:id/*", &open()),
+        route("other", "/v/:id/keys", &open()),
+        route("shorter", "/u/:id", &open()),
+    ] });
+    let snapshot = bench.compile(&routes);
+    let told: Vec<_> = snapshot.report.warnings.iter().map(|w| w.problem.as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "requests that do not meet the methods, addresses or vars of routes `one`, `exact` go to \
+          route `any`, without authentication"
+        ]
+    );
+    let fate = Probe::get("/u/7/keys").by(http::Method::PUT).send(&snapshot, &bench.facts);
+    assert_eq!(fate, Fate::Forwarded("any".into()));
+}
+
+#[test]
+fn a_route_in_another_order_is_told_where_the_path_is_first() {
+    let bench = Bench::new(&node_of("radixtree_uri"));
+    let mut narrow = route("narrow", "/a/*", &guarded());
+    narrow["methods"] = json!(["GET"]);
+    narrow["hosts"] = json!(["a.test"]);
+    let mut first = route("first", "/a/*", &open());
+    first["priority"] = json!(1);
+    let later = route("later", "/*", &open());
+    let snapshot = bench.compile(&json!({ "routes": [narrow, first, later] }));
+    let told: Vec<_> = snapshot.report.warnings.iter().map(|w| w.subject.as_str()).collect();
+    assert_eq!(told, ["route `later`"], "`first` is tried before, and takes every request");
+}
