@@ -4,8 +4,8 @@
 //! a handshake and for a head, thirty for a body. Who is not in `allow` gets no handshake; on
 //! plaintext they are told 403.
 //!
-//! A change does not end with the connection that it came by: the node makes it in any case, so that
-//! it must be recorded in any case.
+//! A change does not end with the connection that it came by: the node makes it in any case, so
+//! that it must be recorded in any case.
 
 use std::convert::Infallible;
 use std::future::Future;

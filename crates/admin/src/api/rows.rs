@@ -81,8 +81,8 @@ pub(super) const ROWS: &[Row] = &[
         ADMIN,
         "/schema/validate/{resource}",
         Call::ValidateObject,
-        "Judges an object by the schema of its kind; plugins are not looked at, references stand for \
-         values that are not known.",
+        "Judges an object by the schema of its kind; plugins are not looked at, references stand \
+         for values that are not known.",
         &[],
         &[200, 400, 404],
     ),
