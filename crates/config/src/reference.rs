@@ -8,93 +8,16 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::surroundings::{SecretFault, Surroundings};
+use crate::terms::References;
 use crate::vault::{SecretName, Vault};
 use crate::words::quoted;
 
 /// Largest value that a reference may stand for, in bytes.
 const REFERENCE_MAX: u64 = 1 << 20;
-
-/// What a configuration reaches outside of its own text.
-pub trait Surroundings {
-    /// The value of an environment variable.
-    fn variable(&self, name: &str) -> Option<String>;
-
-    /// The content of a file, refused if it is longer than `limit` bytes.
-    fn file(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
-
-    /// The documents in a folder, in the order of their names; `None` where it is no folder.
-    fn folder(&self, path: &Path) -> io::Result<Option<Vec<PathBuf>>> {
-        let _ = path;
-        Ok(None)
-    }
-
-    /// What a Vault keeps under a name. It is not asked now: where the value is not there yet, it
-    /// can be fetched, and the configuration be judged again.
-    fn secret(&self, vault: &Arc<Vault>, name: &SecretName) -> Result<String, SecretFault> {
-        let _ = (vault, name);
-        Err(SecretFault::Refused("secret managers are not asked here".to_owned()))
-    }
-}
-
-/// Why there is no value of a secret manager.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretFault {
-    /// Nobody has asked for it yet.
-    NotFetched,
-    /// It cannot be had.
-    Refused(String),
-}
-
-/// The environment and the files of this process.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct System;
-
-impl Surroundings for System {
-    fn variable(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
-    }
-
-    fn file(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-        let mut content = Vec::new();
-        std::fs::File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut content)?;
-        if u64::try_from(content.len()).unwrap_or(u64::MAX) > limit {
-            return Err(io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                format!("it has more than {limit} bytes"),
-            ));
-        }
-        Ok(content)
-    }
-
-    fn folder(&self, path: &Path) -> io::Result<Option<Vec<PathBuf>>> {
-        if !path.is_dir() {
-            return Ok(None);
-        }
-        let mut documents = Vec::new();
-        for entry in std::fs::read_dir(path)? {
-            let path = entry?.path();
-            if is_document(&path) {
-                documents.push(path);
-            }
-        }
-        documents.sort();
-        Ok(Some(documents))
-    }
-}
-
-/// Files that end in `.yaml`, `.yml` or `.json` and are not hidden. A link to a file counts: this is
-/// how Kubernetes fills a folder.
-fn is_document(path: &Path) -> bool {
-    let is_hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    let is_named =
-        ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known));
-    !is_hidden && is_named && !path.is_dir()
-}
 
 /// The kinds of references.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +50,17 @@ pub fn is_reference(text: &str) -> bool {
     split(text).is_some()
 }
 
+/// True if a text in a document of a `file` store stands for a variable or a file of the machine, as
+/// a whole or in part.
+pub fn is_of_machine(text: &str) -> bool {
+    matches!(split(text), Some((Kind::Env | Kind::File, _))) || text.contains("${{")
+}
+
+/// The variable that a reference names, and the member of the object in it.
+fn variable_of(name: &str) -> (&str, Option<&str>) {
+    name.split_once('/').map_or((name, None), |(name, member)| (name, Some(member)))
+}
+
 /// Why a reference stands for nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unresolved {
@@ -147,6 +81,7 @@ pub fn unreadable(why: &Unreadable<'_>) -> String {
         Unreadable::UnknownKey(key) => format!("$unreadable://key/{key}"),
         Unreadable::Damaged(key) => format!("$unreadable://damaged/{key}"),
         Unreadable::Foreign => "$unreadable://keyring".to_owned(),
+        Unreadable::Clear => "$unreadable://clear".to_owned(),
     }
 }
 
@@ -159,6 +94,8 @@ pub enum Unreadable<'a> {
     Damaged(&'a str),
     /// No key of Apache APISIX that is known opens it.
     Foreign,
+    /// It is not encrypted, and had to be.
+    Clear,
 }
 
 fn why_unreadable(name: &str) -> String {
@@ -173,6 +110,10 @@ fn why_unreadable(name: &str) -> String {
              object or field",
             quoted(key)
         ),
+        None if name == "clear" => {
+            "the value is not encrypted, which `encryption.required` of the store asks for"
+                .to_owned()
+        }
         None => "the value looks encrypted, but no key of `apisix_keyring` opens it".to_owned(),
     }
 }
@@ -180,6 +121,8 @@ fn why_unreadable(name: &str) -> String {
 /// Resolves references, each once.
 pub(crate) struct Resolver<'a> {
     surroundings: &'a dyn Surroundings,
+    /// What may be read of this machine.
+    references: References,
     known: RefCell<HashMap<(PathBuf, String), Result<String, Unresolved>>>,
     files: RefCell<BTreeSet<PathBuf>>,
     /// Once they are read.
@@ -193,11 +136,17 @@ impl<'a> Resolver<'a> {
     pub(crate) fn new(surroundings: &'a dyn Surroundings) -> Self {
         Self {
             surroundings,
+            references: References::Any,
             known: RefCell::default(),
             files: RefCell::default(),
             vaults: RefCell::default(),
             is_unfinished: Cell::new(false),
         }
+    }
+
+    /// Resolves only what these let objects read.
+    pub(crate) fn within(self, references: References) -> Self {
+        Self { references, ..self }
     }
 
     /// Where values come from.
@@ -220,6 +169,21 @@ impl<'a> Resolver<'a> {
         self.files.borrow_mut().insert(path.to_owned());
     }
 
+    /// The variables that were asked for by references.
+    pub(crate) fn variables(&self) -> BTreeSet<String> {
+        let known = self.known.borrow();
+        let named = known.keys().filter_map(|(_, reference)| match split(reference) {
+            Some((Kind::Env, name)) => Some(variable_of(name).0.to_owned()),
+            _ => None,
+        });
+        named.collect()
+    }
+
+    /// The files that belong to the configuration so far.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        self.files.borrow().iter().cloned().collect()
+    }
+
     /// The files that belong to the configuration, also those that could not be read.
     pub(crate) fn into_files(self) -> Vec<PathBuf> {
         self.files.into_inner().into_iter().collect()
@@ -231,11 +195,20 @@ impl<'a> Resolver<'a> {
         if let Some(known) = self.known.borrow().get(&key) {
             return known.clone();
         }
+        let barred = |why: &str| format!("{} {why}", quoted(reference));
         let value = match split(reference) {
-            Some((Kind::Env, name)) => self.variable(name).map_err(Unresolved::Because),
-            Some((Kind::File, path)) => {
-                self.text_file(&folder.join(path)).map_err(Unresolved::Because)
-            }
+            Some((Kind::Env, name)) => self
+                .references
+                .variable(variable_of(name).0)
+                .map_err(barred)
+                .and_then(|()| self.variable(name))
+                .map_err(Unresolved::Because),
+            Some((Kind::File, path)) => self
+                .references
+                .file(folder, Path::new(path))
+                .map_err(barred)
+                .and_then(|()| self.text_file(&folder.join(path)))
+                .map_err(Unresolved::Because),
             Some((Kind::Secret, name)) => self.secret(name),
             Some((Kind::Sealed, _)) => Err(Unresolved::Because(
                 "the value is encrypted text of a store, which is read there only".to_owned(),
@@ -283,10 +256,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn variable(&self, name: &str) -> Result<String, String> {
-        let (name, member) = match name.split_once('/') {
-            Some((name, member)) => (name, Some(member)),
-            None => (name, None),
-        };
+        let (name, member) = variable_of(name);
         let value = self
             .surroundings
             .variable(name)
@@ -335,7 +305,11 @@ impl<'a> Resolver<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
+    use crate::node::StoreReferences;
+    use crate::surroundings::System;
 
     struct Fixed;
 
@@ -400,10 +374,66 @@ mod tests {
     }
 
     #[test]
-    fn files_over_the_limit_are_refused() {
+    fn what_objects_may_not_read_is_not_looked_at() {
+        let listed = |env: &[&str], files: &[&str]| {
+            References::Listed(Arc::new(StoreReferences {
+                env: env.iter().map(|name| (*name).to_owned()).collect(),
+                files: files.iter().map(PathBuf::from).collect(),
+            }))
+        };
+        for (references, reference, expected) in [
+            (listed(&["KEY"], &[]), "$env://KEY", Some("s3cret")),
+            (listed(&["JSON"], &[]), "$env://JSON/a", Some("x")),
+            (listed(&["JSON/a"], &[]), "$env://JSON/a", None),
+            (listed(&[], &["/etc/b"]), "$env://KEY", None),
+            (listed(&[], &["/etc/b"]), "$ENV://KEY", None),
+            (listed(&[], &["/etc/b/key"]), "$file://key", Some("from file\r\n")),
+            (listed(&["key"], &["/etc/b/keys"]), "$file://key", None),
+            (listed(&["KEY"], &["/etc/b/x"]), "$file://x/../key", None),
+            (listed(&["KEY"], &["/etc/b"]), "$FILE:///abs", None),
+            (References::Nothing, "$env://KEY", None),
+            (References::Nothing, "$file:///abs", None),
+        ] {
+            let resolver = Resolver::new(&Fixed).within(references);
+            let value = resolver.resolve(reference, Path::new("/etc/b"));
+            let Some(expected) = expected else {
+                let Err(Unresolved::Because(why)) = value else { panic!("{reference}") };
+                assert!(why.starts_with(&format!("`{reference}` ")), "{why}");
+                assert!(resolver.into_files().is_empty(), "{reference}");
+                continue;
+            };
+            assert_eq!(value.as_deref(), Ok(expected.trim_end()));
+        }
+    }
+
+    #[test]
+    fn what_is_of_the_machine_is_known_wherever_it_is_read() {
+        for (text, expected) in [
+            ("$env://KEY", true),
+            ("$ENV://KEY/a", true),
+            ("$File:///etc/key", true),
+            ("a ${{KEY}} b", true),
+            ("${{KEY:=default}}", true),
+            ("$secret://vault/1/a/b", false),
+            ("$unreadable://clear", false),
+            ("$sealed://k1/AAAA", false),
+            ("see $env://KEY", false),
+            ("${KEY}", false),
+            ("", false),
+        ] {
+            assert_eq!(is_of_machine(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_a_value_up_to_a_length() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "12345").unwrap();
-        assert_eq!(System.file(file.path(), 5).unwrap(), b"12345");
-        assert!(System.file(file.path(), 4).is_err());
+        let reference = format!("$file://{}", file.path().display());
+        let max = usize::try_from(REFERENCE_MAX).unwrap();
+        for (length, is_read) in [(max - 1, true), (max, true), (max + 1, false)] {
+            std::fs::write(file.path(), vec![b'x'; length]).unwrap();
+            let value = Resolver::new(&System).resolve(&reference, Path::new(""));
+            assert_eq!(value.map(|value| value.len()).ok(), is_read.then_some(length));
+        }
     }
 }

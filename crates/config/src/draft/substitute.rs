@@ -8,7 +8,7 @@ use serde_json::Number;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::document::{Content, Node};
 use crate::field_path::{push_index, push_key};
-use crate::reference::Surroundings;
+use crate::surroundings::Surroundings;
 use crate::words::quoted;
 
 /// Replaces every variable below a node; gives what could not be.

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::Sources;
-use crate::reference::Surroundings;
 use crate::report::one_line;
+use crate::surroundings::Surroundings;
 
 struct Fixed;
 
