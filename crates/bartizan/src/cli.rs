@@ -266,6 +266,7 @@ Examples:
 
 /// `import apisix`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line, each by itself")]
 pub(crate) struct ImportArgs {
     /// Files, or one Admin API (`http://…`, `https://…`) or etcd (`etcd+http://host:port/prefix`)
     #[arg(value_name = "SOURCE", required = true)]
@@ -274,6 +275,14 @@ pub(crate) struct ImportArgs {
     /// A file with the key of the Admin API, or with `user:password` for etcd
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
+
+    /// Send the key to another machine without TLS, where everyone on the way can read it
+    #[arg(long, requires = "key_file")]
+    pub(crate) danger_plaintext: bool,
+
+    /// Let objects of a server read the variables and files of this machine that they name
+    #[arg(long)]
+    pub(crate) danger_references: bool,
 
     /// A file with the keys that secrets in etcd are encrypted with, one on each line
     #[arg(long, value_name = "FILE")]

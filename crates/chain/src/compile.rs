@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use bartizan_audit::Redactor;
-use bartizan_config::{Invalid, ResourceRef};
+use bartizan_config::{Invalid, References, ResourceRef};
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_core::{Clock, Compatibility, Limits, NodeKey, Timestamp};
 use prometheus_client::registry::Registry;
@@ -57,17 +57,31 @@ pub struct NodeFacts {
 /// The files that a configuration was compiled from, beside its documents: when one changes, the
 /// configuration has changed.
 #[derive(Debug, Default)]
-pub struct FilesRead(Mutex<BTreeSet<PathBuf>>);
+pub struct FilesRead {
+    read: Mutex<BTreeSet<PathBuf>>,
+    references: References,
+}
 
 impl FilesRead {
+    /// None is read yet, and only these may be.
+    pub fn within(references: References) -> Self {
+        Self { references, ..Self::default() }
+    }
+
+    /// Whether a file may be read whose path, from a folder, is written so in the configuration; if
+    /// not, what is to be said behind its name.
+    pub fn may_read(&self, folder: &Path, written: &Path) -> Result<(), &'static str> {
+        self.references.file(folder, written)
+    }
+
     /// Notes a file.
     pub fn note(&self, path: PathBuf) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
     }
 
     /// Every file since the last time this was asked.
     pub fn take(&self) -> Vec<PathBuf> {
-        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *files).into_iter().collect()
     }
 }
@@ -115,10 +129,13 @@ impl CompileCx<'_> {
             .map_err(|error| Invalid::new(format!("metadata of `{}`: {error}", self.plugin)))
     }
 
-    /// A path from the configuration, made absolute; the file is watched from then on.
-    pub fn resolve_path(&self, path: &str) -> PathBuf {
-        let path = self.node.base_dir.join(Path::new(path));
+    /// A path from the configuration, made absolute; the file is watched from then on. Where whoever
+    /// wrote it may not read the file, what is to be said behind its name.
+    pub fn resolve_path(&self, path: &str) -> Result<PathBuf, &'static str> {
+        let (folder, written) = (&self.node.base_dir, Path::new(path));
+        self.node.files.may_read(folder, written)?;
+        let path = folder.join(written);
         self.node.files.note(path.clone());
-        path
+        Ok(path)
     }
 }

@@ -20,10 +20,10 @@ use crate::diagnostic::{Diagnostic, Invalid, Place, SourceId};
 use crate::document::{Content, Format, Member, Node};
 use crate::load::Loader;
 use crate::read::{CREDENTIALS, Placed, Reader, Site, id_of};
-use crate::reference::Resolver;
 use crate::resources::{ResourceKind, Resources};
 use crate::schema::Rules;
 use crate::sources::Sources;
+use crate::terms::{References, Terms};
 use crate::words::quoted;
 
 pub use aside::ObjectFacts;
@@ -111,13 +111,19 @@ pub struct Draft {
     fates: HashMap<Place, Fate>,
     /// What a document of a replacement stands for.
     replacements: HashMap<SourceId, Place>,
-    accepts_fail_open: bool,
+    terms: Terms,
     files: BTreeSet<PathBuf>,
 }
 
 impl Draft {
-    pub(crate) fn new(sources: Sources, folder: &Path, accepts_fail_open: bool) -> Self {
-        Self { sources, folder: folder.to_owned(), accepts_fail_open, ..Self::default() }
+    pub(crate) fn new(sources: Sources, folder: &Path, terms: Terms) -> Self {
+        Self { sources, folder: folder.to_owned(), terms, ..Self::default() }
+    }
+
+    /// From now on the objects may read nothing of this machine: for those who look at what another
+    /// one holds.
+    pub fn lend_nothing(&mut self) {
+        self.terms.references = References::Nothing;
     }
 
     pub(crate) fn add_document(&mut self, document: Document) {
@@ -170,8 +176,8 @@ impl Draft {
     /// Judges what there is now. No problems are told where nothing is known to be wrong, but
     /// secrets have yet to be fetched.
     pub fn judge(&mut self, loader: &Loader<'_>) -> Result<Resources, Vec<Diagnostic>> {
-        let resolver = Resolver::new(loader.surroundings());
-        let rules = Rules::new(&resolver, self.accepts_fail_open);
+        let resolver = self.terms.resolver(loader.surroundings());
+        let rules = Rules::new(&resolver, self.terms.accepts_fail_open);
         let mut reader = Reader::new(&rules, loader.plugins(), &mut self.sources);
         let mut objects = Vec::new();
         let mut aside = Vec::new();

@@ -22,6 +22,7 @@ mod secret_fields;
 mod secrets;
 mod sources;
 mod surroundings;
+mod terms;
 mod vault;
 mod wire;
 mod words;
@@ -37,11 +38,11 @@ pub use merge::{Shared, SharedObjects, effective_hosts, effective_plugins, effec
 pub use node::{
     AccessLog, Admin, AdminTls, Audit, EncryptAs, Encryption, EncryptionKey, EtcdSnapshot,
     EtcdStore, EtcdTls, Listener, ListenerCertificate, ListenerTls, NodeConfig, OnFull, OnInvalid,
-    Requirement, Security, Sink, Status, Store, TlsVersion,
+    Requirement, Security, Sink, Status, Store, StoreReferences, TlsVersion,
 };
 pub use plugin_schemas::{PluginSchemas, Slot, Standing};
 pub use publish::{node_schema, resources_schema};
-pub use reference::{Unreadable, is_reference, unreadable};
+pub use reference::{Unreadable, is_of_machine, is_reference, unreadable};
 pub use report::{one_line, render};
 pub use resources::{
     Amendment, Balancing, BlockedRoute, Consumer, ConsumerGroup, Credential, GlobalRule, HashedBy,
@@ -52,5 +53,6 @@ pub use schema::unsupported_keywords;
 pub use secret_fields::{SecretFields, secret_fields};
 pub use secrets::{kind_at, resource_schema, secrets_in};
 pub use sources::{Position, Sources, locate};
-pub use surroundings::{Nowhere, SecretFault, Surroundings, System};
+pub use surroundings::{Nowhere, SecretFault, Surroundings, System, read_file_up_to};
+pub use terms::References;
 pub use vault::{KvVersion, SecretName, Vault, VaultAuth};

@@ -16,6 +16,7 @@ use crate::resources::{ResourceKind, Resources};
 use crate::schema::Rules;
 use crate::sources::Sources;
 use crate::surroundings::{Nowhere, Surroundings, System};
+use crate::terms::Terms;
 use crate::wire::schema_of;
 
 /// Largest document that offsets can address with room to spare, whatever the limit says.
@@ -160,11 +161,8 @@ impl<'a> Loader<'a> {
         let path = match &node.store {
             Some(Store::File { path }) => path,
             Some(Store::Embedded { .. } | Store::Etcd(_)) => {
-                return self.judged(Draft::new(
-                    Sources::new(),
-                    folder(&node.path),
-                    node.danger_accept_apisix_fail_open,
-                ));
+                let terms = Terms::of(node);
+                return self.judged(Draft::new(Sources::new(), folder(&node.path), terms));
             }
             None => return self.inline(node),
         };
@@ -215,7 +213,9 @@ impl<'a> Loader<'a> {
         let is_inline = root.get("resources").is_some();
         let (node, mut diagnostics) =
             self.node_alone(path, &root, accepts_fail_open, &mut sources, &resolver);
-        let mut draft = Draft::new(sources, folder(path), accepts_fail_open);
+        let references = node.as_ref().map(|node| node.references.clone()).unwrap_or_default();
+        let terms = Terms { accepts_fail_open, references };
+        let mut draft = Draft::new(sources, folder(path), terms);
         if is_inline {
             draft.add_document(Document { root, is_inline });
         } else if let Some(node) = &node
@@ -270,8 +270,7 @@ impl<'a> Loader<'a> {
         text: &Text<'_>,
     ) -> Result<LoadedResources, Failure> {
         let resolver = Resolver::new(self.surroundings);
-        let accepts = node.danger_accept_apisix_fail_open;
-        let mut draft = Draft::new(Sources::new(), folder(&node.path), accepts);
+        let mut draft = Draft::new(Sources::new(), folder(&node.path), Terms::of(node));
         let limit = node.limits.document.0;
         let diagnostics = match text {
             Text::File => read_documents(&mut draft, path, limit, &resolver),
@@ -303,8 +302,7 @@ impl<'a> Loader<'a> {
             });
         match read {
             Ok(root) => {
-                let accepts = node.danger_accept_apisix_fail_open;
-                let mut draft = Draft::new(sources, folder(path), accepts);
+                let mut draft = Draft::new(sources, folder(path), Terms::of(node));
                 draft.add_document(Document { root, is_inline: true });
                 draft.note_files(resolver.into_files());
                 self.judged(draft)

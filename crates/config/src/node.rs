@@ -6,6 +6,7 @@
 mod admin;
 mod complete;
 mod forms;
+mod lent;
 mod store;
 
 use std::net::SocketAddr;
@@ -18,12 +19,15 @@ use serde::Deserialize;
 
 use crate::plugin_schemas::Standing;
 use crate::schema::Special;
+use crate::terms::References;
 
 pub use admin::{Admin, AdminTls};
 pub(crate) use complete::complete;
 pub(crate) use forms::Network;
 pub(crate) use store::is_local;
-pub use store::{EncryptAs, Encryption, EncryptionKey, EtcdSnapshot, EtcdStore, EtcdTls, Store};
+pub use store::{
+    EncryptAs, Encryption, EncryptionKey, EtcdSnapshot, EtcdStore, EtcdTls, Store, StoreReferences,
+};
 
 /// The configuration of a node.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -105,6 +109,9 @@ pub struct NodeConfig {
     /// The node file itself.
     #[serde(skip)]
     pub path: PathBuf,
+    /// What the objects may read of this machine, as `store` says.
+    #[serde(skip)]
+    pub references: References,
 }
 
 /// A port that clients connect to.

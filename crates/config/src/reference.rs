@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::surroundings::{SecretFault, Surroundings};
+use crate::terms::References;
 use crate::vault::{SecretName, Vault};
 use crate::words::quoted;
 
@@ -49,6 +50,17 @@ pub fn is_reference(text: &str) -> bool {
     split(text).is_some()
 }
 
+/// True if a text in a document of a `file` store stands for a variable or a file of the machine, as
+/// a whole or in part.
+pub fn is_of_machine(text: &str) -> bool {
+    matches!(split(text), Some((Kind::Env | Kind::File, _))) || text.contains("${{")
+}
+
+/// The variable that a reference names, and the member of the object in it.
+fn variable_of(name: &str) -> (&str, Option<&str>) {
+    name.split_once('/').map_or((name, None), |(name, member)| (name, Some(member)))
+}
+
 /// Why a reference stands for nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unresolved {
@@ -69,6 +81,7 @@ pub fn unreadable(why: &Unreadable<'_>) -> String {
         Unreadable::UnknownKey(key) => format!("$unreadable://key/{key}"),
         Unreadable::Damaged(key) => format!("$unreadable://damaged/{key}"),
         Unreadable::Foreign => "$unreadable://keyring".to_owned(),
+        Unreadable::Clear => "$unreadable://clear".to_owned(),
     }
 }
 
@@ -81,6 +94,8 @@ pub enum Unreadable<'a> {
     Damaged(&'a str),
     /// No key of Apache APISIX that is known opens it.
     Foreign,
+    /// It is not encrypted, and had to be.
+    Clear,
 }
 
 fn why_unreadable(name: &str) -> String {
@@ -95,6 +110,10 @@ fn why_unreadable(name: &str) -> String {
              object or field",
             quoted(key)
         ),
+        None if name == "clear" => {
+            "the value is not encrypted, which `encryption.required` of the store asks for"
+                .to_owned()
+        }
         None => "the value looks encrypted, but no key of `apisix_keyring` opens it".to_owned(),
     }
 }
@@ -102,6 +121,8 @@ fn why_unreadable(name: &str) -> String {
 /// Resolves references, each once.
 pub(crate) struct Resolver<'a> {
     surroundings: &'a dyn Surroundings,
+    /// What may be read of this machine.
+    references: References,
     known: RefCell<HashMap<(PathBuf, String), Result<String, Unresolved>>>,
     files: RefCell<BTreeSet<PathBuf>>,
     /// Once they are read.
@@ -115,11 +136,17 @@ impl<'a> Resolver<'a> {
     pub(crate) fn new(surroundings: &'a dyn Surroundings) -> Self {
         Self {
             surroundings,
+            references: References::Any,
             known: RefCell::default(),
             files: RefCell::default(),
             vaults: RefCell::default(),
             is_unfinished: Cell::new(false),
         }
+    }
+
+    /// Resolves only what these let objects read.
+    pub(crate) fn within(self, references: References) -> Self {
+        Self { references, ..self }
     }
 
     /// Where values come from.
@@ -142,6 +169,21 @@ impl<'a> Resolver<'a> {
         self.files.borrow_mut().insert(path.to_owned());
     }
 
+    /// The variables that were asked for by references.
+    pub(crate) fn variables(&self) -> BTreeSet<String> {
+        let known = self.known.borrow();
+        let named = known.keys().filter_map(|(_, reference)| match split(reference) {
+            Some((Kind::Env, name)) => Some(variable_of(name).0.to_owned()),
+            _ => None,
+        });
+        named.collect()
+    }
+
+    /// The files that belong to the configuration so far.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        self.files.borrow().iter().cloned().collect()
+    }
+
     /// The files that belong to the configuration, also those that could not be read.
     pub(crate) fn into_files(self) -> Vec<PathBuf> {
         self.files.into_inner().into_iter().collect()
@@ -153,11 +195,19 @@ impl<'a> Resolver<'a> {
         if let Some(known) = self.known.borrow().get(&key) {
             return known.clone();
         }
+        let barred = |why: &str| format!("{} {why}", quoted(reference));
         let value = match split(reference) {
-            Some((Kind::Env | Kind::File, _)) if !self.surroundings.are_known() => self.later(),
-            Some((Kind::Env, name)) => self.variable(name).map_err(Unresolved::Because),
+            Some((Kind::Env, name)) => {
+                let permitted = self.references.variable(variable_of(name).0).map_err(barred);
+                permitted
+                    .map_err(Unresolved::Because)
+                    .and_then(|()| self.outside(|| self.variable(name)))
+            }
             Some((Kind::File, path)) => {
-                self.text_file(&folder.join(path)).map_err(Unresolved::Because)
+                let permitted = self.references.file(folder, Path::new(path)).map_err(barred);
+                permitted
+                    .map_err(Unresolved::Because)
+                    .and_then(|()| self.outside(|| self.text_file(&folder.join(path))))
             }
             Some((Kind::Secret, name)) => self.secret(name),
             Some((Kind::Sealed, _)) => Err(Unresolved::Because(
@@ -202,6 +252,18 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// A value of this machine, where those may be known.
+    fn outside(
+        &self,
+        value: impl FnOnce() -> Result<String, String>,
+    ) -> Result<String, Unresolved> {
+        if self.surroundings.are_known() {
+            value().map_err(Unresolved::Because)
+        } else {
+            self.later()
+        }
+    }
+
     /// There is no value yet, or none that may be known here.
     fn later(&self) -> Result<String, Unresolved> {
         self.is_unfinished.set(true);
@@ -209,10 +271,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn variable(&self, name: &str) -> Result<String, String> {
-        let (name, member) = match name.split_once('/') {
-            Some((name, member)) => (name, Some(member)),
-            None => (name, None),
-        };
+        let (name, member) = variable_of(name);
         let value = self
             .surroundings
             .variable(name)
@@ -264,6 +323,7 @@ mod tests {
     use std::io;
 
     use super::*;
+    use crate::node::StoreReferences;
     use crate::surroundings::{Nowhere, System};
 
     struct Fixed;
@@ -338,10 +398,66 @@ mod tests {
     }
 
     #[test]
-    fn files_over_the_limit_are_refused() {
+    fn what_objects_may_not_read_is_not_looked_at() {
+        let listed = |env: &[&str], files: &[&str]| {
+            References::Listed(Arc::new(StoreReferences {
+                env: env.iter().map(|name| (*name).to_owned()).collect(),
+                files: files.iter().map(PathBuf::from).collect(),
+            }))
+        };
+        for (references, reference, expected) in [
+            (listed(&["KEY"], &[]), "$env://KEY", Some("s3cret")),
+            (listed(&["JSON"], &[]), "$env://JSON/a", Some("x")),
+            (listed(&["JSON/a"], &[]), "$env://JSON/a", None),
+            (listed(&[], &["/etc/b"]), "$env://KEY", None),
+            (listed(&[], &["/etc/b"]), "$ENV://KEY", None),
+            (listed(&[], &["/etc/b/key"]), "$file://key", Some("from file\r\n")),
+            (listed(&["key"], &["/etc/b/keys"]), "$file://key", None),
+            (listed(&["KEY"], &["/etc/b/x"]), "$file://x/../key", None),
+            (listed(&["KEY"], &["/etc/b"]), "$FILE:///abs", None),
+            (References::Nothing, "$env://KEY", None),
+            (References::Nothing, "$file:///abs", None),
+        ] {
+            let resolver = Resolver::new(&Fixed).within(references);
+            let value = resolver.resolve(reference, Path::new("/etc/b"));
+            let Some(expected) = expected else {
+                let Err(Unresolved::Because(why)) = value else { panic!("{reference}") };
+                assert!(why.starts_with(&format!("`{reference}` ")), "{why}");
+                assert!(resolver.into_files().is_empty(), "{reference}");
+                continue;
+            };
+            assert_eq!(value.as_deref(), Ok(expected.trim_end()));
+        }
+    }
+
+    #[test]
+    fn what_is_of_the_machine_is_known_wherever_it_is_read() {
+        for (text, expected) in [
+            ("$env://KEY", true),
+            ("$ENV://KEY/a", true),
+            ("$File:///etc/key", true),
+            ("a ${{KEY}} b", true),
+            ("${{KEY:=default}}", true),
+            ("$secret://vault/1/a/b", false),
+            ("$unreadable://clear", false),
+            ("$sealed://k1/AAAA", false),
+            ("see $env://KEY", false),
+            ("${KEY}", false),
+            ("", false),
+        ] {
+            assert_eq!(is_of_machine(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_a_value_up_to_a_length() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "12345").unwrap();
-        assert_eq!(System.file(file.path(), 5).unwrap(), b"12345");
-        assert!(System.file(file.path(), 4).is_err());
+        let reference = format!("$file://{}", file.path().display());
+        let max = usize::try_from(REFERENCE_MAX).unwrap();
+        for (length, is_read) in [(max - 1, true), (max, true), (max + 1, false)] {
+            std::fs::write(file.path(), vec![b'x'; length]).unwrap();
+            let value = Resolver::new(&System).resolve(&reference, Path::new(""));
+            assert_eq!(value.map(|value| value.len()).ok(), is_read.then_some(length));
+        }
     }
 }

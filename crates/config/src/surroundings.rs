@@ -1,5 +1,6 @@
 //! What a configuration reaches outside of its own text: variables, files, secret managers.
 
+use std::fs::{File, metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -53,8 +54,7 @@ impl Surroundings for System {
     }
 
     fn file(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-        let mut content = Vec::new();
-        std::fs::File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut content)?;
+        let content = read_file_up_to(path, limit)?;
         if u64::try_from(content.len()).unwrap_or(u64::MAX) > limit {
             return Err(io::Error::new(
                 io::ErrorKind::FileTooLarge,
@@ -78,6 +78,17 @@ impl Surroundings for System {
         documents.sort();
         Ok(Some(documents))
     }
+}
+
+/// The content of a regular file, one byte more than `max` at most, which whoever asks takes for too
+/// long. Anything else, such as a pipe, which would be waited for, is refused without being opened.
+pub fn read_file_up_to(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    if !metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
+    }
+    let mut content = Vec::new();
+    File::open(path)?.take(max.saturating_add(1)).read_to_end(&mut content)?;
+    Ok(content)
 }
 
 /// Files that end in `.yaml`, `.yml` or `.json` and are not hidden. A link to a file counts: this is
@@ -105,5 +116,34 @@ impl Surroundings for Nowhere {
 
     fn file(&self, _: &Path, _: u64) -> io::Result<Vec<u8>> {
         Err(io::Error::other("no file is read here"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_over_the_limit_are_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "12345").unwrap();
+        assert_eq!(System.file(file.path(), 5).unwrap(), b"12345");
+        assert!(System.file(file.path(), 4).is_err());
+    }
+
+    #[test]
+    fn what_is_no_file_is_neither_read_nor_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        for path in [&pipe, folder.path(), Path::new("/dev/zero")] {
+            let told = System.file(path, 100).unwrap_err().to_string();
+            assert_eq!(told, "it is no file", "{}", path.display());
+        }
+        let link = folder.path().join("link");
+        std::fs::write(folder.path().join("file"), "text").unwrap();
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        assert_eq!(System.file(&link, 100).unwrap(), b"text");
     }
 }

@@ -129,7 +129,7 @@ impl Gateway {
             registry: StateRegistry::default(),
             cpu: settings.cpu,
             base_dir: settings.base_dir,
-            files: bartizan_chain::FilesRead::default(),
+            files: bartizan_chain::FilesRead::within(node.references.clone()),
             started,
             counts: metrics.clone(),
             pages: bartizan_chain::Pages::default(),

@@ -60,6 +60,10 @@ impl Folder {
     fn read_up_to(&self, from: &str, name: &str, max: u64) -> Result<Option<Vec<u8>>, FileFault> {
         let path = self.resolve(from, name);
         let unreadable = |error| FileFault::Unreadable(path.display().to_string(), error);
+        // Opening a pipe would wait for whoever writes to it.
+        if !std::fs::metadata(&path).map_err(unreadable)?.is_file() {
+            return Err(unreadable(std::io::Error::other("it is no file")));
+        }
         let file = std::fs::File::open(&path).map_err(unreadable)?;
         let mut bytes = Vec::new();
         file.take(max + 1).read_to_end(&mut bytes).map_err(unreadable)?;

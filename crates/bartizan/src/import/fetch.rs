@@ -7,7 +7,9 @@ use std::time::Duration;
 use bartizan_config::{Surroundings, System, secret_fields};
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_core::{Clock, Limits, Secret};
-use bartizan_net::{Call, CallLimits, Client, EgressPolicy, Endpoint, Keep, Network, Url};
+use bartizan_net::{
+    Call, CallLimits, Client, EgressPolicy, Endpoint, Keep, Network, Url, is_loopback,
+};
 use bartizan_plugins::Catalogue;
 use bartizan_store::{
     ApisixKeyring, Etcd, EtcdSettings, FindSecrets, Object, Sealed, SealedSettings, Store,
@@ -57,6 +59,12 @@ pub(super) struct Fetched {
 /// `etcd+https://` members of a cluster, with the prefix as path.
 pub(super) fn objects(source: &str, args: &ImportArgs) -> Result<Vec<Fetched>, Failure> {
     let secret = args.key_file.as_deref().map(secret).transpose()?;
+    if secret.is_some() && !args.danger_plaintext && is_overheard(source) {
+        return Err(Failure::new(format!(
+            "the key would be sent to `{source}` in clear: everyone on the way could use it"
+        ))
+        .with_help("write `https://`, ask on that machine itself, or add `--danger-plaintext`"));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -66,6 +74,13 @@ pub(super) fn objects(source: &str, args: &ImportArgs) -> Result<Vec<Fetched>, F
         Some(endpoint) => from_etcd(&runtime, endpoint, secret, args.keyring_file.as_deref()),
         None => runtime.block_on(from_admin_api(&runtime, source, secret)),
     }
+}
+
+/// Whether others than the server can read what is sent to an address.
+fn is_overheard(source: &str) -> bool {
+    let url = source.strip_prefix("etcd+").unwrap_or(source);
+    // What cannot be read as an address is told where it is used.
+    Url::parse(url).is_ok_and(|url| !url.is_tls && !is_loopback(&url.host))
 }
 
 fn secret(path: &Path) -> Result<String, Failure> {
@@ -232,11 +247,25 @@ impl AdminApi<'_> {
         }
         let body: Value = serde_json::from_slice(answer.body())
             .map_err(|error| refuse(format!("no JSON: {error}")))?;
-        let list =
-            body.get("list").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        list.iter()
-            .map(|entry| object(entry).ok_or_else(|| refuse(format!("what is `{entry}`?"))))
-            .collect()
+        let list = listed(&body).ok_or_else(|| {
+            refuse("the answer has no `list`".to_owned()).with_help(
+                "an Admin API of version 3 is read: `deployment.admin.admin_api_version: v3`",
+            )
+        })?;
+        // An entry is not shown: it may hold secrets.
+        let strange = |at| refuse(format!("entry {at} of `list` has no `key` and `value`"));
+        let entries = list.iter().enumerate();
+        entries.map(|(at, entry)| object(entry).ok_or_else(|| strange(at))).collect()
+    }
+}
+
+/// The list of an answer. Lua writes one without entries as a map without any; where there is none
+/// at all, as in version 2, nothing is known of what is there.
+fn listed(body: &Value) -> Option<&[Value]> {
+    match body.get("list")? {
+        Value::Array(list) => Some(list),
+        Value::Object(list) if list.is_empty() => Some(&[]),
+        _ => None,
     }
 }
 
@@ -277,5 +306,48 @@ mod tests {
         }
         assert!(object(&json!({ "key": "/apisix/routes/1" })).is_none());
         assert!(object(&json!({ "key": "nothing", "value": {} })).is_none());
+    }
+
+    #[test]
+    fn an_answer_without_a_list_is_not_one_without_objects() {
+        for (body, expected) in [
+            (json!({ "list": [1, 2], "total": 2 }), Some(2)),
+            (json!({ "list": [] }), Some(0)),
+            (json!({ "list": {}, "total": 0 }), Some(0)),
+            (json!({ "list": { "1": {} } }), None),
+            (json!({ "list": null }), None),
+            (json!({ "node": { "nodes": [] }, "count": 0 }), None),
+            (json!([]), None),
+        ] {
+            assert_eq!(listed(&body).map(<[Value]>::len), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_in_clear_on_its_way_to_another_machine_without_tls() {
+        for (source, expected) in [
+            ("http://10.0.0.1:9180", true),
+            ("HTTP://apisix.internal", true),
+            ("http://localhost.evil.test", true),
+            ("etcd+http://etcd-1:2379/apisix", true),
+            ("https://10.0.0.1:9180", false),
+            ("etcd+https://etcd-1:2379", false),
+            ("http://127.0.0.1:9180", false),
+            ("http://LOCALHOST:9180", false),
+            ("etcd+http://[::1]:2379/apisix", false),
+        ] {
+            assert_eq!(is_overheard(source), expected, "{source}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_a_key_has_a_length_at_most() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let max = usize::try_from(KEY_MAX).unwrap();
+        for (length, is_read) in [(max - 1, true), (max, true), (max + 1, false)] {
+            std::fs::write(file.path(), vec![b'k'; length]).unwrap();
+            let read = secret(file.path()).ok().map(|key| key.len());
+            assert_eq!(read, is_read.then_some(length));
+        }
     }
 }

@@ -10,13 +10,14 @@ mod fetch;
 mod findings;
 mod judge;
 mod node_file;
+mod readers;
 mod report;
 mod shape;
 mod yaml;
 
 use std::path::{Path, PathBuf};
 
-use bartizan_config::{Draft, NodeConfig, StoredObject};
+use bartizan_config::{Draft, NodeConfig, References, StoredObject};
 use serde_json::{Value, json};
 
 use crate::cli::{ImportArgs, ImportSource};
@@ -45,13 +46,17 @@ pub(crate) fn import(source: &ImportSource) -> Result<(), Failure> {
     let record = Record::default();
     let loader = load::loader(&record);
     let named = gather(args)?;
-    let (node, draft) = draft(&named, &loader)?;
+    let is_theirs = named.objects.is_some() && !args.danger_references;
+    let (node, draft) = draft(&named, is_theirs, &loader)?;
     let asking = Asking::begin(&node, &record)?;
     let judged = judge::judge(&node, draft, &loader, &|| asking.fetch())?;
     let findings = Findings { node: named.node.notes, objects: judged.objects };
     let text = if args.json { report::json(&findings) } else { report::text(&findings) };
     say(&text);
     if let Some(folder) = &args.write {
+        if is_theirs {
+            readers::refuse(&judged.resources)?;
+        }
         write(folder, args.force, &named.node.node, &judged.resources, &findings)?;
         if !args.json {
             say(&report::farewell(folder));
@@ -97,9 +102,11 @@ fn once(is_second: bool, source: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The resources as they would be read by the node.
+/// The resources as they would be read by the node; those that are theirs who write to another
+/// machine read nothing of this one.
 fn draft(
     named: &Named,
+    is_theirs: bool,
     loader: &bartizan_config::Loader<'_>,
 ) -> Result<(NodeConfig, Draft), Failure> {
     let mut node = named.node.node.clone();
@@ -110,10 +117,14 @@ fn draft(
     let folder = std::env::current_dir()
         .map_err(|cause| Failure::new(format!("the folder is not known: {cause}")))?;
     let text = yaml::document(&node);
-    let (node, mut draft) =
+    let (mut node, mut draft) =
         loader.node_draft_text(&folder.join(NODE_FILE), &text).map_err(|failure| {
             Failure::Misconfigured { sources: failure.sources, problems: failure.diagnostics }
         })?;
+    if is_theirs {
+        node.references = References::Nothing;
+        draft.lend_nothing();
+    }
     for object in named.objects.iter().flatten() {
         let name = format!("{}/{}", object.collection, object.id);
         draft.add_object(&StoredObject {

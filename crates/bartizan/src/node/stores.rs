@@ -166,7 +166,8 @@ fn sealing(
         Failure::new(format!("`{at}.apisix_keyring` holds a key of neither 16 nor 32 characters"))
     })?;
     let is_shared = at == ETCD;
-    Ok(SealedSettings { keys, keyring, seal_as, is_shared })
+    let is_required = encryption.is_some_and(|encryption| encryption.required);
+    Ok(SealedSettings { keys, keyring, seal_as, is_shared, is_required })
 }
 
 /// A store whose secrets are encrypted, and what was written with another key soon is anew.

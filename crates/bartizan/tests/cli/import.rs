@@ -167,6 +167,7 @@ apisix:
   status: { ip: 0.0.0.0 }
   enable_control: true
   delete_uri_tail_slash: true
+  data_encryption: { keyring: [edd1c9f0985e76a2] }
   some_new_thing: 7
 nginx_config:
   http: { client_max_body_size: 8m, real_ip_header: X-Forwarded-For, real_ip_from: ["127.0.0.1", "unix:"] }
@@ -187,6 +188,7 @@ plugin_attr: { prometheus: { export_addr: { ip: 127.0.0.1 } } }
         .map(|note| (note["key"].as_str().unwrap(), note["verdict"].as_str().unwrap()))
         .collect();
     let expected = [
+        ("apisix.data_encryption", "to be reviewed"),
         ("apisix.delete_uri_tail_slash", "refused"),
         ("apisix.enable_control", "stricter"),
         ("apisix.node_listen", "stricter"),
@@ -338,6 +340,110 @@ fn objects_come_out_of_etcd() {
         let line = format!("consumers/jack/credentials/one: {expected}\n");
         assert!(report.contains(&line), "{keyring}\n{report}");
     }
+}
+
+#[test]
+fn what_objects_of_another_machine_refer_to_is_not_read_on_this_one() {
+    let etcd = EtcdServer::start();
+    let route = json!({
+        "uri": "/a",
+        "plugins": {
+            "jwt-auth": {
+                "jwks": { "file": "keys.json" },
+                "issuers": ["https://id.example"],
+                "audiences": ["orders"],
+            },
+            "any-authenticated": { "reason": "a test" },
+        },
+        "upstream": { "nodes": { "127.0.0.1:1": 1 }, "type": "roundrobin" },
+    });
+    etcd.put("/apisix/routes/1", route.to_string());
+    for (name, reference) in [("jack", "$env://PATH"), ("jill", "$file://secret")] {
+        let plugins = json!({ "key-auth": { "key": reference } });
+        let consumer = json!({ "username": name, "plugins": plugins });
+        etcd.put(&format!("/apisix/consumers/{name}"), consumer.to_string());
+    }
+    let bench = Bench::with(&[("secret", "a-secret-of-this-machine\n"), ("keys.json", "no keys")]);
+    let source = format!("etcd+{}/apisix", etcd.url());
+    let report = bench.bartizan(&["import", "apisix", &source]).ends_unmet();
+    for line in [
+        "consumers/jack: refused\n",
+        "`$env://PATH` is of this machine",
+        "consumers/jill: refused\n",
+        "`$file://secret` is of this machine",
+        "routes/1: refused\n",
+        "`keys.json` is of this machine",
+    ] {
+        assert!(report.contains(line), "{line}\n{report}");
+    }
+}
+
+#[test]
+fn what_refers_to_this_machine_is_not_written_where_it_would_read_it() {
+    let etcd = EtcdServer::start();
+    let source = format!("etcd+{}/apisix", etcd.url());
+    let bench = Bench::with(&[("secret", "ff8b7e6d5c4b3a2918070605040302ff\n")]);
+    let arguments = ["import", "apisix", &source, "--write", "out"];
+    let plugins = json!({ "key-auth": { "key": "$file://secret" } });
+    let jack = json!({ "username": "jack", "plugins": plugins }).to_string();
+    let upstream = json!({ "nodes": { "${{PATH}}:1": 1 }, "type": "roundrobin" }).to_string();
+    for (key, content) in [("consumers/jack", jack.as_str()), ("upstreams/u", &upstream)] {
+        let stored = format!("/apisix/{key}");
+        etcd.put(&stored, content);
+        let told = bench.bartizan(&arguments).fails_with(2);
+        assert!(told.contains(&format!("`{key}` refers to this machine")), "{told}");
+        assert!(!bench.path("out").exists(), "{key}");
+        etcd.delete(&stored);
+    }
+    etcd.put("/apisix/consumers/jack", &jack);
+    // Whoever looked at it may take it over.
+    bench.bartizan(&[&arguments[..], &["--danger-references"]].concat()).succeeds();
+    assert!(bench.read("out/resources.yaml").contains("$file://secret"));
+}
+
+#[test]
+fn a_key_goes_in_clear_to_this_machine_only_unless_that_is_written() {
+    let bench = Bench::with(&[("key", "user:a-key\n")]);
+    for source in ["http://0.0.0.0:1", "etcd+http://0.0.0.0:1/apisix"] {
+        let arguments = ["import", "apisix", source, "--key-file", "key"];
+        let told = bench.bartizan(&arguments).fails_with(2);
+        assert!(told.contains("in clear") && told.contains("--danger-plaintext"), "{told}");
+        assert!(!told.contains("a-key"), "{told}");
+    }
+    // Nobody is there; who is asked for, is asked.
+    let arguments = ["import", "apisix", "http://0.0.0.0:1", "--key-file", "key"];
+    let told = bench.bartizan(&[&arguments[..], &["--danger-plaintext"]].concat()).fails_with(2);
+    assert!(told.contains("asked for `/apisix/admin/routes`"), "{told}");
+}
+
+/// An Admin API that gives one answer, as often as it is asked.
+fn answering(body: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n", body.len());
+            let _ = write!(stream, "{head}Connection: close\r\n\r\n{body}");
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn an_answer_that_is_no_list_is_not_taken_for_an_empty_one_and_not_shown() {
+    let bench = Bench::with(&[]);
+    for (body, words) in [
+        (r#"{"node":{"nodes":[{"value":{"key":"hunter2"}}]},"count":1}"#, "has no `list`"),
+        (r#"{"list":[{"value":{"key":"hunter2"}}],"total":1}"#, "entry 0 of `list` has no `key`"),
+    ] {
+        let told = bench.bartizan(&["import", "apisix", &answering(body)]).fails_with(2);
+        assert!(told.contains(words), "{told}");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+    bench.bartizan(&["import", "apisix", &answering(r#"{"list":{},"total":0}"#)]).succeeds();
 }
 
 #[test]

@@ -1,8 +1,15 @@
 //! `bartizan run` from each store.
 
-use bartizan_core::Clock;
-use bartizan_store::{Embedded, EmbeddedSettings, Expect, Key, Store};
+use std::sync::Arc;
+
+use bartizan_core::metrics::SharedMetrics;
+use bartizan_core::{Clock, Secret};
+use bartizan_store::{
+    Embedded, EmbeddedSettings, Etcd, EtcdSettings, Expect, FindSecrets, Key, SealAs, Sealed,
+    SealedSettings, SealingKey, Store,
+};
 use bartizan_testkit::EtcdServer;
+use bartizan_tls::UpstreamTlsSettings;
 use serde_json::{Value, json};
 
 use crate::driver::Bench;
@@ -208,6 +215,103 @@ fn a_node_that_never_reached_etcd_answers_503_until_it_does() {
     server.start_again();
     serving.log_line("applied what the store holds");
     assert_eq!(status(&serving.get("/a", "")), "401");
+    assert!(serving.stop().success());
+}
+
+#[test]
+fn objects_in_etcd_read_what_is_listed_and_nothing_else_of_the_machine() {
+    let mut server = EtcdServer::start();
+    let text = etcd_node(&server).replace("{ etcd: {", "{ etcd: { references: { files: [lent] },");
+    let bench = Bench::with(&[("bartizan.yaml", &text), ("own", "key-of-the-node\n")]);
+    std::fs::create_dir(bench.path("lent")).unwrap();
+    bench.write("lent/jack", "key-of-jack\n");
+    let jack = |key: &str| {
+        json!({ "username": "jack", "plugins": { "key-auth": { "key": key } } }).to_string()
+    };
+    server.put("/apisix/routes/a", route("/a").to_string());
+    server.put("/apisix/consumers/jack", jack("$file://lent/jack"));
+    let mut serving = bench.serve(&["run"]);
+    let with = |serving: &crate::driver::Serving, key: &str| {
+        status(&serving.get("/a", &format!("apikey: {key}\r\n"))).to_owned()
+    };
+    assert_eq!([with(&serving, "key-of-jack"), with(&serving, "key-of-the-node")], ["502", "401"]);
+    for (key, name) in [("$file://own", "own"), ("$file://lent/../own", "lent/../own")] {
+        server.put("/apisix/consumers/jack", jack(key));
+        until_told(&serving, "/readyz", &format!("$file://{name}` may not be read"));
+        let seen = [with(&serving, "key-of-jack"), with(&serving, "key-of-the-node")];
+        assert_eq!(seen, ["502", "401"], "{key}");
+    }
+    let mut sent = route("/b");
+    sent["plugins"]["http-logger"] = json!({
+        "uri": "http://127.0.0.1:1/",
+        "auth_header": "$env://PATH",
+    });
+    server.put("/apisix/routes/b", sent.to_string());
+    serving.log_line("reloaded, 2 in quarantine");
+    assert_eq!(status(&serving.get("/b", "")), "503");
+    assert!(serving.stop().success());
+    // Without etcd, what was in force is.
+    server.stop();
+    let serving = bench.serve(&["run"]);
+    assert_eq!([with(&serving, "key-of-jack"), with(&serving, "key-of-the-node")], ["502", "401"]);
+    assert!(serving.stop().success());
+}
+
+/// Writes a consumer to etcd whose key is encrypted, as another node would.
+fn put_sealed(server: &EtcdServer, key: &str) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let settings = EtcdSettings {
+        endpoints: vec![server.url()],
+        prefix: "/apisix".to_owned(),
+        user: None,
+        tls: UpstreamTlsSettings::default(),
+        time: std::time::Duration::from_secs(5),
+        kept: None,
+        clock: Clock::System,
+        metrics: SharedMetrics::default(),
+    };
+    let sealing = SealingKey::new("k1", &Secret::new(vec![0xf0; 32])).unwrap();
+    let settings_of_keys = SealedSettings {
+        keys: vec![sealing],
+        seal_as: SealAs::Sealed,
+        is_shared: true,
+        ..SealedSettings::default()
+    };
+    let find: FindSecrets = Arc::new(|_, _| vec!["/plugins/key-auth/key".to_owned()]);
+    let etcd = Etcd::open(settings, runtime.handle()).unwrap();
+    runtime.block_on(async {
+        etcd.begin().await;
+        let store = Sealed::new(etcd, settings_of_keys, find).unwrap();
+        let value = json!({ "username": "jack", "plugins": { "key-auth": { "key": key } } });
+        let jack = Key::parse("consumers/jack").unwrap();
+        store.put(&jack, &value, Expect::Anything, "another node").await.unwrap();
+    });
+}
+
+#[test]
+fn a_secret_in_clear_opens_nothing_where_encryption_is_required() {
+    let mut server = EtcdServer::start();
+    let encryption = format!("required: true, keys: [{{ id: k1, key: \"{}\" }}]", "f0".repeat(32));
+    let text = etcd_node(&server)
+        .replace("{ etcd: {", &format!("{{ etcd: {{ encryption: {{ {encryption} }},"));
+    let bench = Bench::with(&[("bartizan.yaml", &text)]);
+    server.put("/apisix/routes/a", route("/a").to_string());
+    let plugins = json!({ "key-auth": { "key": "key-in-clear" } });
+    let jill = json!({ "username": "jill", "plugins": plugins });
+    server.put("/apisix/consumers/jill", jill.to_string());
+    put_sealed(&server, "key-of-jack");
+    let keys = ["key-of-jack", "key-in-clear", "$unreadable://clear"];
+    let seen = |serving: &crate::driver::Serving| {
+        keys.map(|key| status(&serving.get("/a", &format!("apikey: {key}\r\n"))).to_owned())
+    };
+    let serving = bench.serve(&["run"]);
+    assert_eq!(seen(&serving), ["502", "401", "401"]);
+    assert!(serving.status_page("/readyz").contains("is not encrypted, which"));
+    assert!(serving.stop().success());
+    // What was kept for a start without etcd is held to the same.
+    server.stop();
+    let serving = bench.serve(&["run"]);
+    assert_eq!(seen(&serving), ["502", "401", "401"]);
     assert!(serving.stop().success());
 }
 

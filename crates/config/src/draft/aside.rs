@@ -12,7 +12,6 @@ use crate::diagnostic::Place;
 use crate::document::{Content, Format, Node};
 use crate::load::Loader;
 use crate::read::{Placed, Reader, Site, id_of};
-use crate::reference::Resolver;
 use crate::resources::{BlockedRoute, ResourceKind};
 use crate::schema::Rules;
 use crate::sources::Sources;
@@ -43,8 +42,8 @@ impl Draft {
     pub fn objects(&self, loader: &Loader<'_>) -> Vec<ObjectFacts> {
         // Only the structure is looked at; problems were told when the draft was judged.
         let mut scratch = Sources::new();
-        let resolver = Resolver::new(loader.surroundings());
-        let rules = Rules::new(&resolver, self.accepts_fail_open);
+        let resolver = self.terms.resolver(loader.surroundings());
+        let rules = Rules::new(&resolver, self.terms.accepts_fail_open);
         let mut reader = Reader::new(&rules, loader.plugins(), &mut scratch);
         let mut facts = Vec::new();
         for document in &self.documents {

@@ -14,10 +14,10 @@ use crate::SourceId;
 use crate::document::{Content, Format, Node, read};
 use crate::load::Loader;
 use crate::read::{CREDENTIALS, Placed, Reader, Site};
-use crate::reference::Resolver;
 use crate::resources::{Amendment, ResourceKind, ResourceRef};
 use crate::schema::Rules;
 use crate::sources::Sources;
+use crate::terms::Terms;
 
 /// The objects in force, and who refers to whom.
 pub struct Ledger {
@@ -26,7 +26,7 @@ pub struct Ledger {
     /// The list of enabled plugins, where there is one.
     enabled: Option<Node>,
     folder: PathBuf,
-    accepts_fail_open: bool,
+    terms: Terms,
     /// The objects come one by one, in the order of their names.
     is_keyed: bool,
     /// What a change that is not yet in force has replaced.
@@ -61,7 +61,7 @@ impl Draft {
             dependents: HashMap::new(),
             enabled: None,
             folder: self.folder.clone(),
-            accepts_fail_open: self.accepts_fail_open,
+            terms: self.terms.clone(),
             is_keyed: self.documents.is_empty(),
             before: Vec::new(),
         };
@@ -228,8 +228,8 @@ impl Ledger {
             let source = sources.add("", &self.folder, String::new());
             nodes.push((name.kind, node_of(source, name, text.as_bytes())?));
         }
-        let resolver = Resolver::new(loader.surroundings());
-        let rules = Rules::new(&resolver, self.accepts_fail_open);
+        let resolver = self.terms.resolver(loader.surroundings());
+        let rules = Rules::new(&resolver, self.terms.accepts_fail_open);
         let exists =
             |kind, id: &str| self.objects.contains_key(&ResourceRef { kind, id: id.into() });
         let reader = Reader::new(&rules, loader.plugins(), &mut sources);

@@ -11,6 +11,7 @@ use crate::read::{READ, id_of};
 use crate::reference::Resolver;
 use crate::sources::Sources;
 use crate::surroundings::Surroundings;
+use crate::terms::Terms;
 
 /// The objects in the document at a path, or in those of a folder, with the values that they are
 /// written with. Fails where a document cannot be read; what is in it is not judged, and what is no
@@ -21,7 +22,7 @@ pub fn objects_at(
     surroundings: &dyn Surroundings,
 ) -> Result<Vec<(ObjectName, Value)>, Failure> {
     let resolver = Resolver::new(surroundings);
-    let mut draft = Draft::new(Sources::new(), Path::new(""), false);
+    let mut draft = Draft::new(Sources::new(), Path::new(""), Terms::default());
     let diagnostics = read_documents(&mut draft, path, limit, &resolver);
     if !diagnostics.is_empty() {
         draft.note_files(resolver.into_files());

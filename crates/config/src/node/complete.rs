@@ -37,6 +37,7 @@ pub(crate) fn complete(
             absolute(path);
         }
     }
+    super::lent::complete(node, resolver, &mut problems);
     problems
 }
 

@@ -1,6 +1,6 @@
 //! Where the resources are kept, as the node file says.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use bartizan_core::{Secret, Span};
 use schemars::JsonSchema;
@@ -84,10 +84,27 @@ pub struct EtcdStore {
     /// no `encryption`, as `bartizan` where there is `encryption`, else as they are.
     #[serde(default)]
     pub encrypt_as: Option<EncryptAs>,
+    /// What `$env://` and `$file://` in objects may stand for, and which files plugins may read.
+    /// Whoever can write to etcd chooses where it is sent. Absent: nothing.
+    #[serde(default)]
+    pub references: StoreReferences,
     /// Accepts endpoints on other machines that are not `https`: everyone on the way can read and
     /// change the configuration, keys and all.
     #[serde(default)]
     pub danger_plaintext: bool,
+}
+
+/// What objects of a store may read of this machine. A file or variable that the node file itself
+/// names is refused.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreReferences {
+    /// The names of environment variables.
+    #[schemars(length(max = 256), inner(length(min = 1)))]
+    pub env: Vec<String>,
+    /// Files, and folders with everything below them.
+    #[schemars(length(max = 256), inner(length(min = 1)))]
+    pub files: Vec<PathBuf>,
 }
 
 /// How secrets are encrypted in a store.
@@ -98,6 +115,10 @@ pub struct Encryption {
     /// encrypted anew, bit by bit.
     #[schemars(length(min = 1, max = 16))]
     pub keys: Vec<EncryptionKey>,
+    /// A secret that is not encrypted with one of the keys makes its object be at fault. References
+    /// stay accepted. Turn it on once everything is encrypted.
+    #[serde(default)]
+    pub required: bool,
 }
 
 /// A key that secrets in a store are encrypted with (AES-256-GCM).
@@ -217,7 +238,16 @@ fn check_keyring(etcd: &EtcdStore, problems: &mut Vec<Invalid>) {
             problems.push(Invalid::at_item("apisix_keyring", index, problem));
         }
     }
+    let is_required = etcd.encryption.as_ref().is_some_and(|encryption| encryption.required);
+    if is_required && !etcd.apisix_keyring.is_empty() {
+        let problem = "what these keys open may have been written by anyone who writes to etcd, \
+                       which `encryption.required` rules out";
+        problems.push(Invalid::at("apisix_keyring", problem));
+    }
     let problem = match etcd.encrypt_as {
+        Some(EncryptAs::Apisix) if is_required => {
+            "`apisix` is not what `encryption.required` asks for"
+        }
         Some(EncryptAs::Apisix) if etcd.apisix_keyring.is_empty() => {
             "`apisix` needs a key in `apisix_keyring`"
         }
@@ -257,6 +287,14 @@ fn complete_etcd(
     check_keyring(etcd, problems);
     if let Some(snapshot) = &mut etcd.snapshot {
         snapshot.path = folder.join(&snapshot.path);
+    }
+    for (index, file) in etcd.references.files.iter_mut().enumerate() {
+        if file.components().any(|part| part == Component::ParentDir) {
+            let told = Invalid::at_item("files", index, "`..` leads nowhere here")
+                .with_help("write the path without it");
+            problems.push(told.under(PathStep::Key("references".into())));
+        }
+        *file = folder.join(&*file);
     }
     let mut tell = |key: &str, problem: String| {
         problems.push(Invalid::at(key, problem).under(PathStep::Key("tls".into())));

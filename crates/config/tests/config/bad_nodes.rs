@@ -311,3 +311,73 @@ fn stores_that_are_not_sound() {
         ),
     ]);
 }
+
+#[test]
+fn objects_are_lent_nothing_that_the_node_keeps_for_itself() {
+    let etcd = |more: &str| {
+        problems(&format!("{NODE}store: {{etcd: {{endpoints: ['https://a'], {more}}}}}\n"))
+            .join("\n")
+    };
+    for (more, words) in [
+        (
+            "references: {env: ['A/k']}",
+            "`A/k` is no name of a variable (at store.etcd.references.env[0])",
+        ),
+        (
+            "user: u, password: $env://ALICE, references: {env: [KEY, ALICE]}",
+            "the node file itself refers to `ALICE` (at store.etcd.references.env[1])",
+        ),
+        (
+            "references: {files: [lent, ../lent]}",
+            "`..` leads nowhere here (at store.etcd.references.files[1])",
+        ),
+        (
+            "user: u, password: $file://key.pem, references: {files: [key.pem]}",
+            "objects could read `key.pem`, which the node file itself names (at store.etcd.references.files[0])",
+        ),
+        (
+            "user: u, password: $file://key.pem, references: {files: [/etc]}",
+            "objects could read `key.pem`, which the node file itself names",
+        ),
+        (
+            "snapshot: {path: kept/a, key: x}, references: {files: [kept]}",
+            "objects could read `kept/a`, which the node file itself names",
+        ),
+        ("references: {file: []}", "unknown field `file`"),
+        ("references: {files: ['']}", "is empty"),
+    ] {
+        let told = etcd(more);
+        assert!(told.contains(words), "{more}: {told}");
+    }
+    for (more, own) in [
+        ("admin: {keys: lent/operators}", "lent/operators"),
+        ("admin: {socket: lent/socket}", "lent/socket"),
+        ("audit: {sinks: [{file: {path: lent/log}}]}", "lent/log"),
+    ] {
+        let text = format!(
+            "{NODE}{more}\nstore: {{etcd: {{endpoints: ['https://a'], references: {{files: [lent]}}}}}}\n"
+        );
+        let told = problems(&text).join("\n");
+        assert!(told.contains(&format!("objects could read `{own}`")), "{more}: {told}");
+    }
+}
+
+#[test]
+fn encryption_that_is_required_is_of_one_kind() {
+    let encryption = "encryption: {required: true, keys: [{id: a, key: x}]}";
+    for (more, words) in [
+        (
+            "apisix_keyring: ['0123456789abcdef']",
+            "which `encryption.required` rules out (at store.etcd.apisix_keyring)",
+        ),
+        (
+            "apisix_keyring: ['0123456789abcdef'], encrypt_as: apisix",
+            "`apisix` is not what `encryption.required` asks for (at store.etcd.encrypt_as)",
+        ),
+    ] {
+        let text =
+            format!("{NODE}store: {{etcd: {{endpoints: ['https://a'], {encryption}, {more}}}}}\n");
+        let told = problems(&text).join("\n");
+        assert!(told.contains(words), "{more}: {told}");
+    }
+}

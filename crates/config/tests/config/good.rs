@@ -323,6 +323,8 @@ store:
     password: $env://ALICE
     tls: {{ca_certs: ca.pem, cert: cert.pem, key: $file://key.pem}}
     snapshot: {{path: kept, key: $env://SHORT}}
+    references: {{env: [KEY], files: [lent, /srv/lent]}}
+    encryption: {{required: true, keys: [{{id: a, key: x}}]}}
 "
     );
     let loaded = loader().node_text(Path::new("/etc/b/bartizan.yaml"), &text).unwrap();
@@ -334,6 +336,8 @@ store:
     let snapshot = etcd.snapshot.as_ref().unwrap();
     assert_eq!((&*snapshot.path, snapshot.key.len()), (Path::new("/etc/b/kept"), 2));
     assert_eq!((etcd.prefix.as_str(), etcd.timeout.0.as_secs()), ("/apisix", 5));
+    assert_eq!(etcd.references.files, [Path::new("/etc/b/lent"), Path::new("/srv/lent")]);
+    assert!(etcd.encryption.as_ref().is_some_and(|encryption| encryption.required));
     assert_eq!(node.on_invalid(), OnInvalid::Quarantine);
     assert!(loaded.resources.routes.is_empty());
 }

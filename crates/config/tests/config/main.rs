@@ -9,6 +9,8 @@ mod bad_resources;
 mod catalogue;
 mod drafts;
 mod good;
+mod lent;
+mod limits;
 mod merging;
 mod pages;
 mod properties;

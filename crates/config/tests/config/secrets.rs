@@ -63,6 +63,7 @@ fn references_that_lead_nowhere_say_why() {
         ("$secret://aws/1/jack/key", "the secret manager `aws` is not supported yet"),
         ("$secret://gcp/1/jack/key", "the secret manager `gcp` is not supported yet"),
         ("$sealed://k1/AAAA", "encrypted text of a store"),
+        ("$unreadable://clear", "is not encrypted, which `encryption.required` of the store asks"),
     ] {
         let lines = resources(&with(reference)).unwrap_err();
         assert_eq!(lines.len(), 1, "{lines:?}");

@@ -170,6 +170,30 @@ fn a_vault_that_does_not_do_its_work_is_a_reason_of_its_own() {
 }
 
 #[test]
+fn an_answer_has_a_length_at_most() {
+    const MAX: usize = 1 << 20;
+    let around = r#"{"data":{"key":""}}"#.len();
+    for (length, is_read) in [(MAX - 1, true), (MAX, true), (MAX + 1, false)] {
+        run(async {
+            let scene = Scene::new();
+            let value = "x".repeat(length - around);
+            let body = format!(r#"{{"data":{{"key":"{value}"}}}}"#);
+            assert_eq!(body.len(), length);
+            scene.remotes.respond(NODE, move |seen| match &*seen.target {
+                "/v1/kv/jack" => Answer::json(200, &body),
+                _ => Answer::json(200, r#"{"data":{"ttl":0,"renewable":false}}"#),
+            });
+            match scene.value("jack/key").await {
+                Ok(read) => assert!(is_read && read == value),
+                Err(problem) => {
+                    assert!(!is_read && problem.contains("longer than 1048576 bytes"), "{problem}");
+                }
+            }
+        });
+    }
+}
+
+#[test]
 fn a_vault_that_is_slow_is_waited_for_no_longer_than_it_may_take() {
     run(async {
         let scene = Scene::new();

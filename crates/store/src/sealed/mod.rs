@@ -7,6 +7,7 @@
 
 mod apisix;
 mod seal;
+mod settings;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -25,6 +26,7 @@ use crate::store::Store;
 
 pub use self::apisix::{ApisixKeyring, looks_sealed};
 pub use self::seal::{SEALED, SealingKey};
+pub use self::settings::{SealAs, SealedSettings};
 
 /// Says which fields of an object hold secrets, as JSON pointers.
 pub type FindSecrets = Arc<dyn Fn(&Key, &Value) -> Vec<String> + Send + Sync>;
@@ -36,46 +38,6 @@ type Opened = HashMap<Key, (Arc<[u8]>, Arc<[u8]>)>;
 const BATCH: usize = 32;
 /// The author of what is encrypted anew.
 const AUTHOR: &str = "encryption with another key";
-
-/// How secrets are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SealAs {
-    /// As they are.
-    #[default]
-    Clear,
-    /// With the first key, bound to object and field.
-    Sealed,
-    /// As Apache APISIX does.
-    Apisix,
-}
-
-/// What secrets are encrypted with.
-#[derive(Debug, Default)]
-pub struct SealedSettings {
-    /// The first encrypts; all decrypt.
-    pub keys: Vec<SealingKey>,
-    /// The first encrypts; all decrypt.
-    pub keyring: ApisixKeyring,
-    /// How secrets are written.
-    pub seal_as: SealAs,
-    /// Others write to the store too: what they wrote is not encrypted anew.
-    pub is_shared: bool,
-}
-
-impl SealedSettings {
-    fn check(&self) -> Result<(), OpenError> {
-        let is_missing = match self.seal_as {
-            SealAs::Clear => false,
-            SealAs::Sealed => self.keys.is_empty(),
-            SealAs::Apisix => self.keyring.is_empty(),
-        };
-        if is_missing {
-            Err(OpenError::new("there is no key to encrypt secrets with"))
-        } else {
-            Ok(())
-        }
-    }
-}
 
 /// A store whose secrets are encrypted.
 pub struct Sealed<S> {
@@ -140,28 +102,35 @@ impl<S: Store> Sealed<S> {
         {
             return Object { content: Arc::clone(content), ..object };
         }
-        let content = self.clear(&object.key, &object.content);
-        if Arc::ptr_eq(&content, &object.content) {
+        if self.is_plain(&object.content) {
             opened.remove(&object.key);
-        } else {
-            opened.insert(object.key.clone(), (object.content, Arc::clone(&content)));
+            return object;
         }
+        let content = self.clear(&object.key, &object.content);
+        // Also where nothing in it was encrypted: finding that out takes as long.
+        opened.insert(object.key.clone(), (object.content, Arc::clone(&content)));
         Object { content, ..object }
     }
 
     /// An object whose secrets are in clear, in a form that is read again without doubt: a secret in
-    /// clear can look as if APISIX had encrypted it.
+    /// clear can look as if APISIX had encrypted it, or not be accepted as it is.
     pub fn unambiguous(&self, object: Object) -> Object {
-        if self.settings.keyring.is_empty() {
+        let is_required = self.settings.is_required;
+        if self.settings.keyring.is_empty() && !is_required {
             return object;
         }
         let Some(mut value) = strict(&object.content) else { return object };
         for pointer in (self.find)(&object.key, &value) {
             let Some(Value::String(text)) = value.pointer_mut(&pointer) else { continue };
-            if !is_reference(text)
-                && apisix::looks_sealed(text)
-                && let Some(sealed) = self.settings.keyring.seal(text)
-            {
+            if is_reference(text) {
+                continue;
+            }
+            let sealed = if is_required {
+                self.seal(&object.key, &pointer, text).ok()
+            } else {
+                self.settings.keyring.seal(text).filter(|_| apisix::looks_sealed(text))
+            };
+            if let Some(sealed) = sealed {
                 *text = sealed;
             }
         }
@@ -256,19 +225,29 @@ impl<S: Store> Sealed<S> {
         Some(opened.ok_or_else(|| unreadable(&Unreadable::Foreign)))
     }
 
+    /// Whether nothing in a content can be encrypted, or would have to be.
+    fn is_plain(&self, content: &[u8]) -> bool {
+        let SealedSettings { keyring, is_required, .. } = &self.settings;
+        keyring.is_empty() && !is_required && !holds(content, SEALED.as_bytes())
+    }
+
     /// The content of an object, its secrets in clear.
     fn clear(&self, key: &Key, content: &Arc<[u8]>) -> Arc<[u8]> {
-        let is_plain = self.settings.keyring.is_empty() && !holds(content, SEALED.as_bytes());
-        let Some(mut value) = (!is_plain).then(|| strict(content)).flatten() else {
+        let Some(mut value) = (!self.is_plain(content)).then(|| strict(content)).flatten() else {
             return Arc::clone(content);
         };
         let mut is_changed = false;
         for pointer in (self.find)(key, &value) {
             let Some(Value::String(text)) = value.pointer_mut(&pointer) else { continue };
-            if let Some(Ok(clear) | Err(clear)) = self.open(key, &pointer, text) {
-                *text = clear;
-                is_changed = true;
-            }
+            let read = match self.open(key, &pointer, text) {
+                Some(Ok(clear) | Err(clear)) => clear,
+                None if self.settings.is_required && !is_reference(text) => {
+                    unreadable(&Unreadable::Clear)
+                }
+                None => continue,
+            };
+            *text = read;
+            is_changed = true;
         }
         if is_changed { value.to_string().into_bytes().into() } else { Arc::clone(content) }
     }

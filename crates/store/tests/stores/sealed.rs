@@ -1,6 +1,7 @@
 //! Stores whose secrets are encrypted: the laws hold, and what lies in them tells nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bartizan_core::Secret;
@@ -303,6 +304,100 @@ async fn what_looks_encrypted_and_no_key_opens_is_never_taken_for_a_secret() {
     assert_eq!(scene.store.clear_object(kept).content, clear.content);
 }
 
+fn ring() -> ApisixKeyring {
+    ApisixKeyring::new(vec![Secret::new("0123456789abcdef")]).unwrap()
+}
+
+fn required(keys: Vec<SealingKey>) -> SealedSettings {
+    SealedSettings { is_required: true, ..ours(keys) }
+}
+
+#[tokio::test]
+async fn where_encryption_is_required_clear_text_is_no_secret() {
+    const CLEAR: &str = "$unreadable://clear";
+    let shared = SealedSettings { is_shared: true, ..required(vec![sealing("k1", 1)]) };
+    let scene = Scene::with(shared);
+    scene.put("routes/a", &object()).await;
+    assert_eq!(scene.read("routes/a").await, object());
+    for text in ["hunter2", "", "5WrPd8556C66kUtoGbal5g==", "sealed://k1/AAAA"] {
+        let value = json!({ "name": "n", "secret": text, "list": ["$env://KEY", text] });
+        scene.put_raw("routes/b", &value).await;
+        let read = scene.read("routes/b").await;
+        let expected = json!({ "name": "n", "secret": CLEAR, "list": ["$env://KEY", text] });
+        assert_eq!(read, expected, "{text}");
+    }
+    let snapshot = scene.store.snapshot().await.unwrap();
+    assert_eq!(snapshot.objects[1].value().unwrap()["secret"], CLEAR);
+    let Changes::Some { objects, .. } = scene.store.changes(0).await.unwrap() else { panic!() };
+    let told = objects.iter().find(|change| change.key == key("routes/b")).unwrap();
+    assert_eq!(told.object.as_ref().unwrap().value().unwrap()["secret"], CLEAR);
+    // Nobody can tell who wrote it.
+    assert_eq!(scene.store.reseal(Duration::ZERO).await.unwrap(), 0);
+    // What stands in its place is not written over it.
+    let patch = json!({ "name": "m" });
+    let patched = scene.store.patch(&key("routes/b"), &patch, Expect::Anything, "x").await;
+    assert!(matches!(patched, Err(StoreError::BadContent(..))));
+}
+
+#[tokio::test]
+async fn a_store_of_this_node_alone_is_encrypted_before_that_is_required_of_it() {
+    let scene = Scene::with(SealedSettings::default());
+    scene.put("routes/a", &object()).await;
+    let scene = scene.again(required(vec![sealing("k1", 1)]));
+    assert_eq!(scene.read("routes/a").await["secret"], "$unreadable://clear");
+    assert_eq!(scene.store.reseal(Duration::ZERO).await.unwrap(), 1);
+    assert_eq!(scene.read("routes/a").await, object());
+}
+
+#[tokio::test]
+async fn what_is_kept_for_a_start_without_the_store_is_accepted_there() {
+    let scene = Scene::with(required(vec![sealing("k1", 1)]));
+    let value = json!({ "name": "n", "secret": "hunter2", "list": ["$env://KEY"] });
+    scene.put("routes/a", &value).await;
+    let read = scene.store.snapshot().await.unwrap().objects.remove(0);
+    assert_eq!(read.value(), Some(value.clone()));
+    let kept = scene.store.unambiguous(read);
+    assert!(kept.value().unwrap()["secret"].as_str().unwrap().starts_with(SEALED));
+    let again = Scene::with(required(vec![sealing("k2", 2), sealing("k1", 1)]));
+    assert_eq!(again.store.clear_object(kept).value(), Some(value));
+}
+
+#[tokio::test]
+async fn objects_are_looked_through_once_for_each_content() {
+    let settings =
+        || [apisix(&["0123456789abcdef"], SealAs::Clear), required(vec![sealing("k1", 1)])];
+    for settings in settings() {
+        let looked = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&looked);
+        let find: FindSecrets = Arc::new(move |_, _| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            Vec::new()
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let inner = Embedded::open(EmbeddedSettings {
+            path: folder.path().join("store"),
+            history: 100,
+            clock: bartizan_core::Clock::System,
+        });
+        let store = Sealed::new(inner.unwrap(), settings, find).unwrap();
+        let put = async |n: u64| {
+            let value = json!({ "name": n });
+            store.inner().put(&key("routes/a"), &value, Expect::Anything, "x").await.unwrap();
+        };
+        put(1).await;
+        for _ in 0..3 {
+            assert_eq!(
+                store.snapshot().await.unwrap().objects[0].value(),
+                Some(json!({ "name": 1 }))
+            );
+        }
+        assert_eq!(looked.load(Ordering::Relaxed), 1);
+        put(2).await;
+        assert_eq!(store.snapshot().await.unwrap().objects[0].value(), Some(json!({ "name": 2 })));
+        assert_eq!(looked.load(Ordering::Relaxed), 2);
+    }
+}
+
 #[tokio::test]
 async fn ambiguous_content_is_left_for_the_reader_to_refuse() {
     let scene = Scene::with(apisix(&["0123456789abcdef"], SealAs::Clear));
@@ -328,6 +423,22 @@ fn without_a_key_nothing_can_be_encrypted() {
             clock: bartizan_core::Clock::System,
         });
         let settings = SealedSettings { seal_as, ..SealedSettings::default() };
+        assert!(Sealed::new(inner.unwrap(), settings, find()).is_err());
+    }
+    let both = apisix(&["0123456789abcdef"], SealAs::Apisix);
+    for settings in [
+        SealedSettings { is_required: true, ..SealedSettings::default() },
+        SealedSettings { keys: vec![sealing("k1", 1)], is_required: true, ..both },
+        SealedSettings {
+            is_required: true,
+            ..SealedSettings { keyring: ring(), ..ours(vec![sealing("k1", 1)]) }
+        },
+    ] {
+        let inner = Embedded::open(EmbeddedSettings {
+            path: folder.path().join("store"),
+            history: 1,
+            clock: bartizan_core::Clock::System,
+        });
         assert!(Sealed::new(inner.unwrap(), settings, find()).is_err());
     }
     assert!(SealingKey::new("k", &Secret::new(vec![0; 31])).is_none());

@@ -197,7 +197,12 @@ impl Shared {
     /// changed since is not read again, however many plugins name it.
     pub(super) fn open(cx: &CompileCx<'_>, key: &str, path: &str) -> Result<Self, Invalid> {
         let fault = |cause: String| Invalid::at(key, format!("`{path}`: {cause}"));
-        let full = cx.resolve_path(path);
+        let barred = |why: &str| Invalid::at(key, format!("`{path}` {why}"));
+        let full = cx.resolve_path(path).map_err(barred)?;
+        // Opening a pipe would wait for whoever writes to it.
+        if std::fs::metadata(&full).is_ok_and(|found| !found.is_file()) {
+            return Err(fault("is not a file".to_owned()));
+        }
         let file = File::open(&full).map_err(|error| fault(error.to_string()))?;
         let facts = file.metadata().map_err(|error| fault(error.to_string()))?;
         if !facts.is_file() {

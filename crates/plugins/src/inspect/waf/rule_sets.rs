@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use bartizan_chain::CompileCx;
+use bartizan_chain::{CompileCx, FilesRead};
 use bartizan_config::{Invalid, ResourceKind, ResourceRef};
 use bartizan_waf::{Collections, FileFault, Files, Folder, RuleFault, RuleSet};
 
@@ -72,7 +72,8 @@ pub(super) fn find(
     };
     let rules = loaded.get(&source.files, || {
         let folder = Folder::new(&cx.node.base_dir);
-        let files = Noting { folder, root: &cx.node.base_dir, read: RefCell::default() };
+        let (root, own) = (&cx.node.base_dir, &cx.node.files);
+        let files = Noting { folder, root, own, read: RefCell::default() };
         let names = expand(&source.files, &files).map_err(|fault| broken(name, &fault));
         let rules = names.and_then(|names| {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -145,34 +146,41 @@ fn expand(patterns: &[String], files: &dyn Files) -> Result<Vec<String>, FileFau
 struct Noting<'a> {
     folder: Folder,
     root: &'a Path,
+    own: &'a FilesRead,
     read: RefCell<Vec<PathBuf>>,
 }
 
 impl Noting<'_> {
-    fn note(&self, from: &str, name: &Path) {
+    fn note(&self, from: &str, name: &Path) -> Result<(), FileFault> {
         let beside = Path::new(from).parent().unwrap_or_else(|| Path::new(""));
-        let path = self.root.join(beside).join(name);
+        let written = beside.join(name);
+        self.own.may_read(self.root, &written).map_err(|why| {
+            let why = std::io::Error::other(format!("it {why}"));
+            FileFault::Unreadable(written.display().to_string(), why)
+        })?;
+        let path = self.root.join(written);
         let mut read = self.read.borrow_mut();
         if !read.contains(&path) {
             read.push(path);
         }
+        Ok(())
     }
 }
 
 impl Files for Noting<'_> {
     fn read(&self, from: &str, name: &str) -> Result<Vec<u8>, FileFault> {
-        self.note(from, Path::new(name));
+        self.note(from, Path::new(name))?;
         self.folder.read(from, name)
     }
 
     fn read_database(&self, from: &str, name: &str) -> Result<Vec<u8>, FileFault> {
-        self.note(from, Path::new(name));
+        self.note(from, Path::new(name))?;
         self.folder.read_database(from, name)
     }
 
     fn list(&self, from: &str, pattern: &str) -> Result<Vec<String>, FileFault> {
         if pattern.contains(['*', '?']) {
-            self.note(from, Path::new(pattern).parent().unwrap_or_else(|| Path::new("")));
+            self.note(from, Path::new(pattern).parent().unwrap_or_else(|| Path::new("")))?;
         }
         self.folder.list(from, pattern)
     }

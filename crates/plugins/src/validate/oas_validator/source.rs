@@ -1,13 +1,10 @@
 //! The document of a configuration, read and compiled once for all that use it.
 
-use std::fs::{File, metadata};
-use std::io::Read as _;
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use bartizan_chain::{CompileCx, Plugin as _};
-use bartizan_config::{Invalid, ResourceKind, ResourceRef};
+use bartizan_config::{Invalid, ResourceKind, ResourceRef, read_file_up_to};
 
 use super::OasValidator;
 use super::compile::{Options, compile};
@@ -100,24 +97,11 @@ fn identity(options: &Options, main: &DocumentText, others: &[DocumentText]) -> 
 
 /// A file of the configuration, which is watched from then on.
 fn file(path: &str, limit: u64, cx: &CompileCx<'_>) -> Result<DocumentText, String> {
-    let absolute = cx.resolve_path(path);
-    let bytes =
-        read_capped(&absolute, limit).map_err(|why| format!("`{path}` cannot be read: {why}"))?;
-    Ok(DocumentText { name: path.to_owned(), path: normalised(&absolute), bytes })
-}
-
-fn read_capped(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
-    // Opening a pipe would wait for whoever writes to it.
-    if metadata(path).is_ok_and(|found| !found.is_file()) {
-        return Err("it is no file".to_owned());
-    }
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    file.take(limit.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(|error| error.to_string())?;
+    let absolute = cx.resolve_path(path).map_err(|why| format!("`{path}` {why}"))?;
+    let unreadable = |why: String| format!("`{path}` cannot be read: {why}");
+    let bytes = read_file_up_to(&absolute, limit).map_err(|error| unreadable(error.to_string()))?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limit {
-        return Err(format!("it is larger than {limit} bytes (`limits.document`)"));
+        return Err(unreadable(format!("it is larger than {limit} bytes (`limits.document`)")));
     }
-    Ok(bytes)
+    Ok(DocumentText { name: path.to_owned(), path: normalised(&absolute), bytes })
 }
