@@ -6,6 +6,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use crate::room::make_room;
 use crate::shared_map::SharedMap;
 
 /// An account, as requests see it.
@@ -137,7 +138,7 @@ impl ConsumerIndex {
         let indexed = Indexed { consumer: consumer.clone(), credential, data: entry.data };
         known.insert(lookup.clone(), indexed);
         if let Some(account) = self.by_name.get_mut(&*consumer.username) {
-            account.held.reserve_exact(1);
+            make_room(&mut account.held);
             account.held.push((plugin, lookup));
         }
         Ok(())

@@ -31,6 +31,7 @@ mod pages;
 mod plugin;
 mod proven;
 mod registry;
+mod room;
 mod run;
 mod shared_map;
 mod template;
@@ -56,6 +57,7 @@ pub use plugin::{
 };
 pub use proven::Proven;
 pub use registry::StateRegistry;
+pub use room::make_room;
 pub use run::{BodySource, Profiles, Run, Screened, Screening};
 pub use shared_map::SharedMap;
 pub use template::Template;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bartizan_chain::make_room;
 use smallvec::SmallVec;
 
 use super::Leaf;
@@ -140,13 +141,13 @@ impl<T> Node<T> {
         let Some(&first) = text.first() else {
             let leaves = self.leaves(is_prefix);
             let at = leaves.partition_point(|known| known.rank <= leaf.rank);
-            leaves.reserve_exact(1);
+            make_room(leaves);
             leaves.insert(at, leaf);
             return;
         };
         let found = self.children.binary_search_by_key(&first, |(byte, _)| *byte);
         let at = found.unwrap_or_else(|at| {
-            self.children.reserve_exact(1);
+            make_room(&mut self.children);
             self.children.insert(at, (first, Arc::new(Self::of(text.into()))));
             at
         });
