@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bartizan_chain::{Chain, Expr, PluginSet, RouteFacts, Var};
+use bartizan_chain::{Chain, ChainBuilder, Expr, PluginSet, RouteFacts, Var};
 use bartizan_config::{Invalid, PathStep, PluginUse, ResourceKind};
 use bartizan_plugins::AnyPlugin;
 use http::Method;
 
 use super::compile::Compilation;
 use super::fault::Warning;
+use super::order::written_at;
 use super::overlap::Cover;
 use super::plugins::Assembled;
 use super::report::RouteReport;
@@ -17,9 +18,6 @@ use super::require::Guarded;
 use super::route::{Conditions, Route, canonical_network};
 use super::standing::Stood;
 use crate::router::{Order, Router};
-
-/// What lies between the positions of two routes of a document, for those that come between them.
-pub(super) const STRIDE: u64 = 1 << 24;
 
 /// The plugin that answers preflights.
 const CORS: &str = "cors";
@@ -44,7 +42,21 @@ pub(super) struct Ground<'g, 'a> {
     /// Chains of routes without plugins of their own.
     pub(super) chains: SharedChains<'a>,
     /// The conditions of routes that have none.
-    pub(super) unconditional: Arc<Conditions>,
+    unconditional: Arc<Conditions>,
+    /// The chain of routes out of service: what theirs would have holds pages and connections.
+    nothing: Arc<Chain<AnyPlugin>>,
+}
+
+impl<'g, 'a> Ground<'g, 'a> {
+    pub(super) fn new(global: &'g Assembled, global_uses: &'g [&'a PluginUse]) -> Self {
+        Self {
+            global,
+            global_uses,
+            chains: HashMap::new(),
+            unconditional: Arc::default(),
+            nothing: Arc::new(ChainBuilder::new().build()),
+        }
+    }
 }
 
 /// A compiled route, and what holds for it.
@@ -68,8 +80,7 @@ impl<'a> Compilation<'a> {
         let mut reports = Vec::with_capacity(self.resources.routes.len());
         let mut covers = Vec::with_capacity(self.resources.routes.len());
         let mut stood = Vec::with_capacity(self.resources.routes.len());
-        let chains = HashMap::new();
-        let mut ground = Ground { global, global_uses, chains, unconditional: Arc::default() };
+        let mut ground = Ground::new(global, global_uses);
         for (at, written) in self.resources.routes.iter().enumerate() {
             let Made { route, hosts, report } = self.route(written, &mut ground);
             let order = self.order(&route.facts.id, blocked + at);
@@ -84,13 +95,8 @@ impl<'a> Compilation<'a> {
     }
 
     /// Which of routes with the same path and priority comes first.
-    pub(super) fn order(&self, id: &Arc<str>, at: usize) -> Order {
-        if self.resources.is_keyed {
-            Order::Name(id.clone())
-        } else {
-            let at = u64::try_from(at).unwrap_or(u64::MAX).saturating_add(1);
-            Order::Position(at.saturating_mul(STRIDE))
-        }
+    fn order(&self, id: &Arc<str>, at: usize) -> Order {
+        if self.resources.is_keyed { Order::Name(id.clone()) } else { written_at(at) }
     }
 
     /// Compiles a route.
@@ -119,7 +125,7 @@ impl<'a> Compilation<'a> {
         }
         let route = Arc::new(Route {
             facts: self.facts(written),
-            chain,
+            chain: if written.is_enabled { chain } else { ground.nothing.clone() },
             upstream: compiled_upstream,
             body_max: self.node.limits.body.0,
             conditions,
