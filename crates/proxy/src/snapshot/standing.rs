@@ -203,7 +203,7 @@ impl Parts {
         let chains = chains.into_iter();
         Self {
             plugins,
-            chains: chains.map(|((s, c), made)| ((owned(s), owned(c)), made)).collect(),
+            chains: chains.map(|((s, c), (made, _))| ((owned(s), owned(c)), made)).collect(),
             stood,
             referred: cx.referred.take(),
             exposed: cx.exposed.iter().map(|origin| (*origin).clone()).collect(),
