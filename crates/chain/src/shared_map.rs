@@ -239,10 +239,11 @@ mod tests {
         pairs.filter(|(one, other)| !Arc::ptr_eq(one, other)).count()
     }
 
+    type Work = fn(&mut SharedMap<usize, usize>);
+
     #[test]
     fn a_change_of_a_copy_copies_one_shard_and_what_is_none_copies_nothing() {
         let map = filled(10_000);
-        type Work = fn(&mut SharedMap<usize, usize>);
         let works: [(Work, usize); 7] = [
             (|copy| _ = copy.insert(7, 0), 1),
             (|copy| _ = copy.insert(10_000, 0), 1),
