@@ -46,6 +46,8 @@ use stores::NodeStore;
 
 /// How long the node waits where a store tells of a change that cannot be read.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// Time that a disk gets for what is kept of etcd when the node ends.
+const KEEP_PATIENCE: Duration = Duration::from_secs(5);
 /// Threads of the control runtime.
 const CONTROL_THREADS: usize = 2;
 
@@ -264,8 +266,8 @@ impl Node {
     /// Drains and stops.
     pub(crate) fn stop(mut self) {
         self.keep();
-        let Self { control, running, readiness, logs, status, gateway, keys, admin, asks, .. } =
-            self;
+        let Self { control, running, readiness, logs, status, gateway, .. } = self;
+        let Self { store, keys, admin, asks, .. } = self;
         readiness.draining();
         logs.tell(EventKind::Node, "draining".to_owned());
         tracing::info!("draining");
@@ -283,12 +285,18 @@ impl Node {
         if let Some(keys) = keys {
             keys.stop(&control);
         }
+        let kept = async { tokio::time::timeout(KEEP_PATIENCE, store.kept()).await };
+        if control.block_on(kept).is_err() {
+            tracing::error!("what is in force was not written in time for a start without etcd");
+        }
         logs.close();
         tracing::info!("stopped");
     }
 
     /// Reads the resources again and puts them into force, as far as they are in order.
     fn reload(&mut self, changed: &[PathBuf]) {
+        // Whatever comes of this, nobody may forget what was put into force before it.
+        self.keep();
         let record = Record::default();
         let ledger = self.ledger.take();
         if let Some(ledger) = ledger.filter(|_| self.config.on_invalid() == OnInvalid::Quarantine) {
@@ -298,7 +306,6 @@ impl Node {
         self.watch_again(&record, changed);
         self.record = record;
         (self.ledger, self.pages) = kept(&mut outcome);
-        self.keep_at = None;
         if let Ok(settled) = &mut outcome {
             self.remember(&mut settled.applied.report);
         }
