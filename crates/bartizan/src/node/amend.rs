@@ -143,7 +143,7 @@ impl Node {
     fn tell_amended(&mut self, applied: Applied) {
         // A ledger is kept only while nothing is in quarantine.
         let (quarantined, names) = <_>::default();
-        self.tell(&Ok(Settled { applied, quarantined, names, ledger: None, pages: None }));
+        self.tell(&Ok(Settled { applied, quarantined, names, origin: None }));
     }
 
     /// Keeps what is in force for a start without the store, where that is due.
