@@ -69,3 +69,23 @@ fn what_is_in_force_is_kept_while_the_store_holds_what_nobody_judged() {
     let scene = scene.again_without(&mut server);
     assert_eq!(["/a", "/b", "/c"].map(|path| scene.status(path)), ["401", "401", "404"]);
 }
+
+#[test]
+fn the_list_of_enabled_plugins_keeps_its_last_good_version() {
+    let server = EtcdServer::start();
+    let good = r#"["key-auth", {"name": "any-authenticated"}]"#;
+    server.put("/apisix/plugins", good);
+    server.put("/apisix/routes/a", route("/a").to_string());
+    let mut scene = Scene::with(&etcd(&server, "quarantine"));
+    // By itself, so that a ledger tells what was good.
+    server.put("/apisix/routes/b", route("/b").to_string());
+    scene.take_change();
+    assert!(is_by_itself(&scene, 0));
+    server.put("/apisix/plugins", "[7]");
+    scene.take_change();
+    assert!(scene.quarantined() > 0, "the change is refused");
+    assert_eq!(["/a", "/b"].map(|path| scene.status(path)), ["401", "401"]);
+    server.put("/apisix/plugins", good);
+    scene.take_change();
+    assert_eq!(scene.quarantined(), 0);
+}
