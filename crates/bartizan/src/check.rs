@@ -69,7 +69,8 @@ fn summary(report: &Report, consumers: usize) -> String {
     if more > 0 {
         let _ = writeln!(text, "and {more} more");
     }
-    let plugins = || report.routes.iter().flat_map(|route| &route.stages).flat_map(|(_, p)| p);
+    let plugins =
+        || report.routes.iter().flat_map(|route| route.stages.iter()).flat_map(|(_, p)| p);
     if plugins().any(|plugin| plugin.is_conditional) {
         text.push_str("? runs only where its `_meta.filter` holds\n");
     }

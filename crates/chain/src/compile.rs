@@ -94,6 +94,9 @@ pub struct CompileCx<'a> {
     pub resource: &'a ResourceRef,
     /// The plugin.
     pub plugin: &'static str,
+    /// Whether it will not run: it is disabled, or in no route that is in service. It is compiled to
+    /// know that it is sound, and takes part in nothing that it would share with others.
+    pub is_disabled: bool,
     /// Its metadata, where the configuration has some.
     pub metadata: Option<&'a Value>,
     /// Whether there is a consumer of this name.

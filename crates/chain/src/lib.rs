@@ -32,6 +32,7 @@ mod pages;
 mod plugin;
 mod proven;
 mod registry;
+mod room;
 mod run;
 mod shared_map;
 mod template;
@@ -58,6 +59,7 @@ pub use plugin::{
 };
 pub use proven::Proven;
 pub use registry::StateRegistry;
+pub use room::make_room;
 pub use run::{BodySource, Profiles, Run, Screened, Screening};
 pub use shared_map::SharedMap;
 pub use template::Template;

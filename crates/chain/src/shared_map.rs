@@ -204,14 +204,69 @@ mod tests {
         }
     }
 
+    fn filled(count: usize) -> SharedMap<usize, usize> {
+        let mut map = SharedMap::default();
+        for key in 0..count {
+            map.insert(key, key);
+        }
+        map
+    }
+
     #[test]
     fn any_entry_can_be_some_entry() {
-        let mut map = SharedMap::default();
-        for key in 0..10 {
-            map.insert(key, ());
+        for count in [10, 1_000] {
+            let map = filled(count);
+            let met: std::collections::HashSet<usize> =
+                (0..100_000).filter_map(|seed| map.some(seed)).map(|(key, _)| *key).collect();
+            assert_eq!(met.len(), count);
         }
-        let met: std::collections::HashSet<i32> =
-            (0..100).filter_map(|seed| map.some(seed)).map(|(key, ())| *key).collect();
-        assert_eq!(met.len(), 10);
+    }
+
+    #[test]
+    fn entries_spread_over_shards_of_a_hundred_or_so() {
+        for count in [1, SHARD, SHARD + 1, 10_000] {
+            let map = filled(count);
+            let most = map.shards.iter().map(|shard| shard.len()).max().unwrap();
+            assert!(most < 4 * SHARD, "{count}: {most}");
+            assert_eq!(map.shards.len(), count.div_ceil(SHARD).next_power_of_two(), "{count}");
+        }
+    }
+
+    /// How many shards are not the same in both.
+    fn apart(one: &SharedMap<usize, usize>, other: &SharedMap<usize, usize>) -> usize {
+        assert_eq!(one.shards.len(), other.shards.len());
+        let pairs = one.shards.iter().zip(&other.shards);
+        pairs.filter(|(one, other)| !Arc::ptr_eq(one, other)).count()
+    }
+
+    type Work = fn(&mut SharedMap<usize, usize>);
+
+    #[test]
+    fn a_change_of_a_copy_copies_one_shard_and_what_is_none_copies_nothing() {
+        let map = filled(10_000);
+        let works: [(Work, usize); 7] = [
+            (|copy| _ = copy.insert(7, 0), 1),
+            (|copy| _ = copy.insert(10_000, 0), 1),
+            (|copy| _ = copy.remove(&7), 1),
+            (|copy| *copy.get_mut(&7).unwrap() = 0, 1),
+            (|copy| _ = copy.remove(&10_000), 0),
+            (|copy| assert_eq!(copy.get_mut(&10_000), None), 0),
+            (|copy| assert_eq!(copy.some(7), copy.some(7)), 0),
+        ];
+        for (at, (work, changed)) in works.into_iter().enumerate() {
+            let mut copy = map.clone();
+            work(&mut copy);
+            assert_eq!(apart(&map, &copy), changed, "{at}");
+            assert_eq!((map.len(), map.get(&7)), (10_000, Some(&7)), "{at}");
+        }
+    }
+
+    #[test]
+    fn an_entry_is_made_once_and_changed_in_place_from_then_on() {
+        let mut map: SharedMap<Box<str>, usize> = SharedMap::default();
+        for made in [1, 2] {
+            *map.entry("one", || made).unwrap() += 10;
+        }
+        assert_eq!((map.len(), map.get("one")), (1, Some(&21)));
     }
 }

@@ -121,6 +121,17 @@ impl Node {
         if let Content::List(items) = &self.content { items } else { &[] }
     }
 
+    /// The values and keys in it, as they are counted when a document of YAML is read.
+    pub(crate) fn count(&self) -> usize {
+        match &self.content {
+            Content::Map(members) => {
+                members.iter().map(|member| 1 + member.value.count()).sum::<usize>() + 2
+            }
+            Content::List(items) => items.iter().map(Self::count).sum::<usize>() + 2,
+            Content::Null | Content::Bool(_) | Content::Number(_) | Content::Text(_) => 1,
+        }
+    }
+
     /// The text, if it is one.
     pub fn as_text(&self) -> Option<&str> {
         if let Content::Text(text) = &self.content { Some(text) } else { None }

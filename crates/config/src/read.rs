@@ -131,11 +131,15 @@ impl<'a> Reader<'a> {
         if !self.take(&mut findings) || findings.edits.lacks_values {
             return None;
         }
-        let value = match site.node.content {
+        let value = || match site.node.content {
             Content::Map(_) => Value::Object(site.node.to_object_without(&findings.edits, hidden)),
             _ => site.node.to_json_with(&findings.edits),
         };
-        match serde_path_to_error::deserialize(value) {
+        if let Ok(typed) = serde_json::from_value(value()) {
+            return Some(typed);
+        }
+        // Again, for the place: to know it takes as long as the rest.
+        match serde_path_to_error::deserialize(value()) {
             Ok(typed) => Some(typed),
             Err(error) => {
                 let invalid = Invalid {
@@ -156,12 +160,11 @@ impl<'a> Reader<'a> {
         specials: &[Special],
         hidden: &[&str],
     ) -> Findings {
-        let folder = self.sources.folder(site.node.place.source).to_owned();
         let subject = Subject {
             node: site.node,
             here: site.here,
             path: &site.path,
-            folder: &folder,
+            folder: self.sources.folder(site.node.place.source),
             schema,
             hidden,
             specials,

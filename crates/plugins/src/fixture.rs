@@ -92,6 +92,7 @@ impl Bench {
             node: &self.node,
             resource: &resource,
             plugin: P::NAME,
+            is_disabled: false,
             metadata: self.metadata.as_ref(),
             has_consumer: &|name| ["alice", "bob", "guest"].contains(&name),
             has_group: &|id| id == "staff",

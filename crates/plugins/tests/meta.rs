@@ -220,6 +220,7 @@ fn every_plugin_has_an_example_that_compiles() {
             node: &node,
             resource: &resource,
             plugin: entry.name,
+            is_disabled: false,
             metadata: None,
             has_consumer: &|_| true,
             has_group: &|_| true,

@@ -1,5 +1,8 @@
 //! The gateway as a whole: settings in, running workers out, configurations applied atomically.
 
+mod hidden;
+mod running;
+
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
@@ -7,8 +10,6 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bartizan_audit::{AccessLog, AuditLog, Redactor};
@@ -16,10 +17,7 @@ use bartizan_chain::{CpuPool, NodeFacts, Outside, StateRegistry};
 use bartizan_config::{Amendment, NodeConfig, Resources};
 use bartizan_core::metrics::{ReloadLabel, SharedMetrics};
 use bartizan_core::{Clock, IdSource, NodeKey};
-use bartizan_net::{
-    Client, ConnectError, Connector, EgressPolicy, Network, NoReach, Reach, Resolver, Target,
-    UpstreamIo,
-};
+use bartizan_net::{Client, Connector, EgressPolicy, Network, NoReach, Reach, Resolver};
 use bartizan_wire::{ChunkLimits, HeadLimits, PathPolicy};
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
@@ -33,6 +31,10 @@ use crate::splice::Pipes;
 use crate::tally::Tally;
 use crate::upstream::{Dial, Pool};
 use crate::worker::{Shared, Worker};
+
+use hidden::redactor;
+pub use running::Running;
+use running::Upstreams;
 
 /// How upstreams are reached.
 #[derive(Clone)]
@@ -103,9 +105,6 @@ pub struct Gateway {
     draining: watch::Sender<bool>,
     workers_made: AtomicU16,
 }
-
-/// Time that sinks of logs get when the node ends.
-const SINKS_CLOSE: Duration = Duration::from_secs(5);
 
 impl Gateway {
     /// A gateway without a configuration; it answers 503 until one is applied.
@@ -380,62 +379,6 @@ impl Gateway {
             busy: Cell::new(0),
         })
     }
-
-    fn work(
-        &self,
-        sockets: Vec<std::net::TcpListener>,
-        specs: &[ListenerSpec],
-        own: Vec<SocketAddr>,
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build_local(tokio::runtime::LocalOptions::default());
-        match runtime {
-            Ok(runtime) => runtime.block_on(self.serve(sockets, specs, own)),
-            Err(error) => tracing::error!(%error, "a worker cannot start"),
-        }
-    }
-
-    /// Accepts until the node shuts down, then lets what runs end.
-    async fn serve(
-        &self,
-        sockets: Vec<std::net::TcpListener>,
-        specs: &[ListenerSpec],
-        own: Vec<SocketAddr>,
-    ) {
-        let worker = self.worker(own);
-        let house = {
-            let worker = worker.clone();
-            tokio::task::spawn_local(async move { worker.keep_house().await })
-        };
-        let accepting: Vec<_> = sockets
-            .into_iter()
-            .zip(specs)
-            .enumerate()
-            .map(|(index, (socket, spec))| {
-                tokio::task::spawn_local(listener::accept(socket, index, *spec, worker.clone()))
-            })
-            .collect();
-        let mut draining = self.shared.draining.clone();
-        // An error means that the gateway itself is gone: the same as draining.
-        let _ = draining.wait_for(|is_draining| *is_draining).await;
-        for task in accepting {
-            task.abort();
-        }
-        let end = tokio::time::Instant::now() + self.shared.node.limits.drain.0;
-        let mut look = tokio::time::interval(Duration::from_millis(20));
-        look.tick().await;
-        loop {
-            // Twice quiet: a request that had arrived when the node began to drain is served.
-            look.tick().await;
-            let was_busy = worker.busy.get() > 0;
-            look.tick().await;
-            if !was_busy && worker.busy.get() == 0 || tokio::time::Instant::now() >= end {
-                break;
-            }
-        }
-        house.abort();
-    }
 }
 
 /// The network as plugins reach it, as far as it is known before our listeners are open.
@@ -448,98 +391,7 @@ fn network(dialer: &Dialer, node: &NodeConfig) -> Option<Arc<Network>> {
     Some(Arc::new(Network::new(control.clone(), policy)))
 }
 
-/// Hides the fields from which authentication plugins take credentials under names of their own.
-fn redactor(known: Redactor, resources: &Resources) -> Redactor {
-    let of_routes = resources.routes.iter().flat_map(|route| &route.plugins);
-    let of_services = resources.services.iter().flat_map(|service| &service.plugins);
-    let of_configs = resources.plugin_configs.iter().flat_map(|config| &config.plugins);
-    let of_rules = resources.global_rules.iter().flat_map(|rule| &rule.plugins);
-    let uses = of_routes.chain(of_services).chain(of_configs).chain(of_rules);
-    let names = uses
-        .filter(|used| bartizan_plugins::find(&used.name).is_some_and(|p| p.is_authentication))
-        .flat_map(|used| credential_fields(&used.config));
-    known.with_secret_fields(names)
-}
-
-/// The fields of a configuration that name a header, those of plugins inside of it included.
-fn credential_fields(config: &serde_json::Value) -> Vec<&str> {
-    let inside = config.get("auth_plugins").and_then(serde_json::Value::as_array);
-    let inside = inside.into_iter().flatten().filter_map(serde_json::Value::as_object);
-    let inside = inside.flat_map(serde_json::Map::values);
-    let names = inside
-        .chain([config])
-        .flat_map(|config| ["header", "forward_header"].into_iter().filter_map(|k| config.get(k)));
-    names.filter_map(serde_json::Value::as_str).collect()
-}
-
 /// The address to blame where no listener in particular is at fault.
 fn own_first(addresses: &[SocketAddr]) -> SocketAddr {
     addresses.first().copied().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)))
-}
-
-struct Upstreams(Connector);
-
-impl Dial for Upstreams {
-    fn dial<'a>(
-        &'a self,
-        target: &'a Target,
-        timeout: Duration,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Result<UpstreamIo, ConnectError>> + 'a>> {
-        Box::pin(self.0.connect(target, timeout))
-    }
-}
-
-/// A gateway at work.
-pub struct Running {
-    gateway: Arc<Gateway>,
-    addresses: Vec<SocketAddr>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-impl Running {
-    /// Where it listens, in the order of the node file, with the ports that were chosen.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
-    }
-
-    /// Connections open now.
-    pub fn connections(&self) -> usize {
-        self.gateway.shared.admission.open()
-    }
-
-    /// Stops accepting; what runs goes on until `limits.drain` is over.
-    pub fn drain(&self) {
-        self.gateway.shared.is_draining.store(true, Ordering::Relaxed);
-        self.gateway.draining.send_replace(true);
-    }
-
-    /// Stops accepting and waits until the workers have ended and sinks have handed over what they
-    /// had. Blocks the calling thread.
-    pub fn shutdown(self) {
-        self.drain();
-        for thread in self.threads {
-            if thread.join().is_err() {
-                tracing::error!("a worker ended by a panic");
-            }
-        }
-        self.gateway.shared.node.outside.sinks.close(SINKS_CLOSE);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn headers_that_carry_credentials_are_found_in_plugins_inside_of_others() {
-        let config = json!({
-            "header": "x-a",
-            "forward_header": "x-c",
-            "auth_plugins": [{ "key-auth": { "header": "x-b" } }, { "basic-auth": {} }, 7],
-        });
-        assert_eq!(credential_fields(&config), ["x-b", "x-a", "x-c"]);
-        assert_eq!(credential_fields(&json!({ "header": 1 })), Vec::<&str>::new());
-    }
 }

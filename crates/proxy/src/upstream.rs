@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::Instant;
 
 use crate::outbox::Outbox;
+use crate::snapshot::PoolNumber;
 
 /// Opens connections; the network's connector, or a test's.
 pub trait Dial {
@@ -40,7 +41,7 @@ pub(crate) struct Node {
     pub(crate) host: Arc<str>,
     pub(crate) target: Target,
     /// Connections with the same number are interchangeable: same address, same TLS.
-    pub(crate) pool_id: u64,
+    pub(crate) pool: Arc<PoolNumber>,
 }
 
 /// How long and how many idle connections are kept.
@@ -135,7 +136,7 @@ impl Pool {
         cx: &mut Context<'_>,
     ) -> Option<Box<UpstreamConnection>> {
         let mut idle = self.idle.borrow_mut();
-        let connections = idle.get_mut(&node.pool_id)?;
+        let connections = idle.get_mut(&node.pool.id())?;
         while let Some(mut entry) = connections.pop_back() {
             if entry.until > now && entry.connection.is_quiet(cx) {
                 return Some(entry.connection);
@@ -158,7 +159,7 @@ impl Pool {
         }
         connection.received = BytesMut::new();
         let mut idle = self.idle.borrow_mut();
-        let connections = idle.entry(node.pool_id).or_default();
+        let connections = idle.entry(node.pool.id()).or_default();
         if connections.len() >= keep.size {
             connections.pop_front();
         }

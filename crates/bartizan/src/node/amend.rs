@@ -143,20 +143,20 @@ impl Node {
     fn tell_amended(&mut self, applied: Applied) {
         // A ledger is kept only while nothing is in quarantine.
         let (quarantined, names) = <_>::default();
-        self.tell(&Ok(Settled { applied, quarantined, names, ledger: None, pages: None }));
+        self.tell(&Ok(Settled { applied, quarantined, names, origin: None }));
     }
 
     /// Keeps what is in force for a start without the store, where that is due.
     pub(super) fn keep(&mut self) {
-        // Without a ledger the store may hold what is at fault, and whoever put the rest into force
-        // has kept what stands for it.
-        if self.keep_at.take().is_none() || self.ledger.is_none() || !self.store.keeps() {
+        if self.keep_at.take().is_none() || !self.store.keeps() {
             return;
         }
-        let Ok(snapshot) = self.control.block_on(self.store.snapshot()) else { return };
-        // Of what came meanwhile nobody has judged anything: it will be kept when it is in force.
-        if snapshot.revision == self.seen {
-            self.store.keep(&snapshot, None);
-        }
+        // Without one the store may hold what is at fault, and whoever put the rest into force has
+        // kept what stands for it.
+        let Some(ledger) = &self.ledger else { return };
+        // Of what came meanwhile nobody has judged anything: what is in force is kept, whatever the
+        // store holds and whether it can be read.
+        let now = self.control.block_on(self.store.snapshot()).ok();
+        self.store.keep_in_force(ledger, self.seen, now.as_ref());
     }
 }

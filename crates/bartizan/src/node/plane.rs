@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::not_bound;
+use super::status::not_bound;
 use super::stores::NodeStore;
 use crate::failure::Failure;
 use crate::logs::Logs;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bartizan_config::{
     Diagnostic, Draft, Ledger, Loader, NodeConfig, ObjectFacts, ObjectName, OnInvalid, Pages,
-    Sources, one_line,
+    Resources, Sources, one_line,
 };
 use bartizan_proxy::{Applied, Gateway, Report};
 
@@ -62,10 +62,16 @@ pub(crate) struct Settled {
     pub(crate) quarantined: Vec<String>,
     /// Their names.
     pub(crate) names: HashSet<ObjectName>,
-    /// What is in force, where a change of it can be judged by itself.
-    pub(crate) ledger: Option<Ledger>,
-    /// The document that it is written in, where it is one.
-    pub(crate) pages: Option<Pages>,
+    /// What it was made of, where that was everything.
+    pub(crate) origin: Option<Origin>,
+}
+
+/// What a configuration in force was made of.
+pub(crate) struct Origin {
+    draft: Draft,
+    /// The objects of it, where some are in quarantine.
+    objects: Vec<ObjectFacts>,
+    resources: Resources,
 }
 
 /// Why a configuration that somebody wants is not in order: each problem with its object.
@@ -86,11 +92,11 @@ impl Settling<'_> {
     pub(crate) fn settle(
         &self,
         mut draft: Draft,
-        last_good: &mut LastGood,
+        last_good: &LastGood,
     ) -> Result<Settled, Failure> {
         let mut quarantine = None;
         let mut rounds = 0;
-        let applied = loop {
+        let (applied, resources) = loop {
             let problems = match self.attempt(&mut draft) {
                 Ok(applied) => break applied,
                 Err(problems) => problems,
@@ -106,17 +112,31 @@ impl Settling<'_> {
                 return Err(refused(draft.into_parts().0, problems));
             }
         };
-        let ledger = draft.ledger();
-        let (told, objects) = match quarantine {
-            Some(quarantine) => (quarantine.told, quarantine.objects),
-            None if ledger.is_none() && self.on_invalid == OnInvalid::Quarantine => {
-                (BTreeMap::new(), draft.objects(self.loader))
-            }
-            None => <_>::default(),
-        };
+        let (told, objects) =
+            quarantine.map(|quarantine| (quarantine.told, quarantine.objects)).unwrap_or_default();
         let names = told.keys().filter_map(|at| Some(objects.get(*at)?.name.clone())).collect();
         let quarantined = told.into_values().collect();
+        let origin = Some(Origin { draft, objects, resources });
+        Ok(Settled { applied, quarantined, names, origin })
+    }
+
+    /// What the next change of a configuration in force is judged by, and its last good version.
+    /// That it serves waits for none of this.
+    pub(crate) fn stand(
+        &self,
+        settled: &mut Settled,
+        last_good: &mut LastGood,
+    ) -> (Option<Ledger>, Option<Pages>) {
+        let Some(Origin { draft, mut objects, resources }) = settled.origin.take() else {
+            return (None, None);
+        };
+        // Freed first: what comes now finds room where this was.
+        drop(resources);
+        let ledger = draft.ledger();
         if self.on_invalid == OnInvalid::Quarantine {
+            if ledger.is_none() && objects.is_empty() {
+                objects = draft.objects(self.loader);
+            }
             let kept = objects.into_iter().filter_map(|object| {
                 let text = if draft.is_as_it_is(&object) {
                     object.text
@@ -127,7 +147,7 @@ impl Settling<'_> {
             });
             *last_good = LastGood(kept.collect());
         }
-        Ok(Settled { applied, quarantined, names, ledger, pages: draft.pages() })
+        (ledger, draft.pages())
     }
 
     /// What a draft would amount to. Objects that `may_fail` go into quarantine where they are at
@@ -174,12 +194,15 @@ impl Settling<'_> {
         })
     }
 
-    fn attempt(&self, draft: &mut Draft) -> Result<Applied, Vec<Diagnostic>> {
+    fn attempt(&self, draft: &mut Draft) -> Result<(Applied, Resources), Vec<Diagnostic>> {
         let mut resources = load::judge(draft, self.loader, self.fetch)?;
         self.overrides.resources(&mut resources);
-        self.gateway.attempt(self.node, &resources).map_err(|faults| {
-            faults.iter().map(|fault| fault.diagnostic(draft.sources())).collect()
-        })
+        match self.gateway.attempt(self.node, &resources) {
+            Ok(applied) => Ok((applied, resources)),
+            Err(faults) => {
+                Err(faults.iter().map(|fault| fault.diagnostic(draft.sources())).collect())
+            }
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! The store of a node, whichever it is.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bartizan_config::{
-    Draft, EncryptAs, Encryption, EtcdStore, NodeConfig, ObjectChange, ObjectName,
+    Draft, EncryptAs, Encryption, EtcdStore, Ledger, NodeConfig, ObjectChange, ObjectName,
     Store as Configured, StoredObject, secret_fields,
 };
 use bartizan_core::metrics::SharedMetrics;
@@ -106,6 +107,40 @@ impl NodeStore {
         let objects = snapshot.objects.iter().map(in_force);
         let objects = objects.map(|object| store.unambiguous(object)).collect();
         store.inner().keep(Snapshot { revision: snapshot.revision, objects });
+    }
+
+    /// Keeps what a ledger says is in force since a revision, whatever the store, if it can be read,
+    /// holds `now`.
+    pub(crate) fn keep_in_force(&self, ledger: &Ledger, since: u64, now: Option<&Snapshot>) {
+        let Self::Etcd(store) = self else { return };
+        let known: HashMap<ObjectName, &Object> = now
+            .into_iter()
+            .flat_map(|now| &now.objects)
+            .map(|object| (name_of(&object.key), object))
+            .collect();
+        let own = known.values().filter(|object| object.key.collection() == OWN_COLLECTION);
+        let mut objects: Vec<Object> = own.map(|object| (*object).clone()).collect();
+        for (name, content) in ledger.objects() {
+            let object = match known.get(&name) {
+                Some(object) if *object.content == *content => (*object).clone(),
+                // Changed or gone since.
+                _ => {
+                    let Ok(key) = Key::new(&name.collection, &name.id) else { continue };
+                    let (revision, created, content) = (since, since, content.into());
+                    Object { key, content, revision, created, author: None, at: None }
+                }
+            };
+            objects.push(store.unambiguous(object));
+        }
+        objects.sort_by(|a, b| a.key.cmp(&b.key));
+        store.inner().keep(Snapshot { revision: since, objects });
+    }
+
+    /// Waits until what was to be kept is written.
+    pub(crate) async fn kept(&self) {
+        if let Self::Etcd(store) = self {
+            store.inner().kept().await;
+        }
     }
 
     /// Whether what is in force is kept for a start without the store.

@@ -27,6 +27,11 @@ struct Reader<'t> {
 
 /// Reads a YAML document.
 pub(super) fn read(source: SourceId, text: &str) -> Result<Node, Vec<Diagnostic>> {
+    read_counted(source, text).map(|(node, _)| node)
+}
+
+/// The same, with how many values and keys were counted.
+fn read_counted(source: SourceId, text: &str) -> Result<(Node, usize), Vec<Diagnostic>> {
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader {
         source,
@@ -54,7 +59,7 @@ pub(super) fn read(source: SourceId, text: &str) -> Result<Node, Vec<Diagnostic>
     }
     let end = reader.place(0, 0);
     let root = reader.root.unwrap_or(Node { content: Content::Null, place: end });
-    if reader.problems.is_empty() { Ok(root) } else { Err(reader.problems) }
+    if reader.problems.is_empty() { Ok((root, reader.nodes)) } else { Err(reader.problems) }
 }
 
 impl Reader<'_> {
@@ -195,6 +200,14 @@ mod tests {
 
     fn parse(text: &str) -> Result<Node, Vec<Diagnostic>> {
         read(SourceId(0), text)
+    }
+
+    #[test]
+    fn what_a_document_holds_is_counted_as_when_it_was_read() {
+        for text in ["a: [1, {b: c}, []]\nd:\n- e\n-\n  f: {}\n", "- - - x\n", "x\n", "a:\n"] {
+            let (node, count) = read_counted(SourceId(0), text).unwrap();
+            assert_eq!(node.count(), count, "{text}");
+        }
     }
 
     fn slice(text: &str, place: Place) -> &str {

@@ -23,14 +23,21 @@ use crate::terms::Terms;
 pub struct Ledger {
     objects: HashMap<ResourceRef, Arc<[u8]>>,
     dependents: HashMap<ResourceRef, HashSet<ResourceRef>>,
-    /// The list of enabled plugins, where there is one.
-    enabled: Option<Node>,
+    /// The lists of enabled plugins.
+    enabled: Vec<Enabled>,
     folder: PathBuf,
     terms: Terms,
     /// The objects come one by one, in the order of their names.
     is_keyed: bool,
     /// What a change that is not yet in force has replaced.
     before: Vec<(ResourceRef, Option<Arc<[u8]>>)>,
+}
+
+/// A list of enabled plugins, which is no resource.
+struct Enabled {
+    /// Its name and text, where it is an object of a store.
+    stored: Option<(ObjectName, Arc<[u8]>)>,
+    list: Node,
 }
 
 /// Objects hold secrets: only their number is shown.
@@ -59,7 +66,7 @@ impl Draft {
         let mut ledger = Ledger {
             objects: HashMap::with_capacity(self.stored.len()),
             dependents: HashMap::new(),
-            enabled: None,
+            enabled: Vec::new(),
             folder: self.folder.clone(),
             terms: self.terms.clone(),
             is_keyed: self.documents.is_empty(),
@@ -67,9 +74,12 @@ impl Draft {
         };
         if !ledger.is_keyed {
             let document = self.lone_document()?;
-            ledger.enabled = document.root.get(PLUGINS).cloned();
+            let list = document.root.get(PLUGINS).cloned();
+            ledger.enabled.extend(list.map(|list| Enabled { stored: None, list }));
             self.sources.folder(document.root.place.source).clone_into(&mut ledger.folder);
-            for (name, node) in pages::objects(document)? {
+            let objects = pages::objects(document)?;
+            ledger.objects.reserve(objects.len());
+            for (name, node) in objects {
                 ledger.link(&name, node);
                 let content = node.to_json().to_string().into_bytes();
                 ledger.objects.insert(name, content.into());
@@ -79,7 +89,8 @@ impl Draft {
         for stored in &self.stored {
             let node = stored.node.as_ref().ok()?;
             if &*stored.name.collection == PLUGINS {
-                ledger.enabled = Some(node.clone());
+                let stored = Some((stored.name.clone(), stored.content.clone()));
+                ledger.enabled.push(Enabled { stored, list: node.clone() });
                 continue;
             }
             let name = reference(&stored.name)?;
@@ -111,9 +122,12 @@ impl Draft {
 }
 
 impl Ledger {
-    /// The objects in force, with their names in the store.
+    /// The objects in force, with their names in the store, the lists of enabled plugins included.
     pub fn objects(&self) -> impl Iterator<Item = (ObjectName, &[u8])> {
-        self.objects.iter().map(|(name, content)| (stored_as(name), &**content))
+        let resources = self.objects.iter();
+        let resources = resources.map(|(name, content)| (stored_as(name), &**content));
+        let lists = self.enabled.iter().filter_map(|enabled| enabled.stored.as_ref());
+        resources.chain(lists.map(|(name, content)| (name.clone(), &**content)))
     }
 
     /// The text of an object in force.
@@ -234,8 +248,8 @@ impl Ledger {
             |kind, id: &str| self.objects.contains_key(&ResourceRef { kind, id: id.into() });
         let reader = Reader::new(&rules, loader.plugins(), &mut sources);
         let mut reader = reader.with_others(&exists);
-        if let Some(list) = &self.enabled {
-            reader.enabled_plugins(&Site::root(list));
+        for enabled in &self.enabled {
+            reader.enabled_plugins(&Site::root(&enabled.list));
         }
         let placed =
             |(kind, node)| Placed { kind: listed_as(kind), site: Site::root(node), index: 0 };

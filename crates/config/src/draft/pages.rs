@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::ledger::{listed_as, stands_alone};
 use super::{Document, Ledger, ObjectChange, ObjectName};
 use crate::SourceId;
-use crate::document::{Content, Format, Node, read};
+use crate::document::{Content, Format, NODES_MAX, Node, read};
 use crate::read::{CREDENTIALS, READ, id_of};
 use crate::resources::{ResourceKind, ResourceRef};
 
@@ -22,6 +22,8 @@ pub struct Pages {
     /// In the order of the text; each ends where the next begins.
     pieces: Vec<Piece>,
     lists: Vec<List>,
+    /// The values and keys in it.
+    count: usize,
 }
 
 /// Documents hold secrets: only the number of pieces is shown.
@@ -43,6 +45,8 @@ struct Piece {
     at: usize,
     /// The object, and the number of its list; `None` for what stands between lists.
     item: Option<(ResourceRef, usize)>,
+    /// The values and keys of the object.
+    count: usize,
 }
 
 /// What a new text changes.
@@ -54,6 +58,7 @@ pub struct Turn {
     first: usize,
     last: usize,
     pieces: Vec<Piece>,
+    count: usize,
 }
 
 /// Every object of a document with its kind and id; `None` where one says no id.
@@ -70,12 +75,25 @@ pub(super) fn objects(document: &Document) -> Option<Vec<(ResourceRef, &Node)>> 
     Some(objects)
 }
 
+/// The name of an object, where it says it as one that is in order does. From then on its key in the
+/// ledger stands for it, whatever it says itself.
 fn name_of(kind: ResourceKind, item: &Node) -> Option<ResourceRef> {
-    item.get("id").or_else(|| item.get("username"))?;
     let id = id_of(kind, item, 0);
     let is_credential = kind == ResourceKind::Consumer && id.contains(CREDENTIALS);
+    if kind == ResourceKind::Consumer && !is_credential {
+        item.get("username")?.as_text()?;
+    } else if item.get("username").is_some() {
+        // No other object has one.
+        return None;
+    } else {
+        match &item.get("id")?.content {
+            Content::Text(_) => {}
+            Content::Number(number) if number.as_u64().is_some_and(|number| number > 0) => {}
+            _ => return None,
+        }
+    }
     let kind = if is_credential { ResourceKind::Credential } else { kind };
-    Some(ResourceRef { kind, id: Arc::from(&*id) })
+    Some(ResourceRef { kind, id })
 }
 
 /// The start of the line that an offset is in.
@@ -97,10 +115,11 @@ fn offset(node: &Node) -> usize {
 impl Pages {
     /// Cuts a document of YAML.
     pub(super) fn of(document: &Document, text: &str) -> Self {
-        let mut this = Self { text: text.to_owned(), pieces: Vec::new(), lists: Vec::new() };
+        let (pieces, lists) = (Vec::new(), Vec::new());
+        let mut this = Self { text: text.to_owned(), pieces, lists, count: document.root.count() };
         for member in document.root.members() {
             let at = usize::try_from(member.key_place.start).unwrap_or(usize::MAX);
-            this.pieces.push(Piece { at: line_start(text, at), item: None });
+            this.pieces.push(Piece { at: line_start(text, at), item: None, count: 0 });
             let kind = READ.into_iter().find(|kind| kind.collection() == member.key);
             let Some(kind) = kind.filter(|kind| stands_alone(*kind)) else { continue };
             let items = member.value.items();
@@ -118,8 +137,10 @@ impl Pages {
             this.pieces.extend(items.iter().map(|item| Piece {
                 at: line_start(text, offset(item)),
                 item: name_of(kind, item).map(|name| (name, list)),
+                count: item.count(),
             }));
         }
+        this.pieces.shrink_to_fit();
         this
     }
 
@@ -151,8 +172,14 @@ impl Pages {
             return None;
         }
         let pieces = self.read(region, from, *list)?;
-        let mut turn =
-            Turn { changes: Vec::new(), between: HashMap::new(), first, last, pieces: Vec::new() };
+        let gone: usize = affected.iter().map(|piece| piece.count).sum();
+        let come: usize = pieces.iter().map(|(piece, _)| piece.count).sum();
+        let count = self.count.checked_sub(gone)?.checked_add(come)?;
+        if count > NODES_MAX {
+            return None;
+        }
+        let (changes, between) = (Vec::new(), HashMap::new());
+        let mut turn = Turn { changes, between, first, last, pieces: Vec::new(), count };
         self.compare(affected, &pieces, ledger, &mut turn)?;
         turn.pieces = pieces.into_iter().map(|(piece, _)| piece).collect();
         Some(turn)
@@ -177,7 +204,7 @@ impl Pages {
                 && matches!(item.content, Content::Map(_));
             let name = name_of(kind, item).filter(|_| is_plain)?;
             let content = item.to_json().to_string().into_bytes().into();
-            Some((Piece { at, item: Some((name, list)) }, content))
+            Some((Piece { at, item: Some((name, list)), count: item.count() }, content))
         });
         let read: Vec<_> = read.collect::<Option<_>>()?;
         // What stands before the first item belongs to it.
@@ -242,13 +269,14 @@ impl Pages {
 
     /// The new text is in force.
     pub fn keep(&mut self, turn: Turn, text: String) {
-        let Turn { first, last, pieces, .. } = turn;
+        let Turn { first, last, pieces, count, .. } = turn;
         let (old, new) = (self.text.len(), text.len());
         for piece in self.pieces.iter_mut().skip(last + 1) {
             piece.at = (piece.at + new).saturating_sub(old);
         }
         self.pieces.splice(first..=last, pieces);
         self.text = text;
+        self.count = count;
     }
 }
 
@@ -278,4 +306,54 @@ fn common_end(one: &[u8], other: &[u8]) -> usize {
         count += one.len();
     }
     count
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::draft::Draft;
+    use crate::sources::Sources;
+
+    #[test]
+    fn texts_are_the_same_up_to_a_difference_wherever_a_stretch_ends() {
+        for length in [STRETCH - 1, STRETCH, STRETCH + 1] {
+            let (text, longer) = (vec![b'a'; length], vec![b'a'; length + 1]);
+            assert_eq!(common_start(&text, &text), length);
+            assert_eq!(common_end(&text, &text), length);
+            assert_eq!(common_start(&text, &longer), length);
+            assert_eq!(common_end(&text, &longer), length);
+            for at in [0, 1, STRETCH - 2, STRETCH - 1, STRETCH, length - 1] {
+                let mut other = text.clone();
+                let Some(byte) = other.get_mut(at) else { continue };
+                *byte = b'b';
+                assert_eq!(common_start(&text, &other), at, "{length}");
+                assert_eq!(common_end(&text, &other), length - 1 - at, "{length}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_document_that_comes_to_hold_too_much_is_read_as_a_whole() {
+        const TEXT: &str = "routes:\n- id: a\n  uri: /a\n- id: b\n  uri: /b\n";
+        let mut sources = Sources::new();
+        let source = sources.add("r.yaml", Path::new(""), TEXT.to_owned());
+        let root = sources.read(source).unwrap();
+        let mut draft = Draft::new(sources, Path::new(""), false);
+        draft.add_document(Document { root, is_inline: false });
+        let (ledger, mut pages) = (draft.ledger().unwrap(), draft.pages().unwrap());
+        // A key and a value more.
+        let new = TEXT.replace("/a\n", "/a\n  desc: x\n");
+        for (others, is_turned) in [(2, true), (1, false)] {
+            pages.count = NODES_MAX - others;
+            assert_eq!(pages.turn(&new, &ledger).is_some(), is_turned, "room for {others}");
+        }
+        pages.count = NODES_MAX - 2;
+        let turn = pages.turn(&new, &ledger).unwrap();
+        pages.keep(turn, new.clone());
+        assert_eq!(pages.count, NODES_MAX);
+        assert!(pages.turn(TEXT, &ledger).is_some(), "there is room for less");
+        assert!(pages.turn(&new.replace("/b\n", "/b\n  desc: x\n"), &ledger).is_none());
+    }
 }

@@ -66,7 +66,7 @@ impl Reader<'_> {
             ResourceKind::Consumer if id.contains(CREDENTIALS) => ResourceKind::Credential,
             kind => *kind,
         };
-        self.add_id(kind, &id, &Site { here: site.at(key), ..site.clone() });
+        self.add_id(kind, &id, site, site.at(key));
         if kind == ResourceKind::Consumer {
             self.collect_credentials(site, &id);
         }
@@ -82,22 +82,19 @@ impl Reader<'_> {
             let id = id_of(ResourceKind::Credential, item, index);
             let id = id.rsplit('/').next().unwrap_or_default();
             let id: Arc<str> = format!("{username}{CREDENTIALS}{id}").into();
-            self.add_id(
-                ResourceKind::Credential,
-                &id,
-                &Site { here: site.at("id"), ..site.clone() },
-            );
+            self.add_id(ResourceKind::Credential, &id, &site, site.at("id"));
         }
     }
 
-    fn add_id(&mut self, kind: ResourceKind, id: &Arc<str>, site: &Site<'_>) {
+    fn add_id(&mut self, kind: ResourceKind, id: &Arc<str>, site: &Site<'_>, here: Place) {
         let known = self.ids.known.entry(kind).or_default();
         if let Some(&first) = known.get(id) {
             let problem = format!("the {} {} is given twice", kind.noun(), quoted(id));
             let help = format!("the first one is at {}", self.sources.position_text(first));
-            self.invalid(site, &Invalid::new(problem).with_help(help));
+            let site = Site { here, ..site.clone() };
+            self.invalid(&site, &Invalid::new(problem).with_help(help));
         } else {
-            known.insert(Arc::clone(id), site.here);
+            known.insert(Arc::clone(id), here);
         }
     }
 

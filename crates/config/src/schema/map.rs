@@ -103,7 +103,9 @@ impl<'a> Walk<'a> {
             .subject
             .specials
             .iter()
-            .filter(|special| special.path.rsplit('.').next() == Some(key))
+            .filter(|special| {
+                special.path.ends_with(key) && special.path.rsplit('.').next() == Some(key)
+            })
             .peekable();
         candidates.peek()?;
         let path = relative(parent, key);
@@ -172,9 +174,10 @@ impl<'a> Walk<'a> {
         out: &mut Findings,
     ) {
         let has = |key: &str| members.iter().any(|member| member.key == key);
-        let is_answered = members.iter().any(|member| self.answer(&self.steps, member).is_some());
+        let is_answered =
+            || members.iter().any(|member| self.answer(&self.steps, member).is_some());
         for key in list(schema, "required").iter().filter_map(Value::as_str) {
-            if !has(key) && !is_answered && !is_misspelt(key, members, schema) {
+            if !has(key) && !is_answered() && !is_misspelt(key, members, schema) {
                 self.tell(out, here, Fault::Missing, format!("{} is required", quoted(key)));
             }
         }

@@ -35,6 +35,35 @@ impl Marks {
     }
 }
 
+/// Which groups of keywords a schema has. Most schemas have few keywords, and a walk of many values
+/// would look for each of the others in vain.
+#[derive(Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, asked for by name")]
+struct Groups {
+    has_marks: bool,
+    has_parts: bool,
+    has_choice: bool,
+    has_forms: bool,
+    has_conditions: bool,
+}
+
+impl Groups {
+    fn of(schema: &Map<String, Value>) -> Self {
+        let mut groups = Self::default();
+        for keyword in schema.keys() {
+            match keyword.as_str() {
+                "x-opaque" | "x-secret" | "x-reference" => groups.has_marks = true,
+                "allOf" => groups.has_parts = true,
+                "const" | "enum" => groups.has_choice = true,
+                "anyOf" | "oneOf" => groups.has_forms = true,
+                "not" | "if" => groups.has_conditions = true,
+                _ => {}
+            }
+        }
+        groups
+    }
+}
+
 /// The state of one walk.
 pub(super) struct Walk<'a> {
     pub(super) rules: &'a Rules<'a>,
@@ -66,7 +95,7 @@ impl<'a> Walk<'a> {
         self.recursion += 1;
         match schema {
             Value::Bool(true) => self.unchecked(node, marks, out),
-            Value::Object(schema) => self.against(node, here, schema, marks.with(schema), out),
+            Value::Object(schema) => self.against(node, here, schema, marks, out),
             _ => self.tell(out, here, Fault::Value, format!("{} is not accepted", self.name())),
         }
         self.recursion -= 1;
@@ -80,7 +109,9 @@ impl<'a> Walk<'a> {
         marks: Marks,
         out: &mut Findings,
     ) {
-        if schema.get("x-opaque").is_some() {
+        let groups = Groups::of(schema);
+        let marks = if groups.has_marks { marks.with(schema) } else { marks };
+        if groups.has_marks && schema.get("x-opaque").is_some() {
             return;
         }
         if node.content == Content::Null && !accepts_null(schema) {
@@ -95,13 +126,17 @@ impl<'a> Walk<'a> {
                 None => self.tell(out, here, Fault::Value, broken("`$ref`")),
             }
         }
-        for part in list(schema, "allOf") {
-            self.value(node, here, part, marks, out);
+        if groups.has_parts {
+            for part in list(schema, "allOf") {
+                self.value(node, here, part, marks, out);
+            }
         }
         if !self.check_type(node, here, schema, marks, out) {
             return;
         }
-        self.check_choice(node, here, schema, marks, out);
+        if groups.has_choice {
+            self.check_choice(node, here, schema, marks, out);
+        }
         match &node.content {
             Content::Text(text) => self.text(node, here, text, schema, marks, out),
             Content::Number(number) => self.number(at(node, here), number, schema, out),
@@ -109,13 +144,17 @@ impl<'a> Walk<'a> {
             Content::Map(members) => self.map(node, members, here, schema, marks, out),
             Content::Null | Content::Bool(_) => {}
         }
-        for (keyword, is_exclusive) in [("anyOf", false), ("oneOf", true)] {
-            let forms = list(schema, keyword);
-            if !forms.is_empty() {
-                self.forms(node, here, schema, forms, is_exclusive, marks, out);
+        if groups.has_forms {
+            for (keyword, is_exclusive) in [("anyOf", false), ("oneOf", true)] {
+                let forms = list(schema, keyword);
+                if !forms.is_empty() {
+                    self.forms(node, here, schema, forms, is_exclusive, marks, out);
+                }
             }
         }
-        self.conditions(node, here, schema, marks, out);
+        if groups.has_conditions {
+            self.conditions(node, here, schema, marks, out);
+        }
     }
 
     /// Looks at a value that no schema describes: it may hold no reference, which would stay text.

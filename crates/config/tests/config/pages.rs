@@ -70,6 +70,16 @@ fn only_what_changed_is_read() {
             "jack\n  labels: {a: b}\n",
             vec![r#"consumers/jack {"username":"jack","labels":{"a":"b"}}"#],
         ),
+        (
+            "id: b\n    uri: /b\n    upstream_id: u\n",
+            "id: 7\n",
+            vec!["routes/7 {\"id\":7}", "routes/b gone"],
+        ),
+        (
+            "#END",
+            "- id: jack/credentials/c\n#END",
+            vec![r#"consumers/jack/credentials/c {"id":"jack/credentials/c"}"#],
+        ),
         ("# The second.", "# The other.", vec![]),
     ] {
         let turn = pages.turn(&TEXT.replace(from, to), &ledger);
@@ -96,9 +106,26 @@ fn what_may_mean_more_than_it_seems_makes_everything_be_read() {
         ("- id: b", "- name: b"),
         ("routes:", "routes: # all"),
         ("#END\n", "- username: jack\n#END\n"),
+        ("#END\n", "- id: jane\n#END\n"),
+        ("#END\n", "- username: 12\n#END\n"),
+        ("#END\n", "- {id: jane, username: 12}\n#END\n"),
+        ("username: jack", "id: jack"),
+        ("#END\n", "- {id: jack/credentials/c, username: jack/credentials/c}\n#END\n"),
+        ("id: b\n", "id: b\n    username: b\n"),
+        ("id: b\n", "id: 0\n"),
+        ("id: b\n", "id: -1\n"),
+        ("id: b\n", "id: 1.5\n"),
+        ("id: b\n", "username: b\n"),
         ("consumers:\n- username: jack\n", ""),
     ] {
         assert!(pages.turn(&TEXT.replace(from, to), &ledger).is_none(), "{from} → {to}");
+    }
+}
+
+#[test]
+fn a_document_in_which_a_name_is_not_as_it_should_be_has_no_ledger() {
+    for (from, to) in [("username: jack", "id: jack"), ("username: jack", "username: 12")] {
+        assert!(draft(&TEXT.replace(from, to)).ledger().is_none(), "{to}");
     }
 }
 

@@ -97,6 +97,7 @@ impl Ground {
             node: &self.node,
             resource: &resource,
             plugin,
+            is_disabled: false,
             metadata: None,
             exposed: &std::cell::RefCell::default(),
             has_consumer: &|_| true,

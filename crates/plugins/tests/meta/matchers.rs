@@ -90,10 +90,7 @@ const MATCHERS: &[(&str, Property)] = &[
         "nonces of proofs",
         ("plugins/src/authenticate/binding/nonce.rs", "nothing_near_a_nonce_is_one"),
     ),
-    (
-        "names that plugins own",
-        ("chain/src/owned.rs", "owning_agrees_with_a_naive_comparison"),
-    ),
+    ("names that plugins own", ("chain/src/owned.rs", "owning_agrees_with_a_naive_comparison")),
     (
         "targets of proofs",
         (

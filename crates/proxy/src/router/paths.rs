@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bartizan_chain::make_room;
 use bartizan_core::{PathTail, split_path_pattern};
 use smallvec::SmallVec;
 
@@ -141,7 +142,7 @@ fn first_of<'t, T, E>(
 /// Adds a leaf where its rank puts it; of the same rank the first stays first.
 pub(super) fn insert<T>(leaves: &mut Vec<Leaf<T>>, leaf: Leaf<T>) {
     let at = leaves.partition_point(|known| known.rank <= leaf.rank);
-    leaves.reserve_exact(1);
+    make_room(leaves);
     leaves.insert(at, leaf);
 }
 
@@ -187,7 +188,7 @@ impl<T> Node<T> {
         };
         let found = self.children.binary_search_by_key(&first, |(byte, _)| *byte);
         let at = found.unwrap_or_else(|at| {
-            self.children.reserve_exact(1);
+            make_room(&mut self.children);
             self.children.insert(at, (first, Arc::new(Self::of(text.into()))));
             at
         });

@@ -11,10 +11,16 @@ use bartizan_config::{Amendment, PluginUse, ResourceKind, ResourceRef, Resources
 
 use super::compile::{Compilation, Compiler};
 use super::consumers::Callers;
-use super::routes::{Ground, Made, STRIDE};
+use super::order::orders;
+use super::routes::{Ground, Made};
 use super::standing::{Parts, Standing, Stood};
 use super::{Report, Route, Snapshot, Upstream};
-use crate::router::{Order, Router};
+use crate::router::Router;
+
+/// Changes that are compiled by themselves before everything is compiled again. So often may a name
+/// be left behind that nothing asks for any more: of a field that logs hide, of a consumer that a
+/// plugin refers to.
+pub(super) const CHANGES_MAX: u32 = 10_000;
 
 /// What was compiled of a change.
 struct Changed {
@@ -34,59 +40,13 @@ impl Compiler {
         previous: &Snapshot,
     ) -> Option<Snapshot> {
         let standing = self.standing.as_ref()?;
-        if !concerns_itself_only(change, standing) {
+        if standing.amended >= CHANGES_MAX || !concerns_itself_only(change, standing) {
             return None;
         }
-        let Changed { parts, callers, upstreams, report } =
-            self.compile_change(change, standing, previous)?;
-        let mut standing = self.standing.take()?;
-        let mut router = previous.router.clone();
-        let names = names(&change.put).chain(change.gone.iter().cloned());
-        for name in names {
-            if name.kind == ResourceKind::Route
-                && let Some(before) = standing.routes.get(&name.id)
-            {
-                leave(&mut router, before);
-            }
-            standing.forget(&name);
-        }
-        let mut known = previous.upstreams.clone();
-        for name in &change.gone {
-            known.remove(name);
-        }
-        // A route or service that has none of its own any more leaves none behind.
-        for name in names_of_owners(&change.put) {
-            known.remove(&name);
-        }
-        let mut exchanged = HashMap::new();
-        for (origin, upstream) in upstreams {
-            let is_there = known.insert(origin.clone(), upstream.clone()).is_some();
-            if is_there && origin.kind == ResourceKind::Upstream {
-                exchanged.insert(origin, upstream);
-            }
-        }
-        exchange(&mut standing, &mut router, &exchanged);
-        standing.take_parts(parts, &change.put);
-        for written in &change.put.routes {
-            if let Some(stood) = standing.routes.get(&written.id) {
-                enter(&mut router, stood);
-            }
-        }
-        self.standing = Some(standing);
-        let (consumers, profiles) = match callers {
-            Some(callers) => (Arc::new(callers.index), callers.profiles),
-            None => (previous.consumers.clone(), previous.profiles.clone()),
-        };
-        Some(Snapshot {
-            generation,
-            router,
-            global: previous.global.clone(),
-            consumers,
-            profiles,
-            tls: previous.tls.clone(),
-            upstreams: known,
-            report,
-        })
+        let changed = self.compile_change(change, standing, previous)?;
+        let standing = self.standing.as_mut()?;
+        standing.amended += 1;
+        Some(changed.over(previous, standing, change, generation))
     }
 
     fn compile_change(
@@ -96,41 +56,23 @@ impl Compiler {
         previous: &Snapshot,
     ) -> Option<Changed> {
         let put = &change.put;
+        let orders = orders(change, standing)?;
         let listed: Vec<ResourceRef> = names(put).chain(change.gone.iter().cloned()).collect();
         let mut cx = Compilation::new(self, put, Some(previous));
         cx.base = Some(standing);
         cx.shared = cx.shared.over(&standing.shared);
         cx.metadata = standing.metadata.iter().map(|(name, this)| (&**name, this)).collect();
         cx.changed = listed.iter().map(|name| (name.kind, &*name.id)).collect();
+        cx.find_running();
         cx.check_unused();
-        let callers = touches_callers(change).then(|| {
-            let profiles = previous.profiles.clone();
-            let mut callers = Callers { index: (*previous.consumers).clone(), profiles };
-            for name in &listed {
-                match name.kind {
-                    ResourceKind::Consumer => {
-                        callers.index.remove_consumer(&name.id);
-                        callers.profiles.remove_own(&name.id);
-                    }
-                    ResourceKind::ConsumerGroup => callers.profiles.remove_group(&name.id),
-                    _ => {}
-                }
-            }
-            cx.callers_into(&mut callers);
-            callers
-        });
+        let callers = touches_callers(change).then(|| changed_callers(&mut cx, &listed, previous));
         let global_uses: Vec<&PluginUse> = standing.global_uses.iter().collect();
-        let mut ground = Ground {
-            global: &standing.global,
-            global_uses: &global_uses,
-            chains: HashMap::new(),
-            unconditional: Arc::default(),
-        };
+        let mut ground = Ground::new(&standing.global, &global_uses);
         let mut reports = Vec::with_capacity(put.routes.len());
         let mut stood = Vec::with_capacity(put.routes.len());
         for written in &put.routes {
             let Made { route, hosts, report } = cx.route(written, &mut ground);
-            let order = order(change, standing, &stood, &route.facts.id)?;
+            let order = orders.get(&*written.id)?.clone();
             stood.push((route.facts.id.clone(), Stood::new(written, hosts, route, order)));
             reports.push(report);
         }
@@ -153,35 +95,81 @@ impl Compiler {
     }
 }
 
-/// Which of routes with the same path and priority comes first: where it was, or between those that
-/// it is written between; `None` where there is no room.
-fn order(
-    change: &Amendment,
-    standing: &Standing,
-    new: &[(Arc<str>, Stood)],
-    id: &Arc<str>,
-) -> Option<Order> {
-    if change.put.is_keyed {
-        return Some(Order::Name(id.clone()));
+/// Who may call after a change.
+fn changed_callers(
+    cx: &mut Compilation<'_>,
+    listed: &[ResourceRef],
+    previous: &Snapshot,
+) -> Callers {
+    let profiles = previous.profiles.clone();
+    let mut callers = Callers { index: (*previous.consumers).clone(), profiles };
+    for name in listed {
+        match name.kind {
+            ResourceKind::Consumer => {
+                callers.index.remove_consumer(&name.id);
+                callers.profiles.remove_own(&name.id);
+            }
+            ResourceKind::ConsumerGroup => callers.profiles.remove_group(&name.id),
+            _ => {}
+        }
     }
-    if let Some(known) = standing.routes.get(id) {
-        return Some(known.order.clone());
+    cx.callers_into(&mut callers);
+    callers
+}
+
+impl Changed {
+    /// The snapshot after the change, which what stands now says too.
+    fn over(
+        self,
+        previous: &Snapshot,
+        standing: &mut Standing,
+        change: &Amendment,
+        generation: u64,
+    ) -> Snapshot {
+        let Self { parts, callers, upstreams, report } = self;
+        let mut router = previous.router.clone();
+        for name in names(&change.put).chain(change.gone.iter().cloned()) {
+            if name.kind == ResourceKind::Route
+                && let Some(before) = standing.routes.get(&name.id)
+            {
+                leave(&mut router, before);
+            }
+            standing.forget(&name);
+        }
+        let mut known = previous.upstreams.clone();
+        // A route or service that has none of its own any more leaves none behind.
+        for name in change.gone.iter().cloned().chain(names_of_owners(&change.put)) {
+            known.remove(&name);
+        }
+        let mut exchanged = HashMap::new();
+        for (origin, upstream) in upstreams {
+            let is_there = known.insert(origin.clone(), upstream.clone()).is_some();
+            if is_there && origin.kind == ResourceKind::Upstream {
+                exchanged.insert(origin, upstream);
+            }
+        }
+        exchange(standing, &mut router, &exchanged);
+        standing.take_parts(parts, &change.put);
+        for written in &change.put.routes {
+            if let Some(stood) = standing.routes.get(&written.id) {
+                enter(&mut router, stood);
+            }
+        }
+        let (consumers, profiles) = match callers {
+            Some(callers) => (Arc::new(callers.index), callers.profiles),
+            None => (previous.consumers.clone(), previous.profiles.clone()),
+        };
+        Snapshot {
+            generation,
+            router,
+            global: previous.global.clone(),
+            consumers,
+            profiles,
+            tls: previous.tls.clone(),
+            upstreams: known,
+            report,
+        }
     }
-    let [before, after] = change.between.get(id)?;
-    let position = |id: &Arc<str>| {
-        let known = standing
-            .routes
-            .get(id)
-            .or_else(|| new.iter().find(|(known, _)| known == id).map(|(_, stood)| stood))?;
-        if let Order::Position(at) = known.order { Some(at) } else { None }
-    };
-    let least = before.as_ref().map_or(Some(0), position)?;
-    let most = match after {
-        Some(after) => position(after)?,
-        None => least.checked_add(2 * STRIDE)?,
-    };
-    let middle = least.midpoint(most);
-    (least < middle && middle < most).then_some(Order::Position(middle))
 }
 
 /// Whether a change can be compiled by itself.

@@ -107,8 +107,8 @@ impl Compiler {
         generation: u64,
         previous: Option<&Snapshot>,
     ) -> Result<(Snapshot, Standing), Vec<CompileFault>> {
-        self.pools.begin();
         let mut cx = Compilation::new(self, resources, previous);
+        cx.find_running();
         cx.check_unused();
         let global = resources.global_rules.iter().flat_map(|rule| &rule.plugins);
         let global_uses: Vec<&PluginUse> = global.collect();
@@ -162,6 +162,10 @@ pub(super) struct Compilation<'a> {
     pub(super) base: Option<&'a Standing>,
     /// What did, then.
     pub(super) changed: HashSet<(ResourceKind, &'a str)>,
+    /// Plugins of services and plugin configs that are in a route in service.
+    running: HashSet<(&'a ResourceRef, &'a str)>,
+    /// Routes out of service.
+    resting: HashSet<&'a str>,
     /// The consumers and groups that plugins asked for.
     pub(super) referred: RefCell<HashSet<(ResourceKind, Arc<str>)>>,
     pub(super) metadata: HashMap<&'a str, &'a PluginMetadata>,
@@ -195,6 +199,8 @@ impl<'a> Compilation<'a> {
             previous,
             base: None,
             changed: HashSet::new(),
+            running: HashSet::new(),
+            resting: HashSet::new(),
             referred: RefCell::default(),
             metadata: resources.plugin_metadata.iter().map(|this| (&*this.name, this)).collect(),
             consumers: resources.consumers.iter().map(|this| &*this.username).collect(),
@@ -205,6 +211,38 @@ impl<'a> Compilation<'a> {
             faults: Vec::new(),
             warnings: Vec::new(),
         }
+    }
+
+    /// Finds which plugins will run. Of what is shared by routes that did not change nothing is
+    /// asked, since those hold it.
+    pub(super) fn find_running(&mut self) {
+        let mut known = HashSet::new();
+        for written in &self.resources.routes {
+            if !written.is_enabled {
+                self.resting.insert(&written.id);
+                continue;
+            }
+            let shared_by = (written.service_id.as_deref(), written.plugin_config_id.as_deref());
+            if shared_by == (None, None) || written.plugins.is_empty() && !known.insert(shared_by) {
+                continue;
+            }
+            let uses = self.shared.plugins(written).into_iter();
+            let shared = uses.filter(|used| used.origin.kind != ResourceKind::Route);
+            self.running.extend(shared.map(|used| (&used.origin, &*used.name)));
+        }
+    }
+
+    /// Whether a plugin is compiled only to know that it is sound.
+    pub(super) fn is_resting(&self, used: &PluginUse) -> bool {
+        let origin = &used.origin;
+        used.meta.disable
+            || match origin.kind {
+                ResourceKind::Route => self.resting.contains(&*origin.id),
+                ResourceKind::Service | ResourceKind::PluginConfig => {
+                    !self.running.contains(&(origin, &*used.name))
+                }
+                _ => false,
+            }
     }
 
     /// Compiles what no route may refer to: it must be sound on the day when one does.

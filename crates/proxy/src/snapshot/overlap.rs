@@ -58,11 +58,6 @@ impl<'a> Cover<'a> {
         is_other_method || !self.route.remote_addrs.is_empty() || self.route.vars.is_some()
     }
 
-    fn has_conditions(&self) -> bool {
-        let route = self.route;
-        !route.methods.is_empty() || !route.remote_addrs.is_empty() || route.vars.is_some()
-    }
-
     /// What `other` lacks of what this one proves.
     fn lost_in(&self, other: &Self) -> Vec<&'static str> {
         if self.only_answers || other.only_answers {
@@ -151,15 +146,20 @@ struct Map<'a> {
 /// Who falls through to a route, and what is lost by that.
 type Falls = Vec<(usize, Vec<&'static str>)>;
 
+/// Whether a request for a path of a route may not be for the route.
+pub(super) fn has_conditions(route: &Route) -> bool {
+    !route.methods.is_empty() || !route.remote_addrs.is_empty() || route.vars.is_some()
+}
+
 /// One warning for each route that requests fall through to and lose protection.
 pub(super) fn warnings(covers: &[Cover<'_>], mode: RouterMode) -> Vec<Warning> {
-    if !covers.iter().any(Cover::has_conditions) {
+    if !covers.iter().any(|cover| has_conditions(cover.route)) {
         return Vec::new();
     }
     let map = Map::new(covers, mode);
     let mut falls: BTreeMap<usize, Falls> = BTreeMap::new();
     for (index, cover) in covers.iter().enumerate() {
-        if !cover.has_conditions() {
+        if !has_conditions(cover.route) {
             continue;
         }
         for at in map.below(covers, index, cover) {

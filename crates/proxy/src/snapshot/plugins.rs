@@ -39,9 +39,8 @@ impl Scope {
 #[derive(Clone)]
 pub(super) struct Compiled {
     pub(super) plugin: Arc<AnyPlugin>,
-    error_response: Option<(Arc<str>, bool)>,
-    priority: i32,
-    pub(super) is_disabled: bool,
+    pub(super) error_response: Option<(Arc<str>, bool)>,
+    pub(super) priority: i32,
 }
 
 /// A chain, and whether every plugin that belongs into it compiled.
@@ -53,11 +52,16 @@ pub(super) struct Assembled {
 
 impl<'a> Compilation<'a> {
     /// A chain of these plugins. What is disabled is compiled all the same, so that it is known to
-    /// be valid when it is enabled, and left out.
+    /// be valid when it is enabled, and left out; where it did not change, that is known.
     pub(super) fn chain(&mut self, uses: impl IntoIterator<Item = &'a PluginUse>) -> Assembled {
         let mut builder = ChainBuilder::new();
         let mut is_whole = true;
         for used in uses {
+            let is_known =
+                self.base.is_some() && !self.is_changed(used.origin.kind, &used.origin.id);
+            if used.meta.disable && is_known {
+                continue;
+            }
             let Some(compiled) = self.plugin(used) else {
                 is_whole = false;
                 continue;
@@ -81,14 +85,14 @@ impl<'a> Compilation<'a> {
     }
 
     /// The plugin written in one place; `None`, and a fault told once, where it does not compile.
-    /// In a place that did not change, it is what it was.
+    /// In a place that did not change, it is what it was while some route has it.
     pub(super) fn plugin(&mut self, used: &'a PluginUse) -> Option<Compiled> {
         let origin = &used.origin;
         if let Some(base) = self.base
             && !self.is_changed(origin.kind, &origin.id)
             && let Some(known) = base.plugin(origin, &used.name)
         {
-            return Some(known.clone());
+            return Some(known);
         }
         self.plugin_anew(used)
     }
@@ -129,8 +133,7 @@ impl<'a> Compilation<'a> {
         let is_sound = problems.is_empty();
         self.tell(used, problems);
         let plugin = plugin.filter(|_| is_sound)?;
-        let is_disabled = used.meta.disable;
-        Some(Compiled { plugin: Arc::new(plugin), error_response, priority, is_disabled })
+        Some(Compiled { plugin: Arc::new(plugin), error_response, priority })
     }
 
     /// An entry of the index out of an authentication plugin on a consumer or credential; `None`
@@ -191,6 +194,7 @@ impl<'a> Compilation<'a> {
             node: self.node,
             resource: &used.origin,
             plugin: entry.name,
+            is_disabled: self.is_resting(used),
             metadata: self.metadata.get(entry.name).map(|metadata| &metadata.config),
             has_consumer: &|name| self.has_caller(ResourceKind::Consumer, name),
             has_group: &|id| self.has_caller(ResourceKind::ConsumerGroup, id),

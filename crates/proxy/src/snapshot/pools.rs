@@ -6,10 +6,10 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bartizan_net::Target;
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+
+use super::held::Held;
 
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
@@ -18,37 +18,35 @@ struct Key {
     tls: Option<(usize, ServerName<'static>)>,
 }
 
-struct Entry {
+/// A number. It stands for the same as long as somebody holds it, and is never given out twice.
+#[derive(Debug)]
+pub(crate) struct PoolNumber {
     id: u64,
-    round: u64,
     /// Keeps the address of the settings from being given to others: as long as this is here, an
     /// equal address means the same settings.
     _config: Option<Weak<ClientConfig>>,
 }
 
+impl PoolNumber {
+    /// The number itself.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+}
+
 #[derive(Default)]
 struct Table {
     last: u64,
-    round: u64,
-    entries: HashMap<Key, Entry, RandomState>,
+    numbers: Held<Key, PoolNumber>,
 }
 
-/// The numbers that were given out.
+/// The numbers that were given out and are held.
 #[derive(Default)]
 pub(super) struct Pools(Mutex<Table>);
 
 impl Pools {
-    /// Forgets what neither this compilation's predecessor nor the one before used. A number is
-    /// never given out twice.
-    pub(super) fn begin(&self) {
-        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        table.round = table.round.saturating_add(1);
-        let oldest = table.round.saturating_sub(2);
-        table.entries.retain(|_, entry| entry.round >= oldest);
-    }
-
     /// The number for connections to `target`.
-    pub(super) fn id(&self, target: &Target) -> u64 {
+    pub(super) fn number(&self, target: &Target) -> Arc<PoolNumber> {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let tls = target.tls.as_ref();
         let key = Key {
@@ -56,14 +54,15 @@ impl Pools {
             port: target.port,
             tls: tls.map(|tls| (Arc::as_ptr(&tls.config).addr(), tls.server_name.clone())),
         };
-        let Table { last, round, entries } = &mut *table;
-        let entry = entries.entry(key).or_insert_with(|| {
-            *last = last.saturating_add(1);
-            let config = tls.map(|tls| Arc::downgrade(&tls.config));
-            Entry { id: *last, round: *round, _config: config }
-        });
-        entry.round = *round;
-        entry.id
+        let Table { last, numbers } = &mut *table;
+        if let Some(known) = numbers.get(&key) {
+            return known;
+        }
+        *last = last.saturating_add(1);
+        let config = tls.map(|tls| Arc::downgrade(&tls.config));
+        let number = Arc::new(PoolNumber { id: *last, _config: config });
+        numbers.insert(key, &number);
+        number
     }
 }
 
@@ -100,8 +99,9 @@ mod tests {
             secure(&one, "b.example"),
             secure(&other, "a.example"),
         ];
-        let ids: Vec<u64> = targets.iter().map(|target| pools.id(target)).collect();
-        let again: Vec<u64> = targets.iter().map(|target| pools.id(target)).collect();
+        let numbers: Vec<_> = targets.iter().map(|target| pools.number(target)).collect();
+        let ids: Vec<u64> = numbers.iter().map(|number| number.id()).collect();
+        let again: Vec<u64> = targets.iter().map(|target| pools.number(target).id()).collect();
         assert_eq!(ids, again);
         let mut distinct = ids.clone();
         distinct.sort_unstable();
@@ -113,8 +113,12 @@ mod tests {
     fn settings_that_are_gone_never_lend_their_number_to_others() {
         let pools = Pools::default();
         let mut seen = Vec::new();
-        for _ in 0..64 {
-            seen.push(pools.id(&secure(&config(), "a.example")));
+        let mut held = Vec::new();
+        for round in 0..64 {
+            let number = pools.number(&secure(&config(), "a.example"));
+            seen.push(number.id());
+            // Half of them outlive their settings.
+            held.extend((round % 2 == 0).then_some(number));
         }
         seen.sort_unstable();
         seen.dedup();
@@ -124,21 +128,21 @@ mod tests {
     #[test]
     fn what_is_used_no_more_is_forgotten_and_its_number_stays_spent() {
         let pools = Pools::default();
-        let first = pools.id(&plain("h", 80));
-        for _ in 0..3 {
-            pools.begin();
+        let first = pools.number(&plain("h", 80)).id();
+        assert_ne!(pools.number(&plain("h", 80)).id(), first);
+        for port in 0..10_000 {
+            pools.number(&plain("h", port));
         }
-        assert!(pools.0.lock().unwrap().entries.is_empty());
-        assert_ne!(pools.id(&plain("h", 80)), first);
+        assert!(pools.0.lock().unwrap().numbers.len() <= 64);
     }
 
     #[test]
-    fn what_is_used_in_every_round_keeps_its_number() {
+    fn what_is_used_on_keeps_its_number_whatever_comes_and_goes() {
         let pools = Pools::default();
-        let first = pools.id(&plain("h", 80));
-        for _ in 0..5 {
-            pools.begin();
-            assert_eq!(pools.id(&plain("h", 80)), first);
+        let first = pools.number(&plain("h", 80));
+        for port in 81..1_000 {
+            pools.number(&plain("h", port));
         }
+        assert_eq!(pools.number(&plain("h", 80)).id(), first.id());
     }
 }

@@ -41,7 +41,7 @@ pub struct RouteReport {
     pub is_enabled: bool,
     /// The stages in which something happens, with the plugins that run in them, in their order.
     /// Consumers and groups may add to them.
-    pub stages: Vec<(Stage, Vec<ReportedPlugin>)>,
+    pub stages: Arc<[(Stage, Vec<ReportedPlugin>)]>,
     /// What every request that passes has proved, by the route's plugins and the global rules.
     pub proofs: Proofs,
     /// It answers everything by itself and forwards nothing.
@@ -65,13 +65,18 @@ pub struct ReportedPlugin {
     pub is_global: bool,
 }
 
-impl RouteReport {
-    pub(super) fn new(
-        written: &bartizan_config::Route,
-        hosts: &[String],
-        chain: &Chain<AnyPlugin>,
-        global: &Chain<AnyPlugin>,
-    ) -> Self {
+/// What the chains of a route amount to: the same for all routes that share theirs.
+#[derive(Clone)]
+pub(super) struct Outline {
+    stages: Arc<[(Stage, Vec<ReportedPlugin>)]>,
+    proofs: Proofs,
+    only_answers: bool,
+    needs_no_upstream: bool,
+    is_public: bool,
+}
+
+impl Outline {
+    pub(super) fn of(chain: &Chain<AnyPlugin>, global: &Chain<AnyPlugin>) -> Self {
         let both = || [(global, true), (chain, false)].into_iter();
         let proves_caller = |step: &Step<AnyPlugin>| {
             step.filter.is_none()
@@ -80,13 +85,6 @@ impl RouteReport {
         };
         let is_public = !both().any(|(chain, _)| chain.steps().iter().any(proves_caller));
         Self {
-            id: written.id.clone(),
-            name: written.name.clone(),
-            service_id: written.service_id.clone(),
-            uris: written.uris.clone(),
-            hosts: hosts.to_vec(),
-            methods: written.methods.clone(),
-            is_enabled: written.is_enabled,
             stages: Stage::ALL
                 .into_iter()
                 .map(|stage| (stage, both().flat_map(|(c, g)| running(c, stage, g)).collect()))
@@ -95,8 +93,32 @@ impl RouteReport {
             proofs: chain.proofs().or(global.proofs()),
             only_answers: chain.only_answers(),
             needs_no_upstream: chain.needs_no_upstream(),
-            anonymous_reason: None,
             is_public: is_public && !chain.only_answers(),
+        }
+    }
+}
+
+impl RouteReport {
+    pub(super) fn new(
+        written: &bartizan_config::Route,
+        hosts: &[String],
+        outline: Outline,
+    ) -> Self {
+        let Outline { stages, proofs, only_answers, needs_no_upstream, is_public } = outline;
+        Self {
+            id: written.id.clone(),
+            name: written.name.clone(),
+            service_id: written.service_id.clone(),
+            uris: written.uris.clone(),
+            hosts: hosts.to_vec(),
+            methods: written.methods.clone(),
+            is_enabled: written.is_enabled,
+            stages,
+            proofs,
+            only_answers,
+            needs_no_upstream,
+            anonymous_reason: None,
+            is_public,
         }
     }
 

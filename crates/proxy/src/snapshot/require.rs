@@ -25,11 +25,11 @@ impl<'a> Compilation<'a> {
             return;
         }
         let (written, id) = (route.written, &route.written.id);
-        let subject = format!("route `{id}`");
+        let subject = || format!("route `{id}`");
         if route.upstream.is_none() && !route.report.needs_no_upstream {
             let invalid = Invalid::new(format!("route `{id}` has no upstream"))
                 .with_help("give it an `upstream`, an `upstream_id`, or a service that has one");
-            self.fault(written.place, &subject, invalid);
+            self.fault(written.place, subject(), invalid);
         }
         let proofs = route.report.proofs;
         for requirement in self.require {
@@ -51,7 +51,7 @@ impl<'a> Compilation<'a> {
             let why = why.map_or_else(String::new, |why| format!(": {why}"));
             let invalid = Invalid::new(format!("route `{id}` has {lack}{why}"))
                 .with_help(remedy(*requirement));
-            self.lack(written.place, &subject, *requirement, invalid);
+            self.lack(written.place, subject(), *requirement, invalid);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bartizan_chain::{Chain, Expr, PluginSet, RouteFacts, Var};
+use bartizan_chain::{Chain, ChainBuilder, Expr, PluginSet, RouteFacts, Var};
 use bartizan_config::{Invalid, PathStep, PluginUse, ResourceKind};
 use bartizan_core::has_path_names;
 use bartizan_plugins::AnyPlugin;
@@ -11,16 +11,14 @@ use http::Method;
 
 use super::compile::Compilation;
 use super::fault::Warning;
-use super::overlap::Cover;
+use super::order::written_at;
+use super::overlap::{Cover, has_conditions};
 use super::plugins::Assembled;
-use super::report::RouteReport;
+use super::report::{Outline, RouteReport};
 use super::require::Guarded;
 use super::route::{Conditions, Route, canonical_network};
 use super::standing::Stood;
 use crate::router::{Order, Router};
-
-/// What lies between the positions of two routes of a document, for those that come between them.
-pub(super) const STRIDE: u64 = 1 << 24;
 
 /// The plugin that answers preflights.
 const CORS: &str = "cors";
@@ -29,14 +27,16 @@ const CORS: &str = "cors";
 pub(super) struct Routes<'a> {
     pub(super) router: Router<Route>,
     pub(super) reports: Vec<RouteReport>,
-    /// What each enabled route covers, to find those that others fall through to.
+    /// What each enabled route covers, to find those that others fall through to; none where no
+    /// route has conditions.
     pub(super) covers: Vec<Cover<'a>>,
     pub(super) chains: SharedChains<'a>,
     pub(super) stood: Vec<(Arc<str>, Stood)>,
 }
 
 /// By service and plugin config.
-pub(super) type SharedChains<'a> = HashMap<(Option<&'a str>, Option<&'a str>), Assembled>;
+pub(super) type SharedChains<'a> =
+    HashMap<(Option<&'a str>, Option<&'a str>), (Assembled, Outline)>;
 
 /// What is the same for all routes.
 pub(super) struct Ground<'g, 'a> {
@@ -45,7 +45,21 @@ pub(super) struct Ground<'g, 'a> {
     /// Chains of routes without plugins of their own.
     pub(super) chains: SharedChains<'a>,
     /// The conditions of routes that have none.
-    pub(super) unconditional: Arc<Conditions>,
+    unconditional: Arc<Conditions>,
+    /// The chain of routes out of service: what theirs would have holds pages and connections.
+    nothing: Arc<Chain<AnyPlugin>>,
+}
+
+impl<'g, 'a> Ground<'g, 'a> {
+    pub(super) fn new(global: &'g Assembled, global_uses: &'g [&'a PluginUse]) -> Self {
+        Self {
+            global,
+            global_uses,
+            chains: HashMap::new(),
+            unconditional: Arc::default(),
+            nothing: Arc::new(ChainBuilder::new().build()),
+        }
+    }
 }
 
 /// A compiled route, and what holds for it.
@@ -67,16 +81,17 @@ impl<'a> Compilation<'a> {
         self.block(&mut router);
         let blocked = self.resources.blocked.len();
         let mut reports = Vec::with_capacity(self.resources.routes.len());
-        let mut covers = Vec::with_capacity(self.resources.routes.len());
+        // Where nobody falls through to others, nobody asks what covers what.
+        let is_conditional = self.resources.routes.iter().any(has_conditions);
+        let mut covers = Vec::new();
         let mut stood = Vec::with_capacity(self.resources.routes.len());
-        let chains = HashMap::new();
-        let mut ground = Ground { global, global_uses, chains, unconditional: Arc::default() };
+        let mut ground = Ground::new(global, global_uses);
         for (at, written) in self.resources.routes.iter().enumerate() {
             let Made { route, hosts, report } = self.route(written, &mut ground);
             let order = self.order(&route.facts.id, blocked + at);
             if written.is_enabled {
                 router.add(&route, hosts, &written.uris, written.priority, &order);
-                covers.push(Cover::new(written, hosts, &report));
+                covers.extend(is_conditional.then(|| Cover::new(written, hosts, &report)));
             }
             stood.push((route.facts.id.clone(), Stood::new(written, hosts, route, order)));
             reports.push(report);
@@ -85,13 +100,8 @@ impl<'a> Compilation<'a> {
     }
 
     /// Which of routes with the same path and priority comes first.
-    pub(super) fn order(&self, id: &Arc<str>, at: usize) -> Order {
-        if self.resources.is_keyed {
-            Order::Name(id.clone())
-        } else {
-            let at = u64::try_from(at).unwrap_or(u64::MAX).saturating_add(1);
-            Order::Position(at.saturating_mul(STRIDE))
-        }
+    fn order(&self, id: &Arc<str>, at: usize) -> Order {
+        if self.resources.is_keyed { Order::Name(id.clone()) } else { written_at(at) }
     }
 
     /// Compiles a route.
@@ -102,14 +112,14 @@ impl<'a> Compilation<'a> {
     ) -> Made<'a> {
         self.check_names(written);
         let uses = self.shared.plugins(written);
-        let Assembled { chain, is_whole } = self.route_chain(written, &uses, &mut ground.chains);
+        let (Assembled { chain, is_whole }, outline) = self.route_chain(written, &uses, ground);
         let (global, global_uses) = (ground.global, ground.global_uses);
         let upstream = self.shared.upstream(written);
         let compiled_upstream = upstream.and_then(|upstream| self.upstream(upstream));
         let conditions = self.conditions(written, [&*chain, &global.chain]);
         let conditions = conditions.map_or_else(|| ground.unconditional.clone(), Arc::new);
         let hosts = self.shared.hosts(written);
-        let mut report = RouteReport::new(written, hosts, &chain, &global.chain);
+        let mut report = RouteReport::new(written, hosts, outline);
         report.declare(&uses);
         if written.is_enabled {
             self.expose(upstream, chain.only_answers());
@@ -121,7 +131,7 @@ impl<'a> Compilation<'a> {
         }
         let route = Arc::new(Route {
             facts: self.facts(written),
-            chain,
+            chain: if written.is_enabled { chain } else { ground.nothing.clone() },
             upstream: compiled_upstream,
             body_max: self.node.limits.body.0,
             conditions,
@@ -191,12 +201,12 @@ impl<'a> Compilation<'a> {
         &mut self,
         written: &'a bartizan_config::Route,
         uses: &[&'a PluginUse],
-        chains: &mut SharedChains<'a>,
-    ) -> Assembled {
+        ground: &mut Ground<'_, 'a>,
+    ) -> (Assembled, Outline) {
         let (service, config) =
             (written.service_id.as_deref(), written.plugin_config_id.as_deref());
         let is_shared = written.plugins.is_empty();
-        if let Some(known) = chains.get(&(service, config)).filter(|_| is_shared) {
+        if let Some(known) = ground.chains.get(&(service, config)).filter(|_| is_shared) {
             return known.clone();
         }
         let is_changed = service.is_some_and(|id| self.is_changed(ResourceKind::Service, id))
@@ -204,10 +214,11 @@ impl<'a> Compilation<'a> {
         let base = self.base.filter(|_| is_shared && !is_changed);
         let known = base.and_then(|base| base.chain(written));
         let made = known.unwrap_or_else(|| self.chain(uses.iter().copied()));
+        let outline = Outline::of(&made.chain, &ground.global.chain);
         if is_shared {
-            chains.insert((service, config), made.clone());
+            ground.chains.insert((service, config), (made.clone(), outline.clone()));
         }
-        made
+        (made, outline)
     }
 
     fn facts(&self, written: &bartizan_config::Route) -> Arc<RouteFacts> {

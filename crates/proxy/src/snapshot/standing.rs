@@ -1,13 +1,16 @@
 //! What the snapshot in force was compiled from, as far as compiling a change of it needs that.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use bartizan_chain::Chain;
 use bartizan_config::{
     PluginMetadata, PluginUse, ResourceKind, ResourceRef, Resources, SharedObjects,
 };
+use bartizan_plugins::AnyPlugin;
 
 use super::compile::Compilation;
+use super::held::Held;
 use super::plugins::{Assembled, Compiled};
 use super::route::Route;
 use super::routes::SharedChains;
@@ -50,8 +53,8 @@ pub(crate) struct Standing {
     pub(super) metadata: HashMap<Arc<str>, PluginMetadata>,
     pub(super) groups: HashSet<Arc<str>>,
     /// Compiled plugins of what routes share.
-    plugins: HashMap<ResourceRef, Vec<(Arc<str>, Compiled)>>,
-    chains: HashMap<SharedBy, Assembled>,
+    plugins: HashMap<ResourceRef, Vec<Kept>>,
+    chains: Held<SharedBy, Chain<AnyPlugin>>,
     pub(super) routes: HashMap<Arc<str>, Stood>,
     pub(super) global: Arc<Assembled>,
     pub(super) global_uses: Vec<PluginUse>,
@@ -63,6 +66,29 @@ pub(crate) struct Standing {
     pub(super) is_blocked: bool,
     /// Whether objects came one by one, in the order of their names.
     pub(super) is_keyed: bool,
+    /// How many changes were compiled by themselves since everything was.
+    pub(super) amended: u32,
+}
+
+/// A compiled plugin as long as a chain in force holds it: what nobody runs is not there, with its
+/// pages and whatever else it has outside of chains.
+struct Kept {
+    name: Arc<str>,
+    plugin: Weak<AnyPlugin>,
+    error_response: Option<(Arc<str>, bool)>,
+    priority: i32,
+}
+
+impl Kept {
+    fn of(name: Arc<str>, compiled: Compiled) -> Self {
+        let Compiled { plugin, error_response, priority } = compiled;
+        Self { name, plugin: Arc::downgrade(&plugin), error_response, priority }
+    }
+
+    fn compiled(&self) -> Option<Compiled> {
+        let (error_response, priority) = (self.error_response.clone(), self.priority);
+        Some(Compiled { plugin: self.plugin.upgrade()?, error_response, priority })
+    }
 }
 
 impl Standing {
@@ -75,7 +101,7 @@ impl Standing {
             metadata: metadata.map(|this| (this.name.clone(), this.clone())).collect(),
             groups: HashSet::new(),
             plugins: HashMap::new(),
-            chains: HashMap::new(),
+            chains: Held::default(),
             routes: HashMap::with_capacity(resources.routes.len()),
             global,
             global_uses: uses.cloned().collect(),
@@ -83,6 +109,7 @@ impl Standing {
             exposed: HashSet::new(),
             is_blocked: !resources.blocked.is_empty(),
             is_keyed: resources.is_keyed,
+            amended: 0,
         }
     }
 
@@ -101,9 +128,15 @@ impl Standing {
         self.shared.take(resources);
         self.groups.extend(resources.consumer_groups.iter().map(|group| group.id.clone()));
         for (origin, plugins) in parts.plugins {
-            self.plugins.insert(origin, plugins);
+            let known = self.plugins.entry(origin).or_default();
+            for (name, compiled) in plugins {
+                known.retain(|kept| kept.name != name);
+                known.push(Kept::of(name, compiled));
+            }
         }
-        self.chains.extend(parts.chains);
+        for (shared_by, made) in parts.chains {
+            self.chains.insert(shared_by, &made.chain);
+        }
         self.routes.extend(parts.stood);
         self.referred.extend(parts.referred);
         self.exposed.extend(parts.exposed);
@@ -115,10 +148,10 @@ impl Standing {
         self.plugins.remove(name);
         match name.kind {
             ResourceKind::Service => {
-                self.chains.retain(|(service, _), _| service.as_ref() != Some(&name.id));
+                self.chains.retain(|(service, _)| service.as_ref() != Some(&name.id));
             }
             ResourceKind::PluginConfig => {
-                self.chains.retain(|(_, config), _| config.as_ref() != Some(&name.id));
+                self.chains.retain(|(_, config)| config.as_ref() != Some(&name.id));
             }
             ResourceKind::Route => drop(self.routes.remove(&name.id)),
             ResourceKind::ConsumerGroup => drop(self.groups.remove(&name.id)),
@@ -127,16 +160,16 @@ impl Standing {
         self.exposed.remove(name);
     }
 
-    /// A compiled plugin of something that is shared.
-    pub(super) fn plugin(&self, origin: &ResourceRef, name: &str) -> Option<&Compiled> {
-        let plugins = self.plugins.get(origin)?;
-        plugins.iter().find(|(known, _)| **known == *name).map(|(_, compiled)| compiled)
+    /// A compiled plugin of something that is shared, where some route has it.
+    pub(super) fn plugin(&self, origin: &ResourceRef, name: &str) -> Option<Compiled> {
+        self.plugins.get(origin)?.iter().find(|kept| *kept.name == *name)?.compiled()
     }
 
-    /// The chain of a route that has no plugins of its own.
+    /// The chain of a route that has no plugins of its own, where another route has it.
     pub(super) fn chain(&self, written: &bartizan_config::Route) -> Option<Assembled> {
         let key = (written.service_id.clone(), written.plugin_config_id.clone());
-        self.chains.get(&key).cloned()
+        // Where one that belongs into it is at fault, nothing is put into force.
+        Some(Assembled { chain: self.chains.get(&key)?, is_whole: true })
     }
 }
 
@@ -157,12 +190,10 @@ impl Parts {
     ) -> Self {
         let mut plugins: HashMap<ResourceRef, Vec<(Arc<str>, Compiled)>> = HashMap::new();
         for ((origin, name), compiled) in &cx.compiled {
-            let is_shared = matches!(
-                origin.kind,
-                ResourceKind::Service | ResourceKind::PluginConfig | ResourceKind::GlobalRule
-            );
-            // What is disabled ends here, with its pages and whatever else it has outside of chains.
-            let kept = compiled.as_ref().filter(|compiled| is_shared && !compiled.is_disabled);
+            let is_shared =
+                matches!(origin.kind, ResourceKind::Service | ResourceKind::PluginConfig);
+            let is_held = |compiled: &&Compiled| Arc::strong_count(&compiled.plugin) > 1;
+            let kept = compiled.as_ref().filter(is_held).filter(|_| is_shared);
             if let Some(compiled) = kept {
                 let of_origin = plugins.entry((*origin).clone()).or_default();
                 of_origin.push(((*name).into(), compiled.clone()));
@@ -172,7 +203,7 @@ impl Parts {
         let chains = chains.into_iter();
         Self {
             plugins,
-            chains: chains.map(|((s, c), made)| ((owned(s), owned(c)), made)).collect(),
+            chains: chains.map(|((s, c), (made, _))| ((owned(s), owned(c)), made)).collect(),
             stood,
             referred: cx.referred.take(),
             exposed: cx.exposed.iter().map(|origin| (*origin).clone()).collect(),

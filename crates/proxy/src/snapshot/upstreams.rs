@@ -203,7 +203,7 @@ impl<'a> Compilation<'a> {
         Ok(Node {
             host: if node.port == default_port { host.into() } else { label.clone() },
             label,
-            pool_id: self.pools.id(&target),
+            pool: self.pools.number(&target),
             target,
         })
     }

@@ -63,8 +63,15 @@ pub struct Etcd {
     shared: Arc<Shared>,
     /// What was kept when the process began.
     before: Option<Snapshot>,
-    keep: Option<watch::Sender<Option<Snapshot>>>,
+    keep: Option<Arc<watch::Sender<Keeping>>>,
     tasks: Vec<JoinHandle<()>>,
+}
+
+/// What is to be kept on this machine.
+#[derive(Debug, Default)]
+struct Keeping {
+    next: Option<Snapshot>,
+    is_writing: bool,
 }
 
 /// What the store and its tasks share.
@@ -145,9 +152,9 @@ impl Etcd {
         }
         let mut tasks = vec![runtime.spawn(follow::follow(shared.clone()))];
         let keep = settings.kept.map(|at| {
-            let (sender, receiver) = watch::channel(None);
-            tasks.push(runtime.spawn(keep_for_ever(at, receiver)));
-            sender
+            let keeping = Arc::new(watch::Sender::new(Keeping::default()));
+            tasks.push(runtime.spawn(keep_for_ever(at, keeping.clone())));
+            keeping
         });
         Ok(Self { shared, before, keep, tasks })
     }
@@ -175,8 +182,16 @@ impl Etcd {
     /// Keeps a configuration on this machine, as the last good one. It is written soon.
     pub fn keep(&self, snapshot: Snapshot) {
         if let Some(keep) = &self.keep {
-            keep.send_replace(Some(snapshot));
+            keep.send_modify(|keeping| keeping.next = Some(snapshot));
         }
+    }
+
+    /// Waits until what was to be kept is written.
+    pub async fn kept(&self) {
+        let Some(keep) = &self.keep else { return };
+        let is_done = |keeping: &Keeping| keeping.next.is_none() && !keeping.is_writing;
+        // The sender lives as long as we do.
+        let _ = keep.subscribe().wait_for(is_done).await;
     }
 
     /// Why etcd is not followed now; `None` while it is.
@@ -193,15 +208,23 @@ impl Drop for Etcd {
     }
 }
 
-async fn keep_for_ever(at: KeptAt, mut snapshots: watch::Receiver<Option<Snapshot>>) {
-    while snapshots.changed().await.is_ok() {
-        let Some(snapshot) = snapshots.borrow_and_update().clone() else { continue };
-        let place = at.clone();
-        let written = tokio::task::spawn_blocking(move || kept::write(&place, &snapshot)).await;
-        if let Ok(Err(error)) = written {
-            let path = at.path.display();
-            tracing::error!("the snapshot `{path}` cannot be written: {error}");
+async fn keep_for_ever(at: KeptAt, keeping: Arc<watch::Sender<Keeping>>) {
+    let mut told = keeping.subscribe();
+    while told.wait_for(|keeping| keeping.next.is_some()).await.is_ok() {
+        let mut next = None;
+        keeping.send_modify(|keeping| {
+            next = keeping.next.take();
+            keeping.is_writing = true;
+        });
+        if let Some(snapshot) = next {
+            let place = at.clone();
+            let write = tokio::task::spawn_blocking(move || kept::write(&place, &snapshot));
+            if let Ok(Err(error)) = write.await {
+                let path = at.path.display();
+                tracing::error!("the snapshot `{path}` cannot be written: {error}");
+            }
         }
+        keeping.send_modify(|keeping| keeping.is_writing = false);
     }
 }
 

@@ -129,6 +129,7 @@ fn compile<P: Plugin>(config: &Value, cx: &CompileCx<'_>) -> Result<P, Invalid> 
         node: cx.node,
         resource: cx.resource,
         plugin: P::NAME,
+        is_disabled: cx.is_disabled,
         metadata: None,
         has_consumer: cx.has_consumer,
         has_group: cx.has_group,

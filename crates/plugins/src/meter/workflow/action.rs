@@ -178,6 +178,7 @@ fn nested<P: Plugin>(config: &Value, place: &str, cx: &CompileCx<'_>) -> Result<
         node: cx.node,
         resource: &resource,
         plugin: P::NAME,
+        is_disabled: cx.is_disabled,
         metadata: None,
         has_consumer: cx.has_consumer,
         has_group: cx.has_group,

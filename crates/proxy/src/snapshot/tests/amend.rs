@@ -1,106 +1,16 @@
 //! A change that is compiled by itself comes to what compiling everything comes to.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use bartizan_chain::{PluginSet, Profiles as _};
-use bartizan_config::{
-    Draft, Ledger, Loader, ObjectChange, ObjectName, Resources, StoredObject, Surroundings,
-};
-use bartizan_plugins::Catalogue;
 use http::Method;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::fixture::{Bench, Fate, Probe, guarded, node};
-use crate::snapshot::{CompileFault, Snapshot};
-
-/// A node file whose store is elsewhere.
-struct NodeFile;
-
-impl Surroundings for NodeFile {
-    fn variable(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn file(&self, _: &Path, _: u64) -> io::Result<Vec<u8>> {
-        let mut node = node();
-        node["store"] = json!({ "embedded": { "path": "store" } });
-        Ok(node.to_string().into_bytes())
-    }
-}
-
-type Objects = BTreeMap<&'static str, Value>;
-
-fn name(key: &str) -> ObjectName {
-    let (collection, id) = key.split_once('/').unwrap();
-    ObjectName { collection: collection.into(), id: id.into() }
-}
-
-fn text(value: &Value) -> Arc<[u8]> {
-    value.to_string().into_bytes().into()
-}
-
-/// Everything, read and judged at once.
-fn judged(objects: &Objects) -> Option<(Draft, Resources)> {
-    let loader = Loader::new(&Catalogue).with_surroundings(&NodeFile);
-    let (_, mut draft) = loader.node_draft(Path::new("node.json")).unwrap();
-    for (key, value) in objects {
-        let ObjectName { collection, id } = name(key);
-        let content = &text(value);
-        draft.add_object(&StoredObject { collection: &collection, id: &id, name: key, content });
-    }
-    let resources = draft.judge(&loader).ok()?;
-    Some((draft, resources))
-}
-
-/// A gateway that takes changes as they come.
-struct Live {
-    bench: Bench,
-    snapshot: Option<Snapshot>,
-    ledger: Option<Ledger>,
-}
-
-impl Live {
-    fn new() -> Self {
-        Self { bench: Bench::new(&node()), snapshot: None, ledger: None }
-    }
-
-    /// Takes changes by themselves; false where that cannot be.
-    fn amend(&mut self, changes: &[(&'static str, Option<Value>)]) -> bool {
-        let Some((ledger, snapshot)) = self.ledger.as_mut().zip(self.snapshot.as_ref()) else {
-            return false;
-        };
-        let change = |(key, value): &(&str, Option<Value>)| ObjectChange {
-            name: name(key),
-            content: value.as_ref().map(text),
-        };
-        let changes: Vec<ObjectChange> = changes.iter().map(change).collect();
-        let loader = Loader::new(&Catalogue).with_surroundings(&NodeFile);
-        let amended = ledger.amend(&loader, &changes);
-        let amended = amended.and_then(|change| self.bench.compiler.amend(&change, 1, snapshot));
-        let is_amended = amended.is_some();
-        if is_amended {
-            ledger.keep();
-            self.snapshot = amended;
-        } else {
-            ledger.restore();
-        }
-        is_amended
-    }
-
-    /// Takes everything.
-    fn take(&mut self, draft: &Draft, resources: &Resources) -> Result<(), Vec<CompileFault>> {
-        let previous = self.snapshot.as_ref();
-        let (snapshot, standing) = self.bench.compiler.compile_all(resources, 1, previous)?;
-        self.bench.compiler.stand(standing);
-        self.snapshot = Some(snapshot);
-        self.ledger = draft.ledger();
-        Ok(())
-    }
-}
+use super::live::{Change, Live, Written, first, has_page, judged};
+use crate::snapshot::Snapshot;
 
 /// What a request comes to: its route, where that leads and what runs for it, and its fate.
 fn seen(probe: &Probe<'_>, snapshot: &Snapshot, bench: &Bench) -> (Option<Vec<String>>, Fate) {
@@ -147,17 +57,27 @@ fn object(choices: Vec<(&'static str, Vec<Value>)>) -> BoxedStrategy<Value> {
     values.prop_map(assemble).boxed()
 }
 
+/// Plugins of which one has a page, and the same with that one disabled.
+fn told() -> [Value; 2] {
+    [json!({}), json!({ "_meta": { "disable": true } })].map(|config| {
+        let mut plugins = guarded();
+        plugins["node-status"] = config;
+        plugins
+    })
+}
+
 fn route() -> BoxedStrategy<Value> {
     let none = Value::Null;
     let inline = json!({ "nodes": { "127.0.0.1:1980": 1 } });
     let limited = json!({ "limit-count": { "count": 1000, "time_window": 60 } });
+    let [told, untold] = told();
     object(vec![
         ("uri", vec![json!("/a"), json!("/a/*"), json!("/b"), json!("/*")]),
         ("host", vec![none.clone(), none.clone(), json!("a.example"), json!("*.example")]),
         ("priority", vec![none.clone(), none.clone(), json!(5)]),
         ("methods", vec![none.clone(), none.clone(), json!(["POST"])]),
         ("status", vec![none.clone(), none.clone(), none.clone(), json!(0)]),
-        ("plugins", vec![none.clone(), guarded(), guarded(), limited]),
+        ("plugins", vec![none.clone(), guarded(), guarded(), limited, told, untold]),
         ("service_id", vec![none.clone(), json!("s0"), json!("s0"), json!("s1")]),
         ("plugin_config_id", vec![none.clone(), none.clone(), json!("c0")]),
         ("upstream", vec![none.clone(), inline]),
@@ -170,6 +90,7 @@ fn content(key: &'static str) -> BoxedStrategy<Value> {
     let deny = json!({ "ip-restriction": { "blacklist": ["192.0.2.1"] } });
     let admit = json!({ "ip-restriction": { "blacklist": ["192.0.2.9"] } });
     let keyed = |key: &str| json!({ "key-auth": { "key": key } });
+    let [told, untold] = told();
     let nodes = [json!({ "127.0.0.1:1": 1 }), json!({ "127.0.0.1:2": 1, "127.0.0.1:3": 1 })];
     match key.split_once('/').unwrap() {
         ("routes", _) => {
@@ -183,12 +104,12 @@ fn content(key: &'static str) -> BoxedStrategy<Value> {
             route().prop_map(one_upstream).boxed()
         }
         ("services", _) => object(vec![
-            ("plugins", vec![none.clone(), guarded(), guarded(), guarded()]),
+            ("plugins", vec![none.clone(), guarded(), guarded(), told, untold]),
             ("upstream_id", vec![json!("u0"), json!("u0"), json!("u1")]),
             ("hosts", vec![none.clone(), none, json!(["a.example"]), json!(["b.example"])]),
         ]),
         ("upstreams", _) => object(vec![("nodes", nodes.to_vec())]),
-        ("plugin_configs", _) => object(vec![("plugins", vec![guarded(), deny, admit])]),
+        ("plugin_configs", _) => object(vec![("plugins", vec![guarded(), deny, admit, told])]),
         ("consumer_groups", _) => object(vec![("plugins", vec![deny, admit])]),
         ("global_rules", _) => object(vec![("plugins", vec![admit])]),
         (_, id) if id.contains('/') => object(vec![("plugins", vec![keyed("k2"), keyed("k4")])]),
@@ -199,8 +120,6 @@ fn content(key: &'static str) -> BoxedStrategy<Value> {
         ]),
     }
 }
-
-type Change = (&'static str, Option<Value>);
 
 fn change() -> impl Strategy<Value = Change> {
     let often = ["routes/r0", "routes/r1", "routes/r2", "services/s0", "consumers/alice"];
@@ -225,67 +144,34 @@ fn change() -> impl Strategy<Value = Change> {
     })
 }
 
-/// What is there before the first change.
-fn first() -> Objects {
-    let nodes = json!({ "nodes": { "127.0.0.1:1": 1 } });
-    let routed = json!({ "uri": "/a", "service_id": "s0" });
-    [
-        ("upstreams/u0", nodes.clone()),
-        ("upstreams/u1", nodes),
-        ("services/s0", json!({ "plugins": guarded(), "upstream_id": "u0" })),
-        ("plugin_configs/c0", json!({ "plugins": guarded() })),
-        ("consumer_groups/g0", json!({ "plugins": {} })),
-        ("consumers/alice", json!({ "plugins": { "key-auth": { "key": "k1" } } })),
-        ("routes/r0", routed),
-    ]
-    .into()
-}
-
-fn apply(objects: &mut Objects, changes: &[Change]) {
-    for (key, value) in changes {
-        match value {
-            Some(value) => drop(objects.insert(key, value.clone())),
-            None => drop(objects.remove(key)),
-        }
-    }
-}
-
-fn start(objects: &Objects) -> Live {
-    let mut live = Live::new();
-    let (draft, resources) = judged(objects).unwrap();
-    live.take(&draft, &resources).unwrap();
-    live
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
     fn any_changes_come_to_what_compiling_everything_comes_to(
         steps in prop::collection::vec(prop::collection::vec(change(), 1..3), 1..12),
+        written in prop::sample::select(vec![
+            Written::Stored, Written::Listed, Written::Backwards,
+        ]),
     ) {
-        let mut objects = first();
-        let mut live = start(&objects);
+        let mut live = Live::start(written, first());
         for changes in steps {
             let mut distinct: BTreeMap<&str, Option<Value>> = BTreeMap::new();
             distinct.extend(changes);
             let changes: Vec<Change> = distinct.into_iter().collect();
-            apply(&mut objects, &changes);
             let is_amended = live.amend(&changes);
             let anew = Bench::new(&node());
-            let whole = judged(&objects).and_then(|(draft, resources)| {
-                let snapshot = anew.compiler.compile(&resources, 1, None).ok()?;
-                Some((draft, resources, snapshot))
-            });
-            let Some((draft, resources, whole)) = whole else {
+            let whole = judged(written, &live.objects)
+                .and_then(|(_, resources)| anew.compiler.compile(&resources, 1, None).ok());
+            let Some(whole) = whole else {
                 prop_assert!(!is_amended, "what is at fault was put into force: {changes:?}");
-                // As the node does: nobody may build on what was refused.
-                live.ledger = None;
+                prop_assert!(live.take().is_err());
                 continue;
             };
             if !is_amended {
-                live.take(&draft, &resources).unwrap();
+                live.take().unwrap();
             }
+            prop_assert_eq!(live.has_page(), has_page(&anew), "{:?}", changes);
             let now = live.snapshot.as_ref().unwrap();
             for probe in probes() {
                 let (one, other) = (seen(&probe, now, &live.bench), seen(&probe, &whole, &anew));
@@ -327,7 +213,7 @@ fn what_concerns_only_itself_is_compiled_by_itself() {
         ("plugin_metadata/cors", Some(json!({})), false),
         ("stream_routes/s", Some(json!({})), false),
     ] {
-        let mut live = start(&first());
+        let mut live = Live::start(Written::Stored, first());
         assert_eq!(live.amend(&[(key, value.clone())]), is_amended, "{key}: {value:?}");
     }
 }
@@ -336,7 +222,7 @@ fn what_concerns_only_itself_is_compiled_by_itself() {
 fn a_change_leaves_the_snapshot_before_and_what_it_does_not_touch_as_they_were() {
     let mut objects = first();
     objects.insert("routes/r1", json!({ "uri": "/b", "service_id": "s0" }));
-    let mut live = start(&objects);
+    let mut live = Live::start(Written::Stored, objects);
     let (a, b) = (Probe::get("/a"), Probe::get("/b"));
     let route = |probe: &Probe<'_>, live: &Live| {
         probe.route(live.snapshot.as_ref().unwrap(), &live.bench.facts)

@@ -96,7 +96,7 @@ fn connections_are_shared_across_reloads_while_what_they_prove_is_the_same() {
     let id = |more: &Value, previous: Option<&Snapshot>| {
         let (resources, _) = bench.read(&resources(&upstream(more))).unwrap();
         let snapshot = bench.compiler.compile(&resources, 1, previous).unwrap();
-        let id = found(&snapshot).upstream.as_ref().unwrap().nodes[0].pool_id;
+        let id = found(&snapshot).upstream.as_ref().unwrap().nodes[0].pool.id();
         (snapshot, id)
     };
     let off = json!({ "scheme": "https", "tls": { "danger_tls_verify_off": true } });
