@@ -315,6 +315,7 @@ mod tests {
     use super::*;
     use crate::draft::Draft;
     use crate::sources::Sources;
+    use crate::terms::Terms;
 
     #[test]
     fn texts_are_the_same_up_to_a_difference_wherever_a_stretch_ends() {
@@ -340,7 +341,7 @@ mod tests {
         let mut sources = Sources::new();
         let source = sources.add("r.yaml", Path::new(""), TEXT.to_owned());
         let root = sources.read(source).unwrap();
-        let mut draft = Draft::new(sources, Path::new(""), false);
+        let mut draft = Draft::new(sources, Path::new(""), Terms::default());
         draft.add_document(Document { root, is_inline: false });
         let (ledger, mut pages) = (draft.ledger().unwrap(), draft.pages().unwrap());
         // A key and a value more.

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use super::folder;
 use crate::diagnostic::{Diagnostic, SourceId};
 use crate::draft::{Document, Draft, in_shape, substitute};
-use crate::reference::{Resolver, Surroundings};
+use crate::reference::Resolver;
 use crate::sources::Sources;
+use crate::surroundings::Surroundings;
 
 /// Largest document that offsets can address with room to spare, whatever the limit says.
 const DOCUMENT_MAX: u64 = 1 << 30;

@@ -242,7 +242,7 @@ fn names_that_plugins_of_callers_own_come_and_go_with_them() {
         let label = &own["attach-consumer-label"];
         json!({ "key-auth": { "key": key }, "attach-consumer-label": label })
     };
-    let mut live = start(&first());
+    let mut live = Live::start(Written::Stored, first());
     for (key, value, is_owned) in [
         ("consumer_groups/g0", json!({ "plugins": own }), true),
         ("consumers/alice", json!({ "plugins": owning("k1") }), true),
