@@ -51,6 +51,11 @@ impl TokenKey {
         Self { signing, secret: Some(secret), pair: None }
     }
 
+    /// What it signs with.
+    pub fn algorithm(&self) -> Algorithm {
+        self.signing.algorithm()
+    }
+
     /// A token of these claims.
     pub fn sign(&self, claims: &Value) -> String {
         self.sign_with(&Map::new(), claims)

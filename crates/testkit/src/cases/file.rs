@@ -30,6 +30,8 @@ pub(super) enum Kind {
     Resources,
     /// A token, named after the word.
     Token,
+    /// A token that nobody would issue, named after the word.
+    Forgery,
     /// A signature, named after the word.
     Signature,
     /// An encrypted token, named after the word.
@@ -42,6 +44,8 @@ pub(super) enum Kind {
     Remote,
     /// A request.
     Request,
+    /// A request that must be refused, with the name of the attack after the word.
+    Attack,
     /// What the client got.
     Response,
     /// The event about it.
@@ -71,12 +75,14 @@ const KINDS: &[(&str, Kind)] = &[
     ("more", Kind::More),
     ("resources", Kind::Resources),
     ("token", Kind::Token),
+    ("forgery", Kind::Forgery),
     ("signature", Kind::Signature),
     ("jwe", Kind::Jwe),
     ("certificate", Kind::Certificate),
     ("answer", Kind::Answer),
     ("remote", Kind::Remote),
     ("request", Kind::Request),
+    ("attack", Kind::Attack),
     ("response", Kind::Response),
     ("event", Kind::Event),
     ("upstream", Kind::Upstream),
@@ -171,6 +177,12 @@ impl CaseFile {
     pub(super) fn plugin(&self) -> &str {
         let folder = self.path.parent().and_then(Path::file_name);
         folder.and_then(|name| name.to_str()).expect("a case lies in the folder of its plugin")
+    }
+
+    /// What it shows: its first line.
+    pub(super) fn title(&self) -> &str {
+        let first = self.head.lines().next().unwrap_or_default();
+        first.trim_start_matches("# ")
     }
 
     /// The file's text with these sections.

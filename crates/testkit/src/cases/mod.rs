@@ -22,15 +22,20 @@
 //! `UPDATE=1` writes `response`, `event`, `upstream`, `metrics` and `diagnostic` anew: read the
 //! difference. The format is described in `crates/plugins/cases/README.md`.
 //!
+//! A request that must be refused is an `attack` with a name; [`attacks`] tells them, and what does
+//! not hold of them.
+//!
 //! A line `# field:` claims that the outcome depends on that field. [`check_liveness`] takes the
 //! field out, or puts what `# instead:` says in its place, and fails unless something changes; and
 //! it fails for fields of the catalogue that no case claims.
 
+mod attacks;
 mod certificates;
 mod coding;
 mod exchange;
 mod fields;
 mod file;
+mod forgeries;
 mod live;
 mod opened;
 mod outside;
@@ -42,6 +47,7 @@ mod sound;
 mod suite;
 mod tokens;
 
+pub use attacks::{Attacks, attacks};
 pub use fields::{Field, fields};
 pub use sound::{Sound, sound_configurations};
 pub use suite::{check_cases, check_liveness};

@@ -76,6 +76,7 @@ impl Runner<'_> {
         let text = self.stand.fill(&section.text);
         match section.kind {
             Kind::Token => self.stand.make(&section.name, &section.text),
+            Kind::Forgery => self.stand.forge(&section.name, &section.text),
             Kind::Signature => self.stand.sign(&section.name, &section.text),
             Kind::Jwe => self.stand.encrypt(&section.name, &section.text),
             Kind::Certificate => self.stand.certify(&section.name, &section.text),
@@ -91,7 +92,7 @@ impl Runner<'_> {
                     outside::direct(gateway.remotes(), &section.name, &text);
                 }
             }
-            Kind::Request => {
+            Kind::Request | Kind::Attack => {
                 self.put_into_force();
                 self.outcome.sections.push(section.clone());
                 if self.outcome.refused.is_none() {

@@ -45,10 +45,11 @@ fn sound_of(case: &CaseFile, found: &mut Vec<Sound>) {
     for section in &case.sections {
         match section.kind {
             Kind::Token => stand.make(&section.name, &section.text),
+            Kind::Forgery => stand.forge(&section.name, &section.text),
             Kind::Signature => stand.sign(&section.name, &section.text),
             Kind::Jwe => stand.encrypt(&section.name, &section.text),
             Kind::Certificate => stand.certify(&section.name, &section.text),
-            Kind::Request | Kind::Report => {
+            Kind::Request | Kind::Attack | Kind::Report => {
                 let text = setup.assemble().text;
                 if text != last {
                     keep(case, &setup, &text, found);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::file::{CaseFile, Section};
+use super::file::{CaseFile, Kind, Section};
 use super::{live, run};
 
 /// The variable that makes [`check_cases`] write what it should check.
@@ -92,8 +92,12 @@ fn difference(expected: &[Section], actual: &[Section]) -> String {
     let mut request = "";
     for index in 0..count {
         let (should, is) = (expected.get(index), actual.get(index));
-        if let Some(section) = is.filter(|section| section.kind == super::file::Kind::Request) {
-            request = section.text.lines().next().unwrap_or_default();
+        match is.map(|section| (section.kind, section)) {
+            Some((Kind::Request, section)) => {
+                request = section.text.lines().next().unwrap_or_default();
+            }
+            Some((Kind::Attack, section)) => request = &section.name,
+            _ => {}
         }
         if should == is {
             continue;
@@ -128,6 +132,14 @@ fn for_each_case(folder: &Path, work: impl Fn(&CaseFile) + Sync) -> usize {
         }
     });
     paths.len()
+}
+
+/// Every case under a folder, in the order of their names, whatever `CASE` says.
+pub(super) fn every_case(folder: &Path) -> Vec<CaseFile> {
+    let mut paths = Vec::new();
+    collect(folder, "case", &mut paths);
+    paths.sort();
+    paths.iter().map(|path| CaseFile::read(path)).collect()
 }
 
 /// The case files under a folder, those that `CASE` names only.

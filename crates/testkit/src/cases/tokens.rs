@@ -7,8 +7,8 @@
 //! PEM of an authority as a quoted string. Of certificates: `${thumbprint name}`, `${x5t name}` (the
 //! same in base64url), `${der name}` (base64), `${crl one two}` a list of that authority with these
 //! revoked (`${crl below nobody}`: an empty one of the authority below). Of tokens: `${ath name}` the base64url of a token's SHA-256, `${jkt ES256}` the
-//! thumbprint of a key (RFC 7638), `${nonce}` the last `DPoP-Nonce`. What was put in is taken out
-//! again of what is shown.
+//! thumbprint of a key (RFC 7638), `${nonce}` the last `DPoP-Nonce`; `${header name}`, `${payload name}`
+//! and `${seal name}` the three parts of a token. What was put in is taken out again of what is shown.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +20,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
+use super::forgeries::{self, Model};
 use super::{certificates, opened, seals};
 use crate::gateway::START;
 use crate::load::to_json;
@@ -46,6 +47,8 @@ fn algorithm(name: &str) -> Algorithm {
 pub(super) struct Stand {
     /// What is written, and what it stands for.
     known: BTreeMap<String, String>,
+    /// What tokens were made of, by their name.
+    models: BTreeMap<String, Model>,
     certificates: BTreeMap<String, Issued>,
 }
 
@@ -64,10 +67,25 @@ impl Stand {
         };
         let object = |key: &str| spec.get(key).and_then(Value::as_object).cloned();
         let header = object("header").unwrap_or_default();
+        let claims = times(object("claims"));
         let token = match text("payload") {
-            Some(payload) => signer.sign_text(&Value::Object(header).to_string(), payload),
-            None => signer.sign_with(&header, &Value::Object(times(object("claims")))),
+            Some(payload) => signer.sign_text(&Value::Object(header.clone()).to_string(), payload),
+            None => signer.sign_with(&header, &Value::Object(claims.clone())),
         };
+        self.known.insert(format!("${{token {name}}}"), token);
+        self.models.insert(name.to_owned(), Model { signer, header, claims });
+    }
+
+    /// Makes the forgery of a section, which then is a token of this name.
+    pub(super) fn forge(&mut self, name: &str, yaml: &str) {
+        let mut spec = Value::Object(to_json(&self.fill(yaml)));
+        let like = spec.get("like").and_then(Value::as_str).unwrap_or_default();
+        let model = self.models.get(like);
+        let model = model.unwrap_or_else(|| panic!("no token `{like}` that `{name}` is like"));
+        if let Some(Value::Object(claims)) = spec.get_mut("claims") {
+            *claims = times(Some(claims.clone()));
+        }
+        let token = forgeries::forged(name, &spec, model, &key);
         self.known.insert(format!("${{token {name}}}"), token);
     }
 
@@ -143,6 +161,9 @@ impl Stand {
             // Nobody has given one out yet.
             return "none".to_owned();
         }
+        if let Some(part) = self.part(name) {
+            return part;
+        }
         let value = match name.split_once(' ') {
             None if name == "authority" => Value::from(certificates::authority()).to_string(),
             Some(("crl", names)) => {
@@ -167,6 +188,14 @@ impl Stand {
         };
         self.known.insert(written, value.clone());
         value
+    }
+
+    /// `header`, `payload` or `seal` of a token as they are in it: the three parts.
+    fn part(&self, name: &str) -> Option<String> {
+        let (part, token) = name.split_once(' ')?;
+        let at = ["header", "payload", "seal"].iter().position(|known| *known == part)?;
+        let token = self.known.get(&format!("${{token {token}}}"))?;
+        token.split('.').nth(at).map(str::to_owned)
     }
 
     /// The text with what stands for tokens and keys in their place; of tokens and keys that were
