@@ -4,7 +4,7 @@
 //! The worker that serves a request asks, over connections of its own, and boxed, so that requests
 //! whose token is remembered carry nothing of it. What was said is remembered for a short time, of
 //! a good token no longer than it lives. An issuer that does not answer is left alone for a while,
-//! and until it answers nobody passes.
+//! and until it answers nobody passes whose token is not remembered.
 //!
 //! All this is shared by the whole node, for routes that say the same of the issuer: not only who
 //! asks whom, but also for how long that may take and count. For one token there is one question at
