@@ -86,7 +86,8 @@
 //! the query only names are, and cookies, credentials and whatever else the node hides are `***`, with
 //! what rules say of them left out. So are texts that may hold such values (`REQUEST_URI`,
 //! `QUERY_STRING`, `REQUEST_LINE`, bodies as a whole), what an earlier rule left behind
-//! (`MATCHED_VAR`, `TX:0` to `TX:9`), and matches of eight values or more, of which eight are kept.
+//! (`MATCHED_VAR`, `TX:0` to `TX:9`, `SESSIONID`, `USERID`), and matches of eight values or more, of
+//! which eight are kept.
 //! `reference` has the transformations, and no places in the request. `partial` (not everything was
 //! judged) and `disruptive` (the rule refuses) are ours. `SecAuditLog…` in rule files changes nothing:
 //! what is done instead is told of each [there](../seclang.md#directives-without-effect).
