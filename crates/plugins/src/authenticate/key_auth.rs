@@ -39,7 +39,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bartizan_chain::{
-    CompileCx, Consumer, ConsumerIndex, CredentialEntry, Flow, Identity, IdentityKey,
+    Attempt, CompileCx, Consumer, ConsumerIndex, CredentialEntry, Flow, Identity, IdentityKey,
     IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
 };
 use bartizan_config::Invalid;
@@ -144,9 +144,13 @@ impl Plugin for KeyAuth {
         let header = cx.fields.single(&self.header);
         let query = cx.canonical().query_value(&self.query);
         let in_query = query != Ok(None);
-        let proof = self
-            .presented(header, query)
-            .and_then(|shown| self.prove(cx.consumers(), shown.as_deref()));
+        let proof = self.presented(header, query).and_then(|shown| {
+            let proof = self.prove(cx.consumers(), shown.as_deref());
+            match &shown {
+                Some(shown) => cx.settle(&Attempt::key(Self::NAME, shown), proof),
+                None => proof,
+            }
+        });
         let parts = match (proof, &self.stand_in) {
             (Err(denial), Some(stand_in)) => stand_in.take_over(cx.consumers(), denial)?,
             (proof, _) => proof?,

@@ -66,7 +66,7 @@ mod tests;
 use std::sync::Arc;
 
 use bartizan_chain::{
-    CompileCx, ConsumerIndex, CredentialEntry, CredentialRef, Flow, Identity, IdentityKey,
+    Attempt, CompileCx, ConsumerIndex, CredentialEntry, CredentialRef, Flow, Identity, IdentityKey,
     IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
 };
 use bartizan_config::Invalid;
@@ -195,6 +195,7 @@ impl Plugin for MtlsAuth {
         _call: &mut (),
     ) -> Result<Flow, Denial> {
         let proof = self.prove(cx).map_err(|fault| self.refusal(&fault));
+        let proof = cx.settle(&Attempt::signed(Self::NAME, None), proof);
         let parts = match (proof, &self.stand_in) {
             (Err(denial), Some(stand_in)) => stand_in.take_over(cx.consumers(), denial)?,
             (Err(denial), None) => return Err(denial),

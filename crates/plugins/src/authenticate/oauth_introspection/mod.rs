@@ -71,7 +71,8 @@ mod config;
 mod tests;
 
 use bartizan_chain::{
-    AnswerHead, CompileCx, Flow, Identity, IdentityKey, Kinship, Nothing, Plugin, RequestCx, Traits,
+    AnswerHead, Attempt, CompileCx, Flow, Identity, IdentityKey, Kinship, Nothing, Plugin,
+    RequestCx, Traits,
 };
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Stage, StageSet};
@@ -160,7 +161,8 @@ impl Plugin for OauthIntrospection {
         let token = self.field.token(&cx.fields);
         let token =
             token.map_err(|fault| refuse(Denial::new(fault.reason(), fault.to_string())))?;
-        let parts = self.judge.proof(&token.text, cx).await.map_err(refuse)?;
+        let proof = self.judge.proof(&token.text, cx).await.map_err(refuse);
+        let parts = cx.settle(&Attempt::key(Self::NAME, token.text.as_bytes()), proof)?;
         call.renews = self.senders.admit(cx, &token, &parts)?;
         if self.hides {
             cx.fields.remove(binding::FIELD);

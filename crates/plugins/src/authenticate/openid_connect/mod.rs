@@ -69,8 +69,8 @@ mod headers;
 mod tests;
 
 use bartizan_chain::{
-    AnswerHead, CompileCx, Flow, Identity, IdentityKey, IdentityParts, Kinship, Nothing, Plugin,
-    RequestCx, Traits, Unsupported,
+    AnswerHead, Attempt, CompileCx, Flow, Identity, IdentityKey, IdentityParts, Kinship, Nothing,
+    Plugin, RequestCx, Traits, Unsupported,
 };
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, Span, Stage, StageSet};
@@ -211,7 +211,8 @@ impl Plugin for OpenidConnect {
         let token = self.field.token(&cx.fields);
         let token =
             token.map_err(|fault| refuse(Denial::new(fault.reason(), fault.to_string())))?;
-        let parts = self.judge.proof(&token.text, cx).await.map_err(refuse)?;
+        let proof = self.judge.proof(&token.text, cx).await.map_err(refuse);
+        let parts = cx.settle(&Attempt::signed(Self::NAME, None), proof)?;
         call.renews = self.senders.admit(cx, &token, &parts)?;
         let added = self.forwarded.fields(&token.text, &parts)?;
         if self.hides {
