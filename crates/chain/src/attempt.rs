@@ -3,7 +3,7 @@
 //! An authentication plugin knows what was shown and what came of it. Whoever counts failures must
 //! not have to know how each of them reads requests. So a plugin of an earlier stage posts a guard
 //! ([`RequestCx::post`]), and authentication plugins tell of every credential that they judge:
-//! [`RequestCx::admit`] before one that could be guessed, and [`RequestCx::settle`] after each. What
+//! [`RequestCx::admit`] before one that could be guessed, [`RequestCx::settle`] after each. What
 //! a plugin does not tell is told by the loop that runs it, so that none goes uncounted.
 
 use std::cell::Cell;
@@ -14,12 +14,15 @@ use smallvec::SmallVec;
 
 use crate::context::RequestCx;
 
+/// Shorter keys and tokens are taken for passwords: whoever chose them may have chosen a word.
+const STRONG_MIN: usize = 16;
+
 /// Whether a credential can be found by trying.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strength {
-    /// A password: chosen by a person, and to be judged only as often as is stated.
+    /// A password or a short key: to be judged only as often as is stated.
     Guessable,
-    /// A key, token, certificate or signature: nobody guesses one, however often it is judged.
+    /// A long key, a token, certificate or signature: nobody guesses one, however often it is judged.
     Strong,
 }
 
@@ -44,9 +47,11 @@ impl<'a> Attempt<'a> {
         Self { plugin, strength, name: Some(name), secret: Some(secret) }
     }
 
-    /// A key or an opaque token, shown as it is.
+    /// A key or an opaque token, shown as it is; one of less than 16 bytes could be guessed.
     pub fn key(plugin: &'static str, secret: &'a [u8]) -> Self {
-        Self { plugin, strength: Strength::Strong, name: None, secret: Some(secret) }
+        let is_short = secret.len() < STRONG_MIN;
+        let strength = if is_short { Strength::Guessable } else { Strength::Strong };
+        Self { plugin, strength, name: None, secret: Some(secret) }
     }
 
     /// Something that only the holder of a key can make, under the name of that key if it is told.
@@ -118,8 +123,12 @@ impl RequestCx {
         self.guards.posted.push(Posted { guard, error_response: None });
     }
 
-    /// Asks whether a credential that could be guessed may be judged now: before any work on it.
+    /// Asks whether a credential may be judged now, before any work on it: what nobody guesses always
+    /// may.
     pub fn admit(&self, attempt: &Attempt<'_>) -> Result<(), Denial> {
+        if attempt.strength == Strength::Strong {
+            return Ok(());
+        }
         for posted in &self.guards.posted {
             posted.guard.admit(self, attempt).map_err(|denial| {
                 self.guards.is_told.set(true);

@@ -145,9 +145,11 @@ impl Plugin for KeyAuth {
         let query = cx.canonical().query_value(&self.query);
         let in_query = query != Ok(None);
         let proof = self.presented(header, query).and_then(|shown| {
+            let attempt = shown.as_deref().map(|shown| Attempt::key(Self::NAME, shown));
+            attempt.as_ref().map_or(Ok(()), |attempt| cx.admit(attempt))?;
             let proof = self.prove(cx.consumers(), shown.as_deref());
-            match &shown {
-                Some(shown) => cx.settle(&Attempt::key(Self::NAME, shown), proof),
+            match &attempt {
+                Some(attempt) => cx.settle(attempt, proof),
                 None => proof,
             }
         });

@@ -127,7 +127,7 @@ fn doubled(time: u64, times: u32) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -220,17 +220,20 @@ mod tests {
 
     /// The same by definition: every failure and every hold is kept, and each answer found anew.
     #[derive(Default)]
-    struct Naive {
+    pub(in crate::admit::auth_throttle) struct Naive {
         judged: Vec<u64>,
         holds: Vec<(u64, u64, Kind)>,
     }
 
     impl Naive {
-        fn fail(&mut self, terms: &Terms, now: u64) -> Counted {
-            if let Some((_, end, kind)) =
-                self.holds.iter().find(|hold| hold.0 <= now && now < hold.1)
-            {
-                return Counted::Held(Hold { kind: *kind, wait: end - now });
+        pub(in crate::admit::auth_throttle) fn hold(&self, now: u64) -> Option<Hold> {
+            let (_, end, kind) = self.holds.iter().find(|hold| hold.0 <= now && now < hold.1)?;
+            Some(Hold { kind: *kind, wait: end - now })
+        }
+
+        pub(in crate::admit::auth_throttle) fn fail(&mut self, terms: &Terms, now: u64) -> Counted {
+            if let Some(hold) = self.hold(now) {
+                return Counted::Held(hold);
             }
             self.judged.push(now);
             let weighs = |time: &&u64| now - **time < terms.window;

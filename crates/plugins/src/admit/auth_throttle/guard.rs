@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bartizan_chain::{Attempt, AttemptGuard, Plugin as _, RequestCx, Strength};
+use bartizan_core::metrics::SharedMetrics;
 use bartizan_core::{Denial, NodeKey, Reason};
 
 use super::AuthThrottle;
@@ -67,6 +68,7 @@ pub(super) struct Guard {
     pub(super) known: Arc<Table<Known>>,
     pub(super) node_key: NodeKey,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) node_metrics: SharedMetrics,
 }
 
 /// Why a credential is not judged.
@@ -216,47 +218,61 @@ impl Guard {
         held: &Held,
         ask: impl FnOnce(&mut Known, &Question<'_>) -> bool,
     ) -> bool {
-        let (Some(name), Some(trace)) = (attempt.name, self.trace(attempt)) else { return false };
-        let key = self.known.key_of(attempt.plugin, name);
+        let Some((key, trace)) = self.user(cx, attempt) else { return false };
         let now = || cx.clock.now().as_nanos();
         let answer = self.known.look(key, &self.known_for, now, |known, now| {
-            ask(known, &self.question(cx, &trace, held.is_only_name, now))
+            let question = self.question(cx, attempt, &trace, now);
+            ask(known, &Question { anywhere: held.is_only_name && question.is_named, ..question })
         });
         matches!(answer, Ok(Some(true)))
     }
 
     fn remember(&self, cx: &RequestCx, attempt: &Attempt<'_>) {
-        let (Some(name), Some(trace)) = (attempt.name, self.trace(attempt)) else { return };
-        let key = self.known.key_of(attempt.plugin, name);
+        let Some((key, trace)) = self.user(cx, attempt) else { return };
         let now = || cx.clock.now().as_nanos();
-        // Where there is no room it is not known, and that is all.
-        let _ = self.known.with(
+        let noted = self.known.with(
             key,
             &self.known_for,
             now,
             |_| Known::default(),
-            |known, now| known.note(&self.question(cx, &trace, false, now)),
+            |known, now| known.note(&self.question(cx, attempt, &trace, now)),
         );
+        // Where there is no room it is not known, and that is all.
+        if noted.is_err() {
+            self.node_metrics.limit_hit("known_users");
+        }
     }
 
     fn question<'q>(
         &self,
         cx: &RequestCx,
+        attempt: &Attempt<'_>,
         trace: &'q Trace,
-        anywhere: bool,
         now: u64,
     ) -> Question<'q> {
-        let network = network(cx.client(), self.prefix_bits);
-        Question { network, trace, anywhere, known_for: self.known_for, now }
+        let is_named = attempt.name.is_some();
+        let network = if is_named {
+            network(cx.client(), self.prefix_bits)
+        } else {
+            u128::from_be_bytes(*trace)
+        };
+        Question { network, trace, anywhere: false, is_named, known_for: self.known_for, now }
     }
 
-    /// What is remembered of a password; `None` for what has none.
-    fn trace(&self, attempt: &Attempt<'_>) -> Option<Trace> {
-        let (name, secret) = (attempt.name?, attempt.secret?);
+    /// Under what a secret is remembered, and what of it; `None` for what has none.
+    fn user(&self, cx: &RequestCx, attempt: &Attempt<'_>) -> Option<(Key, Trace)> {
+        let (name, secret) = (attempt.name.unwrap_or_default(), attempt.secret?);
         let length = name.len().to_be_bytes();
         let parts = [attempt.plugin.as_bytes(), &[0], &length, name, secret];
         let digest = self.node_key.digest_parts("auth-throttle known", &parts);
-        digest.first_chunk().copied()
+        let key = if let Some(name) = attempt.name {
+            self.known.key_of(attempt.plugin, name)
+        } else {
+            // What has no name is its network's.
+            let network = network(cx.client(), self.prefix_bits);
+            self.known.key_of(attempt.plugin, &network.to_be_bytes())
+        };
+        Some((key, *digest.first_chunk()?))
     }
 
     /// The refusal in place of one that would tell what came of the credential.

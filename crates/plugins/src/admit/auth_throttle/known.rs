@@ -7,6 +7,9 @@
 //! Where the name alone is locked, which anybody can do to anybody, a password passes also from a
 //! network that is new to it; all new networks together have one measure.
 //!
+//! Short keys have no name. Of those a network is the user, and each key a place: who guesses one in a
+//! network where others are known has the measure of a stranger, too.
+//!
 //! What is kept is a keyed digest of name and password: nothing that could be read back. It lets a
 //! password be judged, and is no verdict: one that was changed since is wrong.
 
@@ -15,7 +18,7 @@ use subtle::ConstantTimeEq;
 use super::failures::{Failures, Terms};
 use crate::meter::table::Entry;
 
-/// Networks of one user that are remembered; of more, the one that was not used for longest goes.
+/// Networks of one user that are remembered, or short keys of one network; of more, the one that was not used for longest goes.
 const PLACES_MAX: usize = 8;
 
 /// A digest under the node's key.
@@ -47,6 +50,8 @@ pub(super) struct Question<'q> {
     pub(super) trace: &'q Trace,
     /// Whether networks count in which the user was not seen.
     pub(super) anywhere: bool,
+    /// Whether there is a user; else all guesses have one measure.
+    pub(super) is_named: bool,
     /// How long a password counts that was seen good, in nanoseconds.
     pub(super) known_for: u64,
     pub(super) now: u64,
@@ -58,9 +63,9 @@ impl Known {
         let is_known = self.knows(question);
         let here = |place: &&mut Place| place.is_at(question);
         let misses = match self.places.iter_mut().find(here) {
-            Some(place) => &mut place.misses,
-            None if question.anywhere => &mut self.misses,
-            None => return false,
+            Some(place) if question.is_named => &mut place.misses,
+            None if question.is_named && !question.anywhere => return false,
+            _ => &mut self.misses,
         };
         if misses.hold(question.now).is_some() {
             return false;
@@ -142,7 +147,13 @@ mod tests {
     };
 
     fn ask(network: u128, trace: &Trace, anywhere: bool, now: u64) -> Question<'_> {
-        Question { network, trace, anywhere, known_for: 10 * DAY, now }
+        Question { network, trace, anywhere, is_named: true, known_for: 10 * DAY, now }
+    }
+
+    /// A short key.
+    fn nameless(trace: &Trace) -> Question<'_> {
+        let network = u128::from_be_bytes(*trace);
+        Question { is_named: false, ..ask(network, trace, false, 2 * DAY) }
     }
 
     /// Good at 1 with `a`, at 2 with `b`.
@@ -185,6 +196,18 @@ mod tests {
         // All new networks have one measure.
         assert!(!admits(3, b'x', true) && !admits(4, b'x', true) && !admits(5, b'a', true));
         assert!(admits(2, b'b', true));
+    }
+
+    #[test]
+    fn guesses_of_what_has_no_name_have_one_measure() {
+        let mut known = Known::default();
+        for letter in *b"ab" {
+            known.note(&nameless(&[letter; 16]));
+        }
+        let mut admits = |letter: u8| known.admits(&nameless(&[letter; 16]), &TERMS);
+        assert!(admits(b'a') && admits(b'b') && !admits(b'c'));
+        assert!(admits(b'a') && !admits(b'd'));
+        assert!(!admits(b'a') && !admits(b'b'), "two guesses lock them");
     }
 
     #[test]

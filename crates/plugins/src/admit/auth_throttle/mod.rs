@@ -23,8 +23,9 @@
 //!
 //! **While one of them holds**, a password is refused before any work on it, right or wrong, with
 //! 429 and `Retry-After`: nobody learns whether it was right, and it does not unlock. What is
-//! long and random cannot be found by trying, so that keys, tokens, certificates and signatures are
-//! judged always, and pass where they are right; where they are wrong the answer is 429, too. Many
+//! long and random cannot be found by trying, so that keys and tokens (of 16 bytes at least),
+//! certificates and signatures are judged always, and pass where they are right; where they are wrong
+//! the answer is 429, too. A shorter key is treated like a password. Many
 //! requests at once gain nothing: what is judged when another has failed meanwhile is not told.
 //!
 //! **Nobody is locked out of what he uses.** Passwords that were seen good before, in a network in
@@ -131,6 +132,7 @@ impl Plugin for AuthThrottle {
             known: node_memory(cx),
             node_key: cx.node.key.clone(),
             metrics: node_metrics(cx, Metrics::default),
+            node_metrics: cx.node.counts.clone(),
         };
         Ok(Self { guard: Arc::new(guard) })
     }

@@ -6,6 +6,7 @@ use bartizan_config::{ResourceKind, ResourceRef};
 use bartizan_core::{Clock, Limits, ManualClock, Reason};
 use serde_json::{Value, json};
 
+use super::failures::tests::Naive;
 use super::guard::network;
 use super::*;
 use crate::fixture::{Bench, arrival};
@@ -39,18 +40,7 @@ impl Gate {
     }
 
     fn cx(&self, from: &str) -> RequestCx {
-        let mut index = ConsumerIndex::default();
-        let alice = Arc::new(Consumer::new("alice".into(), None, Vec::new()));
-        index.add_consumer(alice.clone());
-        let entry = bartizan_chain::CredentialEntry::new(*b"alice", ());
-        index.add_credential(BASIC, &alice, None, entry).unwrap();
-        let mut arrival = arrival("/", &[]);
-        arrival.client = from.parse().unwrap();
-        arrival.clock = Clock::Manual(self.clock.clone());
-        arrival.consumers = Arc::new(index);
-        let mut cx = RequestCx::new(arrival, None);
-        cx.post(self.guard.clone());
-        cx
+        knock(self.guard.clone(), self.clock.clone(), from)
     }
 
     /// What comes of a credential that is right or wrong.
@@ -73,6 +63,22 @@ impl Gate {
     fn fails(&self, from: &str, name: &str, count: usize) -> Vec<Reason> {
         (0..count).filter_map(|n| self.login(from, name, &format!("{n} is wrong"))).collect()
     }
+}
+
+/// A request that a guard sees. There is a consumer `alice`.
+fn knock(guard: Arc<Guard>, clock: ManualClock, from: &str) -> RequestCx {
+    let mut index = ConsumerIndex::default();
+    let alice = Arc::new(Consumer::new("alice".into(), None, Vec::new()));
+    index.add_consumer(alice.clone());
+    let entry = bartizan_chain::CredentialEntry::new(*b"alice", ());
+    index.add_credential(BASIC, &alice, None, entry).unwrap();
+    let mut arrival = arrival("/", &[]);
+    arrival.client = from.parse().unwrap();
+    arrival.clock = Clock::Manual(clock);
+    arrival.consumers = Arc::new(index);
+    let mut cx = RequestCx::new(arrival, None);
+    cx.post(guard);
+    cx
 }
 
 fn wrong() -> Denial {
@@ -200,7 +206,7 @@ fn guessing_where_a_user_is_known_has_the_measure_of_a_stranger() {
 fn what_nobody_guesses_passes_wherever_it_is_right() {
     let gate = Gate::new(&json!({"address": {"free": 0, "lock_after": 1}}));
     gate.fails(A, "alice", 1);
-    let key = Attempt::key("key-auth", b"a key");
+    let key = Attempt::key("key-auth", b"sixteen letters.");
     let signed = Attempt::signed("hmac-auth", Some(b"alice"));
     for attempt in [key, signed] {
         gate.judge(A, &attempt, true).unwrap();
@@ -235,6 +241,65 @@ fn one_password_for_all_users_from_everywhere_is_seen() {
     assert_eq!(spray(3, "Winter26-3"), HELD);
     assert_eq!(spray(4, "Winter2"), WRONG);
     assert_eq!(spray(5, "right"), None);
+}
+
+#[test]
+fn a_short_key_is_a_password_without_a_name() {
+    for (key, is_judged) in [(&b"fifteen letters"[..], false), (b"sixteen letters.", true)] {
+        let gate = Gate::new(&json!({"address": {"free": 0, "lock_after": 1}}));
+        gate.fails(A, "alice", 1);
+        let outcome = gate.judge(A, &Attempt::key("key-auth", key), true);
+        assert_eq!(outcome.is_ok(), is_judged, "{key:?}");
+    }
+    let gate = Gate::new(&address_only());
+    let judge = |from, key: &str, is_right| {
+        gate.judge(from, &Attempt::key("key-auth", key.as_bytes()), is_right).is_ok()
+    };
+    assert!(judge(A, "alices key", true));
+    gate.fails(A, "bob", 3);
+    gate.fails(B, "bob", 3);
+    assert!(judge(A, "alices key", true), "seen good there");
+    assert!(!judge(B, "alices key", true), "and not here");
+    assert!(!judge(A, "carols key", true));
+}
+
+#[test]
+fn users_beyond_the_limit_are_not_known_and_that_is_all() {
+    let limits = Limits { known_users: 64, ..Limits::default() };
+    let gate = Gate::within(&name_only(), limits);
+    for n in 0..2_000 {
+        assert_eq!(gate.login(A, &format!("user {n}"), "right"), None);
+    }
+    let mut text = String::new();
+    let mut registry = prometheus_client::registry::Registry::default();
+    gate.bench.node.counts.register(&mut registry);
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    assert!(text.contains("limit_hits_total{limit=\"known_users\"} 1936"), "{text}");
+}
+
+#[test]
+fn threads_together_are_told_exactly_so_many_failures() {
+    let gate = Gate::new(&json!({
+        "consumer": {"free": 499, "lock_after": 500},
+        "address": {"free": 999, "lock_after": 1000},
+    }));
+    let (guard, clock) = (&gate.guard, &gate.clock);
+    let told = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let cx = knock(guard.clone(), clock.clone(), A);
+                for _ in 0..100 {
+                    let attempt = Attempt::signed("hmac-auth", Some(b"alice"));
+                    let denial = cx.settle::<()>(&attempt, Err(wrong())).unwrap_err();
+                    if denial.reason == Reason::InvalidCredential {
+                        told.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(told.into_inner(), 500);
 }
 
 #[test]
@@ -364,5 +429,39 @@ fn times_out_of_range_and_counts_that_contradict_are_refused_at_their_place() {
         json!({"address": {"free": 0, "lock_after": 1, "window": "1s"}}),
     ] {
         Bench::new().compile::<AuthThrottle>(&config).map(drop).unwrap();
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn rules_hold_together_as_a_naive_reading_of_each(
+        steps in proptest::collection::vec((0_u64..30, 0_usize..3, 0_usize..3, 0_usize..3), 0..80),
+    ) {
+        let config = json!({
+            "address": {"free": 3, "lock_after": 6, "window": "1m"},
+            "consumer": {"free": 2, "lock_after": 4, "window": "2m"},
+            "credential": {"free": 4, "lock_after": 7, "window": "30s", "prefix": 4},
+            "delay": "2s", "delay_max": "5s", "lock": "1m", "lock_max": "3m",
+        });
+        let gate = Gate::new(&config);
+        let terms = [gate.guard.address, gate.guard.consumer, gate.guard.credential];
+        let mut naive: [[Naive; 3]; 3] = Default::default();
+        for (gap, address, name, secret) in steps {
+            gate.clock.advance(Duration::from_secs(gap));
+            let now = Clock::Manual(gate.clock.clone()).now().as_nanos();
+            let told = gate.login(
+                ["192.0.2.1", "2001:db8::1", "198.51.100.7"][address],
+                ["alice", "bob", "nobody"][name],
+                ["Winter26", "Summer26", "Win"][secret],
+            );
+            let keys = [address, name, secret];
+            let is_held = naive.iter().zip(keys).any(|(rule, key)| rule[key].hold(now).is_some());
+            proptest::prop_assert_eq!(told, if is_held { HELD } else { WRONG });
+            if !is_held {
+                for ((rule, key), terms) in naive.iter_mut().zip(keys).zip(&terms) {
+                    rule[key].fail(terms, now);
+                }
+            }
+        }
     }
 }

@@ -161,8 +161,10 @@ impl Plugin for OauthIntrospection {
         let token = self.field.token(&cx.fields);
         let token =
             token.map_err(|fault| refuse(Denial::new(fault.reason(), fault.to_string())))?;
+        let attempt = Attempt::key(Self::NAME, token.text.as_bytes());
+        cx.admit(&attempt)?;
         let proof = self.judge.proof(&token.text, cx).await.map_err(refuse);
-        let parts = cx.settle(&Attempt::key(Self::NAME, token.text.as_bytes()), proof)?;
+        let parts = cx.settle(&attempt, proof)?;
         call.renews = self.senders.admit(cx, &token, &parts)?;
         if self.hides {
             cx.fields.remove(binding::FIELD);
