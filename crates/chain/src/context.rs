@@ -12,6 +12,7 @@ use bartizan_wire::{Canonical, Fields, Lines, Version};
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::attempt::Guards;
 use crate::consumers::ConsumerIndex;
 use crate::identity::Identity;
 use crate::proven::Proven;
@@ -162,6 +163,8 @@ pub struct RequestCx {
     /// The connection's certificate is one that the request's host asks for.
     has_certificate: bool,
     drops_trailers: bool,
+    /// Who wants to know of credentials that are tried.
+    pub(crate) guards: Guards,
 }
 
 /// What a request begins with.
@@ -225,6 +228,7 @@ impl RequestCx {
             http: None,
             has_certificate: false,
             drops_trailers: false,
+            guards: Guards::default(),
         }
     }
 

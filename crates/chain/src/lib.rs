@@ -14,6 +14,7 @@
 )]
 
 mod answer;
+mod attempt;
 mod body;
 mod body_value;
 mod chain;
@@ -39,6 +40,7 @@ mod template;
 mod vars;
 
 pub use answer::{AnswerHead, LocalAnswer, Outcome, ReplacementBody};
+pub use attempt::{Attempt, AttemptGuard, Strength};
 pub use body::{BodyChanges, BodyPlan, BodyTransform, Held, HeldBody, Weighing};
 pub use chain::{Chain, ChainBuilder, Step};
 pub use compile::{CompileCx, FilesRead, NodeFacts, SharedRedactor};

@@ -312,9 +312,14 @@ impl<P: PluginSet> Run<P> {
         };
         let began = self.times.as_ref().map(|_| Instant::now());
         let flow = if turn == Turn::Authenticate {
-            step.plugin.authenticate(&mut self.cx, &IdentityKey::lend(), call).await
+            self.cx.guards.turn();
+            let flow = step.plugin.authenticate(&mut self.cx, &IdentityKey::lend(), call).await;
+            self.cx.settle_untold(step.plugin.name(), flow)
         } else {
-            step.plugin.on_request(turn.stage(), &mut self.cx, call).await
+            let guards = self.cx.guards.len();
+            let flow = step.plugin.on_request(turn.stage(), &mut self.cx, call).await;
+            self.cx.guards.answer_with(guards, step.error_response.as_ref());
+            flow
         };
         if let (Some(began), Some(times)) = (began, &self.times) {
             let label = PluginLabel { plugin: step.plugin.name() };
@@ -462,8 +467,12 @@ fn is_open<P: PluginSet>(
 }
 
 fn mark<P: PluginSet>(mut denial: Denial, step: &Step<P>, stage: Stage) -> Denial {
-    denial.plugin = Some(step.plugin.name());
     denial.stage = Some(stage);
+    // A guard of another plugin has refused.
+    if denial.plugin.is_some_and(|name| name != step.plugin.name()) {
+        return denial;
+    }
+    denial.plugin = Some(step.plugin.name());
     if let Some((body, is_json)) = &step.error_response {
         denial.error_response = Some((body.clone(), *is_json));
     }

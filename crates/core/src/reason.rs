@@ -136,6 +136,8 @@ reasons! {
     ExpiredCredential = "auth.expired_credential", 401, "The credential has expired.", Message("failed to verify jwt");
     /// The signature was good for one request, which was sent before.
     Replayed = "auth.replayed", 401, "The request was sent before.", Message("client request can't be validated");
+    /// Too many credentials were wrong: from this address, for this name, or that begin like this one. While that holds, a password is not even looked at, unless it was seen good before. See `auth-throttle`.
+    AttemptHeld = "auth.attempt_held", 429, "Too many failed attempts.", Message("Too many failed attempts");
     /// The same credential was sent more than once, so which one counts is ambiguous.
     AmbiguousCredential = "auth.ambiguous_credential", 400, "The credential was sent more than once.", Message("Invalid authorization in request");
     /// The identity lacks a scope, claim or role that the route requires.

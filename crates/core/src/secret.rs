@@ -94,10 +94,18 @@ impl NodeKey {
 
     /// The keyed digest of a credential, separated by `domain` (the plugin's name).
     pub fn digest(&self, domain: &str, credential: &[u8]) -> [u8; 32] {
+        self.digest_parts(domain, &[credential])
+    }
+
+    /// The keyed digest of parts one after the other, as if they were one; whoever gives them sees to
+    /// it that others cannot be the same.
+    pub fn digest_parts(&self, domain: &str, parts: &[&[u8]]) -> [u8; 32] {
         let mut context = hmac::Context::with_key(&self.0);
         context.update(domain.as_bytes());
         context.update(&[0]);
-        context.update(credential);
+        for part in parts {
+            context.update(part);
+        }
         let tag = context.sign();
         let mut digest = [0; 32];
         digest.copy_from_slice(tag.as_ref());

@@ -68,6 +68,7 @@ catalogue! {
     RequestIdField => prepare::request_id::RequestIdField,
     Cors => admit::cors::Cors,
     IpRestriction => admit::ip_restriction::IpRestriction,
+    AuthThrottle => admit::auth_throttle::AuthThrottle,
     UaRestriction => admit::ua_restriction::UaRestriction,
     RefererRestriction => admit::referer_restriction::RefererRestriction,
     UriBlocker => admit::uri_blocker::UriBlocker,

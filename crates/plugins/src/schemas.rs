@@ -204,6 +204,7 @@ mod tests {
         let ours = [
             "any-authenticated",
             "anonymous-access",
+            "auth-throttle",
             "geo-restriction",
             "http-signature",
             "identity-forward",

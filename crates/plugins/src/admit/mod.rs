@@ -1,5 +1,6 @@
 //! Refuse what needs no identity.
 
+pub mod auth_throttle;
 pub mod cors;
 pub mod geo_restriction;
 pub mod ip_restriction;

@@ -39,8 +39,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bartizan_chain::{
-    BodyNeed, CompileCx, Consumer, ConsumerIndex, CredentialEntry, Flow, Identity, IdentityKey,
-    IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
+    Attempt, BodyNeed, CompileCx, Consumer, ConsumerIndex, CredentialEntry, Flow, Identity,
+    IdentityKey, IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
 };
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, NodeKey, Reason, Secret, Stage, StageSet};
@@ -142,9 +142,15 @@ impl Plugin for KeyAuth {
         let header = cx.fields.single(&self.header);
         let query = cx.canonical().query_value(&self.query);
         let in_query = query != Ok(None);
-        let proof = self
-            .presented(header, query)
-            .and_then(|shown| self.prove(cx.consumers(), shown.as_deref()));
+        let proof = self.presented(header, query).and_then(|shown| {
+            let attempt = shown.as_deref().map(|shown| Attempt::key(Self::NAME, shown));
+            attempt.as_ref().map_or(Ok(()), |attempt| cx.admit(attempt))?;
+            let proof = self.prove(cx.consumers(), shown.as_deref());
+            match &attempt {
+                Some(attempt) => cx.settle(attempt, proof),
+                None => proof,
+            }
+        });
         let proof = proof.map(|parts| (parts, ()));
         let (parts, ()) = settle(proof, self.stand_in.as_ref(), cx.consumers())?;
         if self.hides {

@@ -8,5 +8,5 @@ pub mod limit_count;
 pub mod limit_req;
 mod metrics;
 mod refusal;
-mod table;
+pub(crate) mod table;
 pub mod workflow;

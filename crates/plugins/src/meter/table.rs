@@ -19,14 +19,14 @@ const DERIVED: u8 = 2;
 
 /// A name for what is counted. Names are long and chosen by clients; their digests are neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Key(u128);
+pub(crate) struct Key(u128);
 
 /// Every place that there may be is taken by a key that is live.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Full;
+pub(crate) struct Full;
 
 /// What a limit keeps for one key.
-pub(super) trait Entry {
+pub(crate) trait Entry {
     /// What the limit says, where that decides how long a key is live.
     type Terms;
 
@@ -35,7 +35,7 @@ pub(super) trait Entry {
 }
 
 /// What one limit keeps for its keys.
-pub(super) struct Table<E> {
+pub(crate) struct Table<E> {
     shards: Box<[Mutex<Shard<E>>]>,
     keys_max: usize,
     hashers: [RandomState; 2],
@@ -51,7 +51,7 @@ struct Shard<E> {
 
 impl<E: Entry> Table<E> {
     /// No key yet, and never more than about `keys_max`.
-    pub(super) fn new(keys_max: u32) -> Self {
+    pub(crate) fn new(keys_max: u32) -> Self {
         let keys_max = usize::try_from(keys_max).unwrap_or(usize::MAX).div_ceil(SHARDS).max(1);
         let shard = || {
             Mutex::new(Shard {
@@ -71,7 +71,7 @@ impl<E: Entry> Table<E> {
 
     /// The key for some bytes. `domain` keeps apart what could be spelled alike: a header's value
     /// is not the address it imitates.
-    pub(super) fn key(&self, domain: u8, bytes: &[u8]) -> Key {
+    pub(crate) fn key(&self, domain: u8, bytes: &[u8]) -> Key {
         let [high, low] = self.hashers.each_ref().map(|state| {
             let mut hasher = state.build_hasher();
             hasher.write_u8(domain);
@@ -81,8 +81,21 @@ impl<E: Entry> Table<E> {
         Key(high << 64 | low)
     }
 
+    /// The key for some bytes that mean something to `owner` only.
+    pub(crate) fn key_of(&self, owner: &str, bytes: &[u8]) -> Key {
+        let [high, low] = self.hashers.each_ref().map(|state| {
+            let mut hasher = state.build_hasher();
+            hasher.write(owner.as_bytes());
+            // No name of a plugin has this byte: where it ends is told.
+            hasher.write_u8(0xff);
+            hasher.write(bytes);
+            u128::from(hasher.finish())
+        });
+        Key(high << 64 | low)
+    }
+
     /// Another key for each number that belongs to the same one.
-    pub(super) fn derived(&self, key: Key, number: u64) -> Key {
+    pub(crate) fn derived(&self, key: Key, number: u64) -> Key {
         let mut bytes = [0; 24];
         let (own, of_number) = bytes.split_at_mut(16);
         own.copy_from_slice(&key.0.to_le_bytes());
@@ -92,7 +105,7 @@ impl<E: Entry> Table<E> {
 
     /// Works on what is kept for `key`, which `make` makes if there is nothing. `now` is read
     /// under the lock, so that times are in the order of the requests.
-    pub(super) fn with<R>(
+    pub(crate) fn with<R>(
         &self,
         key: Key,
         terms: &E::Terms,
@@ -112,8 +125,28 @@ impl<E: Entry> Table<E> {
         Ok(result)
     }
 
+    /// Works on what is kept for `key` as of now, if there is anything; `Full` where there is nothing
+    /// because there is no room for it, so that nobody is counted less for want of a place.
+    pub(crate) fn look<R>(
+        &self,
+        key: Key,
+        terms: &E::Terms,
+        now: impl FnOnce() -> u64,
+        work: impl FnOnce(&mut E, u64) -> R,
+    ) -> Result<Option<R>, Full> {
+        let mut shard = self.shard(key).ok_or(Full)?;
+        let now = shard.now(now());
+        if let Some(entry) = shard.entries.get_mut(&key.0) {
+            return Ok(Some(work(entry, now)));
+        }
+        if shard.entries.len() >= self.keys_max {
+            shard.make_room(self.keys_max, terms, now)?;
+        }
+        Ok(None)
+    }
+
     /// Works on what is kept for `key`, if there is anything.
-    pub(super) fn visit(&self, key: Key, work: impl FnOnce(&mut E)) {
+    pub(crate) fn visit(&self, key: Key, work: impl FnOnce(&mut E)) {
         if let Some(entry) = self.shard(key).as_mut().and_then(|s| s.entries.get_mut(&key.0)) {
             work(entry);
         }
@@ -121,7 +154,7 @@ impl<E: Entry> Table<E> {
 
     /// Works on what is kept for `key`, if there is anything, and forgets it where `is_over` says
     /// that it is over.
-    pub(super) fn release(&self, key: Key, is_over: impl FnOnce(&mut E) -> bool) {
+    pub(crate) fn release(&self, key: Key, is_over: impl FnOnce(&mut E) -> bool) {
         let Some(mut shard) = self.shard(key) else { return };
         if shard.entries.get_mut(&key.0).is_some_and(is_over) {
             shard.entries.remove(&key.0);
@@ -130,7 +163,7 @@ impl<E: Entry> Table<E> {
 
     /// Whether nothing is kept for any key.
     #[cfg(test)]
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         let is_empty = |shard: &Mutex<Shard<E>>| shard.lock().unwrap().entries.is_empty();
         self.shards.iter().all(is_empty)
     }

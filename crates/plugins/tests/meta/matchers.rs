@@ -204,6 +204,13 @@ const PLUGINS: &[(&str, Proof)] = &[
     ),
     ("cors", By(("plugins/src/admit/cors/tests.rs", "origins_agree_with_a_naive_comparison"))),
     ("ip-restriction", By(("plugins/src/admit/ip_restriction.rs", "agrees_with_a_naive_matcher"))),
+    (
+        "auth-throttle",
+        By((
+            "plugins/src/admit/auth_throttle/failures.rs",
+            "failures_add_up_as_a_naive_reading_of_all_of_them",
+        )),
+    ),
     ("ua-restriction", By(("plugins/src/admit/ua_restriction.rs", "agrees_with_a_naive_judge"))),
     (
         "referer-restriction",

@@ -47,8 +47,8 @@
 //!
 //! # What it cannot do
 //!
-//! It does not stop guessing, and who guesses makes the pool work: put a `limit-count` by address
-//! before it. Passwords cross the network with every request, so that TLS is needed.
+//! It does not stop guessing, and who guesses makes the pool work: put `auth-throttle` beside it.
+//! Passwords cross the network with every request, so that TLS is needed.
 //!
 //! # How it differs from Apache APISIX
 //!
@@ -65,8 +65,8 @@ mod tests;
 use std::sync::Arc;
 
 use bartizan_chain::{
-    BodyNeed, CompileCx, ConsumerIndex, CpuPool, CredentialEntry, CredentialRef, Flow, Identity,
-    IdentityKey, IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
+    Attempt, BodyNeed, CompileCx, ConsumerIndex, CpuPool, CredentialEntry, CredentialRef, Flow,
+    Identity, IdentityKey, IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
 };
 use bartizan_config::{Invalid, ResourceKind, ResourceRef};
 use bartizan_core::{Clock, Denial, NodeKey, Reason, Secret, Stage, StageSet};
@@ -184,7 +184,14 @@ impl Plugin for BasicAuth {
             Denial::new(Reason::AmbiguousCredential, detail)
         })?;
         let proof = match Shown::read(field) {
-            Ok(shown) => self.prove(cx.consumers(), shown).await,
+            Ok(shown) => {
+                let secret = shown.password.expose();
+                let attempt = Attempt::password(Self::NAME, shown.user.as_bytes(), secret);
+                // Before any work on it.
+                cx.admit(&attempt)?;
+                let proof = self.prove(cx.consumers(), &shown).await;
+                cx.settle(&attempt, proof)
+            }
             Err(fault) => Err(self.unreadable(fault)),
         };
         let proof = proof.map(|parts| (parts, ()));
@@ -202,7 +209,7 @@ impl BasicAuth {
     async fn prove(
         &self,
         consumers: &ConsumerIndex,
-        shown: Shown,
+        shown: &Shown,
     ) -> Result<IdentityParts, Denial> {
         let name = shown.user.as_bytes();
         let owner = consumers.find(Self::NAME, name);
@@ -235,7 +242,7 @@ impl BasicAuth {
     }
 
     /// Whether the password shown is the one stored.
-    async fn holds(&self, stored: &Stored, shown: Shown, is_known: bool) -> Result<bool, Denial> {
+    async fn holds(&self, stored: &Stored, shown: &Shown, is_known: bool) -> Result<bool, Denial> {
         if let Verifier::Plain(digest) = &*stored.verifier {
             return Ok(password::is_digest_of(digest, &shown.password, &self.node_key));
         }
@@ -244,13 +251,13 @@ impl BasicAuth {
             return Ok(true);
         }
         let (verifier, successes) = (stored.verifier.clone(), self.successes.clone());
-        let clock = self.clock.clone();
+        let (clock, password) = (self.clock.clone(), shown.password.clone());
         let work = move || {
             // The same password may have been hashed while this one waited.
             if is_known && successes.has(&success, clock.now()) {
                 return Some(true);
             }
-            let holds = verifier.hashes_to(&shown.password)?;
+            let holds = verifier.hashes_to(&password)?;
             if holds && is_known {
                 successes.note(success, clock.now());
             }

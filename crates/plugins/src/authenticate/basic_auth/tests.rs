@@ -40,7 +40,7 @@ fn index(users: &[(&str, &str)]) -> ConsumerIndex {
 /// What comes of a name and a password; nothing waits, because work is done in line.
 fn prove(plugin: &BasicAuth, index: &ConsumerIndex, user: &str, password: &str) -> Option<Reason> {
     let shown = Shown { user: user.to_owned(), password: Secret::new(password) };
-    match pin!(plugin.prove(index, shown)).poll(&mut Context::from_waker(Waker::noop())) {
+    match pin!(plugin.prove(index, &shown)).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outcome) => outcome.err().map(|denial| denial.reason),
         Poll::Pending => panic!("it waits"),
     }

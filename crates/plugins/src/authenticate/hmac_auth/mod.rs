@@ -79,8 +79,8 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use bartizan_chain::{
-    BodyNeed, CompileCx, CpuPool, CredentialEntry, CredentialRef, Flow, Identity, IdentityKey,
-    IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
+    Attempt, BodyNeed, CompileCx, CpuPool, CredentialEntry, CredentialRef, Flow, Identity,
+    IdentityKey, IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
 };
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, NodeKey, Stage, StageSet};
@@ -180,7 +180,7 @@ impl Plugin for HmacAuth {
         key: &IdentityKey,
         call: &mut Call,
     ) -> Result<Flow, Denial> {
-        let proof = self.prove(cx).map_err(|fault| fault.denial(&self.challenge));
+        let proof = self.try_proof(cx);
         let (parts, expected) = settle(proof, self.stand_in.as_ref(), cx.consumers())?;
         call.expected = expected;
         if self.hides {
@@ -212,15 +212,25 @@ impl Plugin for HmacAuth {
 }
 
 impl HmacAuth {
+    /// Who signed the request, as far as that may be told.
+    fn try_proof(&self, cx: &RequestCx) -> Result<(IdentityParts, Option<BodyDigest>), Denial> {
+        let refuse = |fault: Fault| fault.denial(&self.challenge);
+        let params = shown(cx).map_err(refuse)?;
+        let attempt = Attempt::signed(Self::NAME, Some(params.key_id.as_bytes()));
+        cx.settle(&attempt, self.prove(cx, &params).map_err(refuse))
+    }
+
     /// Who signed the request, and which body belongs to it.
-    fn prove(&self, cx: &RequestCx) -> Result<(IdentityParts, Option<BodyDigest>), Fault> {
-        let field = cx.fields.single(AUTHORIZATION).map_err(|_| Fault::Repeated)?;
-        let params = Params::read(field.ok_or(Fault::Missing)?)?;
+    fn prove(
+        &self,
+        cx: &RequestCx,
+        params: &Params<'_>,
+    ) -> Result<(IdentityParts, Option<BodyDigest>), Fault> {
         let algorithm = MacAlgorithm::named(params.algorithm).ok_or(Fault::Algorithm)?;
         if !self.algorithms.contains(&algorithm) {
             return Err(Fault::Algorithm);
         }
-        self.covers_enough(&params)?;
+        self.covers_enough(params)?;
         let now = cx.clock.now().as_secs();
         let date = self.date(cx, now)?;
         let expected = if self.body.is_some() { Some(body_digest(cx)?) } else { None };
@@ -234,13 +244,13 @@ impl HmacAuth {
         let own = owner.as_ref().and_then(CredentialRef::data::<MacKeys>);
         // Work on somebody's key where there is none of the name, so that time does not tell.
         let keys = own.or_else(|| cx.consumers().decoy::<MacKeys>(Self::NAME, 0));
-        let holds = keys.ok_or(Fault::UnknownKey)?.verify(algorithm, &params, &signed)?;
+        let holds = keys.ok_or(Fault::UnknownKey)?.verify(algorithm, params, &signed)?;
         let owner = owner.filter(|_| own.is_some()).ok_or(Fault::UnknownKey)?;
         if !holds {
             return Err(Fault::Signature);
         }
         if let Some(replays) = &self.replays {
-            replays.spend(self.trace(&params), date, now)?;
+            replays.spend(self.trace(params), date, now)?;
         }
         let parts = IdentityParts {
             consumer: Some(owner.consumer.clone()),
@@ -282,6 +292,12 @@ impl HmacAuth {
         let digest = self.node_key.digest("hmac-auth replay", &text);
         digest.first_chunk().copied().unwrap_or_default()
     }
+}
+
+/// The signature as it was sent.
+fn shown(cx: &RequestCx) -> Result<Params<'_>, Fault> {
+    let field = cx.fields.single(AUTHORIZATION).map_err(|_| Fault::Repeated)?;
+    Ok(Params::read(field.ok_or(Fault::Missing)?)?)
 }
 
 /// The digest that the request says its body has.

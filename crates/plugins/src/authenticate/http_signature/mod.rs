@@ -71,8 +71,8 @@ mod tests;
 use std::time::Duration;
 
 use bartizan_chain::{
-    BodyNeed, CompileCx, CpuPool, CredentialEntry, CredentialRef, Flow, Identity, IdentityKey,
-    IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
+    Attempt, BodyNeed, CompileCx, CpuPool, CredentialEntry, CredentialRef, Flow, Identity,
+    IdentityKey, IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
 };
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, NodeKey, Stage, StageSet, Timestamp};
@@ -182,7 +182,7 @@ impl Plugin for HttpSignature {
         key: &IdentityKey,
         call: &mut Call,
     ) -> Result<Flow, Denial> {
-        let proof = self.prove(cx).map_err(|fault| self.refusal(fault));
+        let proof = self.try_proof(cx);
         let (parts, body) = settle(proof, self.stand_in.as_ref(), cx.consumers())?;
         call.body = body;
         if self.hides {
@@ -227,12 +227,24 @@ impl HttpSignature {
         fault.denial(&self.challenge, &self.accepted)
     }
 
+    /// Who signed the request, as far as that may be told.
+    fn try_proof(&self, cx: &RequestCx) -> Result<(IdentityParts, Body), Denial> {
+        let refuse = |fault| self.refusal(fault);
+        let shown = self.shown(cx).map_err(refuse)?;
+        let said = Said::read(&shown.parameters).map_err(refuse)?;
+        let attempt = Attempt::signed(Self::NAME, Some(said.key_id.as_bytes()));
+        cx.settle(&attempt, self.prove(cx, &shown, &said).map_err(refuse))
+    }
+
     /// Who signed the request, and what its body has to be.
-    fn prove(&self, cx: &RequestCx) -> Result<(IdentityParts, Body), Fault> {
-        let shown = self.shown(cx)?;
-        let said = Said::read(&shown.parameters)?;
+    fn prove(
+        &self,
+        cx: &RequestCx,
+        shown: &Shown,
+        said: &Said<'_>,
+    ) -> Result<(IdentityParts, Body), Fault> {
         let now = cx.clock.now();
-        let created = self.judge(&said, now)?;
+        let created = self.judge(said, now)?;
         let covered = Covered::read(&shown.items)?;
         if !self.components.iter().all(|name| covered.has(name)) {
             return Err(Fault::NotSigned);

@@ -119,8 +119,8 @@ mod rules;
 mod tests;
 
 use bartizan_chain::{
-    AnswerHead, BodyNeed, CompileCx, CredentialEntry, Flow, Identity, IdentityKey, IdentityParts,
-    Kinship, Nothing, Plugin, RequestCx, Traits,
+    AnswerHead, Attempt, BodyNeed, CompileCx, CredentialEntry, Flow, Identity, IdentityKey,
+    IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
 };
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Stage, StageSet};
@@ -243,7 +243,9 @@ impl JwtAuth {
         let token = self.carriers.token(&cx.fields, query).map_err(Fault::from);
         let token = token.and_then(|token| token.ok_or(Fault::Missing));
         let token = token.map_err(|fault| refuse(fault.denial()))?;
-        let parts = self.judge.proof(&token.text, cx).await.map_err(refuse)?;
+        let proof = self.judge.proof(&token.text, cx).await.map_err(refuse);
+        // Tokens begin alike, and whose one is only its signature tells.
+        let parts = cx.settle(&Attempt::signed(Self::NAME, None), proof)?;
         let renews = self.senders.judge(cx, &token, &parts).map_err(|fault| {
             let denial = Fault::from(fault.clone()).denial();
             self.senders.refusal_for(denial, Some(&fault), cx.clock.now())

@@ -71,7 +71,7 @@ mod tests;
 use std::sync::Arc;
 
 use bartizan_chain::{
-    BodyNeed, CompileCx, ConsumerIndex, CredentialEntry, CredentialRef, Flow, Identity,
+    Attempt, BodyNeed, CompileCx, ConsumerIndex, CredentialEntry, CredentialRef, Flow, Identity,
     IdentityKey, IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
 };
 use bartizan_config::Invalid;
@@ -198,6 +198,7 @@ impl Plugin for MtlsAuth {
         _call: &mut (),
     ) -> Result<Flow, Denial> {
         let proof = self.prove(cx).map_err(|fault| self.refusal(&fault));
+        let proof = cx.settle(&Attempt::signed(Self::NAME, None), proof);
         let (parts, told) = settle(proof, self.stand_in.as_ref(), cx.consumers())?;
         for (name, value) in told.into_iter().flatten() {
             cx.fields.set(name, value);

@@ -10,7 +10,8 @@
 //!
 //! The plugins are tried in this order. The first that proves who calls decides: its identity is
 //! the caller's, its name stands in the logs, and the others are not asked. The next is tried where
-//! a credential is missing, unreadable, unknown, wrong or expired. Anything else ends the request
+//! a credential is missing, unreadable, unknown, wrong or expired, or must not be judged now
+//! (`auth-throttle`), for which the answer is 429 if none passes. Anything else ends the request
 //! with that plugin's answer: a credential that is sent twice (400), a good one that does not
 //! permit this (403), a node that is too busy to tell or an issuer whose keys are not there (503).
 //!
@@ -193,6 +194,7 @@ impl Plugin for MultiAuth {
         call: &mut Call,
     ) -> Result<Flow, Denial> {
         let mut refusals: Vec<(&'static str, Denial)> = Vec::new();
+        cx.tell_within();
         for (index, plugin) in self.plugins.iter().enumerate() {
             // Boxed: no request's future shall have room for all of them.
             match Box::pin(plugin.authenticate(cx, key, &mut call.memory)).await {
@@ -273,6 +275,7 @@ fn asks_the_next(reason: Reason) -> bool {
             | Reason::InvalidCredential
             | Reason::ExpiredCredential
             | Reason::Replayed
+            | Reason::AttemptHeld
     )
 }
 
@@ -282,10 +285,15 @@ fn refuse(refusals: Vec<(&'static str, Denial)>) -> Denial {
     let mut challenges: Vec<String> = Vec::new();
     let mut hints: Vec<ReplyField> = Vec::new();
     let mut reason = Reason::MissingCredential;
+    let mut held: Option<Denial> = None;
     for (name, mut denial) in refusals {
         let space = if detail.is_empty() { "" } else { "; " };
         // Writing to a string cannot fail.
         let _ = write!(detail, "{space}`{name}`: {}", denial.detail);
+        if denial.reason == Reason::AttemptHeld {
+            held.get_or_insert(denial);
+            continue;
+        }
         if denial.reason != Reason::MissingCredential {
             reason = Reason::InvalidCredential;
         }
@@ -297,6 +305,11 @@ fn refuse(refusals: Vec<(&'static str, Denial)>) -> Denial {
                 challenges.push(value);
             }
         }
+    }
+    // Nothing is told of the others while one must not be judged.
+    if let Some(mut held) = held {
+        held.detail = detail.into();
+        return held;
     }
     let refusal = Denial::new(reason, detail).with_apisix_message("Authorization Failed");
     let mut refusal =

@@ -153,7 +153,8 @@ fn a_refusal_has_every_cause_and_each_challenge_once() {
 fn only_a_lack_of_proof_asks_the_next() {
     for reason in Reason::ALL {
         if asks_the_next(*reason) {
-            assert_eq!(reason.status(), 401, "{}", reason.code());
+            let expected = if *reason == Reason::AttemptHeld { 429 } else { 401 };
+            assert_eq!(reason.status(), expected, "{}", reason.code());
         }
     }
     for reason in [

@@ -75,7 +75,8 @@ mod config;
 pub(super) mod tests;
 
 use bartizan_chain::{
-    AnswerHead, CompileCx, Flow, Identity, IdentityKey, Kinship, Nothing, Plugin, RequestCx, Traits,
+    AnswerHead, Attempt, CompileCx, Flow, Identity, IdentityKey, Kinship, Nothing, Plugin,
+    RequestCx, Traits,
 };
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Stage, StageSet};
@@ -155,7 +156,10 @@ impl Plugin for OauthIntrospection {
     ) -> Result<Flow, Denial> {
         let refuse = |denial| self.senders.refusal(denial, cx.clock.now());
         let token = self.senders.token(&self.field, cx)?;
-        let parts = self.judge.proof(&token.text, cx).await.map_err(refuse)?;
+        let attempt = Attempt::key(Self::NAME, token.text.as_bytes());
+        cx.admit(&attempt)?;
+        let proof = self.judge.proof(&token.text, cx).await.map_err(refuse);
+        let parts = cx.settle(&attempt, proof)?;
         shown.renews = self.senders.admit(cx, &token, &parts)?;
         if self.hides {
             cx.fields.remove(binding::FIELD);

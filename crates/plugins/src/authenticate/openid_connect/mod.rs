@@ -69,8 +69,8 @@ mod headers;
 mod tests;
 
 use bartizan_chain::{
-    AnswerHead, CompileCx, Flow, Identity, IdentityKey, IdentityParts, Kinship, Nothing, Plugin,
-    RequestCx, Traits, Unsupported,
+    AnswerHead, Attempt, CompileCx, Flow, Identity, IdentityKey, IdentityParts, Kinship, Nothing,
+    Plugin, RequestCx, Traits, Unsupported,
 };
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, Span, Stage, StageSet};
@@ -202,7 +202,8 @@ impl Plugin for OpenidConnect {
     ) -> Result<Flow, Denial> {
         let refuse = |denial| self.senders.refusal(denial, cx.clock.now());
         let token = self.senders.token(&self.field, cx)?;
-        let parts = self.judge.proof(&token.text, cx).await.map_err(refuse)?;
+        let proof = self.judge.proof(&token.text, cx).await.map_err(refuse);
+        let parts = cx.settle(&Attempt::signed(Self::NAME, None), proof)?;
         // Before the sender is judged, which uses up its proof.
         let added = self.forwarded.fields(&token.text, &parts).map_err(refuse)?;
         shown.renews = self.senders.admit(cx, &token, &parts)?;
