@@ -19,7 +19,7 @@ fn vault(double: &VaultDouble) -> Value {
 }
 
 fn jack(key: &str) -> Value {
-    json!({ "username": "jack", "plugins": { "key-auth": { "key": key } } })
+    json!({ "username": "jack", "plugins": { "key-auth": { "key": key, "danger_weak_secret": true } } })
 }
 
 fn scene() -> (Scene, VaultDouble) {
