@@ -154,10 +154,10 @@ impl Node {
         let status = Status::start(&control, &config, &readiness, registry, pages)?;
         let (mut admin, mut asks) = (None, None);
         if let (Some(settings), Some((listener, _)), Some(keys)) = (&config.admin, port, &keys) {
-            let operators = keys.operators.clone();
-            let around = (&logs, &readiness);
+            let around = (&store, &logs, &readiness);
+            let uses = gateway.key_uses();
             let (api, asked) =
-                AdminApi::start(&control, listener, &config, settings, operators, &store, around)?;
+                AdminApi::start(&control, listener, &config, settings, keys, uses, around)?;
             (admin, asks) = (Some(api), Some(asked));
         }
         let running = gateway.start().map_err(|error| not_bound(&error, "listener"))?;
