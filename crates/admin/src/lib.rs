@@ -16,6 +16,8 @@
 )]
 
 mod api;
+pub mod callers;
+mod key_text;
 pub mod operators;
 mod plane;
 mod readiness;

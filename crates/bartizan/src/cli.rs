@@ -9,6 +9,7 @@ use bartizan_plugins::jose::Algorithm;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::admin::AdminArgs;
+use crate::key::KeyArgs;
 
 /// What `--version` says beyond the number.
 const BUILD: &str = concat!(
@@ -120,6 +121,18 @@ Examples:
   bartizan admin key create --name alice --role admin --expires 90d
   bartizan admin key list")]
     Admin(AdminArgs),
+
+    /// Make, list and end the keys of consumers
+    ///
+    /// Talks to the node that runs on this machine, over its local socket; only the node's own user
+    /// and root may. The store gets a keyed hash of each key and nothing else (`api_keys` in the
+    /// node file).
+    #[command(after_help = "\
+Examples:
+  bartizan key create --consumer alice --expires 90d
+  bartizan key list
+  bartizan key rotate k7f2m9qa --overlap 7d")]
+    Key(KeyArgs),
 
     /// Try web application firewall rules on requests
     ///

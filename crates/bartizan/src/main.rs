@@ -9,6 +9,7 @@ mod failure;
 mod files;
 mod import;
 mod init;
+mod key;
 mod load;
 mod logs;
 mod node;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Command::Import(args) => import::import(&args.source),
         Command::Token(args) => token::token(&args),
         Command::Admin(args) => admin::admin(&args),
+        Command::Key(args) => key::key(&args),
         Command::Waf(args) => waf::waf(&args.command),
         Command::Quickstart(args) => quickstart::quickstart(&args),
         Command::Completions(args) => shell::completions(&args),

@@ -9,12 +9,13 @@ use arc_swap::ArcSwap;
 use bartizan_audit::Redactor;
 use bartizan_config::{Invalid, References, ResourceRef};
 use bartizan_core::metrics::SharedMetrics;
-use bartizan_core::{Clock, Compatibility, Limits, NodeKey, Timestamp};
+use bartizan_core::{Clock, Compatibility, HashKeys, Limits, NodeKey, Timestamp};
 use prometheus_client::registry::Registry;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::cpu::CpuPool;
+use crate::key_uses::KeyUses;
 use crate::outside::Outside;
 use crate::pages::Pages;
 use crate::registry::StateRegistry;
@@ -32,6 +33,10 @@ pub struct NodeFacts {
     pub clock: Clock,
     /// The key under which credentials are indexed.
     pub key: NodeKey,
+    /// The keys under which the keys of callers are hashed where they are stored.
+    pub hash_keys: HashKeys,
+    /// When the keys of callers were used.
+    pub key_uses: KeyUses,
     /// Where metrics are registered.
     pub metrics: Arc<Mutex<Registry>>,
     /// State that outlives snapshots.

@@ -1,11 +1,13 @@
 //! Consumers and the index of their credentials.
 
 use std::any::Any;
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use crate::lookup::Lookup;
 use crate::shared_map::SharedMap;
 
 /// An account, as requests see it.
@@ -92,7 +94,7 @@ impl<'a> CredentialRef<'a> {
 #[derive(Clone)]
 struct Account {
     consumer: Arc<Consumer>,
-    held: Vec<(&'static str, Arc<[u8]>)>,
+    held: Vec<(&'static str, Lookup)>,
 }
 
 /// Every consumer and credential of a snapshot, by plugin and look-up key. A copy shares with it
@@ -100,7 +102,7 @@ struct Account {
 #[derive(Clone, Default)]
 pub struct ConsumerIndex {
     by_name: SharedMap<Arc<str>, Account>,
-    credentials: HashMap<&'static str, SharedMap<Arc<[u8]>, Indexed>, RandomState>,
+    credentials: HashMap<&'static str, SharedMap<Lookup, Indexed>, RandomState>,
 }
 
 impl ConsumerIndex {
@@ -115,7 +117,7 @@ impl ConsumerIndex {
         let Some(account) = self.by_name.remove(username) else { return };
         for (plugin, lookup) in account.held {
             if let Some(known) = self.credentials.get_mut(plugin) {
-                known.remove(&lookup);
+                known.remove::<[u8]>(lookup.borrow());
             }
         }
     }
@@ -133,7 +135,7 @@ impl ConsumerIndex {
         if let Some(present) = known.get(&*entry.lookup) {
             return Err(present.consumer.username.clone());
         }
-        let lookup: Arc<[u8]> = entry.lookup.into();
+        let lookup = Lookup::from(&*entry.lookup);
         let indexed = Indexed { consumer: consumer.clone(), credential, data: entry.data };
         known.insert(lookup.clone(), indexed);
         if let Some(account) = self.by_name.get_mut(&*consumer.username) {
@@ -210,6 +212,44 @@ mod tests {
         assert_eq!(index.decoy::<u32>("key-auth", 5), Some(&7));
         assert_eq!(index.decoy::<u32>("basic-auth", 5), None);
         assert_eq!(index.by_name("alice").unwrap().label("tenant"), Some("acme"));
+    }
+
+    /// A block of the system's allocator: eight bytes of its own, in steps of sixteen.
+    fn block(bytes: usize) -> usize {
+        (bytes + 8).next_multiple_of(16)
+    }
+
+    #[test]
+    fn a_million_keys_take_two_hundred_bytes_each_and_none_is_far() {
+        const KEYS: usize = 1_000_000;
+        const OF_ONE: usize = 1_000;
+        let mut index = ConsumerIndex::default();
+        let id: Arc<str> = "k7f2m9qa".into();
+        for n in 0..KEYS / OF_ONE {
+            let one = consumer(&format!("consumer-{n}"));
+            index.add_consumer(one.clone());
+            for k in 0..OF_ONE {
+                // As long as what `key-auth` looks up, and with what it keeps of a key that ends.
+                let mut lookup = [0; 17];
+                lookup[..8].copy_from_slice(&(n * OF_ONE + k).to_le_bytes());
+                let entry = CredentialEntry::new(lookup, 0_u64);
+                index.add_credential("key-auth", &one, Some(id.clone()), entry).unwrap();
+            }
+            index.settle(&one.username);
+        }
+        let known = &index.credentials["key-auth"];
+        assert_eq!(known.len(), KEYS);
+        let (tables, fullest) = known.extent();
+        let data = KEYS * block(16 + size_of::<u64>());
+        let held: usize = index
+            .by_name
+            .iter()
+            .map(|(_, account)| block(account.held.capacity() * size_of::<(&str, Lookup)>()))
+            .sum();
+        let each = (tables + data + held) / KEYS;
+        assert!((100..=200).contains(&each), "{each} bytes: {tables} {data} {held}");
+        // What a look-up can meet does not grow with the number of keys.
+        assert!(fullest <= 2 * 64, "{fullest}");
     }
 
     #[test]

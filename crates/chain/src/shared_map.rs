@@ -61,6 +61,16 @@ impl<K, V> SharedMap<K, V> {
         shard.iter().nth(usize::try_from(within).ok()?).map(|(key, value)| (key, value))
     }
 
+    /// Bytes of its tables, and the entries of the fullest one.
+    #[cfg(test)]
+    pub(crate) fn extent(&self) -> (usize, usize) {
+        let tables: usize = self.shards.iter().map(|shard| shard.allocation_size()).sum();
+        // A table and what counts its owners, behind the pointer to it.
+        let each = size_of::<Shard<K, V>>() + size_of::<HashTable<(K, V)>>() + 16;
+        let fullest = self.shards.iter().map(|shard| shard.len()).max().unwrap_or_default();
+        (tables + self.shards.capacity() * each, fullest)
+    }
+
     fn shard_of(&self, hash: u64) -> usize {
         // As many as there are shards at most, which is an index.
         usize::try_from(hash >> SHIFT).unwrap_or_default() & self.shards.len().wrapping_sub(1)

@@ -4,6 +4,7 @@
 //! at the folder of the file. Certificates and keys are read when the file is.
 
 mod admin;
+mod api_keys;
 mod complete;
 mod forms;
 mod lent;
@@ -22,6 +23,7 @@ use crate::schema::Special;
 use crate::terms::References;
 
 pub use admin::{Admin, AdminTls};
+pub use api_keys::{ApiKeys, HashKeyConfig, KeyRecipient, KeyRotation};
 pub(crate) use complete::complete;
 pub(crate) use forms::Network;
 pub(crate) use store::is_local;
@@ -55,6 +57,9 @@ pub struct NodeConfig {
     /// The Admin API, by which operators change what is in a `store`. Absent: nobody can.
     #[serde(default)]
     pub admin: Option<Admin>,
+    /// How the keys of callers are made and kept. Absent: keys stand in the store as they are.
+    #[serde(default)]
+    pub api_keys: Option<ApiKeys>,
     /// Where the node tells how it is and serves metrics. Absent: nowhere.
     #[serde(default)]
     pub status: Option<Status>,

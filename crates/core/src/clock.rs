@@ -50,6 +50,27 @@ impl Timestamp {
         self.encode().iter().copied().map(char::from).collect()
     }
 
+    /// Reads what [`Self::to_rfc3339`] writes, with or without milliseconds. Only UTC as `Z`, and
+    /// only times that there are.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let (seconds, rest) = text.split_at_checked("0000-00-00T00:00:00".len())?;
+        let millis = match rest.strip_suffix('Z')? {
+            "" => 0,
+            rest => number(rest.strip_prefix('.').filter(|digits| digits.len() == 3)?)?,
+        };
+        let part = |at: usize, length: usize| number(seconds.get(at..at + length)?);
+        let has_form = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')]
+            .iter()
+            .all(|(at, byte)| seconds.as_bytes().get(*at) == Some(byte));
+        let (year, month, day) = (part(0, 4)?, part(5, 2)?, part(8, 2)?);
+        let (hour, minute, second) = (part(11, 2)?, part(14, 2)?, part(17, 2)?);
+        let days = days(year, month, day)?;
+        let is_there = has_form && hour < 24 && minute < 60 && second < 60;
+        let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second;
+        let nanos = seconds.checked_mul(1_000_000_000)?.checked_add(millis * 1_000_000)?;
+        is_there.then_some(Self(nanos))
+    }
+
     /// The 24 characters of [`Self::to_rfc3339`], without allocation.
     ///
     /// PERF: `cargo xtask bench plugins` (`file-logger`, `syslog`): the general formatter of a
@@ -93,6 +114,21 @@ const fn date(days: u64) -> (u64, u64, u64) {
     let day = day - (153 * month + 2) / 5 + 1;
     let year = cycle * 400 + year;
     if month < 10 { (year, month + 3, day) } else { (year + 1, month - 9, day) }
+}
+
+/// Days from 1970 to a date, if there is such a date.
+fn days(year: u64, month: u64, day: u64) -> Option<u64> {
+    // The other way round of `date`: years from March, months of 153 days in each five.
+    let (from, since) =
+        if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
+    let days = 365 * from + from / 4 - from / 100 + from / 400 + (153 * since + 2) / 5;
+    let days = (days + day).checked_sub(719_469)?;
+    (date(days) == (year, month, day)).then_some(days)
+}
+
+/// Digits and nothing else.
+fn number(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 /// Where wall time comes from.
@@ -167,6 +203,40 @@ mod tests {
         assert_eq!(Timestamp::default().to_rfc3339(), "1970-01-01T00:00:00.000Z");
         let last = Timestamp::from_nanos(u64::MAX);
         assert_eq!(last.to_rfc3339(), "2554-07-21T23:34:33.709Z");
+    }
+
+    #[test]
+    fn what_is_written_as_rfc3339_is_read_and_nothing_that_is_no_time() {
+        for days in (0..213_503).step_by(13) {
+            let time = Timestamp::from_nanos(days * 86_400_000_000_000 + 45_296_123_000_000);
+            assert_eq!(Timestamp::from_rfc3339(&time.to_rfc3339()), Some(time));
+        }
+        let leap = Timestamp::from_rfc3339("2024-02-29T23:59:59Z").unwrap();
+        assert_eq!(leap.to_rfc3339(), "2024-02-29T23:59:59.000Z");
+        for text in [
+            "",
+            "Z",
+            "2026-02-29T00:00:00Z",
+            "2026-00-01T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-01-00T00:00:00Z",
+            "2026-01-01T24:00:00Z",
+            "2026-01-01T00:60:00Z",
+            "2026-01-01T00:00:60Z",
+            "2026-01-01T00:00:00",
+            "2026-01-01T00:00:00+00:00",
+            "2026-01-01 00:00:00Z",
+            "2026-01-01T00:00:00.1Z",
+            "2026-01-01T00:00:00.+12Z",
+            "+026-01-01T00:00:00Z",
+            "1969-12-31T23:59:59Z",
+            "9999-01-01T00:00:00Z",
+            "2026-01-01",
+            "0000-01-01T00:00:00Z",
+            "2026-01-0éT00:00:00Z",
+        ] {
+            assert_eq!(Timestamp::from_rfc3339(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod clock;
 mod denial;
 pub mod exposition;
+mod hash_keys;
 mod id;
 mod limits;
 pub mod metrics;
@@ -19,6 +20,7 @@ mod units;
 
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use denial::{Denial, DenialParts, Detail, ReplyField};
+pub use hash_keys::{HashKey, HashKeys};
 pub use id::{IdSource, RequestId};
 pub use limits::{LIMITS, Limit, Limits, limit_named_in};
 pub use path_pattern::{

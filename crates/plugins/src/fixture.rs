@@ -40,6 +40,8 @@ impl Bench {
             limits: Limits::default(),
             clock: Clock::Manual(ManualClock::at(Timestamp::from_secs(1_000_000))),
             key: NodeKey::new(&[7; 32]),
+            hash_keys: bartizan_core::HashKeys::default(),
+            key_uses: bartizan_chain::KeyUses::default(),
             metrics: Arc::default(),
             registry: StateRegistry::default(),
             cpu: CpuPool::inline(&Limits::default()),

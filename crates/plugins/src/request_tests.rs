@@ -94,7 +94,9 @@ impl Route {
         let alice = Arc::new(Consumer::new("alice".into(), None, labels));
         let mut consumers = ConsumerIndex::default();
         consumers.add_consumer(alice.clone());
-        let key = bench.credential::<KeyAuth>(&json!({"key": "secret-key"})).unwrap();
+        let key = bench
+            .credential::<KeyAuth>(&json!({"key": "secret-key", "danger_weak_secret": true}))
+            .unwrap();
         consumers.add_credential(KeyAuth::NAME, &alice, None, key).unwrap();
         Self { consumers: Arc::new(consumers), ..Self::new(bench, plugins) }
     }

@@ -109,6 +109,8 @@ fn node(files: &Path) -> NodeFacts {
         limits: Limits::default(),
         clock: Clock::System,
         key: NodeKey::random(),
+        hash_keys: bartizan_core::HashKeys::default(),
+        key_uses: bartizan_chain::KeyUses::default(),
         metrics: Arc::default(),
         registry: StateRegistry::default(),
         cpu: CpuPool::inline(&Limits::default()),

@@ -75,6 +75,8 @@ fn compile(node: &NodeConfig, resources: &Resources) -> Result<Snapshot, Vec<Com
         limits: node.limits.clone(),
         clock: Clock::Manual(ManualClock::at(now)),
         key: NodeKey::new(&[7; 32]),
+        hash_keys: bartizan_core::HashKeys::default(),
+        key_uses: bartizan_chain::KeyUses::default(),
         metrics: Arc::default(),
         registry: StateRegistry::default(),
         cpu: CpuPool::inline(&node.limits),

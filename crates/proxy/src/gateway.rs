@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use bartizan_audit::{AccessLog, AuditLog, Redactor};
-use bartizan_chain::{CpuPool, NodeFacts, Outside, StateRegistry};
-use bartizan_config::{Amendment, NodeConfig, Resources};
+use bartizan_chain::{CpuPool, KeyUses, NodeFacts, Outside, StateRegistry};
+use bartizan_config::{Amendment, ApiKeys, NodeConfig, Resources};
 use bartizan_core::metrics::{ReloadLabel, SharedMetrics};
 use bartizan_core::{Clock, IdSource, NodeKey};
 use bartizan_net::{Client, Connector, EgressPolicy, Network, NoReach, Reach, Resolver};
@@ -124,6 +124,8 @@ impl Gateway {
             limits: limits.clone(),
             clock,
             key,
+            hash_keys: node.api_keys.as_ref().map(ApiKeys::hash_keys).unwrap_or_default(),
+            key_uses: KeyUses::default(),
             metrics: registry,
             registry: StateRegistry::default(),
             cpu: settings.cpu,
@@ -345,6 +347,11 @@ impl Gateway {
     pub fn pages(&self) -> impl Fn(&str) -> Option<(&'static str, String)> + Send + Sync + 'static {
         let pages = self.shared.node.pages.clone();
         move |path| pages.find(path).map(|page| (page.media(), page.text()))
+    }
+
+    /// When the keys of callers were used on this node.
+    pub fn key_uses(&self) -> KeyUses {
+        self.shared.node.key_uses.clone()
     }
 
     /// Lets sinks of plugins open their files anew, after they were moved away.

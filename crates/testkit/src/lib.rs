@@ -13,8 +13,8 @@
 //!     key-auth: {}
 //!     consumer-restriction: {whitelist: [alice]}
 //! consumers:
-//! - {username: alice, plugins: {key-auth: {key: alice-key}}}
-//! - {username: bob, plugins: {key-auth: {key: bob-key}}}
+//! - {username: alice, plugins: {key-auth: {key: alice-key, danger_weak_secret: true}}}
+//! - {username: bob, plugins: {key-auth: {key: bob-key, danger_weak_secret: true}}}
 //! "#,
 //!     );
 //!     gw.get("/orders/1").header("apikey", "alice-key").send().await.expect(200);

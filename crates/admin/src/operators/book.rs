@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
+use super::PREFIX;
 use super::entry::{Entry, KeyState, LastUse, Mac, Second};
-use super::key::{self, KeyId, NewKey, NoRandomness};
 use super::rights::{Rights, Role, Unfit};
+use crate::key_text::{self, KeyId, NewKey, NoRandomness};
 
 /// Most keys, ended ones included.
 pub const KEYS_MAX: usize = 256;
@@ -139,9 +140,9 @@ impl Book {
     /// The entry of which this is the key, whatever it is worth now. Keys that nobody has cost what
     /// others cost.
     pub(super) fn find(&self, key: &[u8]) -> Option<&Entry> {
-        let entry = key::id_of(key).and_then(|id| self.entries.get(&id));
+        let entry = key_text::id_of(PREFIX, key).and_then(|id| self.entries.get(&id));
         // Longer texts are no keys: their beginning is digested only to take the same time.
-        let digested = key.get(..key::KEY_LENGTH).unwrap_or(key);
+        let digested = key.get(..key_text::length(PREFIX)).unwrap_or(key);
         let mac = self.digester.digest(DOMAIN, digested);
         let expected = entry.map_or([0; 32], |entry| entry.mac.0);
         let is_equal = bool::from(mac.ct_eq(&expected));
@@ -259,7 +260,7 @@ impl Book {
             let problem = format!("there are {KEYS_MAX} keys that are good");
             return Err(Unfit::new(problem, "revoke those that are not used"));
         }
-        let key = NewKey::random()?;
+        let key = NewKey::random(PREFIX)?;
         if self.entries.contains_key(&key.id) {
             return Err(NoRandomness.into());
         }

@@ -10,8 +10,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::key::KeyId;
 use super::rights::Rights;
+use crate::key_text::KeyId;
 
 /// "Last used" is kept to this: enough to see which keys are in use, and not when people work.
 const HOUR: u64 = 3_600;

@@ -10,7 +10,6 @@
 mod book;
 mod entry;
 mod file;
-mod key;
 pub mod local;
 mod operator;
 pub mod rights;
@@ -20,10 +19,13 @@ mod shared;
 mod throttle;
 mod view;
 
+/// What every key of an operator begins with.
+pub const PREFIX: &str = "btz_admin";
+
+pub use crate::key_text::KeyId;
 pub use book::{KEYS_MAX, LIFETIME_MAX, LIFETIME_MIN, NAME_MAX, NewOperator, OVERLAP_MAX};
 pub use entry::{KeyState, Second};
 pub use file::BookError;
-pub use key::{KeyId, PREFIX};
 pub use operator::{Operator, Refusal};
 pub use rights::{Act, Confinement, Forbidden, Object, Rights, Role, Unfit, Verb};
 pub use shared::{Author, ChangeError, OperatorSettings, Operators};

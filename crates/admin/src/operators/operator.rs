@@ -7,9 +7,9 @@ use std::time::Duration;
 use bartizan_audit::{Caller, Event, EventKind};
 use bartizan_core::Reason;
 
-use super::key::KeyId;
 use super::rights::{Act, Forbidden, Rights, Role};
 use super::shared::Voice;
+use crate::key_text::KeyId;
 
 /// Why a key is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

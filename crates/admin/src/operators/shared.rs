@@ -15,11 +15,11 @@ use tokio::task::spawn_blocking;
 use super::book::{Book, NewOperator};
 use super::entry::{Entry, Second, Use};
 use super::file::{BookError, BookFile};
-use super::key::{KeyId, NewKey};
 use super::operator::{Operator, Refusal};
 use super::rights::Unfit;
 use super::throttle::Throttle;
 use super::view::{KeyView, MadeKey};
+use crate::key_text::{KeyId, NewKey};
 
 /// How long uses of keys wait before they are written down together.
 const LAZINESS: Duration = Duration::from_secs(60);
@@ -349,7 +349,7 @@ impl Operators {
     }
 
     /// Records something that happened on the local socket.
-    pub(super) fn tell(&self, kind: EventKind, detail: String, by: &Author) {
+    pub(crate) fn tell(&self, kind: EventKind, detail: String, by: &Author) {
         let mut event = Event::new(kind, self.0.voice.clock.now());
         event.detail = Some(detail.into());
         event.operator = Some(Arc::clone(&by.name));

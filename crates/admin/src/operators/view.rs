@@ -3,9 +3,10 @@
 use bartizan_core::Secret;
 use serde::{Deserialize, Serialize};
 
+use super::PREFIX;
 use super::entry::{Entry, KeyState, Second};
-use super::key::{KeyId, PREFIX};
 use super::rights::Rights;
+use crate::key_text::KeyId;
 
 /// What is known of a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +37,7 @@ impl KeyView {
     pub(super) fn of(entry: &Entry, now: Second) -> Self {
         Self {
             id: entry.id,
-            prefix: format!("{PREFIX}{}_", entry.id),
+            prefix: format!("{PREFIX}_{}_", entry.id),
             name: entry.name.to_string(),
             rights: Rights::clone(&entry.rights),
             state: entry.state(now),

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use bartizan_admin::operators::local::{Answer, AskError, Request, ask};
 use bartizan_admin::operators::{Confinement, Rights};
 
-pub(crate) use args::AdminArgs;
-use args::{AdminCommand, CreateArgs, KeyCommand, Label, NodeArgs};
+pub(crate) use args::{AdminArgs, Days, NodeArgs};
+use args::{AdminCommand, CreateArgs, KeyCommand, Label};
+pub(crate) use show::minute;
 
 use crate::failure::{Failure, say};
 use crate::load::{self, Record};
@@ -64,7 +65,7 @@ fn create(args: &CreateArgs) -> Result<Request, Failure> {
 }
 
 /// Where the node listens for us.
-fn socket(args: &NodeArgs) -> Result<PathBuf, Failure> {
+pub(crate) fn socket(args: &NodeArgs) -> Result<PathBuf, Failure> {
     if let Some(socket) = &args.socket {
         return Ok(socket.clone());
     }
@@ -76,7 +77,8 @@ fn socket(args: &NodeArgs) -> Result<PathBuf, Failure> {
     })
 }
 
-fn not_asked(socket: &Path, error: &AskError) -> Failure {
+/// Says why a node cannot be asked.
+pub(crate) fn not_asked(socket: &Path, error: &AskError) -> Failure {
     let help = match error {
         AskError::NotRunning => "start the node: `bartizan run`; keys are made while it runs",
         AskError::NotAllowed => {

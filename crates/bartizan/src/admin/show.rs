@@ -21,6 +21,7 @@ pub(super) fn json(answer: &Answer) -> String {
             }
             value
         }
+        Answer::CallerKeys(_) | Answer::CallerChanged(_) | Answer::CallerMade(_) => json!(null),
         Answer::Refused { problem, help } => json!({ "problem": problem, "help": help }),
     };
     pretty(&value)
@@ -55,6 +56,10 @@ pub(super) fn text(answer: &Answer) -> (String, String) {
             }
             (format!("{}\n", made.key), note)
         }
+        // `bartizan key` asks for these.
+        Answer::CallerKeys(_) | Answer::CallerChanged(_) | Answer::CallerMade(_) => {
+            (String::new(), String::new())
+        }
         Answer::Refused { problem, .. } => (String::new(), format!("{problem}\n")),
     }
 }
@@ -78,7 +83,7 @@ fn list(keys: &[KeyView]) -> String {
 }
 
 /// A time without seconds.
-fn minute(time: &str) -> String {
+pub(crate) fn minute(time: &str) -> String {
     time.get(..16).map_or_else(|| time.to_owned(), |time| format!("{}Z", time.replace('T', " ")))
 }
 

@@ -8,6 +8,7 @@ use bartizan_config::{
     Diagnostic, Draft, Loader, NodeConfig, ObjectFacts, ObjectName, Place, Requirement, one_line,
 };
 use bartizan_core::metrics::SharedMetrics;
+use bartizan_plugins::authenticate::DANGER_WEAK_SECRET;
 use bartizan_proxy::{CompileFault, Dialer, Gateway};
 use serde_json::{Map, Value, json};
 use tokio::runtime::Builder;
@@ -40,6 +41,8 @@ struct Problem {
 struct Course {
     refused: BTreeMap<usize, Vec<Note>>,
     added: BTreeMap<usize, &'static str>,
+    /// The plugins whose secrets can be guessed, and are taken as they are.
+    weak: BTreeMap<usize, BTreeSet<String>>,
     holds_up_all: BTreeSet<usize>,
     /// Lists that no object of is read.
     lists: Vec<(String, Note)>,
@@ -103,6 +106,7 @@ impl Course {
     fn go_on(&mut self, draft: &mut Draft, objects: &[ObjectFacts], problems: &[Problem]) -> bool {
         let mut lacking: BTreeMap<usize, Vec<Requirement>> = BTreeMap::new();
         let mut left_out = BTreeSet::new();
+        let mut weakened = BTreeSet::new();
         for problem in problems {
             let place: Option<Place> = problem.diagnostic.place;
             let Some(at) = draft.object_of(objects, place) else {
@@ -111,6 +115,13 @@ impl Course {
                 self.lists.push((list, note));
                 continue;
             };
+            if let Some(plugin) = objects.get(at).and_then(|it| weak(it, &problem.diagnostic))
+                && (weakened.contains(&at) || !self.weak.contains_key(&at))
+            {
+                self.weak.entry(at).or_default().insert(plugin);
+                weakened.insert(at);
+                continue;
+            }
             match problem.lacks {
                 Some(requirement @ (Requirement::Authentication | Requirement::Grant))
                     if !self.added.contains_key(&at) =>
@@ -129,6 +140,15 @@ impl Course {
             if !draft.set_aside(object) {
                 draft.leave_out(object);
                 self.holds_up_all.insert(*at);
+            }
+        }
+        for at in weakened.difference(&left_out) {
+            let (Some(object), Some(plugins)) = (objects.get(*at), self.weak.get(at)) else {
+                return false;
+            };
+            let text = accepting_weak(object, plugins);
+            if !text.is_some_and(|text| draft.replace(object, &text)) {
+                return false;
             }
         }
         for (at, lacks) in &lacking {
@@ -157,12 +177,19 @@ impl Course {
         for (at, object) in objects.iter().enumerate() {
             // What is refused is kept as it was, without what would open it once it is mended.
             let added = self.added.get(&at).copied().filter(|_| !self.refused.contains_key(&at));
-            let text = added.and_then(|name| with_plugin(object, name));
+            let weak = self.weak.remove(&at).filter(|_| !self.refused.contains_key(&at));
+            let text = match (&weak, added) {
+                (Some(plugins), _) => accepting_weak(object, plugins),
+                (None, added) => added.and_then(|name| with_plugin(object, name)),
+            };
             let text = text.as_deref().or(object.text.as_deref());
             let value: Value =
                 text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
             let (verdict, notes) = match (self.refused.remove(&at), added) {
                 (Some(notes), _) => (Verdict::Refused, notes),
+                (None, _) if weak.is_some() => {
+                    (Verdict::Review, guessed(&weak.unwrap_or_default(), &value))
+                }
                 (None, Some(name)) => (Verdict::Review, reviewed(name, &value)),
                 (None, None) => {
                     let notes = stricter(&value);
@@ -212,6 +239,36 @@ fn with_plugin(object: &ObjectFacts, name: &str) -> Option<String> {
     let plugins = value.as_object_mut()?.entry("plugins").or_insert_with(|| json!({}));
     plugins.as_object_mut()?.insert(name.to_owned(), json!({ "reason": REASON }));
     Some(value.to_string())
+}
+
+/// The plugin of an object whose secret can be guessed, if that is what is wrong.
+fn weak(object: &ObjectFacts, diagnostic: &Diagnostic) -> Option<String> {
+    let flag = format!("{DANGER_WEAK_SECRET}: true");
+    diagnostic.help.as_deref().filter(|help| help.contains(&flag))?;
+    let value: Value = serde_json::from_str(object.text.as_deref()?).ok()?;
+    let plugins = value.get("plugins")?.as_object()?;
+    let is_at = |name: &&String| diagnostic.path.contains(&format!("plugins.{name}."));
+    plugins.keys().find(is_at).cloned()
+}
+
+/// An object whose secrets of these plugins are taken as they are.
+fn accepting_weak(object: &ObjectFacts, plugins: &BTreeSet<String>) -> Option<String> {
+    let mut value: Value = serde_json::from_str(object.text.as_deref()?).ok()?;
+    for name in plugins {
+        let config = value.get_mut("plugins")?.get_mut(name)?.as_object_mut()?;
+        config.insert(DANGER_WEAK_SECRET.to_owned(), true.into());
+    }
+    Some(value.to_string())
+}
+
+fn guessed(plugins: &BTreeSet<String>, value: &Value) -> Vec<Note> {
+    let note = |name: &String| Note {
+        text: format!(
+            "the secret of `{name}` can be guessed: `{DANGER_WEAK_SECRET}: true` is added"
+        ),
+        help: Some("give its owner a better one, and take the field out".to_owned()),
+    };
+    plugins.iter().map(note).chain(stricter(value)).collect()
 }
 
 fn reviewed(name: &str, value: &Value) -> Vec<Note> {

@@ -156,10 +156,10 @@ impl Begun {
         let status = Status::start(control, config, &readiness, registry, pages)?;
         let mut admin = None;
         if let (Some(settings), Some(listener), Some(keys)) = (&config.admin, port, &self.keys) {
-            let operators = keys.operators.clone();
-            let around = (logs, &readiness);
+            let around = (store, logs, &readiness);
+            let uses = gateway.key_uses();
             let started =
-                AdminApi::start(control, listener, config, settings, operators, store, around);
+                AdminApi::start(control, listener, config, settings, keys, uses, around);
             admin = Some(started?);
         }
         let running = gateway.start().map_err(|error| not_bound(&error, "listener"))?;

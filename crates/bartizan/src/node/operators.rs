@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bartizan_admin::operators::local::LocalServer;
+use bartizan_admin::operators::local::{CallersSlot, LocalServer};
 use bartizan_admin::operators::{BookError, OperatorSettings, Operators};
 use bartizan_config::Admin;
 use tokio::runtime::Runtime;
@@ -15,6 +15,8 @@ use crate::logs::Logs;
 /// Operators at work.
 pub(super) struct Keys {
     pub(super) operators: Operators,
+    /// Where the keys of callers are asked for, once the node can change them.
+    pub(super) callers: CallersSlot,
     /// Told when the node ends.
     stop: watch::Sender<()>,
     tasks: Vec<JoinHandle<()>>,
@@ -29,6 +31,7 @@ impl Keys {
         let operators = Operators::open(settings).map_err(failure)?;
         let _guard = control.enter();
         let server = LocalServer::bind(&admin.socket, operators.clone()).map_err(failure)?;
+        let callers = server.callers();
         let (stop, stopped) = watch::channel(());
         let until = |mut stopped: watch::Receiver<()>| async move {
             // A sender that is gone means the same.
@@ -43,7 +46,16 @@ impl Keys {
             let help = "bartizan admin key create --name NAME --role admin --expires 90d";
             tracing::warn!(help, "no operator has a key that may do everything");
         }
-        Ok(Self { operators, stop, tasks })
+        Ok(Self { operators, callers, stop, tasks })
+    }
+
+    /// Ready when the node ends.
+    pub(super) fn stopping(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut stopped = self.stop.subscribe();
+        async move {
+            // A sender that is gone means the same.
+            let _ = stopped.changed().await;
+        }
     }
 
     /// Removes the socket, and writes down what is not yet.

@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bartizan_admin::callers::{CallerKeySettings, CallerKeys, Recipient, Rotation};
 use bartizan_admin::{
     AdminServer, Api, ApiSettings, Document, Later, Operators, Outcome, Plane, Problem, Proposal,
     Readiness, Refused, StoreFacts, Written,
 };
-use bartizan_config::{Admin, NodeConfig, Store as Configured};
+use bartizan_chain::KeyUses;
+use bartizan_config::{Admin, ApiKeys, KeyRecipient, KeyRotation, NodeConfig, Store as Configured};
 use bartizan_core::Clock;
 use bartizan_store::{FileStore, Key, Revision, Snapshot, Store, StoreError};
 use serde_json::{Value, json};
@@ -18,6 +20,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::operators::Keys;
 use super::status::not_bound;
 use super::stores::NodeStore;
 use crate::failure::Failure;
@@ -76,9 +79,9 @@ impl AdminApi {
         listener: TcpListener,
         config: &NodeConfig,
         admin: &Admin,
-        operators: Operators,
-        store: &Arc<NodeStore>,
-        (logs, readiness): (&Logs, &Readiness),
+        keys: &Keys,
+        key_uses: KeyUses,
+        (store, logs, readiness): (&Arc<NodeStore>, &Logs, &Readiness),
     ) -> Result<(Self, mpsc::Receiver<Ask>), Failure> {
         let (asks, asked) = mpsc::channel(WAITING_MAX);
         let plane = NodePlane {
@@ -91,8 +94,17 @@ impl AdminApi {
             readiness: readiness.clone(),
         };
         let clock: Clock = logs.clock.clone();
+        let plane: Arc<dyn Plane> = Arc::new(plane);
+        let operators = keys.operators.clone();
+        let of_callers = callers(config, &plane, &operators, &clock, key_uses);
+        let rotations = rotations(config);
+        if !rotations.is_empty() {
+            control.spawn(of_callers.clone().keep(rotations, keys.stopping()));
+        }
+        // It is set this once.
+        let _ = keys.callers.set(of_callers);
         let api = Api::new(ApiSettings {
-            plane: Arc::new(plane),
+            plane,
             operators,
             audit: logs.audit.clone(),
             clock: clock.clone(),
@@ -119,6 +131,40 @@ impl AdminApi {
             tracing::error!("the admin listener ended by a panic");
         }
     }
+}
+
+/// The keys of callers.
+fn callers(
+    config: &NodeConfig,
+    plane: &Arc<dyn Plane>,
+    operators: &Operators,
+    clock: &Clock,
+    key_uses: KeyUses,
+) -> CallerKeys {
+    let of_node = config.api_keys.as_ref();
+    CallerKeys::new(CallerKeySettings {
+        plane: Arc::clone(plane),
+        operators: operators.clone(),
+        hash_keys: of_node.map(ApiKeys::hash_keys).unwrap_or_default(),
+        prefix: of_node.map(|keys| keys.prefix.clone()).unwrap_or_default(),
+        clock: clock.clone(),
+        uses: Arc::new(move |digest| key_uses.last(digest)),
+    })
+}
+
+/// The keys that this node exchanges by itself.
+fn rotations(config: &NodeConfig) -> Vec<Rotation> {
+    let written = config.api_keys.iter().flat_map(|keys| &keys.rotate);
+    let rotation = |rotation: &KeyRotation| Rotation {
+        consumer: rotation.consumer.clone(),
+        every: rotation.every.0,
+        overlap: rotation.overlap.0,
+        to: match &rotation.to {
+            KeyRecipient::File(path) => Recipient::File(path.clone()),
+            KeyRecipient::Command(words) => Recipient::Command(words.clone()),
+        },
+    };
+    written.map(rotation).collect()
 }
 
 /// What the API must know of the store.

@@ -102,6 +102,23 @@ fn proxies_are_trusted_only_in_the_field_that_they_write() {
 }
 
 #[test]
+fn secrets_that_can_be_guessed_are_taken_over_and_say_so() {
+    let text = "\
+consumers:
+- {username: jack, plugins: {key-auth: {key: jack-key}, basic-auth: {username: jack, password: secret}}}
+- {username: jill, plugins: {key-auth: {key: \"0f8b7e6d5c4b3a2918070605040302ff\"}}}
+- {username: joan, plugins: {jwt-auth: {key: joan, secret: short}}}
+";
+    let bench = Bench::with(&[("apisix.yaml", text)]);
+    let report = bench.bartizan(&["import", "apisix", "apisix.yaml", "--write", "out"]).succeeds();
+    assert!(report.contains("the secret of `basic-auth` can be guessed"), "{report}");
+    assert!(report.contains("3 objects: 0 same, 1 stricter, 2 to be reviewed"), "{report}");
+    let written = bench.read("out/resources.yaml");
+    assert_eq!(written.matches("danger_weak_secret: true").count(), 3, "{written}");
+    bench.bartizan(&["check", "-c", "out/bartizan.yaml"]).succeeds();
+}
+
+#[test]
 fn what_is_refused_is_written_as_it_was_with_the_list_of_plugins_that_there_are() {
     let text = "plugins: [{name: key-auth}]
 routes:
@@ -334,7 +351,7 @@ fn objects_come_out_of_etcd() {
     etcd.put("/apisix/consumers/jack/credentials/one", credential.to_string());
     let told = bench.bartizan(&["import", "apisix", &source]).fails_with(2);
     assert!(told.contains("`consumers/jack/credentials/one` holds a secret that looks encrypted"));
-    for (keyring, expected) in [("none", "stricter"), ("keys", "refused")] {
+    for (keyring, expected) in [("none", "to be reviewed"), ("keys", "refused")] {
         let arguments = ["import", "apisix", &source, "--keyring-file", keyring];
         let report = bench.bartizan(&arguments).ends_unmet();
         let line = format!("consumers/jack/credentials/one: {expected}\n");

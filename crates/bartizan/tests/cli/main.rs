@@ -9,6 +9,7 @@ mod driver;
 mod import;
 mod init;
 mod init_openapi;
+mod keys;
 #[path = "../../../admin/src/api/tests/play.rs"]
 mod play;
 mod quickstart;
@@ -31,7 +32,8 @@ fn the_version_names_the_build() {
 fn the_help_shows_where_to_start() {
     let bench = Bench::new();
     let help = bench.bartizan(&["--help"]).succeeds();
-    for command in ["run", "check", "init", "import", "token", "admin", "waf", "quickstart"] {
+    for command in ["run", "check", "init", "import", "token", "admin", "key", "waf", "quickstart"]
+    {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
         let own = bench.bartizan(&[command, "--help"]).succeeds();
         assert!(own.contains("Examples:\n  bartizan "), "{own}");

@@ -24,7 +24,7 @@ services:
 consumers:
 - username: jack
   credentials:
-  - {{ name: laptop, type: key-auth, config: {{ key: $secret://vault/1/jack/key }} }}
+  - {{ name: laptop, type: key-auth, config: {{ key: $secret://vault/1/jack/key, danger_weak_secret: true }} }}
 secrets:
 - id: vault/1
   uri: http://127.0.0.1:{port}

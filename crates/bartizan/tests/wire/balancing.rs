@@ -24,8 +24,8 @@ routes:
   plugins: {{{plugins}}}
   upstream: {{nodes: {{{}}}, {how}}}
 consumers:
-- {{username: alice, plugins: {{key-auth: {{key: alice-key}}}}}}
-- {{username: bob, plugins: {{key-auth: {{key: bob-key}}}}}}
+- {{username: alice, plugins: {{key-auth: {{key: alice-key, danger_weak_secret: true}}}}}}
+- {{username: bob, plugins: {{key-auth: {{key: bob-key, danger_weak_secret: true}}}}}}
 ",
         nodes.join(", ")
     )

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bartizan_core::Secret;
 
-use super::{NodeConfig, Requirement, Sink};
+use super::{NodeConfig, Requirement, Sink, Store};
 use crate::diagnostic::{Invalid, PathStep};
 use crate::reference::Resolver;
 
@@ -25,6 +25,11 @@ pub(crate) fn complete(
     check_admin(node, &mut problems);
     read_certificates(node, folder, resolver, &mut problems);
 
+    let is_writer =
+        node.admin.is_some() && matches!(node.store, Some(Store::Embedded { .. } | Store::Etcd(_)));
+    if let Some(keys) = &mut node.api_keys {
+        super::api_keys::complete(keys, folder, is_writer, &mut problems);
+    }
     if let Some(admin) = &mut node.admin {
         super::admin::complete(admin, folder, resolver, &mut problems);
     }

@@ -381,3 +381,50 @@ fn encryption_that_is_required_is_of_one_kind() {
         assert!(told.contains(words), "{more}: {told}");
     }
 }
+
+#[test]
+fn keys_of_callers_that_are_not_sound() {
+    let long = "6f1d0c9b8a7e5f4d3c2b1a0918273645";
+    let hash_keys = format!("hash_keys: [{{id: a, key: {long}}}]");
+    let rotate = |rest: &str| format!("api_keys: {{rotate: [{{{rest}}}], {hash_keys}}}");
+    let admin = "admin: {}\nstore: {embedded: {path: s}}\n";
+    let told = |more: &str| -> Vec<String> {
+        let problems = problems(&format!("{NODE}{more}\n"));
+        problems.iter().map(|line| line.split_once(": ").unwrap().1.to_owned()).collect()
+    };
+    for (keys, problem) in [
+        ("prefix: Shop, ".to_owned() + &hash_keys, "2 to 16 lower-case letters and digits"),
+        ("hash_keys: []".to_owned(), "`hash_keys` is an empty list"),
+        (format!("hash_keys: [{{id: a, key: {}}}]", &long[1..]), "the key has 31 bytes, not 32"),
+        (
+            format!("hash_keys: [{{id: a, key: {long}}}, {{id: a, key: {long}x}}]"),
+            "the id is given twice",
+        ),
+        (
+            format!("hash_keys: [{{id: a, key: {long}}}, {{id: b, key: {long}}}]"),
+            "the key is given twice",
+        ),
+    ] {
+        let told = told(&format!("{admin}api_keys: {{{keys}}}"));
+        assert!(told.len() == 1 && told[0].contains(problem), "{keys}: {told:?}");
+    }
+    for (rest, problem) in [
+        ("consumer: a, every: 59s, overlap: 1s, to: {file: k}", "must be from 1m to 4320h"),
+        ("consumer: a, every: 4321h, overlap: 1s, to: {file: k}", "must be from 1m to 4320h"),
+        ("consumer: a, every: 60s, overlap: 60s, to: {file: k}", "shorter than `every`"),
+        ("consumer: a, every: 60s, overlap: 1s, to: {command: [put]}", "an absolute path"),
+        (
+            "consumer: a, every: 60s, overlap: 1s, to: {file: k}}, {consumer: a, every: 60s, overlap: 1s, to: {file: l}",
+            "the consumer is given twice",
+        ),
+    ] {
+        let told = told(&format!("{admin}{}", rotate(rest)));
+        assert!(told.len() == 1 && told[0].contains(problem), "{rest}: {told:?}");
+    }
+    let sound = rotate("consumer: a, every: 60s, overlap: 59s, to: {file: k}");
+    assert!(
+        loader().node_text(Path::new("/etc/b/n.yaml"), &format!("{NODE}{admin}{sound}\n")).is_ok()
+    );
+    let told = told(&format!("resources: {{}}\n{sound}"));
+    assert!(told.len() == 1 && told[0].contains("where there is `admin`"), "{told:?}");
+}

@@ -16,4 +16,7 @@ pub mod oauth_introspection;
 pub mod openid_connect;
 mod provider;
 mod replays;
+mod strength;
 mod token;
+
+pub use strength::DANGER_WEAK_SECRET;

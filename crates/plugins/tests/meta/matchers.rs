@@ -260,7 +260,7 @@ const PLUGINS: &[(&str, Proof)] = &[
         By(("plugins/src/authenticate/token/field.rs", "tokens_agree_with_a_naive_reading")),
     ),
     ("jwe-decrypt", By(("plugins/src/jose/tests/encrypted.rs", "a_changed_token_does_not_open"))),
-    ("key-auth", By(("plugins/src/authenticate/key_auth.rs", "no_other_key_is_alices"))),
+    ("key-auth", By(("plugins/src/authenticate/key_auth/tests.rs", "no_other_key_is_alices"))),
     ("anonymous-access", Nothing("it lets everybody in")),
     ("acl", By(("plugins/src/authorize/acl/tests.rs", "it_agrees_with_a_naive_reading"))),
     (

@@ -15,7 +15,7 @@ use places::Place;
 
 /// Who calls is known, so that events can name it.
 const RESOURCES: &str = "
-consumers: [{username: alice, plugins: {key-auth: {key: alice-key}}}]
+consumers: [{username: alice, plugins: {key-auth: {key: alice-key, danger_weak_secret: true}}}]
 routes:
 - id: r
   uri: /*

@@ -221,7 +221,7 @@ mod tests {
         let is_required = |text: &str| Field::parse(text).unwrap().is_required();
         assert!(is_required("real-ip.source"));
         assert!(is_required("limit-count.rules[].count"));
-        assert!(is_required("key-auth@consumer.key"));
+        assert!(is_required("basic-auth@consumer.password"));
         assert!(!is_required("key-auth.header"));
     }
 }

@@ -15,8 +15,8 @@ const BY_KEY: &str = "key-auth: {}";
 
 /// Who there is, where the case says nothing.
 const CONSUMERS: &str = "\
-- {username: alice, labels: {tenant: acme}, plugins: {key-auth: {key: alice-key}}}
-- {username: bob, plugins: {key-auth: {key: bob-key}}}";
+- {username: alice, labels: {tenant: acme}, plugins: {key-auth: {key: alice-key, danger_weak_secret: true}}}
+- {username: bob, plugins: {key-auth: {key: bob-key, danger_weak_secret: true}}}";
 
 /// The sections that make up the configuration, the newest of each kind.
 #[derive(Clone, Debug, Default)]

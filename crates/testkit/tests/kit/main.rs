@@ -22,6 +22,6 @@ routes:
     key-auth: {}
     consumer-restriction: {whitelist: [alice]}
 consumers:
-- {username: alice, plugins: {key-auth: {key: alice-key}}}
-- {username: bob, plugins: {key-auth: {key: bob-key}}}
+- {username: alice, plugins: {key-auth: {key: alice-key, danger_weak_secret: true}}}
+- {username: bob, plugins: {key-auth: {key: bob-key, danger_weak_secret: true}}}
 "#;

@@ -36,7 +36,9 @@ pub(super) fn route(number: usize) -> String {
 
 /// The key of a consumer.
 pub(super) fn key(number: usize) -> String {
-    format!("key-of-c{number:06}")
+    // As random as a key has to look; numbers that are alike are not.
+    let mixed = |by: u64| (number as u64 + 1).wrapping_mul(by) ^ (by >> 7);
+    format!("{:016x}{:016x}", mixed(0x9e37_79b9_7f4a_7c15), mixed(0xc2b2_ae3d_27d4_eb4f))
 }
 
 /// What configurations are made of.

@@ -1,4 +1,5 @@
-//! The local socket, on which this machine's administrators make and end keys.
+//! The local socket, on which this machine's administrators make and end keys, of operators and of
+//! callers.
 //!
 //! A Unix socket in a folder that only the node's user writes to, with mode 0600. Who connects is
 //! told by the kernel (`SO_PEERCRED`): the node's own user and root may, others are refused before
@@ -12,8 +13,8 @@ mod server;
 use std::time::Duration;
 
 pub use client::{AskError, ask};
-pub use protocol::{Answer, Made, Request};
-pub use server::LocalServer;
+pub use protocol::{Answer, CallerMade, Made, Request};
+pub use server::{CallersSlot, LocalServer};
 
 /// Connections at a time; more are closed at once.
 pub const CONNECTIONS_MAX: usize = 8;

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bartizan_audit::EventKind;
@@ -15,8 +15,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
-use super::protocol::{Answer, Made, Request};
+use super::protocol::{Answer, CallerMade, Made, Request};
 use super::{CONNECTIONS_MAX, LINE_MAX, TIME_MAX, is_trusted};
+use crate::callers::{CallerKeys, MadeCallerKey};
 use crate::operators::NewOperator;
 use crate::operators::file::{BookError, beside, check_folder};
 use crate::operators::shared::{Author, ChangeError, Operators};
@@ -34,7 +35,11 @@ pub struct LocalServer {
     path: PathBuf,
     inode: (u64, u64),
     operators: Operators,
+    callers: CallersSlot,
 }
+
+/// The keys of callers, once the node can change them.
+pub type CallersSlot = Arc<OnceLock<CallerKeys>>;
 
 impl LocalServer {
     /// Binds the socket. Must be called within a runtime.
@@ -49,7 +54,13 @@ impl LocalServer {
         let listener = bind_private(path).map_err(fails)?;
         let metadata = fs::symlink_metadata(path).map_err(fails)?;
         let inode = (metadata.dev(), metadata.ino());
-        Ok(Self { listener, path: path.to_owned(), inode, operators })
+        let callers = CallersSlot::default();
+        Ok(Self { listener, path: path.to_owned(), inode, operators, callers })
+    }
+
+    /// Where to put what the keys of callers are asked of.
+    pub fn callers(&self) -> CallersSlot {
+        Arc::clone(&self.callers)
     }
 
     /// Serves until `stop` is ready, then removes the socket.
@@ -63,8 +74,9 @@ impl LocalServer {
                 Some(_) = connections.join_next() => {}
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, _)) if connections.len() < CONNECTIONS_MAX => {
-                        let (operators, listener) = (self.operators.clone(), Arc::clone(&listener));
-                        connections.spawn(timeout(TIME_MAX, serve(stream, operators, listener)));
+                        let keys = (self.operators.clone(), Arc::clone(&self.callers));
+                        let listener = Arc::clone(&listener);
+                        connections.spawn(timeout(TIME_MAX, serve(stream, keys, listener)));
                     }
                     Ok(_) => {}
                     Err(error) => {
@@ -128,17 +140,18 @@ fn bind_private(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Serves the one request of a connection.
-async fn serve(mut stream: UnixStream, operators: Operators, listener: Arc<str>) {
+async fn serve(
+    mut stream: UnixStream,
+    (operators, callers): (Operators, CallersSlot),
+    listener: Arc<str>,
+) {
     let own = rustix::process::geteuid().as_raw();
     // A peer of which the kernel does not say who it is is nobody.
     let uid = stream.peer_cred().map_or(u32::MAX, |cred| cred.uid());
     let author = Author { name: format!("uid {uid}").into(), listener };
     let answer = if is_trusted(uid, own) {
         match read(&mut stream).await {
-            Ok(request) => {
-                let done = spawn_blocking(move || answer(&operators, request, &author)).await;
-                done.unwrap_or_else(|_| refused("something went wrong", "see the node's log"))
-            }
+            Ok(request) => answer(operators, &callers, request, author).await,
             Err(problem) => refused(problem, "use `bartizan admin` of the same version"),
         }
     } else {
@@ -166,9 +179,65 @@ async fn read(stream: &mut UnixStream) -> Result<Request, String> {
 }
 
 /// Does what is asked for.
-fn answer(operators: &Operators, request: Request, author: &Author) -> Answer {
+async fn answer(
+    operators: Operators,
+    callers: &CallersSlot,
+    request: Request,
+    author: Author,
+) -> Answer {
+    let request = match (about_callers(callers, &request, &author).await, request) {
+        (Some(answer), _) => return answer,
+        (None, request) => request,
+    };
+    let done = spawn_blocking(move || about_operators(&operators, request, &author)).await;
+    done.unwrap_or_else(|_| refused("something went wrong", "see the node's log"))
+}
+
+/// Does what is asked of the keys of callers; `None` where it is something else.
+async fn about_callers(slot: &CallersSlot, request: &Request, by: &Author) -> Option<Answer> {
+    if !request.is_about_callers() {
+        return None;
+    }
+    let Some(keys) = slot.get() else {
+        return Some(refused("the node is not ready yet", "try again in a moment"));
+    };
+    let seconds = |secs: &u64| Duration::from_secs(*secs);
+    let outcome = match request {
+        Request::KeyCreate { consumer, lifetime } => {
+            keys.create(consumer, seconds(lifetime), by).await.map(caller_made)
+        }
+        Request::KeyRotate { id, consumer, overlap, lifetime } => {
+            let (which, lifetime) = ((&**id, consumer.as_deref()), lifetime.as_ref().map(seconds));
+            keys.rotate(which, seconds(overlap), lifetime, by).await.map(caller_made)
+        }
+        Request::KeyRetire { id, consumer, overlap } => {
+            let retired = keys.retire((id, consumer.as_deref()), seconds(overlap), by).await;
+            retired.map(|view| Answer::CallerChanged(Box::new(view)))
+        }
+        Request::KeyList { consumer } => {
+            keys.list(consumer.as_deref()).await.map(Answer::CallerKeys)
+        }
+        _ => return None,
+    };
+    Some(outcome.unwrap_or_else(|undone| refused(undone.problem, &undone.help)))
+}
+
+fn caller_made(made: MadeCallerKey) -> Answer {
+    let key = made.key.expose_str().unwrap_or_default().to_owned();
+    let MadeCallerKey { view, old, paste, .. } = made;
+    Answer::CallerMade(Box::new(CallerMade { key, view, old, paste }))
+}
+
+/// Does what is asked of the keys of operators.
+fn about_operators(operators: &Operators, request: Request, author: &Author) -> Answer {
     let seconds = Duration::from_secs;
     let outcome = match request {
+        Request::KeyCreate { .. }
+        | Request::KeyList { .. }
+        | Request::KeyRotate { .. }
+        | Request::KeyRetire { .. } => {
+            return refused("the request is not known", "see the node's log");
+        }
         Request::List {} => return Answer::Keys(operators.list()),
         Request::Create { name, rights, lifetime } => {
             let new = NewOperator { name, rights, lifetime: seconds(lifetime) };

@@ -19,7 +19,7 @@ pub(super) fn vault(double: &VaultDouble) -> Value {
 }
 
 pub(super) fn jack(key: &str) -> Value {
-    json!({ "username": "jack", "plugins": { "key-auth": { "key": key } } })
+    json!({ "username": "jack", "plugins": { "key-auth": { "key": key, "danger_weak_secret": true } } })
 }
 
 pub(super) fn scene() -> (Scene, VaultDouble) {

@@ -74,6 +74,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::carrier::{self, Realm, StandIn, settle};
+use super::strength;
 use password::{Stored, Verifier};
 use shown::{Shown, ShownFault};
 use successes::Successes;
@@ -105,6 +106,9 @@ pub struct ConsumerConfig {
     username: String,
     /// The password, or its argon2id or bcrypt hash.
     password: Secret,
+    /// Accepts a password that can be guessed.
+    #[serde(default)]
+    danger_weak_secret: bool,
 }
 
 /// Compiled `basic-auth`.
@@ -170,6 +174,13 @@ impl Plugin for BasicAuth {
             .with_help("in a request the first `:` ends the name"));
         }
         let stored = Stored::read(&config.password, &name, &cx.node.key)?;
+        // What is behind a hash cannot be judged.
+        if matches!(&*stored.verifier, Verifier::Plain(_)) {
+            let mut names = strength::names(cx);
+            names.push(&name);
+            let danger = config.danger_weak_secret;
+            strength::PASSWORD.check(&config.password, "password", &names, danger)?;
+        }
         Ok(CredentialEntry::new(name.into_bytes(), stored))
     }
 

@@ -30,7 +30,7 @@ fn index(users: &[(&str, &str)]) -> ConsumerIndex {
     for (name, password) in users {
         let consumer = Arc::new(Consumer::new((*name).into(), None, Vec::new()));
         index.add_consumer(consumer.clone());
-        let config = json!({ "username": name, "password": password });
+        let config = json!({ "username": name, "password": password, "danger_weak_secret": true });
         let entry = Bench::new().credential::<BasicAuth>(&config).unwrap();
         index.add_credential(BasicAuth::NAME, &consumer, None, entry).unwrap();
     }
@@ -202,7 +202,7 @@ fn fields_are_read_in_one_way() {
 #[test]
 fn names_that_no_request_can_show_are_refused() {
     for name in ["", "a:b", "a\nb", "a\u{7f}"] {
-        let config = json!({ "username": name, "password": "x" });
+        let config = json!({ "username": name, "password": "x", "danger_weak_secret": true });
         let fault = Bench::new().credential::<BasicAuth>(&config).err().unwrap();
         assert_eq!(fault.path.len(), 1, "{name:?}");
     }

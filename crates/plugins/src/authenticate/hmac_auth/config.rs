@@ -1,6 +1,6 @@
 //! What is configured.
 
-use bartizan_chain::{BodyNeed, CredentialEntry};
+use bartizan_chain::{BodyNeed, CompileCx, CredentialEntry};
 use bartizan_config::Invalid;
 use bartizan_core::{Limits, Secret};
 use schemars::JsonSchema;
@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::params::{KEY_ID_MAX, is_signable};
 use super::signing::{MacAlgorithm, MacKeys};
 use crate::authenticate::carrier::Realm;
+use crate::authenticate::strength;
 
 /// Most seconds that clocks may differ: a day.
 const CLOCK_SKEW_MAX: u32 = 86_400;
@@ -65,11 +66,12 @@ pub struct ConsumerConfig {
     /// The name of the key, which signatures say. It belongs to one consumer only.
     #[schemars(length(min = 1, max = KEY_ID_MAX))]
     key_id: String,
-    /// The secret that requests are signed with: at least 16 bytes, at most 256.
+    /// The secret that requests are signed with: at least the 32 bytes of the hash SHA-256, at most
+    /// 256.
     secret_key: Secret,
-    /// Takes a secret that is shorter than 16 bytes.
+    /// Accepts a secret that is shorter, or that can be guessed.
     #[serde(default)]
-    danger_short_secret: bool,
+    danger_weak_secret: bool,
 }
 
 fn five_minutes() -> u32 {
@@ -123,14 +125,17 @@ impl Config {
 }
 
 impl ConsumerConfig {
-    pub(super) fn entry(self) -> Result<CredentialEntry, Invalid> {
+    pub(super) fn entry(self, cx: &CompileCx<'_>) -> Result<CredentialEntry, Invalid> {
         let is_sendable = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
         if !(1..=KEY_ID_MAX).contains(&self.key_id.len()) || !self.key_id.bytes().all(is_sendable) {
             let problem = "the name of a key has 1 to 256 visible ASCII characters without quotes \
                            and backslashes";
             return Err(Invalid::at("key_id", problem));
         }
-        let keys = MacKeys::read(&self.secret_key, self.danger_short_secret)?;
+        let keys = MacKeys::read(&self.secret_key, self.danger_weak_secret)?;
+        let mut names = strength::names(cx);
+        names.push(&self.key_id);
+        strength::KEY.check(&self.secret_key, "secret_key", &names, self.danger_weak_secret)?;
         Ok(CredentialEntry::new(self.key_id.into_bytes(), keys))
     }
 }

@@ -65,8 +65,8 @@
 //!
 //! Target and date must be signed, and the digest where it counts; a signed header that is absent
 //! or repeated refuses instead of being passed over; unknown parameters refuse; `hmac-sha1` has to
-//! be asked for outside of compatibility mode; secrets have 16 bytes or `danger_short_secret`;
-//! `clock_skew` is a day at most.
+//! be asked for outside of compatibility mode; weak secrets need
+//! `danger_weak_secret`; `clock_skew` is a day at most.
 
 mod config;
 mod fault;
@@ -169,9 +169,9 @@ impl Plugin for HmacAuth {
 
     fn credential(
         config: ConsumerConfig,
-        _cx: &mut CompileCx<'_>,
+        cx: &mut CompileCx<'_>,
     ) -> Result<CredentialEntry, Invalid> {
-        config.entry()
+        config.entry(cx)
     }
 
     async fn authenticate(

@@ -11,8 +11,9 @@ use subtle::ConstantTimeEq;
 use super::fault::Fault;
 use super::params::{Params, TARGET};
 
-/// Shortest secret: from one signature all short ones can be tried.
-pub(super) const SECRET_MIN: usize = 16;
+/// Shortest secret: a shorter one than the hash makes signatures weaker than they could be (RFC 2104
+/// §3). Of the hashes that a secret may be used with, that of `hmac-sha256` counts.
+pub(super) const SECRET_MIN: usize = 32;
 /// Longest secret.
 const SECRET_MAX: usize = 256;
 
@@ -60,15 +61,15 @@ impl MacAlgorithm {
 pub(super) struct MacKeys([hmac::Key; 3]);
 
 impl MacKeys {
-    pub(super) fn read(secret: &Secret, danger_short_secret: bool) -> Result<Self, Invalid> {
+    pub(super) fn read(secret: &Secret, danger_weak_secret: bool) -> Result<Self, Invalid> {
         const KEY: &str = "secret_key";
         if secret.is_empty() || secret.len() > SECRET_MAX {
             return Err(Invalid::at(KEY, "a secret has 1 to 256 bytes"));
         }
-        if secret.len() < SECRET_MIN && !danger_short_secret {
+        if secret.len() < SECRET_MIN && !danger_weak_secret {
             let problem = format!("the secret is shorter than {SECRET_MIN} bytes");
             return Err(Invalid::at(KEY, problem).with_help(
-                "use a longer secret (`openssl rand -base64 32`), or say `danger_short_secret: true`",
+                "use a longer secret (`openssl rand -base64 32`), or say `danger_weak_secret: true`",
             ));
         }
         Ok(Self(MacAlgorithm::ALL.map(|way| hmac::Key::new(way.hash(), secret.expose()))))

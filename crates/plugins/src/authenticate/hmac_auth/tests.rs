@@ -33,7 +33,7 @@ fn consumers() -> Arc<ConsumerIndex> {
     let mut index = ConsumerIndex::default();
     let alice = Arc::new(Consumer::new("alice".into(), None, Vec::new()));
     index.add_consumer(alice.clone());
-    let config = json!({ "key_id": "alice-key", "secret_key": SECRET });
+    let config = json!({ "key_id": "alice-key", "secret_key": SECRET, "danger_weak_secret": true });
     let entry = Bench::new().credential::<HmacAuth>(&config).unwrap();
     index.add_credential(HmacAuth::NAME, &alice, None, entry).unwrap();
     Arc::new(index)
@@ -253,12 +253,13 @@ fn what_cannot_work_does_not_compile() {
         (json!({ "key_id": "a\"b", "secret_key": SECRET }), "name of a key"),
         (json!({ "key_id": "a", "secret_key": "" }), "1 to 256"),
         (json!({ "key_id": "a", "secret_key": "x".repeat(257) }), "1 to 256"),
-        (json!({ "key_id": "a", "secret_key": "fifteen bytes.." }), "shorter than 16"),
+        (json!({ "key_id": "a", "secret_key": "x".repeat(31) }), "shorter than 32"),
+        (json!({ "key_id": "a", "secret_key": "x".repeat(32) }), "can be guessed"),
     ] {
         let fault = Bench::new().credential::<HmacAuth>(&config).err().unwrap();
         assert!(fault.problem.contains(problem), "{config}: {}", fault.problem);
     }
-    let short = json!({ "key_id": "a", "secret_key": "short", "danger_short_secret": true });
+    let short = json!({ "key_id": "a", "secret_key": "short", "danger_weak_secret": true });
     assert!(Bench::new().credential::<HmacAuth>(&short).is_ok());
 }
 

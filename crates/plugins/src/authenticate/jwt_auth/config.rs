@@ -203,9 +203,10 @@ pub struct ConsumerConfig {
     /// Whether the secret is written in base64.
     #[serde(default)]
     pub(super) base64_secret: bool,
-    /// Accepts a secret of any length. Who has seen one token can guess a short secret at leisure.
+    /// Accepts a secret that is shorter, or that can be guessed. Who has seen one token can try
+    /// secrets at leisure.
     #[serde(default)]
-    pub(super) danger_short_secret: bool,
+    pub(super) danger_weak_secret: bool,
     /// The public key of the other algorithms, in PEM: a public key or a certificate.
     #[schemars(length(min = 1), extend("x-reference" = true))]
     pub(super) public_key: Option<String>,

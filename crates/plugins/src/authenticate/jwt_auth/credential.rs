@@ -10,6 +10,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::config::{ConsumerConfig, Jwks};
+use crate::authenticate::strength;
 use crate::jose::{
     AlgorithmSet, KEY_SET_MAX, KeyFault, KeyKind, KeySet, SecretStrength, VerificationKey,
 };
@@ -36,13 +37,13 @@ pub(super) fn entry(
     }
     let leeway = Duration::from_secs(config.lifetime_grace_period.into());
     let key = match config.algorithm.kind() {
-        KeyKind::Secret => shared(&config)?,
+        KeyKind::Secret => shared(&config, cx)?,
         _ => public(&config)?,
     };
     Ok(CredentialEntry::new(config.key.into_bytes(), ConsumerKey { key, leeway }))
 }
 
-fn shared(config: &ConsumerConfig) -> Result<VerificationKey, Invalid> {
+fn shared(config: &ConsumerConfig, cx: &CompileCx<'_>) -> Result<VerificationKey, Invalid> {
     if config.public_key.is_some() {
         return Err(unused("public_key", config));
     }
@@ -51,23 +52,27 @@ fn shared(config: &ConsumerConfig) -> Result<VerificationKey, Invalid> {
     };
     let secret = if config.base64_secret { decoded(secret)? } else { secret.clone() };
     let strength =
-        if config.danger_short_secret { SecretStrength::DangerShort } else { SecretStrength::Full };
-    VerificationKey::from_secret(config.algorithm, &secret, strength).map_err(|fault| {
+        if config.danger_weak_secret { SecretStrength::DangerShort } else { SecretStrength::Full };
+    let key = VerificationKey::from_secret(config.algorithm, &secret, strength).map_err(|fault| {
         let invalid = Invalid::at("secret", fault.to_string());
         match fault {
             KeyFault::SecretTooShort { .. } => invalid.with_help(
-                "use a longer secret (`openssl rand -base64 48`), or say `danger_short_secret: true`",
+                "use a longer secret (`openssl rand -base64 48`), or say `danger_weak_secret: true`",
             ),
             _ => invalid,
         }
-    })
+    })?;
+    let mut names = strength::names(cx);
+    names.push(&config.key);
+    strength::KEY.check(&secret, "secret", &names, config.danger_weak_secret)?;
+    Ok(key)
 }
 
 fn public(config: &ConsumerConfig) -> Result<VerificationKey, Invalid> {
     let unwanted = [
         ("secret", config.secret.is_some()),
         ("base64_secret", config.base64_secret),
-        ("danger_short_secret", config.danger_short_secret),
+        ("danger_weak_secret", config.danger_weak_secret),
     ];
     if let Some((key, _)) = unwanted.into_iter().find(|(_, is_there)| *is_there) {
         return Err(unused(key, config));

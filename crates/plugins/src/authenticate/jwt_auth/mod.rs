@@ -105,7 +105,7 @@
 //! # How it differs from Apache APISIX
 //!
 //! `exp` is required outside of compatibility mode, the token is hidden from upstreams, one that is
-//! sent twice is refused, short secrets need `danger_short_secret`, and nothing is signed here.
+//! sent twice is refused, weak secrets need `danger_weak_secret`, and nothing is signed here.
 //! Issuers, audiences, scopes, claims, a greatest lifetime, key sets and providers are added.
 
 mod carriers;

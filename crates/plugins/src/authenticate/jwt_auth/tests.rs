@@ -318,9 +318,9 @@ fn what_a_consumer_cannot_sign_with_is_no_credential() {
 }
 
 #[test]
-fn secrets_can_be_short_if_declared_and_in_base64() {
+fn secrets_can_be_weak_if_declared_and_in_base64() {
     let bench = Bench::new();
-    let short = json!({ "key": "k", "secret": "short", "danger_short_secret": true });
+    let short = json!({ "key": "k", "secret": "short", "danger_weak_secret": true });
     assert!(bench.credential::<JwtAuth>(&short).is_ok());
     for secret in [
         "YSBzZWNyZXQgb2YgYXQgbGVhc3QgdGhpcnR5LXR3byBieXRlcw==",

@@ -89,7 +89,7 @@ fn content(key: &'static str) -> BoxedStrategy<Value> {
     let none = Value::Null;
     let deny = json!({ "ip-restriction": { "blacklist": ["192.0.2.1"] } });
     let admit = json!({ "ip-restriction": { "blacklist": ["192.0.2.9"] } });
-    let keyed = |key: &str| json!({ "key-auth": { "key": key } });
+    let keyed = |key: &str| json!({ "key-auth": { "key": key, "danger_weak_secret": true } });
     let [told, untold] = told();
     let nodes = [json!({ "127.0.0.1:1": 1 }), json!({ "127.0.0.1:2": 1, "127.0.0.1:3": 1 })];
     match key.split_once('/').unwrap() {
@@ -200,12 +200,20 @@ fn what_concerns_only_itself_is_compiled_by_itself() {
         ("upstreams/u0", None, false),
         ("upstreams/u1", None, true),
         ("plugin_configs/c0", Some(json!({ "plugins": deny })), true),
-        ("consumers/bob", Some(json!({ "plugins": { "key-auth": { "key": "k2" } } })), true),
-        ("consumers/bob", Some(json!({ "plugins": { "key-auth": { "key": "k1" } } })), false),
+        (
+            "consumers/bob",
+            Some(json!({ "plugins": { "key-auth": { "key": "k2", "danger_weak_secret": true } } })),
+            true,
+        ),
+        (
+            "consumers/bob",
+            Some(json!({ "plugins": { "key-auth": { "key": "k1", "danger_weak_secret": true } } })),
+            false,
+        ),
         ("consumers/alice", None, true),
         (
             "consumers/alice/credentials/x",
-            Some(json!({ "plugins": { "key-auth": { "key": "k2" } } })),
+            Some(json!({ "plugins": { "key-auth": { "key": "k2", "danger_weak_secret": true } } })),
             true,
         ),
         ("consumer_groups/g0", Some(json!({ "plugins": deny })), true),

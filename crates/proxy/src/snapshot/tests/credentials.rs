@@ -10,7 +10,7 @@ fn consumer(name: &str, plugins: &Value) -> Value {
 }
 
 fn key(key: &str) -> Value {
-    json!({ "key-auth": { "key": key } })
+    json!({ "key-auth": { "key": key, "danger_weak_secret": true } })
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn a_credential_of_two_consumers_is_refused_with_both_names() {
 #[test]
 fn a_disabled_credential_opens_nothing() {
     let bench = Bench::new(&node());
-    let disabled = json!({ "key-auth": { "key": "k", "_meta": { "disable": true } } });
+    let disabled = json!({ "key-auth": { "key": "k", "danger_weak_secret": true, "_meta": { "disable": true } } });
     let snapshot = bench.compile(&json!({
         "routes": [route("a", &guarded())], "consumers": [consumer("alice", &disabled)]
     }));
@@ -65,7 +65,7 @@ fn what_has_no_effect_on_a_credential_is_refused() {
         ("error_response", json!("no")),
         ("priority", json!(2500)),
     ] {
-        let plugins = json!({ "key-auth": { "key": "k", "_meta": { name: value } } });
+        let plugins = json!({ "key-auth": { "key": "k", "danger_weak_secret": true, "_meta": { name: value } } });
         let problems = bench.problems(&json!({ "consumers": [consumer("alice", &plugins)] }));
         assert_eq!(problems, [format!("`_meta.{name}` has no effect on a credential")]);
     }

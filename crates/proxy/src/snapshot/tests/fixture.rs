@@ -62,6 +62,8 @@ impl Bench {
             limits: node.limits.clone(),
             clock: Clock::Manual(ManualClock::at(NOW)),
             key: NodeKey::new(&[7; 32]),
+            hash_keys: bartizan_core::HashKeys::default(),
+            key_uses: bartizan_chain::KeyUses::default(),
             metrics: Arc::default(),
             registry: StateRegistry::default(),
             cpu: CpuPool::inline(&node.limits),

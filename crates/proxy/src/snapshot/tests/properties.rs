@@ -22,7 +22,7 @@ static SKELETON: LazyLock<Resources> = LazyLock::new(|| {
         "global_rules": [{ "id": "g", "plugins": {} }],
         "consumer_groups": [{ "id": "all", "plugins": {} }],
         "consumers": [
-            { "username": "alice", "plugins": { "key-auth": { "key": "alices" } } },
+            { "username": "alice", "plugins": { "key-auth": { "key": "alices", "danger_weak_secret": true } } },
             { "username": "guest", "group_id": "all" },
         ]
     });

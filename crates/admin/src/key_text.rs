@@ -1,4 +1,5 @@
-//! What a key looks like: `btz_admin_`, eight characters that name it, and 256 random bits.
+//! What a key looks like: a prefix such as `btz_admin`, eight characters that name it, and 256 random
+//! bits. Keys of operators and of callers differ by the prefix.
 //!
 //! The beginning is there for people and for scanners of repositories and logs, the checksum at
 //! the end so that those do not call everything a key that begins so. The alphabet is Crockford's
@@ -11,11 +12,6 @@ use aws_lc_rs::rand;
 use bartizan_core::Secret;
 use zeroize::Zeroizing;
 
-/// What every key begins with.
-pub const PREFIX: &str = "btz_admin_";
-/// Length of a key, in bytes.
-pub(super) const KEY_LENGTH: usize = PREFIX.len() + ID_LENGTH + 1 + SECRET_LENGTH + CHECK_LENGTH;
-
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const ID_LENGTH: usize = 8;
 /// 256 bits, at five for each character.
@@ -27,9 +23,9 @@ const CHECK_LENGTH: usize = 6;
 pub struct KeyId([u8; ID_LENGTH]);
 
 impl KeyId {
-    /// Reads an id, with or without the beginning of a key.
+    /// Reads an id, with or without what stands before it in a key.
     pub fn parse(text: &str) -> Option<Self> {
-        let text = text.strip_prefix(PREFIX).unwrap_or(text);
+        let text = text.rsplit_once('_').map_or(text, |(_, id)| id);
         let bytes: [u8; ID_LENGTH] = text.as_bytes().try_into().ok()?;
         bytes.iter().all(|byte| ALPHABET.contains(byte)).then_some(Self(bytes))
     }
@@ -66,9 +62,14 @@ impl<'de> serde::Deserialize<'de> for KeyId {
 }
 
 /// A key that was just made.
-pub(super) struct NewKey {
-    pub(super) id: KeyId,
-    pub(super) text: Secret,
+pub(crate) struct NewKey {
+    pub(crate) id: KeyId,
+    pub(crate) text: Secret,
+}
+
+/// Length of a key of a prefix, in bytes.
+pub(crate) const fn length(prefix: &str) -> usize {
+    prefix.len() + 1 + ID_LENGTH + 1 + SECRET_LENGTH + CHECK_LENGTH
 }
 
 /// The system gives no randomness.
@@ -78,18 +79,20 @@ pub struct NoRandomness;
 
 impl NewKey {
     /// A key that nobody has.
-    pub(super) fn random() -> Result<Self, NoRandomness> {
+    pub(crate) fn random(prefix: &str) -> Result<Self, NoRandomness> {
         let mut bytes = Zeroizing::new([0_u8; ID_LENGTH + SECRET_LENGTH]);
         rand::fill(bytes.as_mut()).map_err(|_| NoRandomness)?;
         let (id, secret) = bytes.split_at(ID_LENGTH);
-        let mut text = Zeroizing::new(Vec::with_capacity(KEY_LENGTH));
-        text.extend_from_slice(PREFIX.as_bytes());
+        let mut text = Zeroizing::new(Vec::with_capacity(length(prefix)));
+        text.extend_from_slice(prefix.as_bytes());
+        text.push(b'_');
+        let start = text.len();
         text.extend(id.iter().copied().map(letter));
         text.push(b'_');
         text.extend(secret.iter().copied().map(letter));
         let check = checksum(&text);
         text.extend_from_slice(&check);
-        let id = text.get(PREFIX.len()..PREFIX.len() + ID_LENGTH).and_then(|id| id.try_into().ok());
+        let id = text.get(start..start + ID_LENGTH).and_then(|id| id.try_into().ok());
         let id = KeyId(id.ok_or(NoRandomness)?);
         Ok(Self { id, text: Secret::new(text.to_vec()) })
     }
@@ -97,9 +100,10 @@ impl NewKey {
 
 /// The id of what has the form of a key, and the right checksum. Says nothing of whether there is
 /// such a key.
-pub(super) fn id_of(key: &[u8]) -> Option<KeyId> {
-    let (body, check) = key.split_at_checked(KEY_LENGTH - CHECK_LENGTH)?;
-    let (id, secret) = body.strip_prefix(PREFIX.as_bytes())?.split_at_checked(ID_LENGTH)?;
+pub(crate) fn id_of(prefix: &str, key: &[u8]) -> Option<KeyId> {
+    let (body, check) = key.split_at_checked(length(prefix) - CHECK_LENGTH)?;
+    let rest = body.strip_prefix(prefix.as_bytes())?.strip_prefix(b"_")?;
+    let (id, secret) = rest.split_at_checked(ID_LENGTH)?;
     let secret = secret.strip_prefix(b"_")?;
     let is_plain = |part: &[u8]| part.iter().all(|byte| ALPHABET.contains(byte));
     let is_whole = is_plain(id) && is_plain(secret) && check == checksum(body);
@@ -126,32 +130,35 @@ mod tests {
 
     use super::*;
 
+    const PREFIX: &str = "btz_admin";
+
     #[test]
     fn a_key_tells_its_id_and_no_two_are_alike() {
         let mut seen = HashSet::new();
         for _ in 0..200 {
-            let key = NewKey::random().unwrap();
+            let key = NewKey::random(PREFIX).unwrap();
             let text = key.text.expose_str().unwrap().to_owned();
-            assert_eq!(text.len(), KEY_LENGTH);
-            assert!(text.starts_with(&format!("{PREFIX}{}_", key.id)), "{text}");
-            assert_eq!(id_of(text.as_bytes()), Some(key.id));
+            assert_eq!(text.len(), length(PREFIX));
+            assert!(text.starts_with(&format!("{PREFIX}_{}_", key.id)), "{text}");
+            assert_eq!(id_of(PREFIX, text.as_bytes()), Some(key.id));
+            assert_eq!(id_of("btz", text.as_bytes()), None);
             assert!(seen.insert(text));
         }
     }
 
     #[test]
     fn every_letter_of_a_key_counts() {
-        let key = NewKey::random().unwrap();
+        let key = NewKey::random(PREFIX).unwrap();
         let text = key.text.expose().to_vec();
         for at in 0..text.len() {
             let mut other = text.clone();
             other[at] = if other[at] == b'0' { b'1' } else { b'0' };
-            assert_ne!(id_of(&other), Some(key.id), "{at}");
-            assert_eq!(id_of(&text[..at]), None);
+            assert_ne!(id_of(PREFIX, &other), Some(key.id), "{at}");
+            assert_eq!(id_of(PREFIX, &text[..at]), None);
         }
-        assert_eq!(id_of(&[&text[..], b"0"].concat()), None);
-        assert_eq!(id_of(&text.to_ascii_uppercase()), None);
-        assert_eq!(id_of(b""), None);
+        assert_eq!(id_of(PREFIX, &[&text[..], b"0"].concat()), None);
+        assert_eq!(id_of(PREFIX, &text.to_ascii_uppercase()), None);
+        assert_eq!(id_of(PREFIX, b""), None);
     }
 
     #[test]

@@ -11,7 +11,18 @@
 //!   realm: orders
 //! ```
 //!
-//! and on the consumer `key-auth: {key: $env://ALICE_KEY}`.
+//! and on the consumer, or on a credential of it, `key-auth: {key: $env://ALICE_KEY}`. Where the
+//! node has `api_keys`, a hash stands in place of the key, as `bartizan key create` writes it:
+//!
+//! ```yaml
+//! key-auth:
+//!   hash: 9r1hXcQ0u8bV4q3yJmTz0oQk5w7eNfLsA2dRgPiYhUo=
+//!   hash_key: "2026"
+//!   expires_at: 2026-12-31T00:00:00Z
+//! ```
+//!
+//! A key is good until `expires_at`, or until `retires_at` if that is sooner: the date that is set
+//! when another key takes its place. A consumer may have several keys, each in a credential.
 //!
 //! What was read is taken out of the request, unless `hide_credentials: false` (in compatibility
 //! mode it stays, unless `true`). With `anonymous_consumer`, callers without a valid key become
@@ -24,31 +35,37 @@
 //!
 //! # What it costs
 //!
-//! One HMAC and one look-up.
+//! One HMAC and one look-up, and one of each for every hash key of the node.
 //!
 //! # What it cannot do
 //!
-//! A key does not end, and whoever has seen it has it. In a query it ends up in histories and in
+//! Whoever has seen a key has it. In a query it ends up in histories and in
 //! the logs of whoever stands before this gateway: prefer the header.
 //!
 //! # How it differs from Apache APISIX
 //!
-//! The key is hidden from upstreams by default, and a key that is sent twice is refused.
+//! The key is hidden from upstreams by default, a key that is sent twice is refused, and one that
+//! can be guessed needs `danger_weak_secret`. Hashes and ends of keys are added.
+
+mod stored;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use bartizan_chain::{
-    Attempt, BodyNeed, CompileCx, Consumer, ConsumerIndex, CredentialEntry, Flow, Identity,
-    IdentityKey, IdentityParts, Kinship, Nothing, Plugin, RequestCx, Traits,
+    Attempt, BodyNeed, CompileCx, ConsumerIndex, CredentialEntry, CredentialRef, Flow, Identity,
+    IdentityKey, IdentityParts, KeyUses, Kinship, Nothing, Plugin, RequestCx, Traits,
 };
 use bartizan_config::Invalid;
-use bartizan_core::{Denial, NodeKey, Reason, Secret, Stage, StageSet};
+use bartizan_core::{Denial, HashKeys, NodeKey, Reason, Stage, StageSet, Timestamp};
 use bartizan_wire::{QueryFault, Repeated};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::carrier::{self, Realm, StandIn, field_name, parameter_name, settle};
+pub use stored::ConsumerConfig;
+use stored::{lookup, over};
 
 /// The configuration of `key-auth`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -76,14 +93,6 @@ fn apikey() -> String {
     "apikey".to_owned()
 }
 
-/// The key of a consumer or credential.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ConsumerConfig {
-    /// The key itself, long and random. It belongs to one consumer only.
-    key: Secret,
-}
-
 /// Compiled `key-auth`.
 pub struct KeyAuth {
     header: Box<str>,
@@ -92,6 +101,8 @@ pub struct KeyAuth {
     challenge: String,
     stand_in: Option<StandIn>,
     node_key: NodeKey,
+    hash_keys: HashKeys,
+    uses: KeyUses,
 }
 
 impl Plugin for KeyAuth {
@@ -116,6 +127,8 @@ impl Plugin for KeyAuth {
             challenge: Realm::challenge(config.realm.as_ref(), "apikey", "key"),
             stand_in: StandIn::compile(config.anonymous_consumer, cx)?,
             node_key: cx.node.key.clone(),
+            hash_keys: cx.node.hash_keys.clone(),
+            uses: cx.node.key_uses.clone(),
         })
     }
 
@@ -127,10 +140,7 @@ impl Plugin for KeyAuth {
         config: ConsumerConfig,
         cx: &mut CompileCx<'_>,
     ) -> Result<CredentialEntry, Invalid> {
-        if config.key.is_empty() {
-            return Err(Invalid::at("key", "the key is empty"));
-        }
-        Ok(CredentialEntry::new(cx.node.key.digest(Self::NAME, config.key.expose()), ()))
+        config.entry(cx)
     }
 
     async fn authenticate(
@@ -142,10 +152,11 @@ impl Plugin for KeyAuth {
         let header = cx.fields.single(&self.header);
         let query = cx.canonical().query_value(&self.query);
         let in_query = query != Ok(None);
+        let now = cx.clock.now();
         let proof = self.presented(header, query).and_then(|shown| {
             let attempt = shown.as_deref().map(|shown| Attempt::key(Self::NAME, shown));
             attempt.as_ref().map_or(Ok(()), |attempt| cx.admit(attempt))?;
-            let proof = self.prove(cx.consumers(), shown.as_deref());
+            let proof = self.prove(cx.consumers(), shown.as_deref(), now);
             match &attempt {
                 Some(attempt) => cx.settle(attempt, proof),
                 None => proof,
@@ -192,6 +203,7 @@ impl KeyAuth {
         &self,
         consumers: &ConsumerIndex,
         shown: Option<&[u8]>,
+        now: Timestamp,
     ) -> Result<IdentityParts, Denial> {
         let Some(shown) = shown else {
             let detail = format!("no field `{}`, no parameter `{}`", self.header, self.query);
@@ -201,21 +213,33 @@ impl KeyAuth {
                 "Missing API key in request",
             ));
         };
-        let Some((consumer, credential)) = self.owner(consumers, shown) else {
-            let detail = format!("an unknown key of {} bytes", shown.len());
-            let message = "Invalid API key in request";
-            return Err(self.refusal(Reason::InvalidCredential, detail, message));
+        let wrong =
+            |detail| self.refusal(Reason::InvalidCredential, detail, "Invalid API key in request");
+        let found = self.owner(consumers, shown);
+        let Some((digest, owner)) = found else {
+            return Err(wrong(format!("an unknown key of {} bytes", shown.len())));
         };
+        if let Some(how) = over(&owner, now) {
+            return Err(wrong(ended(&owner, how)));
+        }
+        self.uses.note(&digest, now.as_secs());
+        let (consumer, credential) = (owner.consumer.clone(), owner.credential.cloned());
         Ok(IdentityParts { consumer: Some(consumer), credential, ..IdentityParts::default() })
     }
 
-    fn owner(
+    /// Whose key it is, and by what it was found: as it stands in a configuration, or hashed. What
+    /// this costs does not grow with the number of keys.
+    fn owner<'c>(
         &self,
-        consumers: &ConsumerIndex,
+        consumers: &'c ConsumerIndex,
         shown: &[u8],
-    ) -> Option<(Arc<Consumer>, Option<Arc<str>>)> {
-        let found = consumers.find(Self::NAME, &self.node_key.digest(Self::NAME, shown))?;
-        Some((found.consumer.clone(), found.credential.cloned()))
+    ) -> Option<([u8; 32], CredentialRef<'c>)> {
+        let plain = std::iter::once_with(|| (self.node_key.digest(Self::NAME, shown), None));
+        let hashed = self.hash_keys.iter().enumerate();
+        let hashed = hashed.map(|(place, key)| (key.hash(shown), Some(place)));
+        plain.chain(hashed).find_map(|(digest, place)| {
+            Some((digest, consumers.find(Self::NAME, &lookup(&digest, place))?))
+        })
     }
 
     fn refusal(&self, reason: Reason, detail: String, apisix: &'static str) -> Denial {
@@ -225,115 +249,15 @@ impl KeyAuth {
     }
 }
 
-fn repeated(place: &str, name: &str) -> Denial {
-    Denial::new(Reason::AmbiguousCredential, format!("{place} `{name}` occurs more than once"))
+/// Says of a key that was good what became of it.
+fn ended(owner: &CredentialRef<'_>, how: &str) -> String {
+    let name = owner.consumer.username();
+    match owner.credential {
+        Some(id) => format!("the key `{id}` of `{name}` is {how}"),
+        None => format!("the key of `{name}` is {how}"),
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::fixture::Bench;
-
-    fn plugin() -> KeyAuth {
-        Bench::new().compile(&json!({})).unwrap()
-    }
-
-    /// Alice has a key of her own and a credential `spare`.
-    fn index() -> ConsumerIndex {
-        let mut index = ConsumerIndex::default();
-        let alice = Arc::new(Consumer::new("alice".into(), None, Vec::new()));
-        index.add_consumer(alice.clone());
-        for (id, key) in [(None, "alice-key"), (Some(Arc::from("spare")), "alice-spare")] {
-            let entry = Bench::new().credential::<KeyAuth>(&json!({ "key": key })).unwrap();
-            index.add_credential(KeyAuth::NAME, &alice, id, entry).unwrap();
-        }
-        index
-    }
-
-    #[test]
-    fn a_key_names_its_consumer_and_credential() {
-        let (plugin, index) = (plugin(), index());
-        let own = plugin.prove(&index, Some(b"alice-key")).unwrap();
-        assert_eq!(own.consumer.unwrap().username(), "alice");
-        assert_eq!(own.credential, None);
-        let spare = plugin.prove(&index, Some(b"alice-spare")).unwrap();
-        assert_eq!(spare.credential.as_deref(), Some("spare"));
-    }
-
-    #[test]
-    fn refusals_differ_for_the_operator_and_challenge_the_client() {
-        let (plugin, index) = (plugin(), index());
-        for (shown, reason, apisix) in [
-            (None, Reason::MissingCredential, "Missing API key in request"),
-            (Some(&b"nobody"[..]), Reason::InvalidCredential, "Invalid API key in request"),
-            (Some(b""), Reason::InvalidCredential, "Invalid API key in request"),
-        ] {
-            let denial = plugin.prove(&index, shown).unwrap_err();
-            assert_eq!((denial.reason, denial.status()), (reason, 401));
-            assert_eq!(denial.apisix_message.as_deref(), Some(apisix));
-            let challenge = ("www-authenticate".into(), "apikey realm=\"key\"".to_owned());
-            assert_eq!(denial.fields, [challenge]);
-            assert!(!denial.detail.contains("nobody"), "keys are not logged, even wrong ones");
-        }
-    }
-
-    #[test]
-    fn the_header_counts_before_the_query() {
-        let plugin = plugin();
-        let shown = |header, query: Option<&'static str>| {
-            let query = Ok(query.map(Cow::Borrowed));
-            plugin.presented(Ok(header), query).unwrap().map(Cow::into_owned)
-        };
-        assert_eq!(shown(Some(&b"h"[..]), Some("q")).as_deref(), Some(&b"h"[..]));
-        assert_eq!(shown(None, Some("q")).as_deref(), Some(&b"q"[..]));
-        assert_eq!(shown(None, None), None);
-    }
-
-    #[test]
-    fn a_key_sent_twice_is_ambiguous_even_where_it_would_not_count() {
-        let plugin = plugin();
-        for (header, query) in
-            [(Err(Repeated), Ok(None)), (Ok(Some(&b"h"[..])), Err(QueryFault::Repeated))]
-        {
-            let denial = plugin.presented(header, query).unwrap_err();
-            assert_eq!(denial.reason, Reason::AmbiguousCredential);
-        }
-        let denial = plugin.presented(Ok(None), Err(QueryFault::NotText)).unwrap_err();
-        assert_eq!(denial.reason, Reason::MalformedCredential);
-    }
-
-    #[test]
-    fn keys_are_hidden_unless_said_otherwise() {
-        let hides = |bench: Bench, config| bench.compile::<KeyAuth>(&config).unwrap().hides;
-        assert!(hides(Bench::new(), json!({})));
-        assert!(!hides(Bench::new(), json!({ "hide_credentials": false })));
-        assert!(!hides(Bench::apisix(), json!({})));
-        assert!(hides(Bench::apisix(), json!({ "hide_credentials": true })));
-    }
-
-    #[test]
-    fn an_anonymous_consumer_must_exist_and_proves_nothing() {
-        let bench = Bench::new();
-        let guest: KeyAuth = bench.compile(&json!({ "anonymous_consumer": "guest" })).unwrap();
-        assert!(!guest.traits().proves.authentication);
-        assert!(plugin().traits().proves.authentication);
-        let fault = bench.fault::<KeyAuth>(&json!({ "anonymous_consumer": "nobody" }));
-        assert_eq!(fault.problem, "there is no consumer `nobody`");
-    }
-
-    #[test]
-    fn an_empty_key_is_refused() {
-        let fault = Bench::new().credential::<KeyAuth>(&json!({ "key": "" })).err().unwrap();
-        assert_eq!(fault.problem, "the key is empty");
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_other_key_is_alices(shown: Vec<u8>) {
-            let is_hers = [&b"alice-key"[..], b"alice-spare"].contains(&shown.as_slice());
-            proptest::prop_assert_eq!(plugin().owner(&index(), &shown).is_some(), is_hers);
-        }
-    }
+fn repeated(place: &str, name: &str) -> Denial {
+    Denial::new(Reason::AmbiguousCredential, format!("{place} `{name}` occurs more than once"))
 }
