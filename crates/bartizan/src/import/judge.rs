@@ -142,14 +142,8 @@ impl Course {
                 self.holds_up_all.insert(*at);
             }
         }
-        for at in weakened.difference(&left_out) {
-            let (Some(object), Some(plugins)) = (objects.get(*at), self.weak.get(at)) else {
-                return false;
-            };
-            let text = accepting_weak(object, plugins);
-            if !text.is_some_and(|text| draft.replace(object, &text)) {
-                return false;
-            }
+        if !weakened.difference(&left_out).all(|at| self.accept_weak(draft, objects, *at)) {
+            return false;
         }
         for (at, lacks) in &lacking {
             let Some(object) = objects.get(*at) else { return false };
@@ -168,6 +162,15 @@ impl Course {
             self.added.insert(*at, name);
         }
         true
+    }
+
+    /// Lets an object have its secrets as they are; false where that cannot be written.
+    fn accept_weak(&self, draft: &mut Draft, objects: &[ObjectFacts], at: usize) -> bool {
+        let (Some(object), Some(plugins)) = (objects.get(at), self.weak.get(&at)) else {
+            return false;
+        };
+        let text = accepting_weak(object, plugins);
+        text.is_some_and(|text| draft.replace(object, &text))
     }
 
     fn ended(mut self, objects: &[ObjectFacts], enabled: Option<Value>) -> Judged {
