@@ -22,7 +22,8 @@ const STRONG_MIN: usize = 16;
 pub enum Strength {
     /// A password or a short key: to be judged only as often as is stated.
     Guessable,
-    /// A long key, a token, certificate or signature: nobody guesses one, however often it is judged.
+    /// A long key, a token, certificate or signature: nobody guesses one, however often it is
+    /// judged.
     Strong,
 }
 
@@ -123,8 +124,8 @@ impl RequestCx {
         self.guards.posted.push(Posted { guard, error_response: None });
     }
 
-    /// Asks whether a credential may be judged now, before any work on it: what nobody guesses always
-    /// may.
+    /// Asks whether a credential may be judged now, before any work on it: what nobody guesses
+    /// always may.
     pub fn admit(&self, attempt: &Attempt<'_>) -> Result<(), Denial> {
         if attempt.strength == Strength::Strong {
             return Ok(());

@@ -142,11 +142,11 @@ limits! {
     limit_keys: count = 1_000_000;
     /// Signatures that are remembered so that none is good twice; over it requests are refused.
     replay_keys: count = 100_000;
-    /// Addresses, names and beginnings of credentials whose failures `auth-throttle` counts at a time,
-    /// each; over it passwords are refused that were not seen good before.
+    /// Addresses, names and beginnings of credentials whose failures `auth-throttle` counts at a
+    /// time, each; over it passwords are refused that were not seen good before.
     failed_keys: count = 100_000;
-    /// Users whose good passwords `auth-throttle` remembers; over it those of others do not pass while
-    /// they are locked.
+    /// Users whose good passwords `auth-throttle` remembers; over it those of others do not pass
+    /// while they are locked.
     known_users: count = 100_000;
     /// Pieces of work, such as passwords to be hashed, that may wait for the CPU pool; over it 503. With
     /// 0 there are none.

@@ -97,8 +97,8 @@ impl NodeKey {
         self.digest_parts(domain, &[credential])
     }
 
-    /// The keyed digest of parts one after the other, as if they were one; whoever gives them sees to
-    /// it that others cannot be the same.
+    /// The keyed digest of parts one after the other, as if they were one; whoever gives them sees
+    /// to it that others cannot be the same.
     pub fn digest_parts(&self, domain: &str, parts: &[&[u8]]) -> [u8; 32] {
         let mut context = hmac::Context::with_key(&self.0);
         context.update(domain.as_bytes());

@@ -24,8 +24,8 @@ pub struct Config {
     consumer: Option<Consumer>,
     /// Failures of credentials that begin alike, whatever name and address they are of and from.
     credential: Option<Credential>,
-    /// The first delay, `100ms` to `1m`; `1s` if left out. Each further failure in the window doubles
-    /// it.
+    /// The first delay, `100ms` to `1m`; `1s` if left out. Each further failure in the window
+    /// doubles it.
     delay: Option<Span>,
     /// The longest delay, from `delay` to `1h`; `30s` if left out.
     delay_max: Option<Span>,
@@ -34,8 +34,8 @@ pub struct Config {
     /// The longest lock, from `lock` to `168h`; `1h` if left out. After as long without a delay or
     /// lock, earlier locks are forgotten.
     lock_max: Option<Span>,
-    /// How long a password counts as known after it was good last, `1m` to `8760h`; `720h` (30 days)
-    /// if left out.
+    /// How long a password counts as known after it was good last, `1m` to `8760h`; `720h` (30
+    /// days) if left out.
     known_for: Option<Span>,
 }
 

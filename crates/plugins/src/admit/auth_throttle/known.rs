@@ -7,8 +7,8 @@
 //! Where the name alone is locked, which anybody can do to anybody, a password passes also from a
 //! network that is new to it; all new networks together have one measure.
 //!
-//! Short keys have no name. Of those a network is the user, and each key a place: who guesses one in a
-//! network where others are known has the measure of a stranger, too.
+//! Short keys have no name. Of those a network is the user, and each key a place: who guesses one
+//! in a network where others are known has the measure of a stranger, too.
 //!
 //! What is kept is a keyed digest of name and password: nothing that could be read back. It lets a
 //! password be judged, and is no verdict: one that was changed since is wrong.
@@ -18,7 +18,8 @@ use subtle::ConstantTimeEq;
 use super::failures::{Failures, Terms};
 use crate::meter::table::Entry;
 
-/// Networks of one user that are remembered, or short keys of one network; of more, the one that was not used for longest goes.
+/// Networks of one user that are remembered, or short keys of one network; of more, the one that
+/// was not used for longest goes.
 const PLACES_MAX: usize = 8;
 
 /// A digest under the node's key.
@@ -58,7 +59,8 @@ pub(super) struct Question<'q> {
 }
 
 impl Known {
-    /// Whether a password may be judged that others may not be; if not, that is measured by `terms`.
+    /// Whether a password may be judged that others may not be; if not, that is measured by
+    /// `terms`.
     pub(super) fn admits(&mut self, question: &Question<'_>, terms: &Terms) -> bool {
         let is_known = self.knows(question);
         let here = |place: &&mut Place| place.is_at(question);
