@@ -58,8 +58,10 @@ impl Api {
         }
         let mut schemas = Map::new();
         for kind in ResourceKind::ALL {
-            let schema = resource_schema(kind).unwrap_or_else(|| json!({ "type": "object" }));
-            schemas.insert(component(kind.noun()), schema);
+            let name = component(kind.noun());
+            let mut schema = resource_schema(kind).unwrap_or_else(|| json!({ "type": "object" }));
+            rebase(&mut schema, &format!("#/components/schemas/{name}/"));
+            schemas.insert(name, schema);
         }
         schemas.insert(
             "error".to_owned(),
@@ -89,6 +91,22 @@ impl Api {
                 "schemas": schemas
             }
         })
+    }
+}
+
+/// Lets a schema that is a part of a document refer to its own parts.
+fn rebase(schema: &mut Value, base: &str) {
+    match schema {
+        Value::Object(members) => {
+            if let Some(Value::String(reference)) = members.get_mut("$ref")
+                && let Some(part) = reference.strip_prefix("#/")
+            {
+                *reference = format!("{base}{part}");
+            }
+            members.values_mut().for_each(|value| rebase(value, base));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| rebase(item, base)),
+        _ => {}
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::operators::samples::{DAY, Sample, author};
 use crate::operators::{LIFETIME_MAX, LIFETIME_MIN, OVERLAP_MAX};
-use crate::plane::{Later, Outcome, Plane, Problem, Proposal, Refused, StoreFacts, Written};
+use crate::plane::{Document, Later, Outcome, Plane, Problem, Proposal, Refused, StoreFacts, Written};
 
 const START: u64 = 1_800_000_000;
 
@@ -79,8 +79,8 @@ impl Plane for Shelf {
         })
     }
 
-    fn judge(&self, _: String, _: bool) -> Later<'_, Vec<Problem>> {
-        Box::pin(async { Vec::new() })
+    fn judge(&self, _: Document) -> Later<'_, Result<Vec<Problem>, Refused>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 
     fn written(&self, _: usize) -> Later<'_, Result<Vec<Written>, StoreError>> {

@@ -30,12 +30,12 @@ fn play_python(lock: &str, name: &str) {
 
 #[test]
 fn apisix_client_of_pypi_creates_reads_lists_and_deletes() {
-    play_python("apisix-client", "apisix_client.py");
+    play_python("apisix-client", "with_apisix_client.py");
 }
 
 #[test]
 fn apisix_python_client_of_pypi_creates_reads_replaces_and_deletes() {
-    play_python("apisix-python-client", "apisix_python_client.py");
+    play_python("apisix-python-client", "with_apisix_python_client.py");
 }
 
 #[test]

@@ -143,6 +143,19 @@ async fn a_store_that_is_written_otherwise_says_how() {
     assert_eq!(list.status, 200);
 }
 
+fn collect_references<'v>(value: &'v Value, references: &mut Vec<&'v str>) {
+    match value {
+        Value::Object(members) => {
+            references.extend(members.get("$ref").and_then(Value::as_str));
+            members.values().for_each(|value| collect_references(value, references));
+        }
+        Value::Array(items) => {
+            items.iter().for_each(|item| collect_references(item, references));
+        }
+        _ => {}
+    }
+}
+
 #[tokio::test]
 async fn the_description_has_every_endpoint_and_is_pinned() {
     let desk = Desk::open();
@@ -156,6 +169,13 @@ async fn the_description_has_every_endpoint_and_is_pinned() {
             lines.push(format!("{} {path} {}", method.to_uppercase(), statuses.join(" ")));
             assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{path}");
         }
+    }
+    let mut references = Vec::new();
+    collect_references(&description, &mut references);
+    assert!(references.len() > 100, "{}", references.len());
+    for reference in references {
+        let part = description.pointer(reference.strip_prefix('#').unwrap());
+        assert!(part.is_some(), "{reference} leads nowhere");
     }
     lines.sort();
     let pinned = folder().join("endpoints.txt");
