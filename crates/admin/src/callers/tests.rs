@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::operators::samples::{DAY, Sample, author};
 use crate::operators::{LIFETIME_MAX, LIFETIME_MIN, OVERLAP_MAX};
-use crate::plane::{Document, Later, Outcome, Plane, Problem, Proposal, Refused, StoreFacts, Written};
+use crate::plane::{
+    Document, Later, Outcome, Plane, Problem, Proposal, Refused, StoreFacts, Written,
+};
 
 const START: u64 = 1_800_000_000;
 
@@ -43,6 +45,7 @@ fn put(snapshot: &mut Snapshot, key: &Key, content: Option<Arc<[u8]>>) {
         author: None,
         at: None,
     }));
+    snapshot.objects.sort_by(|a, b| a.key.cmp(&b.key));
 }
 
 impl Plane for Shelf {

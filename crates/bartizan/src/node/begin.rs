@@ -158,8 +158,7 @@ impl Begun {
         if let (Some(settings), Some(listener), Some(keys)) = (&config.admin, port, &self.keys) {
             let around = (store, logs, &readiness);
             let uses = gateway.key_uses();
-            let started =
-                AdminApi::start(control, listener, config, settings, keys, uses, around);
+            let started = AdminApi::start(control, listener, config, settings, keys, uses, around);
             admin = Some(started?);
         }
         let running = gateway.start().map_err(|error| not_bound(&error, "listener"))?;

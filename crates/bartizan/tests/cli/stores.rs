@@ -226,7 +226,7 @@ fn objects_in_etcd_read_what_is_listed_and_nothing_else_of_the_machine() {
     std::fs::create_dir(bench.path("lent")).unwrap();
     bench.write("lent/jack", "key-of-jack\n");
     let jack = |key: &str| {
-        json!({ "username": "jack", "plugins": { "key-auth": { "key": key } } }).to_string()
+        json!({ "username": "jack", "plugins": { "key-auth": { "key": key, "danger_weak_secret": true } } }).to_string()
     };
     server.put("/apisix/routes/a", route("/a").to_string());
     server.put("/apisix/consumers/jack", jack("$file://lent/jack"));
@@ -282,7 +282,7 @@ fn put_sealed(server: &EtcdServer, key: &str) {
     runtime.block_on(async {
         etcd.begin().await;
         let store = Sealed::new(etcd, settings_of_keys, find).unwrap();
-        let value = json!({ "username": "jack", "plugins": { "key-auth": { "key": key } } });
+        let value = json!({ "username": "jack", "plugins": { "key-auth": { "key": key, "danger_weak_secret": true } } });
         let jack = Key::parse("consumers/jack").unwrap();
         store.put(&jack, &value, Expect::Anything, "another node").await.unwrap();
     });
@@ -296,7 +296,7 @@ fn a_secret_in_clear_opens_nothing_where_encryption_is_required() {
         .replace("{ etcd: {", &format!("{{ etcd: {{ encryption: {{ {encryption} }},"));
     let bench = Bench::with(&[("bartizan.yaml", &text)]);
     server.put("/apisix/routes/a", route("/a").to_string());
-    let plugins = json!({ "key-auth": { "key": "key-in-clear" } });
+    let plugins = json!({ "key-auth": { "key": "key-in-clear", "danger_weak_secret": true } });
     let jill = json!({ "username": "jill", "plugins": plugins });
     server.put("/apisix/consumers/jill", jill.to_string());
     put_sealed(&server, "key-of-jack");

@@ -248,7 +248,7 @@ fn names_that_plugins_of_callers_own_come_and_go_with_them() {
     let own = json!({ "attach-consumer-label": { "headers": { "X-Own": "$plan" } } });
     let owning = |key: &str| {
         let label = &own["attach-consumer-label"];
-        json!({ "key-auth": { "key": key }, "attach-consumer-label": label })
+        json!({ "key-auth": { "key": key, "danger_weak_secret": true }, "attach-consumer-label": label })
     };
     let mut live = Live::start(Written::Stored, first());
     for (key, value, is_owned) in [
@@ -256,8 +256,16 @@ fn names_that_plugins_of_callers_own_come_and_go_with_them() {
         ("consumers/alice", json!({ "plugins": owning("k1") }), true),
         ("consumers/bob", json!({ "plugins": owning("k2") }), true),
         ("consumer_groups/g0", json!({ "plugins": {} }), true),
-        ("consumers/alice", json!({ "plugins": { "key-auth": { "key": "k1" } } }), true),
-        ("consumers/bob", json!({ "plugins": { "key-auth": { "key": "k2" } } }), false),
+        (
+            "consumers/alice",
+            json!({ "plugins": { "key-auth": { "key": "k1", "danger_weak_secret": true } } }),
+            true,
+        ),
+        (
+            "consumers/bob",
+            json!({ "plugins": { "key-auth": { "key": "k2", "danger_weak_secret": true } } }),
+            false,
+        ),
     ] {
         assert!(live.amend(&[(key, Some(value))]), "{key}");
         let owned = live.snapshot.as_ref().unwrap().profiles.owned_fields().unwrap();

@@ -221,7 +221,10 @@ pub(super) fn first() -> Objects {
         ("services/s0", json!({ "plugins": guarded(), "upstream_id": "u0" })),
         ("plugin_configs/c0", json!({ "plugins": guarded() })),
         ("consumer_groups/g0", json!({ "plugins": {} })),
-        ("consumers/alice", json!({ "plugins": { "key-auth": { "key": "k1" } } })),
+        (
+            "consumers/alice",
+            json!({ "plugins": { "key-auth": { "key": "k1", "danger_weak_secret": true } } }),
+        ),
         ("routes/r0", routed),
     ]
     .into()
