@@ -34,6 +34,7 @@ pub use store::{
 /// The configuration of a node.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own, none is a state")]
 pub struct NodeConfig {
     /// Where clients connect.
     #[schemars(length(min = 1))]

@@ -13,27 +13,29 @@
     serde::Serialize,
     schemars::JsonSchema,
 )]
-#[serde(rename_all = "snake_case")]
 pub enum RouterMode {
     /// The host first, then the path: a route of the host comes before longer paths of routes
     /// without hosts.
+    #[serde(rename = "radixtree_host_uri")]
     #[default]
-    RadixtreeHostUri,
+    HostUri,
     /// The path first; hosts are a condition.
-    RadixtreeUri,
+    #[serde(rename = "radixtree_uri")]
+    Uri,
     /// The path first, with parameters: `/users/:id/*rest`, whose texts are the variables
     /// `uri_param_id` and `uri_param_rest`.
-    RadixtreeUriWithParameter,
+    #[serde(rename = "radixtree_uri_with_parameter")]
+    UriWithParameter,
 }
 
 impl RouterMode {
     /// True where `:id` in a path is a parameter.
     pub fn has_parameters(self) -> bool {
-        self == Self::RadixtreeUriWithParameter
+        self == Self::UriWithParameter
     }
 
     /// True where the host is looked at before the path.
     pub fn is_host_first(self) -> bool {
-        self == Self::RadixtreeHostUri
+        self == Self::HostUri
     }
 }

@@ -184,6 +184,9 @@ apisix:
   status: { ip: 0.0.0.0 }
   enable_control: true
   delete_uri_tail_slash: true
+  normalize_uri_like_servlet: true
+  match_uri_encoded_slash: true
+  router: { http: radixtree_uri_with_parameter }
   data_encryption: { keyring: [edd1c9f0985e76a2] }
   some_new_thing: 7
 nginx_config:
@@ -206,9 +209,12 @@ plugin_attr: { prometheus: { export_addr: { ip: 127.0.0.1 } } }
         .collect();
     let expected = [
         ("apisix.data_encryption", "to be reviewed"),
-        ("apisix.delete_uri_tail_slash", "refused"),
+        ("apisix.delete_uri_tail_slash", "stricter"),
         ("apisix.enable_control", "stricter"),
+        ("apisix.match_uri_encoded_slash", "refused"),
         ("apisix.node_listen", "stricter"),
+        ("apisix.normalize_uri_like_servlet", "stricter"),
+        ("apisix.router.http", "same"),
         ("apisix.some_new_thing", "to be reviewed"),
         ("apisix.ssl", "same"),
         ("apisix.status", "to be reviewed"),
@@ -242,6 +248,9 @@ trusted_proxies:
 limits:
   body: 8MiB
   body_max: 64MiB
+normalize_uri_like_servlet: true
+delete_uri_tail_slash: true
+router: radixtree_uri_with_parameter
 store:
   file:
     path: resources.yaml

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const WITH_PARAMETERS: RouterMode = RouterMode::RadixtreeUriWithParameter;
+const WITH_PARAMETERS: RouterMode = RouterMode::UriWithParameter;
 
 /// Hosts, paths, priority.
 type Drawn = (Vec<&'static str>, Vec<String>, i64, bool);
@@ -35,8 +35,8 @@ fn find(router: &Router<usize>, host: &str, path: &str) -> Option<usize> {
 fn the_longer_path_comes_before_the_host_where_the_path_is_first() {
     let routes: [(&[&str], &str); 3] =
         [(&["a.test"], "/*"), (&[], "/long/path"), (&["*.test"], "/long/*")];
-    let by_path = router(RouterMode::RadixtreeUri, &routes);
-    let by_host = router(RouterMode::RadixtreeHostUri, &routes);
+    let by_path = router(RouterMode::Uri, &routes);
+    let by_host = router(RouterMode::HostUri, &routes);
     assert_eq!(find(&by_path, "a.test", "/long/path"), Some(1));
     assert_eq!(find(&by_host, "a.test", "/long/path"), Some(0));
     assert_eq!(find(&by_path, "b.test", "/long/x"), Some(2));

@@ -18,6 +18,7 @@ use std::borrow::Cow;
 
 /// What a node decides about paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own, none is a state")]
 pub struct PathPolicy {
     /// Take several slashes for one. Without it they stay, and empty segments count.
     pub merge_slashes: bool,

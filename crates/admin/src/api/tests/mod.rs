@@ -147,10 +147,14 @@ fn collect_references<'v>(value: &'v Value, references: &mut Vec<&'v str>) {
     match value {
         Value::Object(members) => {
             references.extend(members.get("$ref").and_then(Value::as_str));
-            members.values().for_each(|value| collect_references(value, references));
+            for value in members.values() {
+                collect_references(value, references);
+            }
         }
         Value::Array(items) => {
-            items.iter().for_each(|item| collect_references(item, references));
+            for item in items {
+                collect_references(item, references);
+            }
         }
         _ => {}
     }

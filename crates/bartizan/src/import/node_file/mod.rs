@@ -39,6 +39,7 @@ const KEYS: &[(&str, Take)] = &[
     ("nginx_config.worker_processes", Taking::workers),
     ("apisix.normalize_uri_like_servlet", Taking::servlet),
     ("apisix.delete_uri_tail_slash", Taking::tail_slash),
+    ("apisix.match_uri_encoded_slash", Taking::encoded_slash),
     ("apisix.router.http", Taking::router),
     ("apisix.data_encryption", Taking::keyring),
     ("apisix.status", Taking::status),

@@ -117,25 +117,38 @@ impl Taking {
 
     pub(super) fn servlet(&mut self, value: &Value) {
         if is_on(value) {
+            self.node.insert("normalize_uri_like_servlet".to_owned(), true.into());
             self.note(
                 Verdict::Stricter,
-                "a path with `;` is one path, before routing and for the upstream alike",
+                "parameters are taken from the path for the upstream, too, and refused at dot \
+                 segments",
             );
         }
     }
 
     pub(super) fn tail_slash(&mut self, value: &Value) {
         if is_on(value) {
-            self.note(Verdict::Refused, "a path is routed as it is; give routes both paths");
+            self.node.insert("delete_uri_tail_slash".to_owned(), true.into());
+            self.note(Verdict::Stricter, "the upstream gets the path without the slash, too");
+        }
+    }
+
+    pub(super) fn encoded_slash(&mut self, value: &Value) {
+        if is_on(value) {
+            self.note(
+                Verdict::Refused,
+                "an upstream may read another path than the one that is authorised; say \
+                 `danger_match_uri_encoded_slash: true` if yours does not",
+            );
         }
     }
 
     pub(super) fn router(&mut self, value: &Value) {
         match value.as_str() {
-            Some("radixtree_uri_with_parameter") => self.note(
-                Verdict::Refused,
-                "parameters in paths (`/users/:id`) are not there yet; write `/users/*`",
-            ),
+            Some(mode @ ("radixtree_uri" | "radixtree_uri_with_parameter")) => {
+                self.node.insert("router".to_owned(), mode.into());
+                self.note(Verdict::Same, "`router`");
+            }
             _ => self.note(Verdict::Same, "hosts are looked at before paths, as there by default"),
         }
     }
