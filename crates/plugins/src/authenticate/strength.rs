@@ -18,6 +18,9 @@ pub const DANGER_WEAK_SECRET: &str = "danger_weak_secret";
 
 /// Characters of a text that is long enough to be taken for random by its look.
 const RANDOM_MIN: usize = 32;
+/// Most times that three characters stand in such a text again: of ten random ones of 32 digits, one
+/// has some.
+const REPEATED_MAX: usize = 2;
 /// Most characters that are looked at.
 const LOOKED_AT: usize = 100;
 
@@ -99,7 +102,8 @@ fn looks_random(text: &str) -> bool {
         _ => false,
     });
     let mut met = HashSet::with_capacity(bytes.len());
-    changes.count() * 4 >= bytes.len() && bytes.windows(3).all(|three| met.insert(three))
+    let repeated = bytes.windows(3).filter(|three| !met.insert(*three));
+    changes.count() * 5 >= bytes.len() && repeated.count() <= REPEATED_MAX
 }
 
 /// Letters in capitals and not, digits, and others.
@@ -169,6 +173,17 @@ mod tests {
             assert!(told(KEY, good, &[]).is_none(), "{good}");
         }
         assert!(told(PASSWORD, "correct horse battery staple", &[]).is_none());
+    }
+
+    #[test]
+    fn three_characters_stand_again_no_more_than_twice_in_what_looks_random() {
+        let random = "0f8b7e6d5c4b3a2918072635f4d1e9a7";
+        for (repeated, is_random) in [(1, true), (2, true), (3, false)] {
+            let text = format!("{random}{}", random.get(..repeated + 2).unwrap());
+            assert_eq!(looks_random(&text), is_random, "{repeated}");
+        }
+        assert!(!looks_random(random.get(..RANDOM_MIN - 1).unwrap()));
+        assert!(looks_random(random));
     }
 
     #[test]
