@@ -77,6 +77,32 @@ pub trait AttemptGuard: Send + Sync {
     fn failed(&self, cx: &RequestCx, attempt: &Attempt<'_>, denial: Denial) -> Denial;
 }
 
+/// A credential that is being judged. One that is given up before it is settled, as where the client
+/// goes away while a password is hashed, counts as wrong: otherwise guesses could be had for nothing.
+pub struct Judging<'c, 'a> {
+    cx: &'c RequestCx,
+    attempt: Attempt<'a>,
+    is_settled: bool,
+}
+
+impl Judging<'_, '_> {
+    /// Tells what came of it, as [`RequestCx::settle`] does.
+    pub fn settle<T>(mut self, proof: Result<T, Denial>) -> Result<T, Denial> {
+        self.is_settled = true;
+        self.cx.settle(&self.attempt, proof)
+    }
+}
+
+impl Drop for Judging<'_, '_> {
+    fn drop(&mut self) {
+        if !self.is_settled && self.attempt.strength == Strength::Guessable {
+            let denial = Denial::new(Reason::InvalidCredential, "given up while it was judged");
+            // Counted; there is nobody to answer.
+            drop(self.cx.fail(&self.attempt, denial));
+        }
+    }
+}
+
 /// A guard with the body of what the plugin that posted it refuses.
 struct Posted {
     guard: Arc<dyn AttemptGuard>,
@@ -137,6 +163,12 @@ impl RequestCx {
             })?;
         }
         Ok(())
+    }
+
+    /// Begins to judge a credential that takes a while, if [`Self::admit`] lets it.
+    pub fn judge<'c, 'a>(&'c self, attempt: Attempt<'a>) -> Result<Judging<'c, 'a>, Denial> {
+        self.admit(&attempt)?;
+        Ok(Judging { cx: self, attempt, is_settled: false })
     }
 
     /// Tells what came of a credential, and gives back what is to come of it. Only what is wrong

@@ -42,7 +42,7 @@ mod template;
 mod vars;
 
 pub use answer::{AnswerHead, LocalAnswer, Outcome, ReplacementBody};
-pub use attempt::{Attempt, AttemptGuard, Strength};
+pub use attempt::{Attempt, AttemptGuard, Judging, Strength};
 pub use body::{BodyChanges, BodyPlan, BodyTransform, Held, HeldBody, Weighing};
 pub use chain::{Chain, ChainBuilder, Step};
 pub use compile::{CompileCx, FilesRead, NodeFacts, SharedRedactor};

@@ -197,18 +197,19 @@ impl<'a> Resolver<'a> {
         }
         let barred = |why: &str| format!("{} {why}", quoted(reference));
         let value = match split(reference) {
-            Some((Kind::Env, name)) => {
-                let permitted = self.references.variable(variable_of(name).0).map_err(barred);
-                permitted
-                    .map_err(Unresolved::Because)
-                    .and_then(|()| self.outside(|| self.variable(name)))
-            }
-            Some((Kind::File, path)) => {
-                let permitted = self.references.file(folder, Path::new(path)).map_err(barred);
-                permitted
-                    .map_err(Unresolved::Because)
-                    .and_then(|()| self.outside(|| self.text_file(&folder.join(path))))
-            }
+            Some((Kind::Env | Kind::File, _)) if !self.surroundings.are_known() => self.later(),
+            Some((Kind::Env, name)) => self
+                .references
+                .variable(variable_of(name).0)
+                .map_err(barred)
+                .and_then(|()| self.variable(name))
+                .map_err(Unresolved::Because),
+            Some((Kind::File, path)) => self
+                .references
+                .file(folder, Path::new(path))
+                .map_err(barred)
+                .and_then(|()| self.text_file(&folder.join(path)))
+                .map_err(Unresolved::Because),
             Some((Kind::Secret, name)) => self.secret(name),
             Some((Kind::Sealed, _)) => Err(Unresolved::Because(
                 "the value is encrypted text of a store, which is read there only".to_owned(),
@@ -249,18 +250,6 @@ impl<'a> Resolver<'a> {
             Ok(value) => Ok(value),
             Err(SecretFault::Refused(problem)) => Err(Unresolved::Because(problem)),
             Err(SecretFault::NotFetched) => self.later(),
-        }
-    }
-
-    /// A value of this machine, where those may be known.
-    fn outside(
-        &self,
-        value: impl FnOnce() -> Result<String, String>,
-    ) -> Result<String, Unresolved> {
-        if self.surroundings.are_known() {
-            value().map_err(Unresolved::Because)
-        } else {
-            self.later()
         }
     }
 

@@ -24,8 +24,8 @@ pub use hash_keys::{HashKey, HashKeys};
 pub use id::{IdSource, RequestId};
 pub use limits::{LIMITS, Limit, Limits, limit_named_in};
 pub use path_pattern::{
-    PATH_PARAMETERS_MAX, PathPatternFault, PathSegment, PathTail, check_path_pattern,
-    has_path_names, path_parameter, path_segments, split_path_pattern,
+    PATH_PARAMETERS_MAX, PATH_PATTERN_MAX, PathPatternFault, PathSegment, PathTail,
+    check_path_pattern, has_path_names, path_parameter, path_segments, split_path_pattern,
 };
 pub use pattern::{
     PATTERN_SIZE_MAX, PatternError, compile as compile_pattern, compile_all as compile_patterns,

@@ -1,6 +1,8 @@
 //! Path patterns of routes: `/a/b` is one path, `/a/*` and `/a*` are all that begin so, and where
 //! the router takes parameters `/u/:id/files/*rest` is a template of whole segments.
 
+/// Longest pattern, in bytes.
+pub const PATH_PATTERN_MAX: usize = 4_096;
 /// Most parameters of a template.
 pub const PATH_PARAMETERS_MAX: usize = 16;
 
@@ -90,6 +92,9 @@ pub fn check_path_pattern(pattern: &str) -> Result<(), PathPatternFault> {
     let Some(text) = pattern.strip_prefix('/') else {
         return fault("does not begin with `/`", "write `/*` for all paths");
     };
+    if pattern.len() > PATH_PATTERN_MAX {
+        return fault("has more than 4096 bytes", "no path is as long; end it with `*`");
+    }
     if text.contains(['?', '#']) {
         return fault("holds more than a path", "match the query with `vars`");
     }
@@ -106,6 +111,10 @@ pub fn check_path_pattern(pattern: &str) -> Result<(), PathPatternFault> {
             check_name(name, &names)?;
             names.push(name);
         }
+        if names.len() > PATH_PARAMETERS_MAX {
+            let help = "name those that are read, and end with `/*`";
+            return fault("has more than 16 parameters", help);
+        }
         let stars = segment.bytes().filter(|byte| *byte == b'*').count();
         let ends_so = match read {
             PathSegment::Rest(_) => stars == 1 && is_last,
@@ -119,9 +128,6 @@ pub fn check_path_pattern(pattern: &str) -> Result<(), PathPatternFault> {
                         segment of its own";
             return fault("has a `*` before its end", help);
         }
-    }
-    if names.len() > PATH_PARAMETERS_MAX {
-        return fault("has more than 16 parameters", "name those that are read, and end with `/*`");
     }
     Ok(())
 }
@@ -217,6 +223,15 @@ mod tests {
         };
         for (count, is_good) in [(15, true), (16, true), (17, false)] {
             assert_eq!(check_path_pattern(&of(count)).is_ok(), is_good, "{count}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_has_at_most_4096_bytes() {
+        for (length, is_good) in [(4_095, true), (4_096, true), (4_097, false)] {
+            let pattern = format!("/{}", "x/".repeat(length / 2 - 1)) + &"y".repeat(1 + length % 2);
+            assert_eq!(pattern.len(), length);
+            assert_eq!(check_path_pattern(&pattern).is_ok(), is_good, "{length}");
         }
     }
 

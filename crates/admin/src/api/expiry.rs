@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::answer::Answer;
 use super::kinds::{Kind, Naming};
 use super::{Api, references};
-use crate::plane::Proposal;
+use crate::plane::{Proposal, Refused};
 
 /// How often the node looks whether something ends.
 pub(crate) const LOOK: Duration = Duration::from_secs(1);
@@ -59,30 +59,31 @@ impl Api {
         self.0.expiries.looked(now);
         let Ok(snapshot) = self.0.plane.snapshot().await else { return };
         let mut going = BTreeMap::new();
+        let mut ends = Vec::new();
         for object in &snapshot.objects {
             let Some((end, key)) = ending(object) else { continue };
             let has_room = going.len() < ENDING_MAX;
             let is_whole = end <= now && has_room && goes(object, &key, &snapshot, &mut going);
-            if !is_whole {
+            if is_whole {
+                ends.push((object, key));
+            } else {
                 self.0.expiries.hear(end);
             }
         }
         if going.is_empty() {
             return;
         }
-        let write = |object: &&Object| Write {
-            key: object.key.clone(),
-            content: None,
-            expect: Expect::Revision(object.revision),
-        };
-        let commit = Commit { author: AUTHOR.into(), writes: going.values().map(write).collect() };
-        let proposal = Proposal { commit, is_dry: false, is_forced: true };
-        match self.0.plane.propose(proposal).await {
-            Ok(outcome) => {
-                let ended =
-                    going.values().filter(|object| object.key.collection() != OWN_COLLECTION);
-                for object in ended {
-                    self.record_end(&object.key, object.value().as_ref(), outcome.revision);
+        match self.remove_ended(&going).await {
+            Ok(()) => {}
+            Err(Refused::Invalid(_)) if ends.len() > 1 => {
+                // One that must not go, such as what is in use, does not keep the others.
+                for (object, key) in ends {
+                    let mut own = BTreeMap::new();
+                    goes(object, &key, &snapshot, &mut own);
+                    if let Err(refused) = self.remove_ended(&own).await {
+                        tracing::warn!("`{key}` is not removed at its end: {refused:?}");
+                        self.0.expiries.hear(now.plus(LOOK));
+                    }
                 }
             }
             Err(refused) => {
@@ -91,6 +92,23 @@ impl Api {
                 self.0.expiries.hear(now.plus(LOOK));
             }
         }
+    }
+
+    /// Removes objects in one commit, and tells of each that is no note of an end.
+    async fn remove_ended(&self, going: &BTreeMap<Key, &Object>) -> Result<(), Refused> {
+        let write = |object: &&Object| Write {
+            key: object.key.clone(),
+            content: None,
+            expect: Expect::Revision(object.revision),
+        };
+        let commit = Commit { author: AUTHOR.into(), writes: going.values().map(write).collect() };
+        let proposal = Proposal { commit, is_dry: false, is_forced: true };
+        let outcome = self.0.plane.propose(proposal).await?;
+        let ended = going.values().filter(|object| object.key.collection() != OWN_COLLECTION);
+        for object in ended {
+            self.record_end(&object.key, object.value().as_ref(), outcome.revision);
+        }
+        Ok(())
     }
 }
 

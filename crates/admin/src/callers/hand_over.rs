@@ -1,5 +1,6 @@
 //! Giving a new key to whoever needs it: into a file, or to a command.
 
+use std::env::var_os;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -79,6 +80,9 @@ async fn run(words: &[String], line: &Secret) -> Result<(), NotTaken> {
     let (program, arguments) = words.split_first().map_or(("", words), |(p, rest)| (p, rest));
     let named = || program.to_owned();
     let mut command = Command::new(program);
+    // What the node keeps in its environment is none of the command's business.
+    command.env_clear();
+    command.envs(["PATH", "HOME"].into_iter().filter_map(|name| Some((name, var_os(name)?))));
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|cause| NotTaken::Start(named(), cause))?;
     if let Some(mut stdin) = child.stdin.take() {

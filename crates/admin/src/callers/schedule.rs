@@ -4,6 +4,7 @@
 //! where it cannot be handed over, everything stays as it was, and it is tried again later. After a
 //! crash in between, the key of which nobody knows whether it arrived retires as the old one does.
 
+use std::cmp::Reverse;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +17,12 @@ use serde_json::json;
 use super::Undone;
 use super::credential::{Credential, Stage};
 use super::desk::{CallerKeys, keys_of};
-use super::hand_over::Recipient;
+use super::hand_over::{COMMAND_TIME, Recipient};
 use crate::key_text::NewKey;
 use crate::operators::{Author, LIFETIME_MAX, Second};
 
+/// Keys of a schedule that stay when they are over, the newest: a schedule makes many.
+const ENDED_KEPT: usize = 8;
 /// How often the node looks whether a key is due.
 const LOOK: Duration = Duration::from_secs(30);
 /// How long a key waits that could not be exchanged, at first; each time twice as long.
@@ -90,7 +93,10 @@ impl CallerKeys {
             |stage| move |key: &&Credential| key.stage() == Some(stage) && key.is_staying(now);
         let current = of.iter().filter(of_schedule(Stage::Arrived)).max_by_key(|key| key.made());
         let is_due = current.is_none_or(|key| now >= key.made().plus(rotation.every));
-        if !is_due {
+        // What another node hands over just now is not lost yet.
+        let is_handed_over = |key: &Credential| now < key.made().plus(2 * COMMAND_TIME);
+        let mut under_way = of.iter().filter(of_schedule(Stage::UnderWay));
+        if !is_due || under_way.any(is_handed_over) {
             return Ok(());
         }
         let lifetime = (2 * rotation.every + rotation.overlap).min(LIFETIME_MAX);
@@ -103,6 +109,11 @@ impl CallerKeys {
             lost.retire(now.plus(rotation.overlap), now);
             writes.push(lost.write());
         }
+        let mut ended: Vec<_> =
+            of.iter().filter(|key| key.stage().is_some() && key.is_over(now)).collect();
+        ended.sort_by_key(|key| Reverse(key.made()));
+        let gone = ended.into_iter().skip(ENDED_KEPT);
+        writes.extend(gone.map(|key| Write { content: None, ..key.write() }));
         self.propose(writes, &author()).await?;
         if let Err(not_taken) = rotation.to.take(&key.text).await {
             let removal = Write { content: None, expect: Expect::Anything, ..fresh.write() };

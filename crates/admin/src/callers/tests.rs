@@ -5,6 +5,7 @@ use bartizan_core::{Clock, HashKeys, ManualClock, Timestamp};
 use bartizan_store::{Expect, Key, Object, Revision, Snapshot, StoreError};
 use serde_json::{Value, json};
 
+use super::hand_over::COMMAND_TIME;
 use super::*;
 use crate::operators::samples::{DAY, Sample, author};
 use crate::operators::{LIFETIME_MAX, LIFETIME_MIN, OVERLAP_MAX};
@@ -360,6 +361,20 @@ async fn a_key_that_does_not_arrive_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_schedule_goes_on_for_ever_and_leaves_few_keys_behind() {
+    let scene = Scene::new(false);
+    let path = scene.sample.folder.path().join("alice.key");
+    let often = Duration::from_secs(60);
+    let rotation = Rotation { every: often, overlap: often / 2, ..rotation(Recipient::File(path)) };
+    for round in 0..100 {
+        scene.keys.turn(&rotation).await.unwrap();
+        let states = scene.states().await;
+        assert!(states.len() < 16, "{round}: {states:?}");
+        scene.clock.advance(often);
+    }
+}
+
+#[tokio::test]
 async fn a_key_of_which_nobody_knows_whether_it_arrived_retires_too() {
     let scene = Scene::new(false);
     let path = scene.sample.folder.path().join("alice.key");
@@ -370,6 +385,11 @@ async fn a_key_of_which_nobody_knows_whether_it_arrived_retires_too() {
     let mut cut = scene.credential(&id);
     cut["labels"]["schedule"] = json!("under-way");
     scene.shelf.put(&format!("consumers/alice/credentials/{id}"), &cut);
+    // Another node could be handing it over.
+    scene.clock.advance(2 * COMMAND_TIME - Duration::from_secs(1));
+    scene.keys.turn(&rotation).await.unwrap();
+    assert_eq!(scene.states().await.len(), 1);
+    scene.clock.advance(Duration::from_secs(1));
     scene.keys.turn(&rotation).await.unwrap();
     let states = scene.states().await;
     assert_eq!(states.iter().filter(|(known, _)| *known == id).count(), 1);

@@ -160,7 +160,8 @@ impl Settling<'_> {
     ) -> Result<Report, Trial> {
         let objects = draft.objects(self.loader);
         let mut quarantine = Quarantine { objects, told: BTreeMap::new(), last_good };
-        for _ in 0..ROUNDS_MAX {
+        // As many as `settle` takes.
+        for _ in 0..=ROUNDS_MAX {
             let problems = match self.judge(&mut draft) {
                 Ok(report) => return Ok(report),
                 Err(problems) => problems,

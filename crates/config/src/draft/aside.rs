@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use bartizan_core::{check_path_pattern, has_path_names};
 use serde_json::Value;
 
 use super::{Draft, Fate, ObjectAt, ObjectName, name_of, named};
@@ -208,7 +209,7 @@ fn block(route: &Placed<'_>, aside: &[Placed<'_>], objects: &[Placed<'_>]) -> Bl
     };
     BlockedRoute {
         id: id_of(route.kind, node, route.index),
-        uris: uris.iter().filter(|uri| !uri.is_empty()).map(|uri| owned(uri)).collect(),
+        uris: owned_by(&uris),
         hosts: hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
         methods: methods(node),
         priority,
@@ -244,6 +245,19 @@ fn every_host(aside: &[Placed<'_>], objects: &[Placed<'_>]) -> Vec<String> {
         all.flat_map(|placed| texts(placed.site.node, "host", "hosts")).collect();
     hosts.insert("*".to_owned());
     hosts.into_iter().collect()
+}
+
+/// Every path that routes may have been meant for. A template is owned as it is written as well, so
+/// that it comes before wider ones as it did.
+fn owned_by(uris: &[String]) -> Vec<String> {
+    let mut all = BTreeSet::new();
+    for uri in uris.iter().filter(|uri| !uri.is_empty()) {
+        all.insert(owned(uri));
+        if has_path_names(uri) && check_path_pattern(uri).is_ok() {
+            all.insert(uri.clone());
+        }
+    }
+    all.into_iter().collect()
 }
 
 /// The paths that a route may have been meant for: those that begin as it is written, where it
@@ -302,6 +316,10 @@ mod tests {
             ("/a/*#b", "/a/*"),
         ] {
             assert_eq!(owned(uri), expected, "{uri}");
+            let all = owned_by(&[uri.to_owned()]);
+            let is_template = uri == "/users/:id/admin";
+            assert_eq!(all.len(), 1 + usize::from(is_template), "{uri}: {all:?}");
+            assert_eq!(all.contains(&uri.to_owned()), is_template || uri == expected, "{uri}");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{NodeConfig, Sink, Store};
+use super::{KeyRecipient, NodeConfig, Sink, Store};
 use crate::diagnostic::{Invalid, PathStep};
 use crate::reference::Resolver;
 use crate::terms::{References, plain};
@@ -60,6 +60,11 @@ fn own_files(node: &NodeConfig, resolver: &Resolver<'_>) -> Vec<PathBuf> {
     if let Some(Store::Etcd(etcd)) = &node.store {
         files.extend(etcd.snapshot.iter().map(|snapshot| snapshot.path.clone()));
     }
+    let rotated = node.api_keys.iter().flat_map(|keys| &keys.rotate);
+    files.extend(rotated.filter_map(|rotation| match &rotation.to {
+        KeyRecipient::File(path) => Some(path.clone()),
+        KeyRecipient::Command(_) => None,
+    }));
     files.extend(node.admin.iter().flat_map(|admin| [admin.keys.clone(), admin.socket.clone()]));
     files
 }

@@ -143,7 +143,9 @@ proptest! {
                 let (is_of_host, host_rank) = match own.map(|own| (own, own.strip_prefix('*'))) {
                     None => (true, 0),
                     Some((_, Some(suffix))) => (host.ends_with(suffix), suffix.len()),
-                    Some((own, None)) => (own == host || own == authority, usize::MAX),
+                    Some((own, None)) => {
+                        (own == host || own == authority, usize::MAX - usize::from(own == host))
+                    }
                 };
                 for uri in uris.iter().filter(|_| is_of_host && *fits) {
                     let Some(path_rank) = naive(uri, &path) else { continue };

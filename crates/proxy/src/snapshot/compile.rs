@@ -37,6 +37,7 @@ pub(crate) struct Compiler {
     pools: Pools,
     require: Vec<Requirement>,
     router: RouterMode,
+    deletes_tail_slash: bool,
     /// Where upstreams may not be, as far as that is known before names are resolved.
     egress: EgressPolicy,
     /// What the snapshot in force was compiled from, as far as a change needs it.
@@ -57,6 +58,7 @@ impl Compiler {
             pools: Pools::default(),
             require: config.security.require.clone(),
             router: config.router,
+            deletes_tail_slash: config.delete_uri_tail_slash,
             egress: EgressPolicy {
                 own: own_addresses(config),
                 danger_allow_link_local: config.danger_allow_link_local,
@@ -154,6 +156,8 @@ pub(super) struct Compilation<'a> {
     pub(super) shared: Shared<'a>,
     pub(super) require: &'a [Requirement],
     pub(super) router: RouterMode,
+    /// The node takes the slash from the end of each path.
+    pub(super) deletes_tail_slash: bool,
     pub(super) egress: &'a EgressPolicy,
     pub(super) upstream_tls: &'a UpstreamConfigs,
     pub(super) pools: &'a Pools,
@@ -193,6 +197,7 @@ impl<'a> Compilation<'a> {
             shared: Shared::new(resources),
             require: &compiler.require,
             router: compiler.router,
+            deletes_tail_slash: compiler.deletes_tail_slash,
             egress: &compiler.egress,
             upstream_tls: &compiler.upstream_tls,
             pools: &compiler.pools,

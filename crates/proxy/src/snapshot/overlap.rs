@@ -13,7 +13,7 @@ use bartizan_core::{PathSegment, PathTail, RouterMode, path_segments, split_path
 
 use super::fault::Warning;
 use super::report::RouteReport;
-use crate::router::template_weight;
+use crate::router::{has_port, template_weight};
 
 /// Most routes that one warning names.
 const NAMED_MAX: usize = 3;
@@ -87,11 +87,11 @@ impl<'a> HostPattern<'a> {
     }
 
     /// Which is tried first where hosts are a condition.
-    fn rank(self) -> (bool, usize) {
+    fn rank(self) -> (u8, usize) {
         match self {
-            Self::Exact(_) => (true, 0),
-            Self::Suffix(suffix) => (false, suffix.len()),
-            Self::Any => (false, 0),
+            Self::Exact(host) => (1 + u8::from(has_port(host)), 0),
+            Self::Suffix(suffix) => (0, suffix.len()),
+            Self::Any => (0, 0),
         }
     }
 
@@ -244,7 +244,7 @@ impl<'a> Map<'a> {
         let mut below = BTreeSet::new();
         let rank = |at: usize, seen: &Seen<'_>| {
             let priority = covers.get(at).map_or(0, |cover| cover.route.priority);
-            let host = if self.mode.is_host_first() { (false, 0) } else { seen.host.rank() };
+            let host = if self.mode.is_host_first() { (0, 0) } else { seen.host.rank() };
             (Reverse(priority), Reverse(template_weight(seen.uri)), Reverse(host), at)
         };
         for host in &cover.hosts {

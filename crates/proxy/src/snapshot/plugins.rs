@@ -129,7 +129,8 @@ impl<'a> Compilation<'a> {
         };
         let priority = priority(&used.meta, entry, stages, &mut problems);
         let error_response = error_response(&used.meta, &mut problems);
-        check_filter(&used.meta, scope, stages, &mut problems);
+        let has_parameters = self.router.has_parameters();
+        check_filter(&used.meta, (scope, stages, has_parameters), &mut problems);
         let is_sound = problems.is_empty();
         self.tell(used, problems);
         let plugin = plugin.filter(|_| is_sound)?;
@@ -266,7 +267,11 @@ fn error_response(meta: &Meta, problems: &mut Vec<Invalid>) -> Option<(Arc<str>,
 
 /// A filter is evaluated once, when the plugin's first stage begins: it can read what is known by
 /// then. What is not would be absent for every request, and the plugin never or always run.
-fn check_filter(meta: &Meta, scope: Scope, stages: StageSet, problems: &mut Vec<Invalid>) {
+fn check_filter(
+    meta: &Meta,
+    (scope, stages, has_parameters): (Scope, StageSet, bool),
+    problems: &mut Vec<Invalid>,
+) {
     let Some(filter) = &meta.filter else { return };
     let expr = match Expr::compile(filter) {
         Ok(expr) => expr,
@@ -284,6 +289,8 @@ fn check_filter(meta: &Meta, scope: Scope, stages: StageSet, problems: &mut Vec<
             "who calls"
         } else if is_before_answer && Var::needs_answer(var) {
             "the answer"
+        } else if matches!(var, Var::UriParam(_)) && !has_parameters {
+            "a parameter of the path"
         } else {
             continue;
         };

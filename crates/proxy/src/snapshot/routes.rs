@@ -110,7 +110,7 @@ impl<'a> Compilation<'a> {
         written: &'a bartizan_config::Route,
         ground: &mut Ground<'_, 'a>,
     ) -> Made<'a> {
-        self.check_names(written);
+        self.check_paths(written);
         let uses = self.shared.plugins(written);
         let (Assembled { chain, is_whole }, outline) = self.route_chain(written, &uses, ground);
         let (global, global_uses) = (ground.global, ground.global_uses);
@@ -151,16 +151,21 @@ impl<'a> Compilation<'a> {
         Made { route, hosts, report }
     }
 
-    /// Refuses path parameters where the router takes them for text.
-    fn check_names(&mut self, written: &bartizan_config::Route) {
-        if self.router.has_parameters() {
-            return;
-        }
-        for uri in written.uris.iter().filter(|uri| has_path_names(uri)) {
-            let problem =
-                format!("the path `{uri}` has parameters, which this node's router has not");
-            let help = "say `router: radixtree_uri_with_parameter` in the node file, or end the \
-                        path with `*`";
+    /// Refuses paths that this node never sees, or reads otherwise than they are written.
+    fn check_paths(&mut self, written: &bartizan_config::Route) {
+        for uri in &written.uris {
+            let (problem, help) = if has_path_names(uri) && !self.router.has_parameters() {
+                let help = "say `router: radixtree_uri_with_parameter` in the node file, or end \
+                            the path with `*`";
+                (format!("the path `{uri}` has parameters, which this node's router has not"), help)
+            } else if self.deletes_tail_slash && uri.len() > 1 && uri.ends_with('/') {
+                let problem = format!(
+                    "the path `{uri}` is none, since this node takes the slash from the end"
+                );
+                (problem, "write it without, or with `*` behind it")
+            } else {
+                continue;
+            };
             let subject = format!("route `{}`", written.id);
             self.fault(written.place, subject, Invalid::new(problem).with_help(help));
         }

@@ -50,9 +50,13 @@ impl Embedded {
     /// Opens the store, which no other process may have open.
     pub fn open(settings: EmbeddedSettings) -> Result<Self, OpenError> {
         let EmbeddedSettings { path, history, clock } = settings;
-        let file = private_file(&path).map_err(|error| {
+        let at_path = |error: io::Error| {
             OpenError::new(format!("the store `{}` cannot be opened: {error}", path.display()))
-        })?;
+        };
+        if !path.try_exists().map_err(at_path)? {
+            make(&path).map_err(at_path)?;
+        }
+        let file = private_file(&path).map_err(at_path)?;
         let database = open_database(file).map_err(|error| not_open(&path, &error))?;
         let revision = tables::prepare(&database).map_err(|error| {
             OpenError::new(format!("the store `{}` cannot be read: {error}", path.display()))
@@ -85,6 +89,23 @@ fn private_file(path: &Path) -> io::Result<File> {
         file.set_permissions(Permissions::from_mode(0o600))?;
     }
     Ok(file)
+}
+
+/// Makes an empty database, which is there whole or not at all: one that is half made, by a process
+/// that was killed, could never be opened. Another process may be faster; then its database counts.
+fn make(path: &Path) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let unfinished = path.with_file_name(name);
+    let made = open_database(private_file(&unfinished)?).map_err(io::Error::other).map(drop);
+    let linked = made.and_then(|()| match std::fs::hard_link(&unfinished, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        linked => linked,
+    });
+    std::fs::remove_file(&unfinished)?;
+    linked?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn open_database(file: File) -> Result<Database, DatabaseError> {

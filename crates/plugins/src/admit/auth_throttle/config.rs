@@ -49,7 +49,7 @@ struct Address {
     #[schemars(range(max = 999))]
     free: u32,
     /// Failures in a window that lock; more than `free`.
-    #[serde(default = "fifty")]
+    #[serde(default = "twenty_five")]
     #[schemars(range(min = 1, max = 1000))]
     lock_after: u32,
     /// The window, `1s` to `24h`; `10m` if left out.
@@ -87,7 +87,7 @@ struct Credential {
     #[schemars(range(max = 999))]
     free: u32,
     /// Failures in a window that lock; more than `free`.
-    #[serde(default = "hundred")]
+    #[serde(default = "forty")]
     #[schemars(range(min = 1, max = 1000))]
     lock_after: u32,
     /// The window, `1s` to `24h`; `10m` if left out.
@@ -114,21 +114,21 @@ fn twenty() -> u32 {
     20
 }
 
-fn fifty() -> u32 {
-    50
+fn twenty_five() -> u32 {
+    25
 }
 
 fn sixty_four() -> u32 {
     64
 }
 
-fn hundred() -> u32 {
-    100
+fn forty() -> u32 {
+    40
 }
 
 impl Default for Address {
     fn default() -> Self {
-        Self { free: ten(), lock_after: fifty(), window: None, ipv6_prefix: sixty_four() }
+        Self { free: ten(), lock_after: twenty_five(), window: None, ipv6_prefix: sixty_four() }
     }
 }
 
@@ -140,7 +140,7 @@ impl Default for Consumer {
 
 impl Default for Credential {
     fn default() -> Self {
-        Self { free: twenty(), lock_after: hundred(), window: None, prefix: twelve() }
+        Self { free: twenty(), lock_after: forty(), window: None, prefix: twelve() }
     }
 }
 

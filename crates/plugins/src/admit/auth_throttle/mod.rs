@@ -31,8 +31,8 @@
 //! gain nothing: what is judged when another has failed meanwhile is not told.
 //!
 //! **Nobody is locked out of what he uses.** Passwords that were seen good before, in a network in
-//! which they were seen good, are judged as ever: an attacker brings a lock upon strangers only. In
-//! such a network others have a measure of their own, that of `consumer`, and so guess no more
+//! which they were seen good, are judged as ever: an attacker brings a lock upon strangers, and upon
+//! who shares a network with him. In such a network others have a measure of their own, that of `consumer`, and so guess no more
 //! often there than elsewhere. Where nothing but the name is held, passwords that were seen good
 //! pass from new networks, too, until so many others were tried from such networks.
 //!

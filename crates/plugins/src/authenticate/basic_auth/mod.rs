@@ -199,9 +199,9 @@ impl Plugin for BasicAuth {
                 let secret = shown.password.expose();
                 let attempt = Attempt::password(Self::NAME, shown.user.as_bytes(), secret);
                 // Before any work on it.
-                cx.admit(&attempt)?;
+                let judging = cx.judge(attempt)?;
                 let proof = self.prove(cx.consumers(), &shown).await;
-                cx.settle(&attempt, proof)
+                judging.settle(proof)
             }
             Err(fault) => Err(self.unreadable(fault)),
         };
@@ -268,14 +268,16 @@ impl BasicAuth {
             if is_known && successes.has(&success, clock.now()) {
                 return Some(true);
             }
-            let holds = verifier.hashes_to(&password)?;
-            if holds && is_known {
-                successes.note(success, clock.now());
-            }
-            Some(holds)
+            verifier.hashes_to(&password)
         };
         let holds = self.cpu.run(work).await.map_err(Denial::from)?;
-        holds.ok_or_else(|| Denial::new(Reason::Internal, "there was no memory for a hash"))
+        let holds =
+            holds.ok_or_else(|| Denial::new(Reason::Internal, "there was no memory for a hash"))?;
+        // By whoever waited for it: what is given up leaves no trace of what it would have been.
+        if holds && is_known {
+            self.successes.note(success, self.clock.now());
+        }
+        Ok(holds)
     }
 
     /// Decides which password a name is worked on with that nobody has.

@@ -220,7 +220,10 @@ impl KeyAuth {
             return Err(wrong(format!("an unknown key of {} bytes", shown.len())));
         };
         if let Some(how) = over(&owner, now) {
-            return Err(wrong(ended(&owner, how)));
+            // No guess: whoever shows it had the key.
+            let detail = ended(&owner, how);
+            let message = "Invalid API key in request";
+            return Err(self.refusal(Reason::ExpiredCredential, detail, message));
         }
         self.uses.note(&digest, now.as_secs());
         let (consumer, credential) = (owner.consumer.clone(), owner.credential.cloned());

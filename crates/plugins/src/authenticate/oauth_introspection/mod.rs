@@ -157,9 +157,9 @@ impl Plugin for OauthIntrospection {
         let refuse = |denial| self.senders.refusal(denial, cx.clock.now());
         let token = self.senders.token(&self.field, cx)?;
         let attempt = Attempt::key(Self::NAME, token.text.as_bytes());
-        cx.admit(&attempt)?;
+        let judging = cx.judge(attempt)?;
         let proof = self.judge.proof(&token.text, cx).await.map_err(refuse);
-        let parts = cx.settle(&attempt, proof)?;
+        let parts = judging.settle(proof)?;
         shown.renews = self.senders.admit(cx, &token, &parts)?;
         if self.hides {
             cx.fields.remove(binding::FIELD);

@@ -80,3 +80,28 @@ fn a_route_in_another_order_is_told_where_the_path_is_first() {
     let told: Vec<_> = snapshot.report.warnings.iter().map(|w| w.subject.as_str()).collect();
     assert_eq!(told, ["route `later`"], "`first` is tried before, and takes every request");
 }
+
+#[test]
+fn a_path_that_the_node_never_sees_is_refused() {
+    for (deletes, uri, is_good) in
+        [(true, "/a/", false), (true, "/", true), (true, "/a/*", true), (false, "/a/", true)]
+    {
+        let mut node = node();
+        node["delete_uri_tail_slash"] = json!(deletes);
+        let problems = Bench::new(&node).problems(&json!({ "routes": [route("a", uri, &open())] }));
+        assert_eq!(problems.is_empty(), is_good, "{deletes} {uri}: {problems:?}");
+    }
+}
+
+#[test]
+fn filters_read_parameters_only_where_there_are_some() {
+    for (router, is_good) in [("radixtree_uri", false), ("radixtree_uri_with_parameter", true)] {
+        let mut plugins = open();
+        let filter = json!([["uri_param_id", "==", "7"]]);
+        plugins["ip-restriction"] =
+            json!({ "blacklist": ["192.0.2.1"], "_meta": { "filter": filter } });
+        let routes = json!({ "routes": [route("a", "/u/*", &plugins)] });
+        let problems = Bench::new(&node_of(router)).problems(&routes);
+        assert_eq!(problems.is_empty(), is_good, "{router}: {problems:?}");
+    }
+}
