@@ -386,7 +386,7 @@ async fn a_key_of_which_nobody_knows_whether_it_arrived_retires_too() {
     cut["labels"]["schedule"] = json!("under-way");
     scene.shelf.put(&format!("consumers/alice/credentials/{id}"), &cut);
     // Another node could be handing it over.
-    scene.clock.advance(2 * COMMAND_TIME - Duration::from_secs(1));
+    scene.clock.advance(2 * COMMAND_TIME.saturating_sub(Duration::from_millis(500)));
     scene.keys.turn(&rotation).await.unwrap();
     assert_eq!(scene.states().await.len(), 1);
     scene.clock.advance(Duration::from_secs(1));
