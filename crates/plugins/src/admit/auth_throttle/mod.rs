@@ -2,7 +2,7 @@
 //!
 //! ```yaml
 //! auth-throttle:
-//!   address: {free: 10, lock_after: 50, window: 10m}
+//!   address: {free: 10, lock_after: 25, window: 10m}
 //!   consumer: {free: 3, lock_after: 10, window: 15m}
 //! ```
 //!
