@@ -85,6 +85,8 @@ pub(crate) struct Node {
     admin: Option<AdminApi>,
     /// What the Admin API asks.
     asks: Option<mpsc::Receiver<Ask>>,
+    /// Those that came since the ports opened.
+    signals: Option<Signals>,
 }
 
 /// Why the node wakes up.
@@ -110,7 +112,10 @@ impl Node {
 
     /// Serves until it is told to stop, and stops.
     pub(crate) fn serve_until_stopped(mut self) -> Result<(), Failure> {
-        let mut signals = self.control.block_on(async { Signals::listen() })?;
+        let mut signals = match self.signals.take() {
+            Some(signals) => signals,
+            None => self.control.block_on(async { Signals::listen() })?,
+        };
         // From here on a signal means what it is documented to mean.
         let status = self.status.as_ref().map(|status| status.address.to_string());
         let admin = self.admin.as_ref().map(|admin| admin.address.to_string());

@@ -9,5 +9,5 @@ use crate::telemetry;
 /// Serves until the process is told to stop.
 pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     telemetry::start(&args.log, "info")?;
-    Node::start(&args.config, Overrides::default())?.serve_until_stopped()
+    Node::start_to_serve(&args.config, Overrides::default())?.serve_until_stopped()
 }

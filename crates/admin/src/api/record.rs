@@ -13,9 +13,9 @@ use serde_json::{Map, Value, json};
 use super::asked::Asked;
 use super::{Api, seal};
 
-/// Longest pointer in an event, in bytes of JSON.
+/// Longest pointer in an event, in bytes of JSON without the quotes.
 const POINTER_MAX: usize = 192;
-/// Longest value in an event, in bytes of JSON.
+/// Longest value in an event, in bytes of JSON; of a text without the quotes.
 const VALUE_MAX: usize = 128;
 /// Most events of one change of one object.
 const EVENTS_MAX: usize = 32;
@@ -282,6 +282,33 @@ mod tests {
             let left = rest.map_or(0, |text| text.trim_end_matches(" more").parse().unwrap());
             assert_eq!(told.len() - usize::from(left > 0) + left, count);
             assert_eq!(left > 0, count == 5_000, "{count}");
+        }
+    }
+
+    #[test]
+    fn a_change_has_thirty_two_events_at_most() {
+        let before = json!({ "labels": {} });
+        let labels = |count: usize| -> Value {
+            let all = (0..count).map(|n| (format!("label-{n:05}"), json!("value")));
+            json!({ "labels": all.collect::<Map<_, _>>() })
+        };
+        // Each of them has the same length.
+        let room = told(&of(&before, &labels(5_000))[..1]).len();
+        for (full, events, left) in [(31, 31, 0), (32, 32, 0), (33, 32, room)] {
+            let pieces = of(&before, &labels(full * room));
+            assert_eq!(pieces.len(), events, "{full}");
+            let rest = format!("and {left} more");
+            let tells_rest = told(&pieces).last().unwrap()[2] == rest.as_str();
+            assert_eq!(tells_rest, left > 0, "{full}");
+        }
+    }
+
+    #[test]
+    fn a_pointer_is_told_up_to_192_bytes() {
+        for (length, is_whole) in [(191, true), (192, true), (193, false)] {
+            let name = "p".repeat(length - 1);
+            let told = told(&of(&json!({}), &json!({ name.as_str(): 1 })));
+            assert_eq!(told[0][0] == format!("/{name}"), is_whole, "{length}");
         }
     }
 

@@ -81,9 +81,9 @@ pub(crate) struct ListArgs {
     pub(crate) node: NodeArgs,
 }
 
-/// `key rotate`.
+/// Which key is meant.
 #[derive(Debug, Args)]
-pub(crate) struct RotateArgs {
+pub(crate) struct Chosen {
     /// The key: the id of its credential
     #[arg(value_parser = parse_id)]
     pub(crate) id: String,
@@ -91,6 +91,13 @@ pub(crate) struct RotateArgs {
     /// Whose it is, where several consumers have a key of that id
     #[arg(long, value_name = "NAME")]
     pub(crate) consumer: Option<String>,
+}
+
+/// `key rotate`.
+#[derive(Debug, Args)]
+pub(crate) struct RotateArgs {
+    #[command(flatten)]
+    pub(crate) key: Chosen,
 
     /// How long the old key is good still, at most 90 days
     #[arg(long, value_name = "TIME", default_value = "7d")]
@@ -107,13 +114,8 @@ pub(crate) struct RotateArgs {
 /// `key retire`.
 #[derive(Debug, Args)]
 pub(crate) struct RetireArgs {
-    /// The key: the id of its credential
-    #[arg(value_parser = parse_id)]
-    pub(crate) id: String,
-
-    /// Whose it is, where several consumers have a key of that id
-    #[arg(long, value_name = "NAME")]
-    pub(crate) consumer: Option<String>,
+    #[command(flatten)]
+    pub(crate) key: Chosen,
 
     /// How long it is good still, at most 90 days; `0s` ends it at once
     #[arg(long, value_name = "TIME", default_value = "7d")]

@@ -26,13 +26,13 @@ pub(crate) fn key(args: &KeyArgs) -> Result<(), Failure> {
             (&args.node, Request::KeyList { consumer: args.consumer.clone() })
         }
         KeyCommand::Rotate(args) => {
-            let (id, consumer) = (args.id.clone(), args.consumer.clone());
+            let (id, consumer) = (args.key.id.clone(), args.key.consumer.clone());
             let (overlap, lifetime) = (args.overlap.0.as_secs(), args.expires);
             let lifetime = lifetime.map(|time| time.0.as_secs());
             (&args.node, Request::KeyRotate { id, consumer, overlap, lifetime })
         }
         KeyCommand::Retire(args) => {
-            let (id, consumer) = (args.id.clone(), args.consumer.clone());
+            let (id, consumer) = (args.key.id.clone(), args.key.consumer.clone());
             (&args.node, Request::KeyRetire { id, consumer, overlap: args.overlap.0.as_secs() })
         }
     };

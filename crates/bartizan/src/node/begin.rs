@@ -29,6 +29,7 @@ use crate::failure::Failure;
 use crate::load::{self, Record};
 use crate::logs::Logs;
 use crate::overrides::Overrides;
+use crate::signals::Signals;
 use crate::telemetry;
 
 /// Threads of the control runtime.
@@ -58,8 +59,18 @@ struct Fronts {
 }
 
 impl Node {
-    /// Reads a node file and serves it.
+    /// Reads a node file and serves it, for [`Self::serve_until_stopped`]: signals are heeded from
+    /// before the ports open, so that none of them ends a process which serves already.
+    pub(crate) fn start_to_serve(path: &Path, overrides: Overrides) -> Result<Self, Failure> {
+        Self::start_and(path, overrides, true)
+    }
+
+    /// Reads a node file and serves it for a while, in which signals mean what they always do.
     pub(crate) fn start(path: &Path, overrides: Overrides) -> Result<Self, Failure> {
+        Self::start_and(path, overrides, false)
+    }
+
+    fn start_and(path: &Path, overrides: Overrides, heeds: bool) -> Result<Self, Failure> {
         let (begun, draft, port) = Begun::read(path, overrides)?;
         let Begun { control, store, vaults, .. } = &begun;
         let mut last_good = control.block_on(store.begin());
@@ -82,12 +93,14 @@ impl Node {
         if first.is_ok() {
             vaults.end();
         }
+        let signals = heeds.then(|| control.block_on(async { Signals::listen() })).transpose()?;
         let fronts = begun.open(port)?;
         let snapshot = snapshot.as_ref();
         let standing = stand_all(store, &settling, snapshot, &mut first, &mut last_good);
         let seen = snapshot.map_or(0, |snapshot| snapshot.revision);
         give_back(control);
         let mut node = begun.into_node(fronts, [seen, secrets_seen], last_good, standing);
+        node.signals = signals;
         node.logs.tell(EventKind::Node, format!("started on {}", node.listed_addresses()));
         if let Ok(settled) = &mut first {
             node.remember(&mut settled.applied.report);
@@ -204,6 +217,7 @@ impl Begun {
             keys: self.keys,
             admin,
             asks,
+            signals: None,
         }
     }
 }

@@ -37,7 +37,7 @@ pub(crate) fn quickstart(args: &QuickstartArgs) -> Result<(), Failure> {
 fn serve(state: &State, loaded: &Loaded) -> Result<(), Failure> {
     let (_runtime, api, _) = start_api(loaded, Ports::AsWritten)?;
     let (overrides, moved) = make_room(loaded, api)?;
-    let node = Node::start(&state.node_file(), overrides)?;
+    let node = Node::start_to_serve(&state.node_file(), overrides)?;
     let greeting = Greeting {
         address: first_address(&node)?,
         authority: &shown(&state.authority_file()),

@@ -62,3 +62,73 @@ fn earlier_versions_are_a_number_at_most() {
     assert_most(1_000_000, told);
     assert!(told(0).is_some() && told(1).is_none());
 }
+
+/// What is wrong with `api_keys` of a node that has `admin` and a database.
+fn told_of_keys(keys: &str) -> Option<String> {
+    let admin = "admin: {}\nstore: {embedded: {path: s}}\n";
+    let text = format!("{NODE}{admin}api_keys: {{{keys}}}\n");
+    let failure = loader().node_text(Path::new("/etc/b/n.yaml"), &text).err()?;
+    let problems = failure.diagnostics.iter().map(|problem| problem.problem.clone());
+    Some(problems.collect::<Vec<_>>().join("\n"))
+}
+
+fn hash_key(n: usize) -> String {
+    format!("{{id: k{n}, key: '{n:032}'}}")
+}
+
+fn told_of_rotations(rotations: &[String]) -> Option<String> {
+    let rotations = rotations.join("}, {");
+    told_of_keys(&format!("hash_keys: [{}], rotate: [{{{rotations}}}]", hash_key(0)))
+}
+
+#[test]
+fn keys_of_callers_have_lists_and_names_of_a_length_at_most() {
+    let to_file = "every: 1h, overlap: 1m, to: {file: k}";
+    assert_most(4, |count| {
+        told_of_keys(&format!("hash_keys: [{}]", items(count, hash_key).join(", ")))
+    });
+    assert_most(256, |count| {
+        told_of_rotations(&items(count, |n| format!("consumer: c{n}, {to_file}")))
+    });
+    assert_most(256, |length| {
+        told_of_rotations(&[format!("consumer: {}, {to_file}", "c".repeat(length))])
+    });
+    assert_most(64, |count| {
+        let words = items(count, |_| String::from("/bin/put")).join(", ");
+        let to = format!("to: {{command: [{words}]}}");
+        told_of_rotations(&[format!("consumer: a, every: 1h, overlap: 1m, {to}")])
+    });
+    assert_most(64, |length| {
+        let id = "i".repeat(length);
+        told_of_keys(&format!("hash_keys: [{{id: {id}, key: {}}}]", "x".repeat(32)))
+    });
+}
+
+#[test]
+fn a_hash_key_is_as_long_as_its_hash_at_least() {
+    for (length, is_good) in [(31, false), (32, true), (33, true)] {
+        let told = told_of_keys(&format!("hash_keys: [{{id: a, key: {}}}]", "x".repeat(length)));
+        assert_eq!(told.is_none(), is_good, "{length}: {told:?}");
+    }
+}
+
+#[test]
+fn a_schedule_makes_a_key_a_minute_at_most_and_one_in_180_days_at_least() {
+    let longest = 180 * 86_400;
+    for (every, is_good) in [
+        (59, false),
+        (60, true),
+        (61, true),
+        (longest - 1, true),
+        (longest, true),
+        (longest + 1, false),
+    ] {
+        let rotation = format!("consumer: a, every: {every}s, overlap: 1s, to: {{file: k}}");
+        let told = told_of_rotations(&[rotation]);
+        assert_eq!(told.is_none(), is_good, "{every}: {told:?}");
+    }
+    for (overlap, is_good) in [(3_599, true), (3_600, false), (3_601, false)] {
+        let rotation = format!("consumer: a, every: 1h, overlap: {overlap}s, to: {{file: k}}");
+        assert_eq!(told_of_rotations(&[rotation]).is_none(), is_good, "{overlap}");
+    }
+}
