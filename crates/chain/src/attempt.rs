@@ -48,7 +48,14 @@ impl<'a> Attempt<'a> {
         Self { plugin, strength, name: Some(name), secret: Some(secret) }
     }
 
-    /// A key or an opaque token, shown as it is; one of less than 16 bytes could be guessed.
+    /// An opaque token. Long ones of one issuer may begin alike, as all that are signed do, so that
+    /// only of a short one it is told how.
+    pub fn token(plugin: &'static str, secret: &'a [u8]) -> Self {
+        let key = Self::key(plugin, secret);
+        if key.strength == Strength::Strong { Self::signed(plugin, None) } else { key }
+    }
+
+    /// A key, shown as it is; one of less than 16 bytes could be guessed.
     pub fn key(plugin: &'static str, secret: &'a [u8]) -> Self {
         let is_short = secret.len() < STRONG_MIN;
         let strength = if is_short { Strength::Guessable } else { Strength::Strong };
@@ -72,6 +79,9 @@ pub trait AttemptGuard: Send + Sync {
     /// The credential is right. What could be guessed is refused all the same where it must not be
     /// told now: others may have failed while it was judged.
     fn passed(&self, cx: &RequestCx, attempt: &Attempt<'_>) -> Result<(), Denial>;
+
+    /// The credential is right, and no guard refuses it: it may be remembered.
+    fn told(&self, cx: &RequestCx, attempt: &Attempt<'_>);
 
     /// The credential is wrong. What the guard makes of the refusal.
     fn failed(&self, cx: &RequestCx, attempt: &Attempt<'_>, denial: Denial) -> Denial;
@@ -185,6 +195,8 @@ impl RequestCx {
                     let passed = posted.guard.passed(self, attempt);
                     passed.map_err(|denial| posted.sign(denial))?;
                 }
+                // Not before: what one of them refuses is known to none.
+                self.guards.posted.iter().for_each(|posted| posted.guard.told(self, attempt));
                 Ok(proof)
             }
             Err(denial) => Err(self.fail(attempt, denial)),

@@ -120,10 +120,9 @@ impl Draft {
         Self { sources, folder: folder.to_owned(), terms, ..Self::default() }
     }
 
-    /// From now on the objects may read nothing of this machine: for those who look at what another
-    /// one holds.
-    pub fn lend_nothing(&mut self) {
-        self.terms.references = References::Nothing;
+    /// Says what objects may read of this machine, in place of what the node file says.
+    pub fn lend(&mut self, references: References) {
+        self.terms.references = references;
     }
 
     pub(crate) fn add_document(&mut self, document: Document) {

@@ -93,7 +93,7 @@ pub fn check_path_pattern(pattern: &str) -> Result<(), PathPatternFault> {
         return fault("does not begin with `/`", "write `/*` for all paths");
     };
     if pattern.len() > PATH_PATTERN_MAX {
-        return fault("has more than 4096 bytes", "no path is as long; end it with `*`");
+        return fault("has more than 4096 bytes", "shorten it, or end it with `*`");
     }
     if text.contains(['?', '#']) {
         return fault("holds more than a path", "match the query with `vars`");

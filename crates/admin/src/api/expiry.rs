@@ -62,12 +62,17 @@ impl Api {
         let mut ends = Vec::new();
         for object in &snapshot.objects {
             let Some((end, key)) = ending(object) else { continue };
-            let has_room = going.len() < ENDING_MAX;
-            let is_whole = end <= now && has_room && goes(object, &key, &snapshot, &mut going);
-            if is_whole {
-                ends.push((object, key));
-            } else {
+            if let Some(again) = self.0.expiries.refused_until(&key, now) {
+                self.0.expiries.hear(again);
+                continue;
+            }
+            let is_tried = end <= now && going.len() < ENDING_MAX;
+            let is_whole = is_tried && goes(object, &key, &snapshot, &mut going);
+            if !is_whole {
                 self.0.expiries.hear(end);
+            }
+            if is_tried {
+                ends.push((object, key));
             }
         }
         if going.is_empty() {
@@ -75,14 +80,14 @@ impl Api {
         }
         match self.remove_ended(&going).await {
             Ok(()) => {}
-            Err(Refused::Invalid(_)) if ends.len() > 1 => {
+            Err(Refused::Invalid(_)) => {
                 // One that must not go, such as what is in use, does not keep the others.
                 for (object, key) in ends {
                     let mut own = BTreeMap::new();
                     goes(object, &key, &snapshot, &mut own);
                     if let Err(refused) = self.remove_ended(&own).await {
                         tracing::warn!("`{key}` is not removed at its end: {refused:?}");
-                        self.0.expiries.hear(now.plus(LOOK));
+                        self.0.expiries.refuse(key, now.plus(LOOK_AT_STORE));
                     }
                 }
             }
@@ -156,6 +161,8 @@ pub(crate) struct Expiries(std::sync::Mutex<Known>);
 struct Known {
     next: Option<Timestamp>,
     looked: Option<Timestamp>,
+    /// What could not be removed, until when it is not tried again.
+    refused: BTreeMap<Key, Timestamp>,
 }
 
 impl Expiries {
@@ -169,7 +176,18 @@ impl Expiries {
     }
 
     fn looked(&self, now: Timestamp) {
-        *self.lock() = Known { next: None, looked: Some(now) };
+        let mut known = self.lock();
+        (known.next, known.looked) = (None, Some(now));
+        known.refused.retain(|_, until| *until > now);
+    }
+
+    fn refuse(&self, key: Key, until: Timestamp) {
+        self.hear(until);
+        self.lock().refused.insert(key, until);
+    }
+
+    fn refused_until(&self, key: &Key, now: Timestamp) -> Option<Timestamp> {
+        self.lock().refused.get(key).copied().filter(|until| *until > now)
     }
 
     fn is_due(&self, now: Timestamp) -> bool {

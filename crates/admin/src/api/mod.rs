@@ -12,7 +12,7 @@ mod own;
 mod problems;
 mod read;
 mod record;
-mod references;
+pub(crate) mod references;
 mod rows;
 mod schemas;
 mod seal;

@@ -10,6 +10,7 @@ use bartizan_store::{Commit, Key, Snapshot, Write};
 
 use super::credential::{Credential, written};
 use super::{CallerKeyView, MadeCallerKey, Paste, Undone};
+use crate::api::references;
 use crate::key_text::NewKey;
 use crate::operators::{Author, LIFETIME_MAX, LIFETIME_MIN, OVERLAP_MAX, Operators, Second};
 use crate::plane::{Plane, Proposal, Refused};
@@ -304,8 +305,7 @@ pub(super) fn keys_of(snapshot: &Snapshot, consumer: &str) -> Result<Vec<Credent
         let problem = format!("there is no consumer `{consumer}`");
         return Err(Undone::new(problem, "make it first, by the Admin API or in the documents"));
     }
-    let of = snapshot.objects.iter().filter_map(Credential::read);
-    Ok(of.filter(|key| key.consumer() == consumer).collect())
+    Ok(references::credentials(consumer, snapshot).filter_map(Credential::read).collect())
 }
 
 /// The key of an id that is good; of several consumers that have one, the one that is named.
@@ -335,9 +335,9 @@ fn is_forgotten(key: &Credential, now: Second) -> bool {
     key.end().is_some_and(|end| now >= end.plus(REMEMBERED))
 }
 
-/// Removes the keys that ended long ago.
+/// Removes keys that ended long ago, as many as go into one commit.
 fn forgotten(of: &[Credential], now: Second) -> Vec<Write> {
-    let gone = of.iter().filter(|key| is_forgotten(key, now));
+    let gone = of.iter().filter(|key| is_forgotten(key, now)).take(OF_CONSUMER_MAX);
     gone.map(|key| Write { content: None, ..key.write() }).collect()
 }
 

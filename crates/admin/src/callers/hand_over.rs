@@ -148,4 +148,14 @@ mod tests {
         let told = command(&["/no/such/program"]).take(&Secret::new("k")).await;
         assert!(matches!(told, Err(NotTaken::Start(..))), "{told:?}");
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_that_takes_too_long_is_ended() {
+        let begun = tokio::time::Instant::now();
+        let slow = Recipient::Command(["/bin/sleep", "600"].map(str::to_owned).to_vec());
+        let told = slow.take(&Secret::new("k")).await;
+        assert!(matches!(told, Err(NotTaken::Slow(_))), "{told:?}");
+        let past = begun.elapsed();
+        assert!(past >= COMMAND_TIME && past < COMMAND_TIME + LOOK, "{past:?}");
+    }
 }

@@ -104,11 +104,6 @@ impl CallerKeys {
         let (key, mut fresh) = self.fresh(consumer, &of, succeeds, (now, lifetime))?;
         fresh.enter(Stage::UnderWay);
         let mut writes = vec![fresh.write(), turn_of(consumer, &snapshot, now)?];
-        for lost in of.iter().filter(of_schedule(Stage::UnderWay)) {
-            let mut lost = lost.clone();
-            lost.retire(now.plus(rotation.overlap), now);
-            writes.push(lost.write());
-        }
         let mut ended: Vec<_> =
             of.iter().filter(|key| key.stage().is_some() && key.is_over(now)).collect();
         ended.sort_by_key(|key| Reverse(key.made()));
@@ -133,9 +128,10 @@ impl CallerKeys {
         let (snapshot, now) = (self.snapshot().await?, self.now());
         let mut writes = Vec::new();
         for mut one in keys_of(&snapshot, &rotation.consumer)? {
+            let is_lost = one.stage() == Some(Stage::UnderWay) && one.is_staying(now);
             if one.id() == key.id.as_str() {
                 one.enter(Stage::Arrived);
-            } else if Some(one.id()) == before && !one.is_over(now) {
+            } else if is_lost || Some(one.id()) == before && !one.is_over(now) {
                 one.retire(now.plus(rotation.overlap), now);
             } else {
                 continue;

@@ -361,6 +361,25 @@ async fn a_key_that_does_not_arrive_changes_nothing() {
 }
 
 #[tokio::test]
+async fn of_ended_keys_of_a_schedule_the_newest_eight_stay() {
+    for (count, left) in [(7_u64, 7), (8, 8), (9, 8)] {
+        let scene = Scene::new(false);
+        for n in 0..count {
+            let key = json!({
+                "id": format!("k{n}"), "create_time": n, "labels": { "schedule": "arrived" },
+                "plugins": { "key-auth": { "key": "x", "expires_at": "2020-01-01T00:00:00Z" } },
+            });
+            scene.shelf.put(&format!("consumers/alice/credentials/k{n}"), &key);
+        }
+        let path = scene.sample.folder.path().join("alice.key");
+        scene.keys.turn(&rotation(Recipient::File(path))).await.unwrap();
+        let states = scene.states().await;
+        let ended = states.iter().filter(|(id, _)| id.len() == 2).count();
+        assert_eq!(ended, left, "{count}: {states:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_schedule_goes_on_for_ever_and_leaves_few_keys_behind() {
     let scene = Scene::new(false);
     let path = scene.sample.folder.path().join("alice.key");
@@ -390,6 +409,11 @@ async fn a_key_of_which_nobody_knows_whether_it_arrived_retires_too() {
     scene.keys.turn(&rotation).await.unwrap();
     assert_eq!(scene.states().await.len(), 1);
     scene.clock.advance(Duration::from_secs(1));
+    // Whoever has it keeps it until there is another.
+    let refuses = Recipient::Command(vec!["/bin/false".to_owned()]);
+    let failing = Rotation { to: refuses, ..rotation.clone() };
+    scene.keys.turn(&failing).await.unwrap_err();
+    assert!(scene.states().await.contains(&(id.clone(), KeyState::Active)));
     scene.keys.turn(&rotation).await.unwrap();
     let states = scene.states().await;
     assert_eq!(states.iter().filter(|(known, _)| *known == id).count(), 1);

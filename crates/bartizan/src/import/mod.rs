@@ -123,7 +123,7 @@ fn draft(
         })?;
     if is_theirs {
         node.references = References::Nothing;
-        draft.lend_nothing();
+        draft.lend(References::Nothing);
     }
     for object in named.objects.iter().flatten() {
         let name = format!("{}/{}", object.collection, object.id);

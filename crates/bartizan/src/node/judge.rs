@@ -93,6 +93,7 @@ impl Node {
         let read = load::draft(&self.config.path, &loader);
         let (mut node, mut draft) = read.map_err(|failure| told(&failure))?;
         self.overrides.node(&mut node);
+        self.keep_lent(&mut node, &mut draft);
         stores::add(&mut draft, changed);
         let settling = Settling {
             gateway: &self.gateway,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_audit::EventKind;
-use bartizan_config::{Draft, Ledger, OnInvalid, Pages};
+use bartizan_config::{Draft, Ledger, NodeConfig, OnInvalid, Pages, Store};
 use bartizan_proxy::Report;
 use bartizan_store::Snapshot;
 use tokio::runtime::Runtime;
@@ -43,7 +43,7 @@ impl Node {
         record.ask(Arc::clone(&self.vaults));
         self.secrets_seen = self.vaults.begin();
         let loader = load::loader(record);
-        let (mut node, draft) = match load::draft(&self.config.path, &loader) {
+        let (mut node, mut draft) = match load::draft(&self.config.path, &loader) {
             Ok(read) => read,
             Err(failure) => {
                 // The file that is at fault is watched; what the store holds waits for it.
@@ -54,6 +54,7 @@ impl Node {
             }
         };
         self.overrides.node(&mut node);
+        self.keep_lent(&mut node, &mut draft);
         let settling = Settling {
             gateway: &self.gateway,
             node: &node,
@@ -73,6 +74,15 @@ impl Node {
         }
         give_back(&self.control);
         outcome
+    }
+
+    /// The store is that of the start until the next one, and so is what its objects may read: a node
+    /// file that names another one already lends them nothing more.
+    pub(super) fn keep_lent(&self, node: &mut NodeConfig, draft: &mut Draft) {
+        if !matches!(node.store, Some(Store::Etcd(_))) {
+            node.references = self.config.references.clone();
+            draft.lend(node.references.clone());
+        }
     }
 
     /// Keeps what is said of the routes in force, where the Admin API holds changes against it.

@@ -41,7 +41,8 @@ pub struct KeyRotation {
     #[schemars(length(min = 1, max = 256))]
     pub consumer: String,
     /// How often there is a new key, such as `720h`; at least a minute, at most 180 days. A key is
-    /// good for twice as long and the overlap, so that an exchange may fail for a while.
+    /// good for twice as long and the overlap, at most 366 days, so that an exchange may fail for a
+    /// while.
     pub every: Span,
     /// How long the old key is good still; shorter than `every`.
     pub overlap: Span,

@@ -92,7 +92,7 @@ fn what_was_in_force_stands_for_what_may_not_be_read() {
 fn what_is_only_looked_at_reads_nothing() {
     for key in ["$env://ALICE", "$file://ca.pem"] {
         let mut draft = draft("{env: [ALICE], files: [ca.pem]}", &loader());
-        draft.lend_nothing();
+        draft.lend(bartizan_config::References::Nothing);
         add(&mut draft, &[("consumers", "jack", &jack(key))]);
         let told = judged(&mut draft, &loader()).unwrap_err();
         assert!(told.contains(&format!("`{key}` is of this machine")), "{told}");

@@ -37,6 +37,7 @@ pub(crate) struct Compiler {
     pools: Pools,
     require: Vec<Requirement>,
     router: RouterMode,
+    merges_slashes: bool,
     deletes_tail_slash: bool,
     /// Where upstreams may not be, as far as that is known before names are resolved.
     egress: EgressPolicy,
@@ -58,6 +59,7 @@ impl Compiler {
             pools: Pools::default(),
             require: config.security.require.clone(),
             router: config.router,
+            merges_slashes: config.merge_slashes,
             deletes_tail_slash: config.delete_uri_tail_slash,
             egress: EgressPolicy {
                 own: own_addresses(config),
@@ -156,6 +158,8 @@ pub(super) struct Compilation<'a> {
     pub(super) shared: Shared<'a>,
     pub(super) require: &'a [Requirement],
     pub(super) router: RouterMode,
+    /// The node takes several slashes of a path for one.
+    pub(super) merges_slashes: bool,
     /// The node takes the slash from the end of each path.
     pub(super) deletes_tail_slash: bool,
     pub(super) egress: &'a EgressPolicy,
@@ -197,6 +201,7 @@ impl<'a> Compilation<'a> {
             shared: Shared::new(resources),
             require: &compiler.require,
             router: compiler.router,
+            merges_slashes: compiler.merges_slashes,
             deletes_tail_slash: compiler.deletes_tail_slash,
             egress: &compiler.egress,
             upstream_tls: &compiler.upstream_tls,

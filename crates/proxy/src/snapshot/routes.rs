@@ -163,12 +163,29 @@ impl<'a> Compilation<'a> {
                     "the path `{uri}` is none, since this node takes the slash from the end"
                 );
                 (problem, "write it without, or with `*` behind it")
+            } else if self.merges_slashes && uri.contains("//") {
+                let problem = format!(
+                    "the path `{uri}` is none, since this node takes several slashes for one"
+                );
+                (problem, "write one slash")
             } else {
                 continue;
             };
             let subject = format!("route `{}`", written.id);
             self.fault(written.place, subject, Invalid::new(problem).with_help(help));
         }
+    }
+
+    /// A path as requests have it on this node.
+    fn as_asked(&self, uri: &str) -> String {
+        let mut asked = uri.to_owned();
+        while self.merges_slashes && asked.contains("//") {
+            asked = asked.replace("//", "/");
+        }
+        if self.deletes_tail_slash {
+            asked.truncate(asked.trim_end_matches('/').len().max(1));
+        }
+        asked
     }
 
     /// Routes in quarantine own their hosts and paths, so that nothing falls through to a wider one.
@@ -196,7 +213,8 @@ impl<'a> Compilation<'a> {
                 is_blocked: true,
             });
             let order = Order::Position(at);
-            router.add(&route, &written.hosts, &written.uris, written.priority, &order);
+            let uris: Vec<_> = written.uris.iter().map(|uri| self.as_asked(uri)).collect();
+            router.add(&route, &written.hosts, &uris, written.priority, &order);
         }
     }
 

@@ -79,6 +79,8 @@ pub struct Canonical {
     raw_target: Bytes,
     /// Whether encoded slashes passed, so that they pass again where the path is rewritten.
     encoded_slashes: bool,
+    /// Whether the node takes something out of paths that no transformation of rules takes out.
+    is_trimmed: bool,
 }
 
 impl Canonical {
@@ -105,6 +107,7 @@ impl Canonical {
             path_end: 0,
             raw_target: head.target.clone(),
             encoded_slashes: policy.encoded_slashes,
+            is_trimmed: policy.delete_tail_slash || policy.drop_parameters,
         };
         canonical.write_authority(host)?;
         canonical.write_target(&head.target, policy)?;
@@ -204,10 +207,16 @@ impl Canonical {
         self.stretch(self.path_start, self.text.len())
     }
 
-    /// The request target as the client sent it: for signatures and for inspection, never for
-    /// decisions.
+    /// The request target as the client sent it: for signatures, never for decisions.
     pub fn raw_target(&self) -> &[u8] {
         &self.raw_target
+    }
+
+    /// The target that rules inspect: as the client sent it, since they undo what clients do to it
+    /// themselves; what goes upstream, where the node takes parameters or the last slash from paths,
+    /// which rules do not.
+    pub fn inspected_target(&self) -> &[u8] {
+        if self.is_trimmed { self.path_and_query().as_bytes() } else { &self.raw_target }
     }
 
     /// The same request with another path and query. They pass the same gate.

@@ -56,6 +56,21 @@ fn encoded_slashes_stay_where_the_node_says_so() {
     assert!(other.is_err());
 }
 
+#[test]
+fn rules_see_the_path_that_goes_upstream() {
+    let servlet = PathPolicy { drop_parameters: true, ..MERGE };
+    let tail = PathPolicy { delete_tail_slash: true, ..MERGE };
+    for (target, policy, seen) in [
+        ("/.git;x/config?a=1", servlet, "/.git/config?a=1"),
+        ("/x.bak/", tail, "/x.bak"),
+        ("/%2e%67it/", MERGE, "/%2e%67it/"),
+    ] {
+        let canonical = canonical(target.as_bytes(), policy).unwrap();
+        assert_eq!(canonical.inspected_target(), seen.as_bytes(), "{target}");
+        assert_eq!(canonical.raw_target(), target.as_bytes());
+    }
+}
+
 proptest! {
     #[test]
     fn a_policy_changes_no_path_that_needs_none(raw in pathish(), choice in 0_u8..8) {

@@ -70,6 +70,33 @@ async fn a_consumer_at_its_end_takes_its_credentials_with_it_and_all_are_told() 
 }
 
 #[tokio::test]
+async fn what_cannot_go_at_its_end_keeps_nothing_else_and_is_tried_again_later() {
+    let desk = Desk::open();
+    let upstream = json!({ "nodes": { "127.0.0.1:1": 1 } }).to_string();
+    for id in ["kept", "other"] {
+        let put = Step::of("PUT", &format!("/apisix/admin/upstreams/{id}?ttl=10"), &upstream);
+        assert_eq!(desk.ask(&put).await.status, 201);
+    }
+    // Of more credentials than one commit has room for, none stays either.
+    with_jack(&desk, "?ttl=10", 130).await;
+    desk.keep("kept");
+    desk.clock.advance(Duration::from_secs(10));
+    for _ in 0..3 {
+        desk.api.expire_now().await;
+    }
+    let left: Vec<_> =
+        desk.keys().into_iter().filter(|key| !key.starts_with("bartizan/")).collect();
+    assert_eq!(left, ["upstreams/kept"]);
+    // It is left alone for a minute.
+    let seen = *desk.proposed().borrow();
+    for (seconds, tries) in [(0, 0), (59, 0), (1, 2)] {
+        desk.clock.advance(Duration::from_secs(seconds));
+        desk.api.expire_now().await;
+        assert_eq!(*desk.proposed().borrow(), seen + tries, "{seconds}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_rolled_back_does_not_end_as_what_it_replaces_would() {
     let desk = Desk::open();
     let path = "/apisix/admin/routes/1";

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use bartizan_audit::{AuditLog, AuditOptions, Target};
 use bartizan_config::{Draft, Loader, Nowhere, StoredObject};
@@ -73,6 +73,8 @@ struct DeskPlane {
     rivals: AtomicUsize,
     /// Too much waits for its turn.
     is_busy: AtomicBool,
+    /// The upstream of this id is not removed, whoever wants it.
+    keeps: OnceLock<&'static str>,
 }
 
 /// How a desk is unlike others.
@@ -102,7 +104,8 @@ impl Desk {
         let store = Embedded::open(settings).unwrap();
         let (turn, proposed) = (Arc::default(), watch::Sender::new(0));
         let (rivals, is_busy) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let plane = DeskPlane { store, folder, read_only, turn, proposed, rivals, is_busy };
+        let keeps = OnceLock::new();
+        let plane = DeskPlane { store, folder, read_only, turn, proposed, rivals, is_busy, keeps };
         let plane = Arc::new(plane);
         let told = Told::default();
         let targets = vec![Target::Writer(Box::new(told.clone()))];
@@ -160,6 +163,11 @@ impl Desk {
     /// So many changes find that somebody else was faster.
     pub(super) fn have_rivals(&self, count: usize) {
         self.plane.rivals.store(count, Ordering::Relaxed);
+    }
+
+    /// From now on an upstream is not removed, as where a route that must not fail needs it.
+    pub(super) fn keep(&self, id: &'static str) {
+        self.plane.keeps.set(id).unwrap();
     }
 
     /// From now on too much waits for its turn.
@@ -321,6 +329,10 @@ impl Plane for DeskPlane {
             let _turn = self.turn.lock().await;
             let snapshot = self.store.snapshot().await.map_err(Refused::Store)?;
             let found = self.problems(&proposal, &snapshot);
+            let mut gone = proposal.commit.writes.iter().filter(|write| write.content.is_none());
+            if gone.any(|write| self.keeps.get().is_some_and(|id| write.key.id() == *id)) {
+                return Err(Refused::Invalid(Vec::new()));
+            }
             if !found.is_empty() && !proposal.is_forced {
                 return Err(Refused::Invalid(found));
             }

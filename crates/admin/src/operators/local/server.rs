@@ -151,7 +151,13 @@ async fn serve(
     let author = Author { name: format!("uid {uid}").into(), listener };
     let answer = if is_trusted(uid, own) {
         match read(&mut stream).await {
-            Ok(request) => answer(operators, &callers, request, author).await,
+            Ok(request) => {
+                // The node makes the change whoever waits for it, so it is told in any case.
+                let own = operators.clone();
+                let work = async move { answer(own, &callers, request, author).await };
+                let done = tokio::spawn(work).await;
+                done.unwrap_or_else(|_| refused("something went wrong", "see the node's log"))
+            }
             Err(problem) => refused(problem, "use `bartizan admin` of the same version"),
         }
     } else {

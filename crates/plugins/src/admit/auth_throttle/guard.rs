@@ -106,7 +106,6 @@ impl AttemptGuard for Guard {
     }
 
     fn passed(&self, cx: &RequestCx, attempt: &Attempt<'_>) -> Result<(), Denial> {
-        // What nobody guesses needs no memory.
         if attempt.strength == Strength::Strong {
             return Ok(());
         }
@@ -116,8 +115,14 @@ impl AttemptGuard for Guard {
         {
             return Err(self.refusal(cx, attempt, &held));
         }
-        self.remember(cx, attempt);
         Ok(())
+    }
+
+    fn told(&self, cx: &RequestCx, attempt: &Attempt<'_>) {
+        // What nobody guesses needs no memory.
+        if attempt.strength == Strength::Guessable {
+            self.remember(cx, attempt);
+        }
     }
 
     fn failed(&self, cx: &RequestCx, attempt: &Attempt<'_>, mut denial: Denial) -> Denial {

@@ -42,6 +42,9 @@ pub(super) struct Known {
     places: Vec<Place>,
     /// As for a place, of all other networks together.
     misses: Failures,
+    /// The longest `known_for` by which it was noted: the memory is the node's, and a throttle that
+    /// looks back less far forgets nothing for others.
+    kept_for: u64,
 }
 
 /// What is asked of what is known.
@@ -92,12 +95,14 @@ impl Known {
 
     /// Remembers that a password was good.
     pub(super) fn note(&mut self, question: &Question<'_>) {
+        self.kept_for = self.kept_for.max(question.known_for);
         let here = |place: &&mut Place| place.network == question.network;
         if let Some(place) = self.places.iter_mut().find(here) {
             (place.trace, place.seen) = (*question.trace, question.now);
             return;
         }
-        self.places.retain(|place| !place.is_over(question));
+        let kept_for = self.kept_for;
+        self.places.retain(|place| place.seen.saturating_add(kept_for) > question.now);
         if self.places.len() >= PLACES_MAX {
             let oldest = self.places.iter().enumerate().min_by_key(|(_, place)| place.seen);
             if let Some((index, _)) = oldest {
@@ -129,7 +134,7 @@ impl Entry for Known {
 
     fn expires(&self, known_for: &u64) -> u64 {
         let last = self.places.iter().map(|place| place.seen).max();
-        last.map_or(0, |last| last.saturating_add(*known_for))
+        last.map_or(0, |last| last.saturating_add(self.kept_for.max(*known_for)))
     }
 }
 
@@ -220,6 +225,15 @@ mod tests {
             assert_eq!(known().knows(&ask(9, &[b'a'; 16], true, now)), expected, "{days}");
         }
         assert_eq!(known().expires(&(10 * DAY)), 11 * DAY);
+    }
+
+    #[test]
+    fn a_throttle_that_looks_back_less_far_forgets_nothing_for_others() {
+        let (mut known, short) = (known(), [b's'; 16]);
+        known.note(&Question { known_for: DAY / 2, ..ask(3, &short, false, 3 * DAY) });
+        assert!(known.knows(&ask(1, &[b'a'; 16], false, 3 * DAY)));
+        assert!(!known.knows(&Question { known_for: DAY, ..ask(1, &[b'a'; 16], false, 3 * DAY) }));
+        assert_eq!(known.expires(&DAY), 13 * DAY);
     }
 
     #[test]

@@ -38,7 +38,8 @@
 //!
 //! A failure is a credential that was judged and is wrong (`auth.invalid_credential`). One that is
 //! missing, cannot be read, has ended, was replayed, does not suffice, or cannot be judged now is
-//! none. Where `anonymous_consumer` lets callers in without a good credential, wrong ones count all
+//! none. A password or short key that is given up while it is judged counts as wrong, and so does a
+//! token of which its issuer says no more than that it is not active. Where `anonymous_consumer` lets callers in without a good credential, wrong ones count all
 //! the same, and whoever is held is not let in.
 //!
 //! Names are counted as they are written, each for its plugin, and names that nobody has like the

@@ -155,7 +155,9 @@ impl Target {
         let path = std::str::from_utf8(path.get(..end)?).ok()?;
         let path = if path.is_empty() { "/" } else { path };
         let at = gate.with_host(authority).ok()?;
-        let path = gate.rewritten(path, PathPolicy::AS_WRITTEN).ok()?;
+        // A `;` in the request's own path comes as far as this only where the node takes it out.
+        let policy = PathPolicy { drop_parameters: true, ..PathPolicy::AS_WRITTEN };
+        let path = gate.rewritten(path, policy).ok()?;
         Some(Self {
             is_tls,
             host: at.host().to_owned(),

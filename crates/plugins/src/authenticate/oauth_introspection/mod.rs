@@ -156,7 +156,7 @@ impl Plugin for OauthIntrospection {
     ) -> Result<Flow, Denial> {
         let refuse = |denial| self.senders.refusal(denial, cx.clock.now());
         let token = self.senders.token(&self.field, cx)?;
-        let attempt = Attempt::key(Self::NAME, token.text.as_bytes());
+        let attempt = Attempt::token(Self::NAME, token.text.as_bytes());
         let judging = cx.judge(attempt)?;
         let proof = self.judge.proof(&token.text, cx).await.map_err(refuse);
         let parts = judging.settle(proof)?;

@@ -202,8 +202,12 @@ impl Plugin for OpenidConnect {
     ) -> Result<Flow, Denial> {
         let refuse = |denial| self.senders.refusal(denial, cx.clock.now());
         let token = self.senders.token(&self.field, cx)?;
+        let judging = cx.judge(match &self.judge {
+            Judge::Keys(_) => Attempt::signed(Self::NAME, None),
+            Judge::Provider(_) => Attempt::token(Self::NAME, token.text.as_bytes()),
+        })?;
         let proof = self.judge.proof(&token.text, cx).await.map_err(refuse);
-        let parts = cx.settle(&Attempt::signed(Self::NAME, None), proof)?;
+        let parts = judging.settle(proof)?;
         // Before the sender is judged, which uses up its proof.
         let added = self.forwarded.fields(&token.text, &parts).map_err(refuse)?;
         shown.renews = self.senders.admit(cx, &token, &parts)?;

@@ -196,7 +196,7 @@ pub fn request_head(transaction: &mut Transaction, cx: &RequestCx) -> Verdict {
     transaction.request_head(&RequestHead {
         peer: Peer { client: (cx.client(), cx.peer.address.port()).into(), server: cx.peer.local },
         method: canonical.method().as_str().as_bytes(),
-        target: canonical.raw_target(),
+        target: canonical.inspected_target(),
         protocol: protocol(cx.version),
         fields: &fields,
         id: &id,

@@ -15,8 +15,6 @@ use serde_json::{Value, json};
 use super::LIFETIME_MAX;
 use crate::jose::{Algorithm, KeyFault, SigningKey};
 
-/// Most keys that have signed and are still published.
-const RETIRED_MAX: usize = 8;
 /// Most of them of rings that have ended.
 const ENDED_MAX: usize = 32;
 
@@ -187,7 +185,7 @@ impl Keys {
         let Some((next, _)) = self.next.replace(after) else { return };
         let before = std::mem::replace(&mut self.current, next);
         if std::mem::take(self.signed.get_mut()) > 0 {
-            retire(&mut self.retired, (before, now.plus(LIFETIME_MAX)), RETIRED_MAX);
+            retire(&mut self.retired, (before, now.plus(LIFETIME_MAX)), ENDED_MAX);
         }
     }
 }

@@ -105,3 +105,40 @@ fn filters_read_parameters_only_where_there_are_some() {
         assert_eq!(problems.is_empty(), is_good, "{router}: {problems:?}");
     }
 }
+
+#[test]
+fn slashes_stay_in_the_paths_of_a_node_that_keeps_them() {
+    let mut node = node();
+    node["merge_slashes"] = json!(false);
+    let routes = json!({ "routes": [route("a", "/a//b", &open())] });
+    assert_eq!(Bench::new(&node).problems(&routes), [""; 0]);
+}
+
+#[test]
+fn a_route_in_quarantine_owns_the_path_that_requests_have() {
+    for (deletes, written, asked) in [
+        (true, "/admin/", "/admin"),
+        (false, "/admin/", "/admin/"),
+        (true, "/", "/"),
+        (true, "/a//b/", "/a/b"),
+        (false, "/a//b/*", "/a/b/c"),
+    ] {
+        let mut node = node();
+        node["delete_uri_tail_slash"] = json!(deletes);
+        let bench = Bench::new(&node);
+        let wide = json!({ "routes": [route("wide", "/*", &open())] });
+        let (mut resources, _) = bench.read(&wide).unwrap();
+        let place = resources.routes.first().unwrap().place;
+        resources.blocked.push(bartizan_config::BlockedRoute {
+            id: "admin".into(),
+            uris: vec![written.into()],
+            hosts: Vec::new(),
+            methods: Vec::new(),
+            priority: 0,
+            place,
+        });
+        let snapshot = bench.compiler.compile(&resources, 1, None).ok().unwrap();
+        let found = snapshot.router.find("a", "a", asked, |_| Ok::<_, ()>(true));
+        assert!(found.unwrap().unwrap().route.is_blocked, "{written} as {asked}");
+    }
+}

@@ -113,10 +113,68 @@ fn times_out_of_range_and_counts_that_contradict_are_refused_at_their_place() {
     for config in [
         json!({"delay": "100ms", "delay_max": "100ms"}),
         json!({"delay": "1m"}),
+        json!({"delay_max": "1h"}),
+        json!({"lock_max": "168h"}),
+        json!({"known_for": "1m"}),
+        json!({"known_for": "8760h"}),
+        json!({"consumer": {"window": "24h"}}),
         json!({"lock": "24h"}),
         json!({"lock": "1s", "lock_max": "168h"}),
         json!({"address": {"free": 0, "lock_after": 1, "window": "1s"}}),
     ] {
         Bench::new().compile::<AuthThrottle>(&config).map(drop).unwrap();
+    }
+}
+
+#[test]
+fn a_guess_that_is_given_up_counts_and_what_nobody_guesses_does_not() {
+    for (count, expected) in [(2, None), (3, HELD), (4, HELD)] {
+        let gate = Gate::new(&name_only());
+        for _ in 0..count {
+            let cx = gate.cx(A);
+            drop(cx.judge(Attempt::password(BASIC, b"alice", b"x")));
+            drop(cx.judge(Attempt::signed(BASIC, Some(b"bob"))));
+        }
+        assert_eq!(gate.login(B, "alice", "right"), expected, "{count}");
+        assert_eq!(gate.login(B, "bob", "right"), None);
+    }
+}
+
+#[test]
+fn what_one_guard_refuses_is_known_to_none() {
+    let gate = Gate::new(&json!({"consumer": {"free": 3, "lock_after": 4}}));
+    let strict = gate.bench.compile::<AuthThrottle>(&name_only()).unwrap().guard;
+    let attempt = Attempt::password(BASIC, b"alice", b"right");
+    let mut cx = gate.cx(A);
+    cx.post(strict);
+    // Judged while the name is not held yet, and right when it is.
+    let judging = cx.judge(attempt).unwrap();
+    for _ in 0..3 {
+        let other = Attempt::password(BASIC, b"alice", b"wrong");
+        drop(cx.settle::<()>(&other, Err(wrong())).unwrap_err());
+    }
+    assert_eq!(judging.settle(Ok(())).unwrap_err().reason, Reason::AttemptHeld);
+    gate.fails(B, "alice", 4);
+    assert_eq!(gate.login(A, "alice", "right"), HELD, "it was seen good by nobody");
+}
+
+#[test]
+fn long_tokens_that_begin_alike_are_no_one_credential_and_short_ones_are_guesses() {
+    let gate = Gate::new(&json!({"credential": {"free": 1, "lock_after": 2}}));
+    let long = |n: usize| format!("eyJhbGciOiJSUzI1NiJ9.{n}");
+    for n in 0..5 {
+        let token = long(n);
+        let attempt = Attempt::token("oauth-introspection", token.as_bytes());
+        let denial = gate.judge(A, &attempt, false).unwrap_err();
+        assert_eq!(denial.reason, Reason::InvalidCredential, "{n}");
+    }
+    for (length, strength) in [
+        (15, bartizan_chain::Strength::Guessable),
+        (16, bartizan_chain::Strength::Strong),
+        (17, bartizan_chain::Strength::Strong),
+    ] {
+        let text = "t".repeat(length);
+        assert_eq!(Attempt::token("x", text.as_bytes()).strength, strength, "{length}");
+        assert_eq!(Attempt::key("x", text.as_bytes()).strength, strength, "{length}");
     }
 }
