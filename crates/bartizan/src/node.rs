@@ -71,6 +71,8 @@ pub(crate) struct Node {
     record: Record,
     /// When what is in force is to be kept for a start without the store.
     keep_at: Option<tokio::time::Instant>,
+    /// How long it took the last time.
+    keep_cost: std::time::Duration,
     vaults: Arc<Vaults>,
     /// The secrets with which the configuration was last judged.
     secrets_seen: u64,

@@ -14,9 +14,13 @@ use super::stores::change_of;
 use super::{Node, documents, look_at_all};
 use crate::load;
 
-/// How long after a change what is in force is kept for a start without the store: with many objects
-/// that costs more than the change.
+/// How long after a change what is in force is kept for a start without the store, at least: with
+/// many objects that costs more than the change.
 const KEEP_AFTER: Duration = Duration::from_secs(1);
+/// The same, at most.
+const KEEP_AFTER_MAX: Duration = Duration::from_secs(30);
+/// How many times as long as keeping takes it waits, so that changes without end cost little by it.
+const KEEP_SHARE: u32 = 20;
 
 impl Node {
     /// Takes what the store tells of.
@@ -53,7 +57,8 @@ impl Node {
         if self.record.len() != known {
             self.files.watch(self.record.files());
         }
-        self.keep_at.get_or_insert_with(|| tokio::time::Instant::now() + KEEP_AFTER);
+        let after = keep_after(self.keep_cost);
+        self.keep_at.get_or_insert_with(|| tokio::time::Instant::now() + after);
         self.tell_amended(applied);
         true
     }
@@ -156,7 +161,28 @@ impl Node {
         let Some(ledger) = &self.ledger else { return };
         // Of what came meanwhile nobody has judged anything: what is in force is kept, whatever the
         // store holds and whether it can be read.
+        let begun = std::time::Instant::now();
         let now = self.control.block_on(self.store.snapshot()).ok();
         self.store.keep_in_force(ledger, self.seen, now.as_ref());
+        self.keep_cost = begun.elapsed();
+    }
+}
+
+/// How long after a change it is kept, if the last time took so long.
+fn keep_after(cost: Duration) -> Duration {
+    cost.saturating_mul(KEEP_SHARE).clamp(KEEP_AFTER, KEEP_AFTER_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_long_to_keep_is_kept_less_often() {
+        for (cost, after) in
+            [(0, 1_000), (50, 1_000), (51, 1_020), (1_500, 30_000), (2_000, 30_000)]
+        {
+            assert_eq!(keep_after(Duration::from_millis(cost)), Duration::from_millis(after));
+        }
     }
 }

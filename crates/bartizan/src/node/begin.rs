@@ -201,6 +201,7 @@ impl Begun {
             pages,
             record,
             keep_at: None,
+            keep_cost: std::time::Duration::ZERO,
             vaults: self.vaults,
             secrets_seen,
             report: Report::default(),

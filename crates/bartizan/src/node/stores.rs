@@ -99,6 +99,9 @@ impl NodeStore {
     /// in quarantine as they were when they were in order.
     pub(crate) fn keep(&self, snapshot: &Snapshot, last_good: Option<&LastGood>) {
         let Self::Etcd(store) = self else { return };
+        if !self.keeps() {
+            return;
+        }
         let in_force =
             |object: &Object| match last_good.and_then(|good| good.get(&name_of(&object.key))) {
                 Some(text) => Object { content: text.as_bytes().into(), ..object.clone() },
@@ -145,7 +148,7 @@ impl NodeStore {
 
     /// Whether what is in force is kept for a start without the store.
     pub(crate) fn keeps(&self) -> bool {
-        matches!(self, Self::Etcd(_))
+        matches!(self, Self::Etcd(store) if store.inner().keeps())
     }
 
     /// Waits until something is other than at a revision, and tells what.

@@ -14,12 +14,19 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use super::client::{Client, Fault, Repeat};
 use super::mirror::{Kind, kind, object, path};
 use super::wire::{
-    Bytes, Number, RangeRequest, RangeResponse, WatchCreate, WatchLine, WatchRequest,
+    Bytes, KeyValue, Number, RangeRequest, RangeResponse, WatchCreate, WatchLine, WatchRequest,
 };
 use super::{Shared, State, warn};
 
-/// Objects in one answer, at first.
+/// Objects in the first answer, and the fewest that are asked for unless they are too large.
 const PAGE: u64 = 256;
+
+/// Most objects in one answer.
+const PAGE_MAX: u64 = 16_384;
+
+/// Bytes of objects that an answer should have: etcd looks at every key for each answer, so that few
+/// large ones cost it less than many small ones.
+const PAGE_BYTES: usize = 2 * 1_024 * 1_024;
 
 /// Longest line of a watch: a commit of many large objects.
 const LINE_MAX: usize = 512 * 1_024 * 1_024;
@@ -167,15 +174,18 @@ async fn past(shared: &Shared) -> Result<Past, Fault> {
 async fn list(shared: &Shared, past: Past) -> Result<(), Fault> {
     let mut request = RangeRequest { limit: Number(PAGE), ..range(shared) };
     let (mut objects, mut count, mut bad) = (Vec::new(), 0, Vec::new());
+    let mut most = PAGE_MAX;
     loop {
         let page = match shared.client.ask_first::<RangeResponse>("/v3/kv/range", &request).await {
             Ok(page) => page,
             Err(Fault::TooLarge) if request.limit.0 > 1 => {
                 request.limit.0 /= 2;
+                most = request.limit.0;
                 continue;
             }
             Err(fault) => return Err(fault),
         };
+        request.limit = Number(next_page(&page.kvs).min(most));
         if request.revision.0 == 0 {
             request.revision = page.header.revision;
         }
@@ -210,6 +220,13 @@ async fn list(shared: &Shared, past: Past) -> Result<(), Fault> {
     drop(state);
     shared.revision.send_replace(revision);
     Ok(())
+}
+
+/// How many objects the next answer should have, if they are as long as these.
+fn next_page(seen: &[KeyValue]) -> u64 {
+    let bytes: usize = seen.iter().map(|pair| pair.key.0.len() + pair.value.0.len()).sum();
+    let each = (bytes / seen.len().max(1)).max(1);
+    u64::try_from(PAGE_BYTES / each).unwrap_or(PAGE_MAX).clamp(PAGE, PAGE_MAX)
 }
 
 /// A watch that was opened.
@@ -310,6 +327,21 @@ pub(super) async fn read_at(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_are_as_large_as_their_objects_let_them() {
+        let pair = |length| KeyValue {
+            key: Bytes::of("/k"),
+            value: Bytes(vec![b'x'; length]),
+            create_revision: Number(1),
+            mod_revision: Number(1),
+        };
+        let page = |length: usize| next_page(&[pair(length), pair(length)]);
+        assert_eq!(page(1_022), 2_048);
+        assert_eq!(page(8), PAGE_MAX);
+        assert_eq!(page(PAGE_BYTES), PAGE);
+        assert_eq!(next_page(&[]), PAGE_MAX);
+    }
 
     #[test]
     fn a_line_is_of_a_length_at_most() {

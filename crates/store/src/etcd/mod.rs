@@ -179,6 +179,11 @@ impl Etcd {
         }
     }
 
+    /// Whether anything is kept on this machine.
+    pub fn keeps(&self) -> bool {
+        self.keep.is_some()
+    }
+
     /// Keeps a configuration on this machine, as the last good one. It is written soon.
     pub fn keep(&self, snapshot: Snapshot) {
         if let Some(keep) = &self.keep {
