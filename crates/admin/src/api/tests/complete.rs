@@ -11,9 +11,6 @@ use super::play::{Step, steps};
 use crate::api::kinds::{KINDS, Kind};
 use crate::api::table::{Call, Endpoint, Table};
 
-/// Kinds that are read and not written yet: a write is answered 400.
-const UNWRITTEN: [&str; 2] = ["protos", "stream_routes"];
-
 /// The text of all cases.
 fn cases() -> String {
     let files = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
@@ -34,7 +31,7 @@ fn asked<'t>(table: &'t Table, step: &Step) -> Option<&'t Endpoint> {
 /// answers, and one where others are faster (409), is tried with each endpoint in `product.rs`.
 fn wanted(row: &Endpoint) -> Vec<u16> {
     let is_read = row.method == "GET" || row.method == "HEAD";
-    let is_unwritten = row.kind.is_some_and(|kind| UNWRITTEN.contains(&kind.segment));
+    let is_unwritten = row.kind.is_some_and(|kind| !kind.is_written());
     let own = row.statuses.iter().copied().filter(|status| *status != 409);
     match (is_unwritten, is_read) {
         (true, true) if row.call == Call::Show => vec![404],

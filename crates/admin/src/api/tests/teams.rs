@@ -154,3 +154,29 @@ async fn a_token_of_a_secret_manager_is_sent_to_no_other_one() {
     let anew = json!({ "uri": "https://evil.example", "token": "another" });
     assert_eq!(ask(&editor, "PATCH", "secrets/vault/1", &anew).await.0, 200);
 }
+
+#[tokio::test]
+async fn who_reads_secrets_sees_differences_in_clear_and_each_reading_is_told() {
+    let desk = Desk::open();
+    let (home, secret) = ("https://logs.example/a", "Bearer a-long-secret");
+    assert_eq!(put(&desk, "routes/1", &logging(home, Some(secret))).await.0, 201);
+    assert_eq!(put(&desk, "routes/1", &logging(home, Some("Bearer another-one"))).await.0, 200);
+    let diff = Step::of("GET", "/bartizan/v1/revisions/3/diff", "");
+    let sealed = desk.ask(&diff).await;
+    assert_eq!(sealed.status, 200, "{}", sealed.body);
+    assert!(
+        sealed.body.contains("auth_header") && !sealed.body.contains("Bearer"),
+        "{}",
+        sealed.body
+    );
+    let reader = desk.as_one_who("reader", &json!({ "role": "admin", "secrets": true }));
+    let clear = reader.ask(&diff).await;
+    for text in [secret, "Bearer another-one"] {
+        assert!(clear.body.contains(text), "{}", clear.body);
+    }
+    let told = desk.told();
+    let of_reader = told.lines().filter(|line| line.contains("\"operator\":\"reader\""));
+    let readings = of_reader.filter(|line| line.contains("\"event\":\"secrets\""));
+    assert_eq!(readings.count(), 2, "{told}");
+    assert!(!told.contains("Bearer"), "{told}");
+}
