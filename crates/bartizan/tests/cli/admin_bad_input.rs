@@ -275,3 +275,33 @@ fn a_store_that_is_away_is_503_and_nothing_is_half_done() {
     assert_eq!(served, ["401", "404", "404"]);
     assert!(tried.serving.stop().success());
 }
+
+#[test]
+fn what_loses_what_it_needs_by_force_is_quarantined_and_listed_until_it_is_back() {
+    let tried = Tried::new();
+    let upstream = json!({ "nodes": { "127.0.0.1:1": 1 } });
+    tried.put("/apisix/admin/upstreams/u", &upstream);
+    let mut route = keyed("/a");
+    route.as_object_mut().unwrap().remove("upstream");
+    route["upstream_id"] = json!("u");
+    tried.put("/apisix/admin/routes/1", &route);
+    tried.put("/apisix/admin/routes/2", &keyed("/*"));
+    let served = || ["/a", "/b"].map(|path| status(&tried.serving.get(path, "")).to_owned());
+    assert_eq!(served(), ["401", "401"]);
+    let call = |method: &str, path: &str| tried.call(&tried.root, method, path, None);
+    let (code, told) = call("DELETE", "/apisix/admin/upstreams/u");
+    assert_eq!((code, told.contains("route [1] is still using it now")), (400, true), "{told}");
+    let (code, told) = call("DELETE", "/apisix/admin/upstreams/u?force=true");
+    assert_eq!(code, 200, "{told}");
+    // It keeps its place: the wider route does not take it.
+    assert_eq!(served(), ["503", "401"]);
+    let (_, told) = call("GET", "/bartizan/v1/quarantine");
+    let listed: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(listed["total"], 1, "{told}");
+    assert!(told.contains("routes/1") && told.contains("there is no upstream `u`"), "{told}");
+    tried.put("/apisix/admin/upstreams/u", &upstream);
+    let (_, told) = call("GET", "/bartizan/v1/quarantine");
+    assert!(told.contains("\"total\":0"), "{told}");
+    assert_eq!(served(), ["401", "401"]);
+    assert!(tried.serving.stop().success());
+}

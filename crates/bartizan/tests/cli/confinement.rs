@@ -58,9 +58,20 @@ fn an_editor_stays_inside_its_confinement_whatever_it_tries() {
     tried.put("/apisix/admin/services/open", &open);
     let (bank, shop) = (json!({ "username": "bank", "labels": { "team": "bank" } }), "shop");
     tried.put("/apisix/admin/consumers/bank", &bank);
+    for (id, labels) in [("bank", json!({ "team": "bank" })), ("lent", json!({ "shared": "all" }))]
+    {
+        let upstream = json!({ "nodes": { "127.0.0.1:1": 1 }, "labels": labels });
+        tried.put(&format!("/apisix/admin/upstreams/{id}"), &upstream);
+    }
+    let mut logging = route("/shop/log", Some("shop.example"), "shop");
+    logging["plugins"]["http-logger"] =
+        json!({ "uri": "http://127.0.0.1:1/", "auth_header": "Bearer a-long-secret" });
+    tried.put("/apisix/admin/routes/logging", &logging);
     let rights = [
         "--role",
         "editor",
+        "--uses",
+        "shared=all",
         "--labels",
         "team=shop",
         "--hosts",
@@ -81,6 +92,13 @@ fn an_editor_stays_inside_its_confinement_whatever_it_tries() {
         route["service_id"] = json!(service);
         Some(route)
     };
+    let sent_to = |upstream: &str| {
+        let mut route = own.clone();
+        route.as_object_mut().unwrap().remove("upstream");
+        route["upstream_id"] = json!(upstream);
+        Some(route)
+    };
+    let logger = |config: Value| Some(json!({ "plugins": { "http-logger": config } }));
     let labels = json!({ "team": shop });
     let upstream = json!({ "nodes": { "127.0.0.1:1": 1 }, "labels": labels });
     is_let(
@@ -93,6 +111,9 @@ fn an_editor_stays_inside_its_confinement_whatever_it_tries() {
             ("PATCH", "/apisix/admin/routes/own", Some(json!({ "uri": "/shop/*" }))),
             ("PUT", "/apisix/admin/routes/inherits", of_service("shop")),
             ("PUT", "/apisix/admin/upstreams/own", Some(upstream.clone())),
+            ("PUT", "/apisix/admin/routes/sends", sent_to("own")),
+            ("PUT", "/apisix/admin/routes/sends", sent_to("lent")),
+            ("PATCH", "/apisix/admin/routes/logging", logger(json!({ "batch_max_size": 5 }))),
             ("PUT", "/apisix/admin/consumers", Some(json!({ "username": shop, "labels": labels }))),
         ],
     );
@@ -121,6 +142,21 @@ fn an_editor_stays_inside_its_confinement_whatever_it_tries() {
             ("PATCH", "/apisix/admin/routes/own/labels", Some(json!({ "team": "bank" }))),
             ("PATCH", "/apisix/admin/services/shop", Some(json!({ "hosts": null }))),
             ("PATCH", "/apisix/admin/services/shop", Some(json!({ "hosts": ["bank.example"] }))),
+            // What it refers to, and secrets that it does not know.
+            ("PUT", "/apisix/admin/routes/sends", sent_to("bank")),
+            ("PUT", "/apisix/admin/routes/new", sent_to("bank")),
+            ("PUT", "/apisix/admin/routes/sends", with("service_id", json!("open"))),
+            ("PATCH", "/apisix/admin/upstreams/lent", Some(json!({ "desc": "mine" }))),
+            (
+                "PATCH",
+                "/apisix/admin/routes/logging",
+                logger(json!({ "uri": "http://127.0.0.2:1/" })),
+            ),
+            (
+                "PATCH",
+                "/apisix/admin/routes/logging/plugins/http-logger/uri",
+                Some(json!("http://127.0.0.2:1/")),
+            ),
             // What is another's.
             ("PUT", "/apisix/admin/routes/bank", Some(own.clone())),
             ("PATCH", "/apisix/admin/routes/bank", Some(json!({ "labels": { "team": shop } }))),
@@ -155,7 +191,7 @@ fn an_editor_stays_inside_its_confinement_whatever_it_tries() {
     let gone = tried.call(&key, "DELETE", "/apisix/admin/routes/none", None);
     assert_eq!(gone, (404, "{\"message\":\"Key not found\"}".to_owned()));
     let told = tried.forbidden(shop);
-    assert!(told.len() >= 33, "{told:#?}");
+    assert!(told.len() >= 39, "{told:#?}");
     assert!(told.iter().all(|detail| !detail.contains("btz_admin_")), "{told:#?}");
 }
 
