@@ -6,6 +6,7 @@ use std::path::Path;
 
 use bartizan_config::{ResourceKind, resource_schema};
 
+use super::desk::Desk;
 use super::folder;
 use super::play::{Step, steps};
 use crate::api::kinds::{KINDS, Kind};
@@ -185,4 +186,30 @@ fn every_field_stands_in_the_tables_of_compatibility() {
         }
     }
     assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+#[tokio::test]
+async fn the_description_tells_what_may_be_expected_of_an_object() {
+    let answer = Desk::open().ask(&Step::of("GET", "/bartizan/v1/openapi.json", "")).await;
+    let description = answer.value();
+    let fields = |path: &str, method: &str| -> Vec<String> {
+        let operation = &description["paths"][path][method];
+        let parameters = operation["parameters"].as_array().unwrap().iter();
+        let fields = parameters.filter(|parameter| parameter["in"] == "header");
+        fields.map(|field| field["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let route = "/apisix/admin/routes/{id}";
+    for (path, method, expected) in [
+        (route, "get", &["If-None-Match"][..]),
+        (route, "put", &["If-Match", "If-None-Match"]),
+        (route, "patch", &["If-Match"]),
+        (route, "delete", &["If-Match"]),
+        ("/apisix/admin/routes", "post", &[]),
+        ("/apisix/admin/configs", "put", &["X-Digest"]),
+        ("/bartizan/v1/rollback", "post", &["If-Match"]),
+    ] {
+        assert_eq!(fields(path, method), expected, "{method} {path}");
+    }
+    let shown = &description["paths"][route]["get"]["responses"]["200"]["headers"];
+    assert!(shown["ETag"].is_object(), "{shown}");
 }
