@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::CONNECTION;
+use http::header::{CONNECTION, EXPECT};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -190,7 +190,10 @@ impl Gate {
         let operator = match self.api.before_body(&head, peer) {
             Ok(operator) => operator,
             Err(answer) => {
-                let _ = timeout(HEAD_TIME, read(body, 0, UNKNOWN_MAX)).await;
+                // Who waits to be asked for a body is not (RFC 9110 §10.1.1).
+                if !head.headers.contains_key(EXPECT) {
+                    let _ = timeout(HEAD_TIME, read(body, 0, UNKNOWN_MAX)).await;
+                }
                 return closing(self.api.finish(&head, answer));
             }
         };

@@ -233,3 +233,18 @@ fn certificates_that_cannot_be_shown_replace_none() {
     own.renew(&certificate(), &Clock::System).unwrap();
     assert!(!Arc::ptr_eq(&before, &own.current()));
 }
+
+#[tokio::test]
+async fn a_body_is_asked_for_only_of_who_shows_a_good_key() {
+    let listening = Listening::open().await;
+    let mut step = Step::of("POST", "/apisix/admin/schema/validate/routes", "{}");
+    step.fields.push(("Expect".to_owned(), "100-continue".to_owned()));
+    let known = listening.desk.wire(&step);
+    step.fields.push(("X-API-KEY".to_owned(), "wrong".to_owned()));
+    let unknown = listening.desk.wire(&step);
+    for (whole, status) in [(known, "100"), (unknown, "401")] {
+        let head = &whole[..whole.len() - step.body.len()];
+        assert_eq!(listening.status(head).await, status);
+    }
+    listening.stop().await;
+}
