@@ -17,6 +17,7 @@
 
 mod api;
 pub mod callers;
+mod certificates;
 mod key_text;
 pub mod operators;
 mod plane;
@@ -25,6 +26,7 @@ mod server;
 mod status;
 
 pub use api::{Api, ApiSettings};
+pub use certificates::AdminCertificates;
 pub use operators::{Act, Forbidden, Object, Operator, Operators, Refusal, Verb};
 pub use plane::{Document, Later, Outcome, Plane, Problem, Proposal, Refused, StoreFacts, Written};
 pub use readiness::Readiness;

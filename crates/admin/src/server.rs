@@ -14,14 +14,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_config::AdminTls;
-use bartizan_core::Clock;
-use bartizan_tls::{
-    ApplicationProtocol, CertificateSource, CertificateStore, ClientSource, StoreSettings,
-    TicketKeys, TlsVersion,
-};
 use bytes::{Bytes, BytesMut};
-use http::header::CONNECTION;
+use http::header::{CONNECTION, EXPECT};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -37,6 +31,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::api::{Answer, Api, BODY_MAX, LOOK};
+use crate::certificates::AdminCertificates;
 use crate::operators::Operator;
 
 /// Connections at a time; more are closed at once.
@@ -70,8 +65,7 @@ pub struct AdminServer {
 struct Gate {
     api: Api,
     allow: Vec<IpNet>,
-    tls: Option<CertificateStore>,
-    asks_clients: bool,
+    tls: Option<Arc<AdminCertificates>>,
     /// One permit for each change under way.
     changes: Arc<Semaphore>,
 }
@@ -82,49 +76,17 @@ impl std::fmt::Debug for AdminServer {
     }
 }
 
-/// The certificate that the listener shows, and what it asks of clients; or what is wrong with it.
-fn certificates(tls: &AdminTls, clock: &Clock) -> Result<CertificateStore, String> {
-    let source = CertificateSource {
-        id: "admin".into(),
-        snis: Vec::new(),
-        pairs: vec![(tls.cert.clone(), tls.key.clone())],
-        client: tls.client_ca.as_ref().map(|ca| ClientSource {
-            ca: ca.clone(),
-            depth: 1,
-            skip_mtls_uri_regex: Vec::new(),
-        }),
-        protocols: Vec::new(),
-    };
-    let tickets = TicketKeys::new().map_err(|fault| fault.to_string())?;
-    let settings = StoreSettings {
-        minimum: TlsVersion::Tls12,
-        alpn: &[ApplicationProtocol::Http1],
-        default: Some("admin"),
-        refused_names: &[],
-        tickets: &tickets,
-        clock,
-        previous: None,
-    };
-    CertificateStore::build(&[source], &settings).map_err(|faults| {
-        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        faults.join("; ")
-    })
-}
-
 impl AdminServer {
-    /// Serves on a listener that is bound already; fails where its certificate cannot be shown.
+    /// Serves on a listener that is bound already.
     pub fn new(
         listener: TcpListener,
         api: Api,
         allow: Vec<IpNet>,
-        tls: Option<&AdminTls>,
-        clock: &Clock,
-    ) -> Result<Self, String> {
-        let asks_clients = tls.is_some_and(|tls| tls.client_ca.is_some());
-        let tls = tls.map(|tls| certificates(tls, clock)).transpose()?;
+        tls: Option<Arc<AdminCertificates>>,
+    ) -> Self {
         let changes = Arc::new(Semaphore::new(CHANGES_MAX as usize));
-        let gate = Arc::new(Gate { api, allow, tls, asks_clients, changes });
-        Ok(Self { listener, gate })
+        let gate = Arc::new(Gate { api, allow, tls, changes });
+        Self { listener, gate }
     }
 
     /// The address it is bound to.
@@ -183,10 +145,11 @@ impl Gate {
         match &self.tls {
             None => self.clone().requests(stream, peer, is_admitted).await,
             Some(_) if !is_admitted => {}
-            Some(store) => {
-                let shaken = timeout(HEAD_TIME, bartizan_tls::accept(stream, store)).await;
+            Some(tls) => {
+                let store = tls.current();
+                let shaken = timeout(HEAD_TIME, bartizan_tls::accept(stream, &store)).await;
                 let Ok(Ok((stream, session))) = shaken else { return };
-                let is_proved = !self.asks_clients || session.client_certificate.is_some();
+                let is_proved = !tls.asks_clients() || session.client_certificate.is_some();
                 self.clone().requests(stream, peer, is_proved).await;
             }
         }
@@ -227,7 +190,10 @@ impl Gate {
         let operator = match self.api.before_body(&head, peer) {
             Ok(operator) => operator,
             Err(answer) => {
-                let _ = timeout(HEAD_TIME, read(body, 0, UNKNOWN_MAX)).await;
+                // Who waits to be asked for a body is not (RFC 9110 §10.1.1).
+                if !head.headers.contains_key(EXPECT) {
+                    let _ = timeout(HEAD_TIME, read(body, 0, UNKNOWN_MAX)).await;
+                }
                 return closing(self.api.finish(&head, answer));
             }
         };

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, Done};
 use super::asked::{Asked, Expected, json as read_json};
+use super::kept::kept;
 use super::kinds::{Naming, Target};
 use super::making::{Make, expect, id_of, key, life, own, set};
 use super::read::{has_owner, no_consumer};
@@ -38,12 +39,14 @@ struct Ready {
 impl Api {
     /// `PUT` of an object, whose id is in the path or in the body.
     pub(crate) async fn put(&self, asked: &Asked, target: &Target) -> Done {
+        asked.allow_writing(target.kind.segment, target.id.as_deref())?;
         let body = own(asked)?;
         self.write(asked, target, &Make::Whole(body)).await
     }
 
     /// `POST` to a collection.
     pub(crate) async fn post(&self, asked: &Asked, target: &Target) -> Done {
+        asked.allow_writing(target.kind.segment, None)?;
         let body = own(asked)?;
         if body.get("id").is_some() {
             let text = format!("wrong {} id, do not need it", target.kind.noun);
@@ -54,6 +57,7 @@ impl Api {
 
     /// `PATCH` of an object, or of what the rest of the path leads to in it.
     pub(crate) async fn patch(&self, asked: &Asked, target: &Target) -> Done {
+        asked.allow_writing(target.kind.segment, target.id.as_deref())?;
         let make = if target.part.is_empty() {
             Make::Merged(own(asked)?)
         } else {
@@ -75,6 +79,7 @@ impl Api {
 
     /// `DELETE` of an object.
     pub(crate) async fn delete(&self, asked: &Asked, target: &Target, id: &str) -> Done {
+        asked.allow_writing(target.kind.segment, Some(id))?;
         let is_forced = asked.query.flag("force")?;
         self.propose(asked, target, |api, snapshot| {
             api.removal(asked, target, id, is_forced, snapshot)
@@ -157,7 +162,8 @@ impl Api {
         }
         self.unsealed(&key, &mut after, before.as_ref())?;
         self.stamp(target, &id, &mut after, before.as_ref());
-        asked.allow_change(target, &key, [before.as_ref(), Some(&after)], snapshot)?;
+        let kept = kept(&key, &after, make.sent(), &self.0.plugins);
+        asked.allow_change(target, &key, [before.as_ref(), Some(&after)], &kept, snapshot)?;
         if let Some(problem) = references::dangling(target.kind, &after, snapshot) {
             return Err(Answer::bad(problem));
         }
@@ -188,8 +194,8 @@ impl Api {
         let key = key(target, id)?;
         let object = snapshot.get(&key).filter(|object| target.kind.holds(object));
         let before = object.and_then(Object::value);
-        let Some(object) = object else { return Err(asked.nothing_to_remove(target, &key)) };
-        asked.allow_change(target, &key, [before.as_ref(), None], snapshot)?;
+        let Some(object) = object else { return Err(Answer::no_key()) };
+        asked.allow_change(target, &key, [before.as_ref(), None], &[], snapshot)?;
         expect(asked, &Make::Merged(Value::Null), Some(object))?;
         if !is_forced && let Some(problem) = references::user(target.kind, id, snapshot) {
             return Err(Answer::bad(problem));
@@ -289,22 +295,22 @@ impl Api {
 }
 
 impl Asked {
-    /// What is answered to a removal of what is not there. Whoever may read the kind could have
-    /// looked; what an editor is confined to is a matter of objects.
-    fn nothing_to_remove(&self, target: &Target, key: &Key) -> Answer {
-        let (kind, id) = (target.kind.segment, Some(key.id()));
-        let is_editor = self.operator.role() == Role::Editor;
-        let verb = if is_editor { Verb::Read } else { Verb::Delete };
-        let allowed = self.allow(&What { verb, id, ..What::read(kind) });
-        allowed.map_or_else(|forbidden| forbidden, |()| Answer::no_key())
+    /// Whether the operator's role writes anything. Asked first: whoever does not is not told what
+    /// there is, or what is wrong with what was sent.
+    pub(super) fn allow_writing(&self, kind: &str, id: Option<&str>) -> Result<(), Answer> {
+        if matches!(self.operator.role(), Role::Admin | Role::Editor) {
+            return Ok(());
+        }
+        self.allow(&What { verb: Verb::Write, id, ..What::read(kind) })
     }
 
-    /// Whether the operator may make that change of an object.
+    /// Whether the operator may make that change of an object, in which these secrets stay.
     pub(super) fn allow_change(
         &self,
         target: &Target,
         key: &Key,
         [before, after]: [Option<&Value>; 2],
+        kept: &[String],
         snapshot: &Snapshot,
     ) -> Result<(), Answer> {
         let what = What {
@@ -314,6 +320,7 @@ impl Asked {
             before,
             after,
             snapshot: Some(snapshot),
+            kept,
         };
         self.allow(&what)
     }

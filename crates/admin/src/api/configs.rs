@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Done};
 use super::asked::{self, Asked};
+use super::kept::{Sent, kept};
 use super::kinds::{KINDS, Kind, Naming, Target};
 use super::schemas::is_yaml;
 use super::{Api, What};
@@ -38,7 +39,13 @@ struct Stand {
 const REPLACE: What<'_> = What { verb: Verb::Write, ..What::read("configs") };
 
 /// What an object was and will be.
-type Change = (Key, Option<Value>, Option<Value>);
+struct Change {
+    key: Key,
+    before: Option<Value>,
+    after: Option<Value>,
+    /// The secrets that stay as they are.
+    kept: Vec<String>,
+}
 
 fn stand_key() -> Result<Key, Answer> {
     Key::new(OWN_COLLECTION, "configs").map_err(|fault| Answer::bad(fault.to_string()))
@@ -63,7 +70,7 @@ impl Stand {
     fn keep_versions(&mut self, before: BTreeMap<String, u64>, changes: &[Change]) {
         let of = |key: &Key| listed().find(|kind| kind.segment == key.collection());
         let changed: BTreeSet<String> =
-            changes.iter().filter_map(|(key, ..)| of(key).map(version_of)).collect();
+            changes.iter().filter_map(|change| of(&change.key).map(version_of)).collect();
         self.versions.retain(|name, _| changed.contains(name));
         for (name, version) in before {
             self.versions.entry(name).or_insert(version);
@@ -161,10 +168,10 @@ impl Api {
             }
             asked.allow(&REPLACE)?;
         }
-        for (key, before, after) in &changes {
+        for Change { key, before, after, kept } in &changes {
             let target =
                 target_of(key).ok_or_else(|| Answer::bad(format!("`{key}` is no resource")))?;
-            asked.allow_change(&target, key, [before.as_ref(), after.as_ref()], &snapshot)?;
+            asked.allow_change(&target, key, [before.as_ref(), after.as_ref()], kept, &snapshot)?;
         }
         if asked.operator.role() == Role::Editor {
             stand.keep_versions(versions, &changes);
@@ -172,20 +179,21 @@ impl Api {
         stand.digest = Some(digest.to_owned());
         stand.modified = self.0.clock.now().as_secs();
         let mut writes = vec![stand.write()?];
-        for (key, _, after) in &changes {
+        for Change { key, after, .. } in &changes {
             writes.extend(self.replacing(key, after.as_ref(), &snapshot)?);
         }
         let commit = Commit { author: asked.operator.name().into(), writes };
         let outcome = self.0.plane.propose(Proposal { commit, is_dry, is_forced: false }).await;
         let outcome = outcome.map_err(|refused| Answer::of_refusal(&refused, None))?;
         if is_dry {
-            let changed: Vec<String> = changes.iter().map(|(key, ..)| key.to_string()).collect();
+            let changed: Vec<String> =
+                changes.iter().map(|change| change.key.to_string()).collect();
             return Ok(Answer::ok(&json!({
                 "dry_run": true, "changed": changed, "opens": outcome.opens,
                 "closes": outcome.closes, "warnings": outcome.warnings,
             })));
         }
-        for (key, before, after) in &changes {
+        for Change { key, before, after, .. } in &changes {
             self.record_change(asked, key, before.as_ref(), after.as_ref(), outcome.revision);
         }
         Ok(with_stand(Answer::empty(StatusCode::ACCEPTED), &stand))
@@ -275,12 +283,14 @@ impl Api {
             };
             self.stamp(&target, &id, &mut value, before.as_ref());
             if before.as_ref().map(times) != Some(times(&value)) {
-                changes.push((key, before, Some(value)));
+                let kept = kept(&key, &value, Sent::Object(item), &self.0.plugins);
+                changes.push(Change { key, before, after: Some(value), kept });
             }
         }
         let gone = snapshot.objects.iter().filter(|object| is_of(object, kind));
         for object in gone.filter(|object| !met.contains(&object.key)) {
-            changes.push((object.key.clone(), object.value(), None));
+            let (key, before) = (object.key.clone(), object.value());
+            changes.push(Change { key, before, after: None, kept: Vec::new() });
         }
         Ok(())
     }

@@ -80,6 +80,12 @@ impl Kind {
         KINDS.iter().find(|kind| kind.segment == segment && kind.naming != Naming::Credential)
     }
 
+    /// Whether its objects are written yet: what is not supported is read as others wrote it, and
+    /// every write is 400.
+    pub(crate) fn is_written(&self) -> bool {
+        !matches!(self.segment, "protos" | "stream_routes")
+    }
+
     /// Which methods may be sent, for `Allow`.
     pub(crate) fn allowed(&self) -> String {
         let mut methods = vec!["GET"];

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::answer::Answer;
 use super::asked::{Asked, Expected};
+use super::kept::Sent;
 use super::kinds::{Naming, Target};
 
 /// What an object is made of.
@@ -17,6 +18,16 @@ pub(crate) enum Make {
     Merged(Value),
     /// What it is, with this in one place.
     Part(Vec<String>, Value),
+}
+
+impl Make {
+    /// What was sent for which place.
+    pub(super) fn sent(&self) -> Sent<'_> {
+        match self {
+            Self::Whole(body) | Self::New(body) | Self::Merged(body) => Sent::Object(body),
+            Self::Part(part, body) => Sent::Part(part, body),
+        }
+    }
 }
 
 /// The object in a body, without the members that are the node's own to write.

@@ -5,6 +5,7 @@ mod asked;
 mod change;
 mod configs;
 mod expiry;
+mod kept;
 mod kinds;
 mod making;
 mod openapi;
@@ -83,12 +84,22 @@ struct What<'a> {
     after: Option<&'a Value>,
     /// What the object is among, where it is one that serves.
     snapshot: Option<&'a Snapshot>,
+    /// The secrets that stay as they are, see [`Act::kept`].
+    kept: &'a [String],
 }
 
 impl<'a> What<'a> {
     /// Reading what is no object.
     const fn read(kind: &'a str) -> Self {
-        Self { verb: Verb::Read, kind, id: None, before: None, after: None, snapshot: None }
+        Self {
+            verb: Verb::Read,
+            kind,
+            id: None,
+            before: None,
+            after: None,
+            snapshot: None,
+            kept: &[],
+        }
     }
 
     /// Asks something about this act.
@@ -101,6 +112,12 @@ impl<'a> What<'a> {
         let owner = self.snapshot.zip(self.id).and_then(|(snapshot, id)| {
             (self.kind == "credentials").then(|| references::owner(id, snapshot))?
         });
+        let used = match (self.verb, self.after, self.snapshot) {
+            (Verb::Write, Some(after), Some(snapshot)) => {
+                references::used_anew(self.kind, self.before, after, snapshot)
+            }
+            _ => Vec::new(),
+        };
         ask(&Act {
             verb: self.verb,
             kind: self.kind,
@@ -108,6 +125,8 @@ impl<'a> What<'a> {
             before: self.before.map(|value| Object { value, inherited_hosts: &hosts_before }),
             after: self.after.map(|value| Object { value, inherited_hosts: &hosts_after }),
             owner: owner.as_ref(),
+            used: &used,
+            kept: self.kept,
         })
     }
 

@@ -130,12 +130,7 @@ fn operation(endpoint: &Endpoint) -> Value {
         let (_, kind, text) = known.copied().unwrap_or((name, "string", ""));
         json!({ "name": name, "in": "query", "description": text, "schema": { "type": kind } })
     });
-    let mut parameters: Vec<Value> = in_path.chain(in_query).collect();
-    if endpoint.call == Call::PutConfigs {
-        parameters.push(json!({
-            "name": "X-Digest", "in": "header", "required": true, "schema": { "type": "string" }
-        }));
-    }
+    let parameters: Vec<Value> = in_path.chain(in_query).chain(in_header(endpoint.call)).collect();
     let mut responses = Map::new();
     for status in endpoint.statuses.iter().copied().chain(ALWAYS) {
         let mut answer = json!({ "description": meaning(status) });
@@ -144,6 +139,14 @@ fn operation(endpoint: &Endpoint) -> Value {
         {
             let schema = json!({ "$ref": "#/components/schemas/error" });
             answer.insert("content".to_owned(), media(&schema));
+        }
+        if matches!(status, 200 | 201)
+            && endpoint.kind.is_some()
+            && endpoint.call != Call::Delete
+            && let Some(answer) = answer.as_object_mut()
+        {
+            let tag = json!({ "description": "The revision.", "schema": { "type": "string" } });
+            answer.insert("headers".to_owned(), json!({ "ETag": tag }));
         }
         responses.insert(status.to_string(), answer);
     }
@@ -160,6 +163,29 @@ fn operation(endpoint: &Endpoint) -> Value {
         operation.insert("requestBody".to_owned(), body);
     }
     Value::Object(operation)
+}
+
+/// The fields of a request, beside the key.
+fn in_header(call: Call) -> impl Iterator<Item = Value> {
+    let fields: &[(&str, bool, &str)] = match call {
+        Call::PutConfigs => &[("X-Digest", true, "What the document is known by.")],
+        Call::Show => &[("If-None-Match", false, "The revision that is known.")],
+        Call::Put => &[
+            ("If-Match", false, "The revision that the object must be at; `*`: any."),
+            ("If-None-Match", false, "`*`: the object must not be there."),
+        ],
+        Call::Patch | Call::Delete => {
+            &[("If-Match", false, "The revision that the object must be at; `*`: any.")]
+        }
+        Call::Rollback => &[("If-Match", false, "The revision that the store must be at.")],
+        _ => &[],
+    };
+    fields.iter().map(|(name, is_required, text)| {
+        json!({
+            "name": name, "in": "header", "required": is_required, "description": text,
+            "schema": { "type": "string" },
+        })
+    })
 }
 
 fn media(schema: &Value) -> Value {

@@ -191,7 +191,9 @@ impl Api {
         for (key, (before, after)) in &changes {
             let target =
                 target_of(key).ok_or_else(|| Answer::bad(format!("`{key}` is no resource")))?;
-            asked.allow_change(&target, key, [before.as_ref(), after.as_ref()], &snapshot)?;
+            // What comes back stood together before, its secrets with it.
+            let values = [before.as_ref(), after.as_ref()];
+            asked.allow_change(&target, key, values, &[], &snapshot)?;
             writes.extend(self.replacing(key, after.as_ref(), &snapshot)?);
         }
         let changed: Vec<&str> = changes.keys().map(Key::as_str).collect();

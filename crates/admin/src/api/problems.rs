@@ -24,6 +24,10 @@ pub(crate) fn message(problem: &Problem, written: Option<(&str, &str)>) -> Strin
         Some(plugin) if problem.what.starts_with("unknown plugin") => {
             format!("unknown plugin [{plugin}]: {}", problem.what)
         }
+        Some(plugin) if let Some(owner) = owner_of(&problem.what) => {
+            let what = &problem.what;
+            format!("duplicate key of plugin {plugin} found with consumer: {owner}: {what}")
+        }
         Some(plugin) => {
             format!("failed to check the configuration of plugin {plugin} err: {}", problem.what)
         }
@@ -66,6 +70,12 @@ fn plugin_of(path: &str) -> Option<&str> {
     rest.split(['.', '[']).next().filter(|name| !name.is_empty())
 }
 
+/// The account that has a credential already, where a problem is that.
+fn owner_of(what: &str) -> Option<&str> {
+    let (_, rest) = what.split_once(" is also that of consumer `")?;
+    rest.split('`').next()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +99,13 @@ mod tests {
                 "plugins.nosuch",
                 "unknown plugin `nosuch`",
                 "unknown plugin [nosuch]: unknown plugin `nosuch` (at plugins.nosuch)",
+            ),
+            (
+                "plugins.key-auth",
+                "the credential of `key-auth` of consumer `rose` is also that of consumer `jack`",
+                "duplicate key of plugin key-auth found with consumer: jack: the credential of \
+                 `key-auth` of consumer `rose` is also that of consumer `jack` (at \
+                 plugins.key-auth)",
             ),
         ] {
             assert_eq!(message(&problem(path, text), None), told);

@@ -7,6 +7,7 @@ use bartizan_store::{Key, Object, Snapshot};
 use serde_json::Value;
 
 use super::kinds::{Kind, Naming};
+use crate::operators::Used;
 
 /// A member by which one kind refers to another.
 struct Reference {
@@ -57,6 +58,38 @@ pub(crate) fn dangling(kind: &Kind, value: &Value, snapshot: &Snapshot) -> Optio
         let is_there = Key::new(reference.to, &id).is_ok_and(|key| snapshot.get(&key).is_some());
         (!is_there).then(|| missing(reference.to, &id))
     })
+}
+
+/// What an object refers to and did not before, as far as it is there.
+pub(crate) fn used_anew(
+    kind: &str,
+    before: Option<&Value>,
+    after: &Value,
+    snapshot: &Snapshot,
+) -> Vec<Used> {
+    let old = before.map(|before| all(kind, before)).unwrap_or_default();
+    let new = all(kind, after).into_iter().filter(|reference| !old.contains(reference));
+    new.filter_map(|(kind, id)| {
+        let value = snapshot.get(&Key::new(kind, &id).ok()?)?.value()?;
+        Some(Used { kind, id, value })
+    })
+    .collect()
+}
+
+/// Everything that an object refers to, as kind and id.
+fn all(kind: &str, value: &Value) -> BTreeSet<(&'static str, String)> {
+    let own = REFERENCES.iter().filter(|reference| reference.from == kind);
+    let mut all: BTreeSet<(&'static str, String)> = own
+        // Of groups there is a rule of its own.
+        .filter(|reference| reference.to != "consumer_groups")
+        .filter_map(|reference| Some((reference.to, text(value.get(reference.member))?)))
+        .collect();
+    all.extend(split_to(value).map(|id| ("upstreams", id)));
+    // The certificate by which the gateway proves itself to servers.
+    let certificates = ["/tls/client_cert_id", "/upstream/tls/client_cert_id"];
+    let ids = certificates.iter().filter_map(|pointer| text(value.pointer(pointer)));
+    all.extend(ids.map(|id| ("ssls", id)));
+    all
 }
 
 /// Which object still refers to one that is to be removed, as Apache APISIX says it.
@@ -170,6 +203,42 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_is_referred_to_anew_is_told_with_what_it_is() {
+        let object = |key: &str, value: &Value| Object {
+            key: Key::parse(key).unwrap(),
+            content: value.to_string().into_bytes().into(),
+            revision: 1,
+            created: 1,
+            author: None,
+            at: None,
+        };
+        let value = json!({ "labels": { "team": "shop" } });
+        let keys = ["plugin_configs/p", "services/s", "ssls/c", "upstreams/7", "upstreams/u"];
+        let objects = keys.iter().map(|key| object(key, &value)).collect();
+        let snapshot = Snapshot { revision: 1, objects };
+        let split = json!({ "traffic-split": { "rules": [{ "weighted_upstreams": [{ "upstream_id": 7 }] }] } });
+        let route = json!({
+            "upstream_id": "u", "service_id": "s", "plugin_config_id": "p", "plugins": split,
+            "upstream": { "tls": { "client_cert_id": "c" } },
+        });
+        let told = |kind: &str, before: Option<&Value>, after: &Value| -> Vec<String> {
+            let used = used_anew(kind, before, after, &snapshot).into_iter();
+            used.map(|used| format!("{}/{}", used.kind, used.id)).collect()
+        };
+        assert_eq!(told("routes", None, &route), keys);
+        assert!(told("routes", Some(&route), &route).is_empty());
+        let seven = json!({ "upstream_id": "7" });
+        let but_seven: Vec<&str> = keys.into_iter().filter(|key| *key != "upstreams/7").collect();
+        assert_eq!(told("routes", Some(&seven), &route), but_seven);
+        assert_eq!(
+            told("upstreams", None, &json!({ "tls": { "client_cert_id": "c" } })),
+            ["ssls/c"]
+        );
+        // What is not there is told otherwise.
+        assert!(told("routes", None, &json!({ "upstream_id": "none" })).is_empty());
+    }
 
     #[test]
     fn an_upstream_is_used_once_by_each_object_also_by_a_plugin() {

@@ -92,6 +92,8 @@ fn rows_of(kind: &'static Kind) -> Vec<Endpoint> {
         kind: Some(kind),
     };
     let (all, one) = (collection(kind), item(kind));
+    let (put, post): (&[u16], &[u16]) =
+        if kind.is_written() { (&[200, 201, 409, 412], &[201, 409]) } else { (&[409], &[409]) };
     let mut rows = vec![
         row(
             Method::GET,
@@ -115,16 +117,21 @@ fn rows_of(kind: &'static Kind) -> Vec<Endpoint> {
             Call::Put,
             format!("Makes or replaces a {noun}."),
             WRITE,
-            &[200, 201, 409, 412],
+            put,
         ),
     ];
+    if kind.naming == Naming::Manager {
+        let of_manager = format!("{all}/{{manager}}");
+        let summary = format!("Lists every {noun} of a manager.");
+        rows.push(row(Method::GET, of_manager, Call::List, summary, PAGES, &[200]));
+    }
     if matches!(kind.naming, Naming::Id | Naming::Username) {
         let summary = format!("Makes or replaces the {noun} that the body names.");
-        rows.push(row(Method::PUT, all.clone(), Call::Put, summary, WRITE, &[200, 201, 409, 412]));
+        rows.push(row(Method::PUT, all.clone(), Call::Put, summary, WRITE, put));
     }
     if kind.verbs.contains(&"POST") {
         let summary = format!("Makes a {noun} with an id of the node's choice.");
-        rows.push(row(Method::POST, all, Call::Post, summary, WRITE, &[201, 409]));
+        rows.push(row(Method::POST, all, Call::Post, summary, WRITE, post));
     }
     if kind.verbs.contains(&"PATCH") {
         let summary = format!("Changes a {noun} by a merge patch (RFC 7396).");
@@ -180,7 +187,7 @@ impl Table {
     }
 
     /// The endpoints that a path may mean, the most exact first.
-    fn at(&self, segments: &[String]) -> Vec<&Endpoint> {
+    pub(crate) fn at(&self, segments: &[String]) -> Vec<&Endpoint> {
         let mut found: Vec<&Endpoint> = self.0.iter().filter(|row| row.fits(segments)).collect();
         let best = found.iter().map(|row| row.exactness()).max();
         found.retain(|row| Some(row.exactness()) == best);
@@ -209,7 +216,9 @@ impl Api {
             Call::PluginList => Self::plugin_list(asked),
             Call::PluginsAll => Self::plugins_all(asked),
             Call::PluginSchema | Call::PluginSchemaOf => self.plugin_schema(asked, last),
-            Call::PluginReload => Ok(Answer::text(http::StatusCode::OK, "done")),
+            Call::PluginReload => asked
+                .allow_writing("plugins", None)
+                .map(|()| Answer::text(http::StatusCode::OK, "done")),
             Call::ResourceSchema => Self::resource_schema(asked, last),
             Call::ValidateObject => self.validate_object(asked, last),
             Call::ValidateDocument => self.validate_document(asked).await,
@@ -267,7 +276,8 @@ fn unrouted(asked: &Asked, found: &[&Endpoint]) -> Answer {
         }
         (_, Some(row)) => {
             let methods: Vec<&str> = found.iter().map(|row| row.method.as_str()).collect();
-            let noun = row.path.rsplit('/').next().unwrap_or_default();
+            let last = row.path.rsplit('/').next().unwrap_or_default();
+            let noun = row.kind.map_or(last, |kind| kind.noun);
             Answer::not_allowed(noun, method, &methods.join(", "))
         }
         (None, None) => match rest.first() {

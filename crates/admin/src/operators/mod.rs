@@ -27,6 +27,6 @@ pub use book::{KEYS_MAX, LIFETIME_MAX, LIFETIME_MIN, NAME_MAX, NewOperator, OVER
 pub use entry::{KeyState, Second};
 pub use file::BookError;
 pub use operator::{Operator, Refusal};
-pub use rights::{Act, Confinement, Forbidden, Object, Rights, Role, Unfit, Verb};
+pub use rights::{Act, Confinement, Forbidden, Object, Rights, Role, Unfit, Used, Verb};
 pub use shared::{Author, ChangeError, OperatorSettings, Operators};
 pub use view::{KeyView, MadeKey};

@@ -51,12 +51,13 @@ pub(crate) enum KeyCommand {
     /// admin does everything. Secrets are sealed for all of them but keys made with `--secrets`.
     /// What an editor is confined to is told with kinds, labels, hosts and paths: what is given
     /// confines together, what is not given confines to nothing, and `ssls`, `global_rules`,
-    /// `plugin_metadata` and `secrets` are changed only by keys that name them.
+    /// `plugin_metadata` and `secrets` are changed only by keys that name them. What lies outside
+    /// may be referred to where it has a label of `--uses`.
     #[command(after_help = "\
 Examples:
   bartizan admin key create --name alice --role admin --expires 90d
   bartizan admin key create --name ci-shop --role editor --labels team=shop \\
-    --hosts shop.example,*.shop.example --expires 30d
+    --hosts shop.example,*.shop.example --uses shared=all --expires 30d
   bartizan admin key create --name portal --role editor --kinds consumers --expires 30d
   bartizan admin key create --name backup --role viewer --secrets --expires 30d > key")]
     Create(CreateArgs),
@@ -144,6 +145,11 @@ pub(crate) struct CreateArgs {
     /// The paths that its routes may serve: `/shop`, itself and all below, or `/shop/`, all below
     #[arg(long, value_name = "PATH,…", value_delimiter = ',')]
     pub(crate) paths: Vec<String>,
+
+    /// Labels that mark what its objects may refer to, such as a service, where that is not its own;
+    /// one of them is enough
+    #[arg(long, value_name = "NAME=VALUE,…", value_delimiter = ',')]
+    pub(crate) uses: Vec<Label>,
 
     /// Let it read secrets in clear
     #[arg(long)]

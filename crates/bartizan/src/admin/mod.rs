@@ -50,18 +50,24 @@ pub(crate) fn admin(args: &AdminArgs) -> Result<(), Failure> {
 }
 
 fn create(args: &CreateArgs) -> Result<Request, Failure> {
-    let mut labels: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for Label(name, value) in &args.labels {
-        labels.entry(name.clone()).or_default().insert(value.clone());
-    }
+    let (labels, uses) = (by_name(&args.labels), by_name(&args.uses));
     let (kinds, hosts, paths) = (args.kinds.clone(), args.hosts.clone(), args.paths.clone());
     let confinement = Confinement::new(kinds, labels, hosts, paths);
+    let confinement = confinement.and_then(|confinement| confinement.using(uses));
     let rights = confinement.and_then(|confinement| {
         let rights = Rights { role: args.role, confinement, secrets: args.secrets };
         rights.check().map(|()| rights)
     });
     let rights = rights.map_err(|unfit| Failure::new(unfit.problem).with_help(unfit.help))?;
     Ok(Request::Create { name: args.name.clone(), rights, lifetime: args.expires.0.as_secs() })
+}
+
+fn by_name(labels: &[Label]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for Label(name, value) in labels {
+        all.entry(name.clone()).or_default().insert(value.clone());
+    }
+    all
 }
 
 /// Where the node listens for us.

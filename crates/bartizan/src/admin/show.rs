@@ -1,5 +1,6 @@
 //! What the node answered, for people and for programs.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use bartizan_admin::operators::local::Answer;
@@ -99,16 +100,18 @@ fn may(key: &KeyView) -> String {
 }
 
 fn confinement(confinement: &Confinement) -> String {
-    let labels: Vec<String> = confinement
-        .labels()
-        .iter()
-        .flat_map(|(name, values)| values.iter().map(move |value| format!("{name}={value}")))
-        .collect();
+    let told = |labels: &BTreeMap<String, BTreeSet<String>>| -> Vec<String> {
+        let all = labels.iter();
+        all.flat_map(|(name, values)| values.iter().map(move |value| format!("{name}={value}")))
+            .collect()
+    };
+    let (labels, uses) = (told(confinement.labels()), told(confinement.uses()));
     let parts: Vec<String> = [
         ("kinds", confinement.kinds()),
         ("labels", &labels),
         ("hosts", confinement.hosts()),
         ("paths", confinement.paths()),
+        ("uses", &uses),
     ]
     .into_iter()
     .filter(|(_, texts)| !texts.is_empty())

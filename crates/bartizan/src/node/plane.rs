@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use bartizan_admin::callers::{CallerKeySettings, CallerKeys, Recipient, Rotation};
 use bartizan_admin::{
-    AdminServer, Api, ApiSettings, Document, Later, Operators, Outcome, Plane, Problem, Proposal,
-    Readiness, Refused, StoreFacts, Written,
+    AdminCertificates, AdminServer, Api, ApiSettings, Document, Later, Operators, Outcome, Plane,
+    Problem, Proposal, Readiness, Refused, StoreFacts, Written,
 };
 use bartizan_chain::KeyUses;
 use bartizan_config::{Admin, ApiKeys, KeyRecipient, KeyRotation, NodeConfig, Store as Configured};
@@ -58,6 +58,7 @@ struct NodePlane {
 /// The Admin API at work.
 pub(super) struct AdminApi {
     pub(super) address: SocketAddr,
+    certificates: Option<Arc<AdminCertificates>>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -110,18 +111,28 @@ impl AdminApi {
             clock: clock.clone(),
             cors: admin.cors.clone(),
         });
-        let server =
-            AdminServer::new(listener, api, admin.allow.clone(), admin.tls.as_ref(), &clock);
-        let server = server.map_err(|problem| {
+        let certificates = admin.tls.as_ref().map(|tls| AdminCertificates::new(tls, &clock));
+        let certificates = certificates.transpose().map(|certificates| certificates.map(Arc::new));
+        let certificates = certificates.map_err(|problem| {
             Failure::new(format!("the certificate of `admin` cannot be shown: {problem}"))
         })?;
+        let server = AdminServer::new(listener, api, admin.allow.clone(), certificates.clone());
         let address = server.local_addr().unwrap_or(admin.listen);
         let (stop, stopped) = oneshot::channel();
         let task = control.spawn(server.serve(async {
             // A sender that is gone means the same.
             let _ = stopped.await;
         }));
-        Ok((Self { address, stop, task }, asked))
+        Ok((Self { address, certificates, stop, task }, asked))
+    }
+
+    /// Takes the certificates that the node file has now.
+    pub(super) fn renew(&self, config: &NodeConfig, clock: &Clock) {
+        let now = config.admin.as_ref().and_then(|admin| admin.tls.as_ref());
+        let Some((own, now)) = self.certificates.as_ref().zip(now) else { return };
+        if let Err(problem) = own.renew(now, clock) {
+            tracing::error!("the certificate of `admin` stays as it was: {problem}");
+        }
     }
 
     /// Closes it; what is being answered is cut, except for changes that are made already.

@@ -55,6 +55,9 @@ impl Node {
         };
         self.overrides.node(&mut node);
         self.keep_lent(&mut node, &mut draft);
+        if let Some(admin) = &self.admin {
+            admin.renew(&node, &self.logs.clock);
+        }
         let settling = Settling {
             gateway: &self.gateway,
             node: &node,

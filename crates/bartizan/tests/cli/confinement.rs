@@ -1,93 +1,8 @@
 //! Roles and confinement, tried from outside: an attempt for each act that is forbidden.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 
-use crate::driver::{Bench, Serving};
-
-const NODE: &str = "\
-listeners: [{ address: \"127.0.0.1:0\" }]
-admin: { listen: \"127.0.0.1:0\", keys: keys, socket: sock }
-store: { embedded: { path: store } }
-audit: { sinks: [{ file: { path: audit.jsonl } }] }
-";
-
-/// A node with an Admin API, and keys for it.
-struct Tried {
-    bench: Bench,
-    serving: Serving,
-    root: String,
-}
-
-impl Tried {
-    fn new() -> Self {
-        let bench = Bench::with(&[("bartizan.yaml", NODE)]);
-        let serving = bench.serve(&["run"]);
-        let mut tried = Self { bench, serving, root: String::new() };
-        tried.root = tried.key("root", &["--role", "admin"]);
-        tried
-    }
-
-    fn key(&self, name: &str, rights: &[&str]) -> String {
-        let usual = ["admin", "key", "create", "--name", name, "--expires", "1d"];
-        let key = self.bench.bartizan(&[&usual[..], rights].concat()).succeeds();
-        key.trim_end().to_owned()
-    }
-
-    /// Status and body of a call with curl.
-    fn call(&self, key: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, String) {
-        let url = format!("http://{}{path}", self.serving.admin.unwrap());
-        let mut curl = Command::new("curl");
-        curl.args(["-sS", "--noproxy", "*", "-X", method, "-w", "\n%{http_code}"]);
-        // Documents of the whole configuration need a digest; nothing else looks at it.
-        curl.args(["-H", &format!("X-API-KEY: {key}"), "-H", "X-Digest: attempt"]);
-        if let Some(body) = body {
-            curl.args(["-H", "Content-Type: application/json", "--data-binary", &body.to_string()]);
-        }
-        let output = curl.arg(url).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let text = String::from_utf8(output.stdout).unwrap();
-        let (body, status) = text.rsplit_once('\n').unwrap();
-        (status.parse().unwrap(), body.to_owned())
-    }
-
-    /// Makes an object as one who may.
-    fn put(&self, path: &str, object: &Value) {
-        let (status, body) = self.call(&self.root, "PUT", path, Some(object));
-        assert!(matches!(status, 200 | 201), "{path}: {status} {body}");
-    }
-
-    /// Everything that is stored.
-    fn stored(&self) -> Vec<String> {
-        let kinds = [
-            "routes",
-            "services",
-            "upstreams",
-            "consumers",
-            "consumer_groups",
-            "plugin_configs",
-            "global_rules",
-            "plugin_metadata",
-            "ssls",
-            "secrets",
-            "protos",
-            "configs",
-        ];
-        let read = |kind| self.call(&self.root, "GET", &format!("/apisix/admin/{kind}"), None).1;
-        kinds.into_iter().map(read).collect()
-    }
-
-    /// The details of what was forbidden, of one operator.
-    fn forbidden(&self, operator: &str) -> Vec<String> {
-        let log = self.bench.read("audit.jsonl");
-        let events = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        events
-            .filter(|event| event["reason"] == "admin.forbidden" && event["operator"] == operator)
-            .map(|event| event["detail"].as_str().unwrap().to_owned())
-            .collect()
-    }
-}
+use crate::tried::Tried;
 
 const CONFIGS: &str = "/apisix/admin/configs";
 const ROLLBACK: &str = "/bartizan/v1/rollback";
@@ -143,9 +58,20 @@ fn an_editor_stays_inside_its_confinement_whatever_it_tries() {
     tried.put("/apisix/admin/services/open", &open);
     let (bank, shop) = (json!({ "username": "bank", "labels": { "team": "bank" } }), "shop");
     tried.put("/apisix/admin/consumers/bank", &bank);
+    for (id, labels) in [("bank", json!({ "team": "bank" })), ("lent", json!({ "shared": "all" }))]
+    {
+        let upstream = json!({ "nodes": { "127.0.0.1:1": 1 }, "labels": labels });
+        tried.put(&format!("/apisix/admin/upstreams/{id}"), &upstream);
+    }
+    let mut logging = route("/shop/log", Some("shop.example"), "shop");
+    logging["plugins"]["http-logger"] =
+        json!({ "uri": "http://127.0.0.1:1/", "auth_header": "Bearer a-long-secret" });
+    tried.put("/apisix/admin/routes/logging", &logging);
     let rights = [
         "--role",
         "editor",
+        "--uses",
+        "shared=all",
         "--labels",
         "team=shop",
         "--hosts",
@@ -166,6 +92,13 @@ fn an_editor_stays_inside_its_confinement_whatever_it_tries() {
         route["service_id"] = json!(service);
         Some(route)
     };
+    let sent_to = |upstream: &str| {
+        let mut route = own.clone();
+        route.as_object_mut().unwrap().remove("upstream");
+        route["upstream_id"] = json!(upstream);
+        Some(route)
+    };
+    let logger = |config: Value| Some(json!({ "plugins": { "http-logger": config } }));
     let labels = json!({ "team": shop });
     let upstream = json!({ "nodes": { "127.0.0.1:1": 1 }, "labels": labels });
     is_let(
@@ -178,6 +111,9 @@ fn an_editor_stays_inside_its_confinement_whatever_it_tries() {
             ("PATCH", "/apisix/admin/routes/own", Some(json!({ "uri": "/shop/*" }))),
             ("PUT", "/apisix/admin/routes/inherits", of_service("shop")),
             ("PUT", "/apisix/admin/upstreams/own", Some(upstream.clone())),
+            ("PUT", "/apisix/admin/routes/sends", sent_to("own")),
+            ("PUT", "/apisix/admin/routes/sends", sent_to("lent")),
+            ("PATCH", "/apisix/admin/routes/logging", logger(json!({ "batch_max_size": 5 }))),
             ("PUT", "/apisix/admin/consumers", Some(json!({ "username": shop, "labels": labels }))),
         ],
     );
@@ -206,6 +142,21 @@ fn an_editor_stays_inside_its_confinement_whatever_it_tries() {
             ("PATCH", "/apisix/admin/routes/own/labels", Some(json!({ "team": "bank" }))),
             ("PATCH", "/apisix/admin/services/shop", Some(json!({ "hosts": null }))),
             ("PATCH", "/apisix/admin/services/shop", Some(json!({ "hosts": ["bank.example"] }))),
+            // What it refers to, and secrets that it does not know.
+            ("PUT", "/apisix/admin/routes/sends", sent_to("bank")),
+            ("PUT", "/apisix/admin/routes/new", sent_to("bank")),
+            ("PUT", "/apisix/admin/routes/sends", with("service_id", json!("open"))),
+            ("PATCH", "/apisix/admin/upstreams/lent", Some(json!({ "desc": "mine" }))),
+            (
+                "PATCH",
+                "/apisix/admin/routes/logging",
+                logger(json!({ "uri": "http://127.0.0.2:1/" })),
+            ),
+            (
+                "PATCH",
+                "/apisix/admin/routes/logging/plugins/http-logger/uri",
+                Some(json!("http://127.0.0.2:1/")),
+            ),
             // What is another's.
             ("PUT", "/apisix/admin/routes/bank", Some(own.clone())),
             ("PATCH", "/apisix/admin/routes/bank", Some(json!({ "labels": { "team": shop } }))),
@@ -240,7 +191,7 @@ fn an_editor_stays_inside_its_confinement_whatever_it_tries() {
     let gone = tried.call(&key, "DELETE", "/apisix/admin/routes/none", None);
     assert_eq!(gone, (404, "{\"message\":\"Key not found\"}".to_owned()));
     let told = tried.forbidden(shop);
-    assert!(told.len() >= 33, "{told:#?}");
+    assert!(told.len() >= 39, "{told:#?}");
     assert!(told.iter().all(|detail| !detail.contains("btz_admin_")), "{told:#?}");
 }
 

@@ -163,6 +163,23 @@ fn what_is_written_serves_what_is_in_order_and_nothing_in_place_of_what_is_refus
 }
 
 #[test]
+fn what_adc_writes_is_written_as_resources_that_pass_the_check() {
+    let text = std::fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/imports/adc.yaml"),
+    );
+    let bench = Bench::with(&[("adc.yaml", &text.unwrap())]);
+    let arguments = ["import", "apisix", "adc.yaml", "--write", "out"];
+    let report = bench.bartizan(&arguments).succeeds();
+    assert!(report.contains("5 objects: 2 same, 1 stricter, 2 to be reviewed"), "{report}");
+    let written = bench.read("out/resources.yaml");
+    for (plugin, count) in [("anonymous-access:", 1), ("any-authenticated:", 1)] {
+        assert_eq!(written.matches(plugin).count(), count, "{plugin}\n{written}");
+    }
+    assert_eq!(written.matches("imported, to be reviewed").count(), 2, "{written}");
+    bench.bartizan(&["check", "-c", "out/bartizan.yaml"]).succeeds();
+}
+
+#[test]
 fn nothing_is_written_where_what_protects_others_is_refused() {
     let text = format!(
         "global_rules: [{{id: 1, plugins: {{serverless-pre-function: {{functions: []}}}}}}]\n{}",

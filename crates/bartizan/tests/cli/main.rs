@@ -2,6 +2,9 @@
 
 mod admin;
 mod admin_api;
+mod admin_bad_input;
+mod admin_inward;
+mod admin_listener;
 mod bad_input;
 mod clients;
 mod confinement;
@@ -18,6 +21,7 @@ mod secrets;
 mod shell;
 mod stores;
 mod token;
+mod tried;
 mod waf;
 
 use driver::Bench;

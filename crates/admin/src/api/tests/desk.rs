@@ -253,6 +253,12 @@ impl Desk {
         self.snapshot().objects.iter().map(|object| object.key.to_string()).collect()
     }
 
+    /// Everything that is stored.
+    pub(super) fn everything(&self) -> Vec<(String, Vec<u8>)> {
+        let objects = self.snapshot().objects.into_iter();
+        objects.map(|object| (object.key.to_string(), object.content.to_vec())).collect()
+    }
+
     /// The text of an object.
     pub(super) fn content(&self, key: &str) -> String {
         let snapshot = self.snapshot();
@@ -349,10 +355,11 @@ impl Plane for DeskPlane {
             if self.is_busy.load(Ordering::Relaxed) {
                 return Err(Refused::Busy);
             }
+            let name = if document.is_yaml { "document.yaml" } else { "document.json" };
             let document = document.text;
             let loader = Loader::new(&Catalogue).with_surroundings(&Nowhere);
             let (node, _) = Loader::new(&Catalogue).node_draft(&self.path()).unwrap();
-            let path = self.folder.path().join("document.json");
+            let path = self.folder.path().join(name);
             let found = loader.resources_text(&node, &path, &document).err();
             let found = found.map(|failure| failure.diagnostics).unwrap_or_default();
             let value: Value = serde_json::from_str(&document).unwrap_or_default();

@@ -1,18 +1,23 @@
 //! The listener, asked over connections of this machine.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bartizan_config::AdminTls;
 use bartizan_core::Clock;
+use bartizan_tls::{Authority, KeyKind, Validity};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::desk::Desk;
 use super::play::Step;
 use super::route;
 use crate::api::BODY_MAX;
+use crate::certificates::AdminCertificates;
 use crate::server::{ADMIN_CONNECTIONS_MAX, AdminServer, CHANGES_MAX};
 
 /// A desk that listens.
@@ -25,12 +30,15 @@ struct Listening {
 
 impl Listening {
     async fn open() -> Self {
+        Self::over(None).await
+    }
+
+    async fn over(tls: Option<Arc<AdminCertificates>>) -> Self {
         let desk = Desk::open();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let allow = vec!["127.0.0.1/32".parse().unwrap()];
-        let clock = Clock::Manual(desk.clock.clone());
-        let server = AdminServer::new(listener, desk.api.clone(), allow, None, &clock).unwrap();
+        let server = AdminServer::new(listener, desk.api.clone(), allow, tls);
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(server.serve(async move {
             let _ = stopped.await;
@@ -163,6 +171,80 @@ async fn bodies_and_heads_have_a_greatest_length() {
         step.fields = vec![("X-Long".to_owned(), "x".repeat(length - rest))];
         let told = listening.status(&listening.desk.wire(&step)).await;
         assert_eq!(told, status, "a head of {length} bytes");
+    }
+    listening.stop().await;
+}
+
+/// A certificate for the listener, in the time of the system.
+fn certificate() -> AdminTls {
+    let now = Clock::System.now();
+    let validity = Validity::starting(now, Duration::from_secs(24 * 3_600));
+    let authority = Authority::create("test", validity).unwrap();
+    let issued = authority.issue_server(&["admin.test"], validity, KeyKind::EcP256).unwrap();
+    AdminTls { cert: issued.chain, key: issued.key, client_ca: None }
+}
+
+/// After how long a connection ends on which this is sent and nothing else.
+async fn patience(listening: &Listening, sent: &[u8]) -> Duration {
+    let mut client = listening.connect().await;
+    client.write_all(sent).await.unwrap();
+    let begun = Instant::now();
+    let _ = client.read_to_end(&mut Vec::new()).await;
+    begun.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_sends_nothing_or_half_of_it_is_let_go() {
+    let listening = Listening::open().await;
+    let (ten, thirty) = (Duration::from_secs(10), Duration::from_secs(30));
+    let step = Step::of("POST", "/apisix/admin/schema/validate/routes", &route("/a").to_string());
+    let whole = listening.desk.wire(&step);
+    let half = whole.len() - 10;
+    for (sent, expected) in [
+        (&b""[..], ten),
+        (b"GET /apisix/admin/routes HTTP/1.1\r\nHost: a", ten),
+        (&whole[..half], thirty),
+    ] {
+        let took = patience(&listening, sent).await;
+        let is_due = took >= expected && took < expected + Duration::from_secs(2);
+        assert!(is_due, "{}: {took:?}", String::from_utf8_lossy(sent));
+    }
+    listening.stop().await;
+    let tls = AdminCertificates::new(&certificate(), &Clock::System).unwrap();
+    let listening = Listening::over(Some(Arc::new(tls))).await;
+    // Half of what a handshake begins with.
+    for sent in [&b""[..], b"\x16\x03\x01\x02\x00\x01"] {
+        let took = patience(&listening, sent).await;
+        assert!(took >= ten && took < ten + Duration::from_secs(2), "{took:?}");
+    }
+    listening.stop().await;
+}
+
+#[test]
+fn certificates_that_cannot_be_shown_replace_none() {
+    let own = AdminCertificates::new(&certificate(), &Clock::System).unwrap();
+    let before = own.current();
+    let other = AdminTls { key: certificate().key, ..certificate() };
+    let asking = AdminTls { client_ca: Some(certificate().cert), ..certificate() };
+    for unfit in [other, asking] {
+        assert!(own.renew(&unfit, &Clock::System).is_err());
+        assert!(Arc::ptr_eq(&before, &own.current()));
+    }
+    own.renew(&certificate(), &Clock::System).unwrap();
+    assert!(!Arc::ptr_eq(&before, &own.current()));
+}
+
+#[tokio::test]
+async fn a_body_is_asked_for_only_of_who_shows_a_good_key() {
+    let listening = Listening::open().await;
+    let mut step = Step::of("POST", "/apisix/admin/schema/validate/routes", "{}");
+    step.fields.push(("Expect".to_owned(), "100-continue".to_owned()));
+    let known = listening.desk.wire(&step);
+    step.fields.push(("X-API-KEY".to_owned(), "wrong".to_owned()));
+    let unknown = listening.desk.wire(&step);
+    for (whole, status) in [(known, "100"), (unknown, "401")] {
+        let head = &whole[..whole.len() - step.body.len()];
+        assert_eq!(listening.status(head).await, status);
     }
     listening.stop().await;
 }

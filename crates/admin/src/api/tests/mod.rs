@@ -1,11 +1,14 @@
 //! Conversations with the API, in process: those of `cases/`, and what takes more than one client.
 
 mod changes;
+mod complete;
 mod desk;
 mod limits;
 mod listener;
 mod play;
+mod product;
 mod rights;
+mod teams;
 
 use std::path::Path;
 use std::time::Duration;

@@ -9,7 +9,7 @@ use super::hosts::HostPattern;
 use super::kinds::{RESOURCE_KINDS, Resource, Serves};
 use super::paths::PathPrefix;
 use super::reach::{self, Unreadable};
-use super::{Act, Forbidden, Object, Verb};
+use super::{Act, Forbidden, Object, Used, Verb, kinds};
 
 /// Most kinds, labels, hosts and paths, each.
 pub const LIST_MAX: usize = 64;
@@ -55,6 +55,8 @@ struct Written {
     hosts: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     paths: Vec<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    uses: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Serialize for Confinement {
@@ -67,7 +69,8 @@ impl TryFrom<Written> for Confinement {
     type Error = Unfit;
 
     fn try_from(written: Written) -> Result<Self, Unfit> {
-        Self::new(written.kinds, written.labels, written.hosts, written.paths)
+        let uses = written.uses;
+        Self::new(written.kinds, written.labels, written.hosts, written.paths)?.using(uses)
     }
 }
 
@@ -83,7 +86,7 @@ impl Confinement {
         for host in &mut hosts {
             host.make_ascii_lowercase();
         }
-        let written = Written { kinds, labels, hosts, paths };
+        let written = Written { kinds, labels, hosts, paths, uses: BTreeMap::new() };
         written.check_bounds()?;
         written.check_kinds()?;
         let no_host = |text: &String| {
@@ -105,6 +108,22 @@ impl Confinement {
         let hosts = written.hosts.iter().map(host).collect::<Result<_, _>>()?;
         let paths = written.paths.iter().map(path).collect::<Result<_, _>>()?;
         Ok(Self { written, hosts, paths })
+    }
+
+    /// The same, with labels of which an object needs one to be referred to where it is not inside:
+    /// what is there for all to use.
+    pub fn using(mut self, uses: BTreeMap<String, BTreeSet<String>>) -> Result<Self, Unfit> {
+        self.written.uses = uses;
+        self.written.check_bounds()?;
+        let written = &self.written;
+        let asks_more =
+            !written.labels.is_empty() || !self.hosts.is_empty() || !self.paths.is_empty();
+        if !written.uses.is_empty() && !asks_more {
+            let problem =
+                "without labels, hosts or paths, everything may be referred to".to_owned();
+            return Err(Unfit::new(problem, "leave out uses, or add labels, hosts or paths"));
+        }
+        Ok(self)
     }
 
     /// True if it leaves everything that needs not be named.
@@ -130,6 +149,34 @@ impl Confinement {
     /// The paths, as they are written.
     pub fn paths(&self) -> &[String] {
         &self.written.paths
+    }
+
+    /// The labels of which an object needs one to be referred to where it is not inside.
+    pub fn uses(&self) -> &BTreeMap<String, BTreeSet<String>> {
+        &self.written.uses
+    }
+
+    /// Whether an object may be referred to that was not referred to before: it lies inside, or is
+    /// there for all to use. Of which kinds an editor may change objects does not matter.
+    pub(super) fn lends(&self, used: &Used) -> Result<(), Forbidden> {
+        let is_open =
+            self.written.labels.is_empty() && self.hosts.is_empty() && self.paths.is_empty();
+        let is_for_all = self.written.uses.iter().any(|(name, values)| {
+            reach::label(&used.value, name).is_some_and(|label| values.contains(label))
+        });
+        if is_open || is_for_all {
+            return Ok(());
+        }
+        let name = format!("{}/{}", used.kind, short(&used.id));
+        let kinds::Sort::Resource(resource) = kinds::sort(used.kind, Some(&used.id)) else {
+            return Err(Forbidden(format!("it may not refer to `{name}`")));
+        };
+        let object = Object::new(&used.value);
+        self.inside(&object, resource, self.names(resource.name)).map_err(|why| {
+            Forbidden(format!(
+                "it may not refer to `{name}`, which {why}, nor is it lent to the key"
+            ))
+        })
     }
 
     /// Whether an editor so confined may make, change or remove an object: both as it is and as it
@@ -248,17 +295,19 @@ impl Confinement {
 
 impl Written {
     fn check_bounds(&self) -> Result<(), Unfit> {
-        let labels = self.labels.values().map(BTreeSet::len).sum::<usize>();
-        let is_many =
-            [self.kinds.len(), labels, self.labels.len(), self.hosts.len(), self.paths.len()]
-                .into_iter()
-                .any(|length| length > LIST_MAX);
+        let values = |labels: &BTreeMap<String, BTreeSet<String>>| {
+            labels.len().max(labels.values().map(BTreeSet::len).sum())
+        };
+        let (labels, uses) = (values(&self.labels), values(&self.uses));
+        let is_many = [self.kinds.len(), labels, self.hosts.len(), self.paths.len(), uses]
+            .into_iter()
+            .any(|length| length > LIST_MAX);
         if is_many {
             let problem = format!("more than {LIST_MAX} kinds, labels, hosts or paths");
             return Err(Unfit::new(problem, "make several keys"));
         }
-        let labels =
-            self.labels.iter().flat_map(|(name, values)| std::iter::once(name).chain(values));
+        let all = || self.labels.iter().chain(&self.uses);
+        let labels = all().flat_map(|(name, values)| std::iter::once(name).chain(values));
         let texts = self.hosts.iter().chain(&self.paths).chain(labels);
         for text in texts {
             if text.is_empty() || text.len() > TEXT_MAX || text.chars().any(char::is_control) {
@@ -266,7 +315,7 @@ impl Written {
                 return Err(Unfit::new(problem, "write it with 1 to 256 printable bytes"));
             }
         }
-        match self.labels.iter().find(|(_, values)| values.is_empty()) {
+        match all().find(|(_, values)| values.is_empty()) {
             None => Ok(()),
             Some((name, _)) => {
                 let problem = format!("the label `{name}` has no value");

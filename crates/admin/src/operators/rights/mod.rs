@@ -2,6 +2,7 @@
 
 mod confinement;
 mod hosts;
+mod kept;
 mod kinds;
 mod paths;
 mod reach;
@@ -102,6 +103,17 @@ impl<'a> Object<'a> {
     }
 }
 
+/// An object that another one refers to.
+#[derive(Clone, Debug)]
+pub struct Used {
+    /// Its kind, in the words of paths.
+    pub kind: &'static str,
+    /// Its id.
+    pub id: String,
+    /// The object as it is.
+    pub value: Value,
+}
+
 /// One thing that an operator wants to do.
 #[derive(Clone, Copy, Debug)]
 pub struct Act<'a> {
@@ -119,12 +131,26 @@ pub struct Act<'a> {
     pub after: Option<Object<'a>>,
     /// Of a credential: its consumer, whose labels count as well.
     pub owner: Option<&'a Value>,
+    /// What the object as it will be refers to and did not refer to before.
+    pub used: &'a [Used],
+    /// Secrets in the object as it will be that are sent to servers and stay as they are, without
+    /// that whoever writes showed that they know them: as JSON pointers (RFC 6901).
+    pub kept: &'a [String],
 }
 
 impl<'a> Act<'a> {
     /// Reading objects of a kind, or one of them.
     pub const fn read(kind: &'a str, id: Option<&'a str>) -> Self {
-        Self { verb: Verb::Read, kind, id, before: None, after: None, owner: None }
+        Self {
+            verb: Verb::Read,
+            kind,
+            id,
+            before: None,
+            after: None,
+            owner: None,
+            used: &[],
+            kept: &[],
+        }
     }
 }
 
@@ -164,7 +190,7 @@ impl Rights {
         if self.role != Role::Editor && !self.confinement.is_none() {
             return Err(Unfit::new(
                 format!("only editors are confined, and the role is `{}`", self.role),
-                "leave out kinds, labels, hosts and paths, or make the role `editor`",
+                "leave out kinds, labels, hosts, paths and uses, or make the role `editor`",
             ));
         }
         if self.role == Role::Auditor && self.secrets {
@@ -203,8 +229,8 @@ impl Rights {
         }))
     }
 
-    /// Whether an editor may write what an object refers to: a secret, or a group whose rights its
-    /// members get.
+    /// Whether an editor may write what an object refers to: a secret, objects of others, or a group
+    /// whose rights its members get; and what stands beside a secret that stays.
     fn refer(&self, act: &Act<'_>) -> Result<(), Forbidden> {
         let Some(after) = act.after.map(|object| object.value) else { return Ok(()) };
         let before = act.before.map(|object| object.value);
@@ -214,6 +240,17 @@ impl Rights {
             return Err(Forbidden(format!(
                 "a key without the capability to read secrets may not refer to one (at {at})"
             )));
+        }
+        if !self.secrets
+            && let Some(at) = kept::redirected(before, after, act.kept)
+        {
+            return Err(Forbidden(format!(
+                "a key without the capability to read secrets may not change where one is sent (at \
+                 {at}): write the secret anew"
+            )));
+        }
+        for used in act.used {
+            self.confinement.lends(used)?;
         }
         let group =
             |object: Option<&Value>| object.and_then(|object| object.get("group_id")).cloned();
@@ -252,6 +289,8 @@ fn views(verb: Verb, sort: Sort) -> bool {
     }
 }
 
+#[cfg(test)]
+mod product_tests;
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

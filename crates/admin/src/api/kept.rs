@@ -1,0 +1,137 @@
+//! Which secrets a write leaves as they are without that whoever writes shows that they know them:
+//! those that a sealed value stands for, that a patch does not touch, or that are kept elsewhere.
+
+use bartizan_config::{PluginSchemas, is_reference, secrets_in};
+use bartizan_store::Key;
+use serde_json::Value;
+
+/// What was sent.
+#[derive(Clone, Copy)]
+pub(super) enum Sent<'a> {
+    /// An object, or a patch that is merged into one.
+    Object(&'a Value),
+    /// What stands where a path leads to.
+    Part(&'a [String], &'a Value),
+}
+
+impl<'a> Sent<'a> {
+    /// What was sent for a place in the object.
+    fn at(self, pointer: &str) -> Option<&'a Value> {
+        match self {
+            Self::Object(body) => body.pointer(pointer),
+            Self::Part(part, body) => {
+                let mut rest = pointer;
+                for step in part {
+                    let step = step.replace('~', "~0").replace('/', "~1");
+                    rest = rest.strip_prefix('/')?.strip_prefix(step.as_str())?;
+                }
+                body.pointer(rest)
+            }
+        }
+    }
+}
+
+/// Where such secrets stand in an object, as JSON pointers. Only those count that are sent to
+/// servers: of plugins, of their metadata, of the secret managers. What accounts prove themselves
+/// by, and the keys of certificates, stay here.
+pub(super) fn kept(
+    key: &Key,
+    after: &Value,
+    sent: Sent<'_>,
+    plugins: &dyn PluginSchemas,
+) -> Vec<String> {
+    let (collection, id) = (key.collection(), key.id());
+    let mut found = secrets_in(collection, id, after, plugins);
+    references(after, &mut String::new(), &mut found);
+    let is_account = collection == "consumers";
+    let is_sent = |pointer: &str| match pointer.strip_prefix("/plugins/") {
+        Some(rest) => {
+            let name = rest.split('/').next().unwrap_or_default();
+            !(is_account && plugins.is_authentication(name))
+        }
+        None => matches!(collection, "plugin_metadata" | "secrets"),
+    };
+    found.retain(|pointer| {
+        let now = after.pointer(pointer);
+        let is_elsewhere = now.and_then(Value::as_str).is_some_and(is_reference);
+        is_sent(pointer) && (is_elsewhere || sent.at(pointer) != now)
+    });
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// Where references to secrets stand.
+fn references(value: &Value, pointer: &mut String, found: &mut Vec<String>) {
+    let length = pointer.len();
+    match value {
+        Value::String(text) if is_reference(text) => found.push(pointer.clone()),
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                pointer.push('/');
+                pointer.push_str(&index.to_string());
+                references(item, pointer, found);
+                pointer.truncate(length);
+            }
+        }
+        Value::Object(members) => {
+            for (key, member) in members {
+                pointer.push('/');
+                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+                references(member, pointer, found);
+                pointer.truncate(length);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bartizan_plugins::Catalogue;
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(key: &str, after: &Value, sent: Sent<'_>) -> Vec<String> {
+        kept(&Key::parse(key).unwrap(), after, sent, &Catalogue)
+    }
+
+    #[test]
+    fn a_secret_is_kept_where_nobody_sent_it() {
+        let route = json!({ "plugins": {
+            "http-logger": { "uri": "https://a.test", "auth_header": "s" },
+            "csrf": { "key": "$env://KEY" },
+        } });
+        let logger = "/plugins/http-logger/auth_header";
+        let csrf = "/plugins/csrf/key";
+        let mut sealed = route.clone();
+        sealed["plugins"]["http-logger"]["auth_header"] = json!("sealed:v1:x");
+        let part = |steps: &[&str]| steps.iter().map(|step| (*step).to_owned()).collect::<Vec<_>>();
+        let (whole, other) = (part(&["plugins", "http-logger"]), part(&["plugins", "http"]));
+        let config = &route["plugins"]["http-logger"];
+        for (sent, expected) in [
+            (Sent::Object(&route), &[csrf][..]),
+            (Sent::Object(&sealed), &[csrf, logger]),
+            (Sent::Object(&json!({ "uri": "/b" })), &[csrf, logger]),
+            (Sent::Part(&whole, config), &[csrf]),
+            (Sent::Part(&other, config), &[csrf, logger]),
+            (Sent::Part(&part(&["uri"]), &json!("/b")), &[csrf, logger]),
+        ] {
+            assert_eq!(of("routes/1", &route, sent), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_sent_nowhere_does_not_count() {
+        let none = json!({});
+        let sent = Sent::Object(&none);
+        let account = json!({ "username": "a", "plugins": { "key-auth": { "key": "s" } } });
+        assert!(of("consumers/a", &account, sent).is_empty());
+        let upstream = json!({ "nodes": {}, "tls": { "client_key": "k", "client_cert": "c" } });
+        assert!(of("upstreams/1", &upstream, sent).is_empty());
+        assert!(of("ssls/1", &json!({ "cert": "c", "key": "k" }), sent).is_empty());
+        let manager = json!({ "uri": "https://vault.test", "token": "t" });
+        assert_eq!(of("secrets/vault/1", &manager, sent), ["/token"]);
+    }
+}

@@ -1,0 +1,182 @@
+//! Teams beside each other: what one may refer to of another, and secrets that it does not know.
+
+use serde_json::{Value, json};
+
+use super::desk::Desk;
+use super::play::Step;
+
+async fn put(desk: &Desk, path: &str, body: &Value) -> (u16, String) {
+    ask(desk, "PUT", path, body).await
+}
+
+async fn ask(desk: &Desk, method: &str, path: &str, body: &Value) -> (u16, String) {
+    let path = format!("/apisix/admin/{path}");
+    let answer = desk.ask(&Step::of(method, &path, &body.to_string())).await;
+    (answer.status, answer.body)
+}
+
+#[tokio::test]
+async fn a_team_refers_to_its_own_and_to_what_is_lent_to_it() {
+    let desk = Desk::open();
+    for (id, labels) in [
+        ("shop", json!({ "team": "shop" })),
+        ("bank", json!({ "team": "bank" })),
+        ("all", json!({ "for": "all" })),
+        ("plain", json!({})),
+    ] {
+        let upstream = json!({ "nodes": { "127.0.0.1:1": 1 }, "labels": labels });
+        assert_eq!(put(&desk, &format!("upstreams/{id}"), &upstream).await.0, 201);
+        assert_eq!(
+            put(&desk, &format!("services/{id}"), &json!({ "labels": labels })).await.0,
+            201
+        );
+        let config = json!({ "plugins": { "key-auth": {} }, "labels": labels });
+        assert_eq!(put(&desk, &format!("plugin_configs/{id}"), &config).await.0, 201);
+    }
+    let labels = json!({ "team": ["shop"] });
+    let confinement = json!({ "labels": labels, "uses": { "for": ["all"] } });
+    let team = desk.as_one_who("shop", &json!({ "role": "editor", "confinement": confinement }));
+    let route = |members: Value| {
+        let mut route = json!({ "uri": "/a", "labels": { "team": "shop" } });
+        for (name, value) in members.as_object().unwrap() {
+            route[name] = value.clone();
+        }
+        route
+    };
+    let before = desk.everything();
+    for member in ["upstream_id", "service_id", "plugin_config_id"] {
+        for id in ["bank", "plain"] {
+            let (status, body) = put(&team, "routes/1", &route(json!({ member: id }))).await;
+            assert_eq!(status, 403, "{member} {id}: {body}");
+            assert!(body.contains("it may not refer to"), "{body}");
+        }
+    }
+    let service = json!({ "upstream_id": "bank", "labels": { "team": "shop" } });
+    assert_eq!(put(&team, "services/new", &service).await.0, 403);
+    assert_eq!(desk.everything(), before);
+    for member in ["upstream_id", "service_id", "plugin_config_id"] {
+        for id in ["shop", "all"] {
+            let (status, body) = put(&team, "routes/1", &route(json!({ member: id }))).await;
+            assert!(matches!(status, 200 | 201), "{member} {id}: {body}");
+        }
+    }
+    for body in [json!({ "upstream_id": "bank" }), json!({ "service_id": "plain" })] {
+        assert_eq!(ask(&team, "PATCH", "routes/1", &body).await.0, 403, "{body}");
+    }
+    // What an admin wrote stays, and is what may stay.
+    let written = route(json!({ "upstream_id": "bank" }));
+    assert_eq!(put(&desk, "routes/1", &written).await.0, 200);
+    let (status, body) = ask(&team, "PATCH", "routes/1", &json!({ "desc": "x" })).await;
+    assert_eq!(status, 200, "{body}");
+    // All at once is no way around it.
+    let mut document = Step::of("PUT", "/apisix/admin/configs", "");
+    document.fields.push(("X-Digest".to_owned(), "one".to_owned()));
+    let mut other = route(json!({ "upstream_id": "plain" }));
+    other["id"] = json!("1");
+    document.body = json!({ "routes": [other] }).to_string();
+    assert_eq!(team.ask(&document).await.status, 403);
+}
+
+fn logging(uri: &str, header: Option<&str>) -> Value {
+    let mut logger = json!({ "uri": uri, "batch_max_size": 10 });
+    if let Some(header) = header {
+        logger["auth_header"] = json!(header);
+    }
+    let mut route = super::route("/a");
+    route["plugins"]["http-logger"] = logger;
+    route
+}
+
+#[tokio::test]
+async fn a_secret_that_is_not_known_cannot_be_sent_elsewhere() {
+    let desk = Desk::open();
+    let (home, away) = ("https://logs.example/a", "https://evil.example/a");
+    let secret = "Bearer a-long-secret";
+    assert_eq!(put(&desk, "routes/1", &logging(home, Some(secret))).await.0, 201);
+    let editor = desk.as_one_who("editor", &json!({ "role": "editor" }));
+    let read = editor.ask(&Step::of("GET", "/apisix/admin/routes/1", "")).await.value();
+    let sealed = read["value"]["plugins"]["http-logger"]["auth_header"].as_str().unwrap();
+    assert!(sealed.starts_with("sealed:v1:"), "{sealed}");
+
+    let before = desk.everything();
+    let mut document = logging(away, Some(sealed));
+    document["id"] = json!("1");
+    let attempts = [
+        ("PUT", "routes/1", logging(away, Some(sealed))),
+        ("PATCH", "routes/1", json!({ "plugins": { "http-logger": { "uri": away } } })),
+        ("PATCH", "routes/1/plugins/http-logger/uri", json!(away)),
+        ("PATCH", "routes/1/plugins/http-logger", {
+            let moved = logging(away, Some(sealed));
+            moved["plugins"]["http-logger"].clone()
+        }),
+        ("PUT", "configs", json!({ "routes": [document] })),
+    ];
+    for (method, path, body) in &attempts {
+        let mut step = Step::of(method, &format!("/apisix/admin/{path}"), &body.to_string());
+        step.fields.push(("X-Digest".to_owned(), "one".to_owned()));
+        let answer = editor.ask(&step).await;
+        assert_eq!(answer.status, 403, "{method} {path}: {}", answer.body);
+        assert!(answer.body.contains("write the secret anew"), "{}", answer.body);
+        assert!(!answer.body.contains("a-long-secret"), "{}", answer.body);
+        assert_eq!(desk.everything(), before, "{method} {path}");
+    }
+    // How much is logged at a time may change, and everything where the secret is written.
+    let amount = json!({ "plugins": { "http-logger": { "batch_max_size": 20 } } });
+    for (method, body) in [
+        ("PATCH", amount),
+        ("PUT", logging(home, Some(sealed))),
+        ("PUT", logging(away, Some("Bearer another"))),
+        ("PUT", logging(home, Some(secret))),
+        ("PUT", logging(away, Some(secret))),
+        ("PUT", logging(home, None)),
+    ] {
+        let (status, told) = ask(&editor, method, "routes/1", &body).await;
+        assert_eq!(status, 200, "{method} {body}: {told}");
+    }
+    // Who reads secrets knows them, and an admin does everything.
+    assert_eq!(put(&desk, "routes/1", &logging(home, Some(secret))).await.0, 200);
+    let capable = desk.as_one_who("capable", &json!({ "role": "editor", "secrets": true }));
+    assert_eq!(ask(&capable, attempts[1].0, attempts[1].1, &attempts[1].2).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_token_of_a_secret_manager_is_sent_to_no_other_one() {
+    let desk = Desk::open();
+    let vault =
+        json!({ "uri": "https://vault.example", "prefix": "kv", "token": "t-of-the-vault" });
+    assert_eq!(put(&desk, "secrets/vault/1", &vault).await.0, 201);
+    let rights = json!({ "role": "editor", "confinement": { "kinds": ["secrets"] } });
+    let editor = desk.as_one_who("vaults", &rights);
+    for patch in [json!({ "uri": "https://evil.example" }), json!({ "prefix": "kw" })] {
+        let (status, body) = ask(&editor, "PATCH", "secrets/vault/1", &patch).await;
+        assert_eq!(status, 403, "{patch}: {body}");
+    }
+    let anew = json!({ "uri": "https://evil.example", "token": "another" });
+    assert_eq!(ask(&editor, "PATCH", "secrets/vault/1", &anew).await.0, 200);
+}
+
+#[tokio::test]
+async fn who_reads_secrets_sees_differences_in_clear_and_each_reading_is_told() {
+    let desk = Desk::open();
+    let (home, secret) = ("https://logs.example/a", "Bearer a-long-secret");
+    assert_eq!(put(&desk, "routes/1", &logging(home, Some(secret))).await.0, 201);
+    assert_eq!(put(&desk, "routes/1", &logging(home, Some("Bearer another-one"))).await.0, 200);
+    let diff = Step::of("GET", "/bartizan/v1/revisions/3/diff", "");
+    let sealed = desk.ask(&diff).await;
+    assert_eq!(sealed.status, 200, "{}", sealed.body);
+    assert!(
+        sealed.body.contains("auth_header") && !sealed.body.contains("Bearer"),
+        "{}",
+        sealed.body
+    );
+    let reader = desk.as_one_who("reader", &json!({ "role": "admin", "secrets": true }));
+    let clear = reader.ask(&diff).await;
+    for text in [secret, "Bearer another-one"] {
+        assert!(clear.body.contains(text), "{}", clear.body);
+    }
+    let told = desk.told();
+    let of_reader = told.lines().filter(|line| line.contains("\"operator\":\"reader\""));
+    let readings = of_reader.filter(|line| line.contains("\"event\":\"secrets\""));
+    assert_eq!(readings.count(), 2, "{told}");
+    assert!(!told.contains("Bearer"), "{told}");
+}

@@ -1,0 +1,129 @@
+//! Secrets that stay as they are in what an editor changes. Whoever may point what holds one at a
+//! server of their own has the secret sent there, so that beside it only what says how much may
+//! change: where it goes, and how, is written together with the secret.
+
+use serde_json::Value;
+
+/// Where something is changed that may decide where a secret goes that stays, as a JSON pointer.
+/// `kept` says where such secrets stand in `after`.
+pub(super) fn redirected(before: Option<&Value>, after: &Value, kept: &[String]) -> Option<String> {
+    let mut units: Vec<&str> = kept.iter().map(|pointer| unit(pointer)).collect();
+    units.dedup();
+    units.into_iter().find_map(|unit| {
+        let mut at = unit.to_owned();
+        let was = before.and_then(|before| before.pointer(unit));
+        differs(was, after.pointer(unit), false, &mut at).then_some(at)
+    })
+}
+
+/// What uses a secret: the configuration of the plugin that it is in, else the whole object.
+fn unit(pointer: &str) -> &str {
+    let Some(rest) = pointer.strip_prefix("/plugins/") else { return "" };
+    let name = rest.find('/').unwrap_or(rest.len());
+    pointer.get(..pointer.len() - rest.len() + name).unwrap_or_default()
+}
+
+/// Members that decide nothing about where something is sent: what all plugins have, which says
+/// when they run, and what the node writes itself.
+fn is_apart(at: &str, key: &str) -> bool {
+    let is_plugin = at.starts_with("/plugins/") && at.matches('/').count() == 2;
+    (is_plugin && key == "_meta") || (at.is_empty() && matches!(key, "create_time" | "update_time"))
+}
+
+/// Whether two values differ in more than amounts. `at` says where, if so. A number says how much,
+/// unless it is a port.
+fn differs(before: Option<&Value>, after: Option<&Value>, is_port: bool, at: &mut String) -> bool {
+    let length = at.len();
+    let is_amount = |value: Option<&Value>| value.is_none_or(Value::is_number) && !is_port;
+    match (before, after) {
+        (before, after) if before == after => false,
+        (Some(Value::Object(was)), Some(Value::Object(is))) => {
+            let keys = was.keys().chain(is.keys()).filter(|key| !is_apart(at, key));
+            let keys: Vec<&String> = keys.collect();
+            keys.into_iter().any(|key| {
+                at.truncate(length);
+                at.push('/');
+                at.push_str(&key.replace('~', "~0").replace('/', "~1"));
+                let is_port = key.to_ascii_lowercase().contains("port");
+                differs(was.get(key), is.get(key), is_port, at)
+            })
+        }
+        (Some(Value::Array(was)), Some(Value::Array(is))) => {
+            (0..was.len().max(is.len())).any(|index| {
+                at.truncate(length);
+                at.push('/');
+                at.push_str(&index.to_string());
+                differs(was.get(index), is.get(index), is_port, at)
+            })
+        }
+        (before, after) => !(is_amount(before) && is_amount(after)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(before: &Value, after: &Value, kept: &str) -> Option<String> {
+        redirected(Some(before), after, &[kept.to_owned()])
+    }
+
+    #[test]
+    fn beside_a_secret_that_stays_only_amounts_change() {
+        let with = |config: Value| json!({ "uri": "/a", "plugins": { "p": config, "q": {} } });
+        let before = with(json!({
+            "secret": "s", "host": "a.test", "port": 1, "ssl": true, "count": 5, "codes": [500],
+            "hosts": ["a.test"], "deep": { "to": "x" }, "_meta": { "disable": false },
+        }));
+        let changed = |pointer: &str, value: Value| {
+            let mut after = before.clone();
+            *after.pointer_mut(pointer).unwrap() = value;
+            after
+        };
+        for (after, expected) in [
+            (before.clone(), None),
+            (changed("/uri", json!("/b")), None),
+            (changed("/plugins/q", json!({ "host": "b.test" })), None),
+            (changed("/plugins/p/count", json!(6)), None),
+            (changed("/plugins/p/codes", json!([500, 502])), None),
+            (changed("/plugins/p/_meta", json!({ "disable": true })), None),
+            (changed("/plugins/p/host", json!("b.test")), Some("/plugins/p/host")),
+            (changed("/plugins/p/host", json!(1)), Some("/plugins/p/host")),
+            (changed("/plugins/p/port", json!(2)), Some("/plugins/p/port")),
+            (changed("/plugins/p/ssl", json!(false)), Some("/plugins/p/ssl")),
+            (changed("/plugins/p/hosts", json!(["a.test", "b.test"])), Some("/plugins/p/hosts/1")),
+            (changed("/plugins/p/hosts", json!([])), Some("/plugins/p/hosts/0")),
+            (changed("/plugins/p/deep/to", json!("y")), Some("/plugins/p/deep/to")),
+            (changed("/plugins/p/deep", json!({})), Some("/plugins/p/deep/to")),
+        ] {
+            let at = told(&before, &after, "/plugins/p/secret");
+            assert_eq!(at.as_deref(), expected, "{after}");
+        }
+        let mut more = before.clone();
+        more["plugins"]["p"]["proxy"] = json!("http://b.test");
+        assert_eq!(told(&before, &more, "/plugins/p/secret").as_deref(), Some("/plugins/p/proxy"));
+        assert_eq!(
+            redirected(None, &before, &["/plugins/p/secret".to_owned()]).unwrap(),
+            "/plugins/p"
+        );
+        assert_eq!(redirected(Some(&before), &more, &[]), None);
+    }
+
+    #[test]
+    fn of_what_is_no_plugin_the_whole_object_uses_the_secret() {
+        let before =
+            json!({ "id": "1", "uri": "https://vault.test", "token": "t", "update_time": 1 });
+        for (name, value, expected) in [
+            ("uri", json!("https://evil.test"), Some("/uri")),
+            ("danger_plaintext", json!(true), Some("/danger_plaintext")),
+            ("update_time", json!(2), None),
+            ("timeout", json!(5), None),
+        ] {
+            let mut after = before.clone();
+            after[name] = value;
+            assert_eq!(told(&before, &after, "/token").as_deref(), expected, "{name}");
+        }
+    }
+}
