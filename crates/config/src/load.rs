@@ -171,6 +171,20 @@ impl<'a> Loader<'a> {
         self.read_resources(node, path, &Text::Given(text))
     }
 
+    /// What a node file says about the node, if that is in order, whatever is wrong with resources.
+    pub fn node_only(&self, path: &Path) -> Option<NodeConfig> {
+        let mut sources = Sources::new();
+        let resolver = Resolver::new(self.surroundings);
+        let limit = Limits::default().document.0;
+        let source = document(path, &Text::File, limit, &mut sources, &resolver).ok()?;
+        let root = sources.read(source).ok()?;
+        let accepts = root.get("danger_accept_apisix_fail_open").map(Node::to_json);
+        let accepts_fail_open = accepts == Some(true.into());
+        let (node, problems) =
+            self.node_alone(path, &root, accepts_fail_open, &mut sources, &resolver);
+        node.filter(|_| problems.is_empty())
+    }
+
     fn judged_node(&self, path: &Path, text: &Text<'_>) -> Result<Loaded, Failure> {
         let (node, draft) = self.read_node(path, text)?;
         let LoadedResources { resources, sources, files } = self.judged(draft)?;

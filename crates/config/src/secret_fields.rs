@@ -44,11 +44,11 @@ impl SecretFields {
             if let Some(schema) = plugins.schema(id, Slot::Metadata) {
                 found.walk(schema, schema, value, &mut String::new(), 0, false);
             }
-            return found.pointers;
+            return found.once();
         }
         let Some(kind) = kind_at(collection, id) else { return Vec::new() };
         self.object(plugins, kind, value, &mut String::new(), &mut found);
-        found.pointers
+        found.once()
     }
 
     fn object(
@@ -185,9 +185,14 @@ impl Found {
     }
 
     fn add(&mut self, at: &str) {
-        if !self.pointers.iter().any(|known| known == at) {
-            self.pointers.push(at.to_owned());
-        }
+        self.pointers.push(at.to_owned());
+    }
+
+    /// Each of them once.
+    fn once(mut self) -> Vec<String> {
+        self.pointers.sort_unstable();
+        self.pointers.dedup();
+        self.pointers
     }
 }
 

@@ -6,17 +6,17 @@
 use std::sync::Arc;
 
 use bartizan_store::{Commit, Expect, Key, Object, Snapshot, StoreError, Write, merge};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Done};
 use super::asked::{Asked, Expected, json as read_json};
-use super::kept::kept;
+use super::kept::Secrets;
 use super::kinds::{Naming, Target};
 use super::making::{Make, expect, id_of, key, life, own, set};
 use super::read::{has_owner, no_consumer};
 use super::references;
-use super::seal::redacted;
+use super::seal::redacted_but;
 use super::{Api, What};
 use crate::operators::{Role, Verb};
 use crate::plane::{Outcome, Proposal, Refused};
@@ -34,6 +34,8 @@ struct Ready {
     also: Vec<(Key, Option<Value>)>,
     writes: Vec<Write>,
     is_forced: bool,
+    /// The secrets that were sent in clear, as JSON pointers.
+    clear: Vec<String>,
 }
 
 impl Api {
@@ -162,8 +164,13 @@ impl Api {
         }
         self.unsealed(&key, &mut after, before.as_ref())?;
         self.stamp(target, &id, &mut after, before.as_ref());
-        let kept = kept(&key, &after, make.sent(), &self.0.plugins);
-        asked.allow_change(target, &key, [before.as_ref(), Some(&after)], &kept, snapshot)?;
+        let secrets = Secrets::of(&key, &after, make.sent(), &self.0.plugins);
+        let both = [before.as_ref(), Some(&after)];
+        asked.allow_change(target, &key, both, Some(&secrets), snapshot)?;
+        if life.is_some() && asked.operator.is_confined() && references::can_be_used(target.kind) {
+            let why = "a confined key may not give an end to what others may refer to by then";
+            return Err(asked.forbid(target, &key, Verb::Write, why.to_owned()));
+        }
         if let Some(problem) = references::dangling(target.kind, &after, snapshot) {
             return Err(Answer::bad(problem));
         }
@@ -176,7 +183,8 @@ impl Api {
         let mut writes = vec![Write { key: key.clone(), content: Some(content.into()), expect }];
         writes.extend(self.expiry_write(&key, life, snapshot)?);
         let also = Vec::new();
-        Ok(Ready { key, id, before, after: Some(after), also, writes, is_forced: false })
+        let clear = secrets.clear;
+        Ok(Ready { key, id, before, after: Some(after), also, writes, is_forced: false, clear })
     }
 
     /// The change that a removal comes down to.
@@ -195,10 +203,18 @@ impl Api {
         let object = snapshot.get(&key).filter(|object| target.kind.holds(object));
         let before = object.and_then(Object::value);
         let Some(object) = object else { return Err(Answer::no_key()) };
-        asked.allow_change(target, &key, [before.as_ref(), None], &[], snapshot)?;
+        asked.allow_change(target, &key, [before.as_ref(), None], None, snapshot)?;
         expect(asked, &Make::Merged(Value::Null), Some(object))?;
         if !is_forced && let Some(problem) = references::user(target.kind, id, snapshot) {
             return Err(Answer::bad(problem));
+        }
+        // What takes its id afterwards would be used without having been asked for.
+        if is_forced
+            && asked.operator.is_confined()
+            && let Some(user) = references::user_of(target.kind, id, snapshot)
+        {
+            let why = format!("a confined key may not remove what `{user}` refers to");
+            return Err(asked.forbid(target, &key, Verb::Delete, why));
         }
         let removed = |object: &Object| Write {
             key: object.key.clone(),
@@ -216,7 +232,7 @@ impl Api {
             }
         }
         let id = id.to_owned();
-        Ok(Ready { key, id, before, after: None, also, writes, is_forced })
+        Ok(Ready { key, id, before, after: None, also, writes, is_forced, clear: Vec::new() })
     }
 
     /// Gives an object its id and times.
@@ -271,7 +287,9 @@ impl Api {
             (Some(_), Some(_)) => "replace",
             (Some(_), None) => "delete",
         };
-        let differences = redacted(&ready.key, before, after, &self.0.plugins);
+        // Who may not read secrets does not learn that one was guessed.
+        let clear = if asked.operator.reads_secrets() { &[][..] } else { ready.clear.as_slice() };
+        let differences = redacted_but(&ready.key, before, after, clear, &self.0.plugins);
         let changes: Vec<Value> = differences
             .into_iter()
             .filter(|change| change.pointer != "/update_time")
@@ -301,7 +319,15 @@ impl Asked {
         if matches!(self.operator.role(), Role::Admin | Role::Editor) {
             return Ok(());
         }
-        self.allow(&What { verb: Verb::Write, id, ..What::read(kind) })
+        let verb = if self.method == Method::DELETE { Verb::Delete } else { Verb::Write };
+        self.allow(&What { verb, id, ..What::read(kind) })
+    }
+
+    /// The answer to a change that the operator may not make because of other objects.
+    fn forbid(&self, target: &Target, key: &Key, verb: Verb, why: String) -> Answer {
+        let what = What { verb, id: Some(key.id()), ..What::read(target.kind.segment) };
+        let forbidden = what.judged(|act| self.operator.forbid(act, why));
+        Answer::forbidden(&forbidden.to_string())
     }
 
     /// Whether the operator may make that change of an object, in which these secrets stay.
@@ -310,7 +336,7 @@ impl Asked {
         target: &Target,
         key: &Key,
         [before, after]: [Option<&Value>; 2],
-        kept: &[String],
+        secrets: Option<&Secrets>,
         snapshot: &Snapshot,
     ) -> Result<(), Answer> {
         let what = What {
@@ -320,7 +346,7 @@ impl Asked {
             before,
             after,
             snapshot: Some(snapshot),
-            kept,
+            secrets,
         };
         self.allow(&what)
     }

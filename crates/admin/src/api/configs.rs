@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Done};
 use super::asked::{self, Asked};
-use super::kept::{Sent, kept};
+use super::kept::{Secrets, Sent};
 use super::kinds::{KINDS, Kind, Naming, Target};
 use super::schemas::is_yaml;
 use super::{Api, What};
@@ -43,8 +43,7 @@ struct Change {
     key: Key,
     before: Option<Value>,
     after: Option<Value>,
-    /// The secrets that stay as they are.
-    kept: Vec<String>,
+    secrets: Secrets,
 }
 
 fn stand_key() -> Result<Key, Answer> {
@@ -168,10 +167,11 @@ impl Api {
             }
             asked.allow(&REPLACE)?;
         }
-        for Change { key, before, after, kept } in &changes {
+        for Change { key, before, after, secrets } in &changes {
             let target =
                 target_of(key).ok_or_else(|| Answer::bad(format!("`{key}` is no resource")))?;
-            asked.allow_change(&target, key, [before.as_ref(), after.as_ref()], kept, &snapshot)?;
+            let both = [before.as_ref(), after.as_ref()];
+            asked.allow_change(&target, key, both, Some(secrets), &snapshot)?;
         }
         if asked.operator.role() == Role::Editor {
             stand.keep_versions(versions, &changes);
@@ -283,14 +283,14 @@ impl Api {
             };
             self.stamp(&target, &id, &mut value, before.as_ref());
             if before.as_ref().map(times) != Some(times(&value)) {
-                let kept = kept(&key, &value, Sent::Object(item), &self.0.plugins);
-                changes.push(Change { key, before, after: Some(value), kept });
+                let secrets = Secrets::of(&key, &value, Sent::Object(item), &self.0.plugins);
+                changes.push(Change { key, before, after: Some(value), secrets });
             }
         }
         let gone = snapshot.objects.iter().filter(|object| is_of(object, kind));
         for object in gone.filter(|object| !met.contains(&object.key)) {
             let (key, before) = (object.key.clone(), object.value());
-            changes.push(Change { key, before, after: None, kept: Vec::new() });
+            changes.push(Change { key, before, after: None, secrets: Secrets::default() });
         }
         Ok(())
     }

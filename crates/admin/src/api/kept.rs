@@ -1,7 +1,7 @@
 //! Which secrets a write leaves as they are without that whoever writes shows that they know them:
 //! those that a sealed value stands for, that a patch does not touch, or that are kept elsewhere.
 
-use bartizan_config::{PluginSchemas, is_reference, secrets_in};
+use bartizan_config::{PluginSchemas, is_reference, secret_fields, secrets_in};
 use bartizan_store::Key;
 use serde_json::Value;
 
@@ -31,58 +31,52 @@ impl<'a> Sent<'a> {
     }
 }
 
-/// Where such secrets stand in an object, as JSON pointers. Only those count that are sent to
-/// servers: of plugins, of their metadata, of the secret managers. What accounts prove themselves
-/// by, and the keys of certificates, stay here.
-pub(super) fn kept(
-    key: &Key,
-    after: &Value,
-    sent: Sent<'_>,
-    plugins: &dyn PluginSchemas,
-) -> Vec<String> {
-    let (collection, id) = (key.collection(), key.id());
-    let mut found = secrets_in(collection, id, after, plugins);
-    references(after, &mut String::new(), &mut found);
-    let is_account = collection == "consumers";
-    let is_sent = |pointer: &str| match pointer.strip_prefix("/plugins/") {
-        Some(rest) => {
-            let name = rest.split('/').next().unwrap_or_default();
-            !(is_account && plugins.is_authentication(name))
-        }
-        None => matches!(collection, "plugin_metadata" | "secrets"),
-    };
-    found.retain(|pointer| {
-        let now = after.pointer(pointer);
-        let is_elsewhere = now.and_then(Value::as_str).is_some_and(is_reference);
-        is_sent(pointer) && (is_elsewhere || sent.at(pointer) != now)
-    });
-    found.sort_unstable();
-    found.dedup();
-    found
+/// The secrets of an object that are sent to servers: of plugins, of their metadata, of the secret
+/// managers. What accounts prove themselves by, and the keys of certificates, stay here.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Secrets {
+    /// Those that stay as they are, or are kept elsewhere, as JSON pointers.
+    pub(super) kept: Vec<String>,
+    /// Those that were sent in clear.
+    pub(super) written: Vec<String>,
+    /// All that were sent in clear, also what is sent to no server, in order.
+    pub(super) clear: Vec<String>,
 }
 
-/// Where references to secrets stand.
-fn references(value: &Value, pointer: &mut String, found: &mut Vec<String>) {
-    let length = pointer.len();
-    match value {
-        Value::String(text) if is_reference(text) => found.push(pointer.clone()),
-        Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                pointer.push('/');
-                pointer.push_str(&index.to_string());
-                references(item, pointer, found);
-                pointer.truncate(length);
-            }
+impl Secrets {
+    /// Those of an object as it will be, by what was sent for it.
+    pub(super) fn of(
+        key: &Key,
+        after: &Value,
+        sent: Sent<'_>,
+        plugins: &dyn PluginSchemas,
+    ) -> Self {
+        let (collection, id) = (key.collection(), key.id());
+        if after.get("plugins").is_none() && !matches!(collection, "plugin_metadata" | "secrets") {
+            return Self::default();
         }
-        Value::Object(members) => {
-            for (key, member) in members {
-                pointer.push('/');
-                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
-                references(member, pointer, found);
-                pointer.truncate(length);
+        let is_account = collection == "consumers";
+        let is_sent = |pointer: &String| match pointer.strip_prefix("/plugins/") {
+            Some(rest) => {
+                let name = rest.split('/').next().unwrap_or_default();
+                !(is_account && plugins.is_authentication(name))
             }
-        }
-        _ => {}
+            None => matches!(collection, "plugin_metadata" | "secrets"),
+        };
+        let mut found = secrets_in(collection, id, after, plugins);
+        // Those that are references.
+        found.extend(secret_fields(plugins, collection, id, after));
+        found.sort_unstable();
+        found.dedup();
+        let (clear, mut kept): (Vec<String>, Vec<String>) =
+            found.into_iter().partition(|pointer| {
+                let now = after.pointer(pointer);
+                let is_elsewhere = now.and_then(Value::as_str).is_some_and(is_reference);
+                !is_elsewhere && sent.at(pointer) == now
+            });
+        kept.retain(is_sent);
+        let written = clear.iter().filter(|pointer| is_sent(pointer)).cloned().collect();
+        Self { kept, written, clear }
     }
 }
 
@@ -94,7 +88,7 @@ mod tests {
     use super::*;
 
     fn of(key: &str, after: &Value, sent: Sent<'_>) -> Vec<String> {
-        kept(&Key::parse(key).unwrap(), after, sent, &Catalogue)
+        Secrets::of(&Key::parse(key).unwrap(), after, sent, &Catalogue).kept
     }
 
     #[test]
@@ -131,6 +125,10 @@ mod tests {
         let upstream = json!({ "nodes": {}, "tls": { "client_key": "k", "client_cert": "c" } });
         assert!(of("upstreams/1", &upstream, sent).is_empty());
         assert!(of("ssls/1", &json!({ "cert": "c", "key": "k" }), sent).is_empty());
+        // A reference to what is no secret.
+        let logger = json!({ "uri": "https://a.test", "ca_certs": "$file://ca.pem" });
+        let trusting = json!({ "plugins": { "http-logger": logger } });
+        assert!(of("routes/1", &trusting, sent).is_empty());
         let manager = json!({ "uri": "https://vault.test", "token": "t" });
         assert_eq!(of("secrets/vault/1", &manager, sent), ["/token"]);
     }

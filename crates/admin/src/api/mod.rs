@@ -44,6 +44,7 @@ use tokio::sync::OnceCell;
 
 use self::asked::{Asked, Query};
 use self::expiry::Expiries;
+use self::kept::Secrets;
 use self::kinds::Kind;
 use self::seal::Seal;
 use self::table::Table;
@@ -84,8 +85,8 @@ struct What<'a> {
     after: Option<&'a Value>,
     /// What the object is among, where it is one that serves.
     snapshot: Option<&'a Snapshot>,
-    /// The secrets that stay as they are, see [`Act::kept`].
-    kept: &'a [String],
+    /// Its secrets as it will be, where it is written.
+    secrets: Option<&'a Secrets>,
 }
 
 impl<'a> What<'a> {
@@ -98,7 +99,7 @@ impl<'a> What<'a> {
             before: None,
             after: None,
             snapshot: None,
-            kept: &[],
+            secrets: None,
         }
     }
 
@@ -126,7 +127,8 @@ impl<'a> What<'a> {
             after: self.after.map(|value| Object { value, inherited_hosts: &hosts_after }),
             owner: owner.as_ref(),
             used: &used,
-            kept: self.kept,
+            kept: self.secrets.map(|secrets| secrets.kept.as_slice()).unwrap_or_default(),
+            written: self.secrets.map(|secrets| secrets.written.as_slice()).unwrap_or_default(),
         })
     }
 

@@ -193,7 +193,7 @@ impl Api {
                 target_of(key).ok_or_else(|| Answer::bad(format!("`{key}` is no resource")))?;
             // What comes back stood together before, its secrets with it.
             let values = [before.as_ref(), after.as_ref()];
-            asked.allow_change(&target, key, values, &[], &snapshot)?;
+            asked.allow_change(&target, key, values, None, &snapshot)?;
             writes.extend(self.replacing(key, after.as_ref(), &snapshot)?);
         }
         let changed: Vec<&str> = changes.keys().map(Key::as_str).collect();

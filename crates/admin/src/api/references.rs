@@ -70,8 +70,9 @@ pub(crate) fn used_anew(
     let old = before.map(|before| all(kind, before)).unwrap_or_default();
     let new = all(kind, after).into_iter().filter(|reference| !old.contains(reference));
     new.filter_map(|(kind, id)| {
-        let value = snapshot.get(&Key::new(kind, &id).ok()?)?.value()?;
-        Some(Used { kind, id, value })
+        let object = snapshot.get(&Key::new(kind, &id).ok()?)?;
+        // Of what cannot be read nobody can tell whose it is.
+        Some(Used { kind, id, value: object.value().unwrap_or_default() })
     })
     .collect()
 }
@@ -89,7 +90,48 @@ fn all(kind: &str, value: &Value) -> BTreeSet<(&'static str, String)> {
     let certificates = ["/tls/client_cert_id", "/upstream/tls/client_cert_id"];
     let ids = certificates.iter().filter_map(|pointer| text(value.pointer(pointer)));
     all.extend(ids.map(|id| ("ssls", id)));
+    // Whose plugins and limits are those of callers who show nothing.
+    if let Some(plugins) = value.get("plugins") {
+        stand_ins(plugins, &mut |name| {
+            all.insert(("consumers", name.to_owned()));
+        });
+    }
     all
+}
+
+/// The accounts that stand in for callers who show no credential, wherever plugins name them.
+fn stand_ins(value: &Value, tell: &mut impl FnMut(&str)) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| stand_ins(item, tell)),
+        Value::Object(members) => {
+            for (name, member) in members {
+                match member.as_str() {
+                    Some(account) if name == "anonymous_consumer" => tell(account),
+                    _ => stand_ins(member, tell),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether other objects can refer to those of a kind.
+pub(crate) fn can_be_used(kind: &Kind) -> bool {
+    matches!(kind.segment, "ssls" | "consumers")
+        || REFERENCES.iter().any(|reference| reference.to == kind.segment)
+}
+
+/// An object that refers to another one.
+pub(crate) fn user_of<'s>(kind: &Kind, id: &str, snapshot: &'s Snapshot) -> Option<&'s Key> {
+    let mut objects = snapshot.objects.iter();
+    let user = objects.find(|object| {
+        let other = Kind::of(&object.key).zip(object.value());
+        other.is_some_and(|(other, value)| {
+            uses(other, &value, kind, id)
+                || all(other.segment, &value).contains(&(kind.segment, id.to_owned()))
+        })
+    });
+    user.map(|object| &object.key)
 }
 
 /// Which object still refers to one that is to be removed, as Apache APISIX says it.
@@ -215,10 +257,20 @@ mod tests {
             at: None,
         };
         let value = json!({ "labels": { "team": "shop" } });
-        let keys = ["plugin_configs/p", "services/s", "ssls/c", "upstreams/7", "upstreams/u"];
+        let keys = [
+            "consumers/guest",
+            "plugin_configs/p",
+            "services/s",
+            "ssls/c",
+            "upstreams/7",
+            "upstreams/u",
+        ];
         let objects = keys.iter().map(|key| object(key, &value)).collect();
         let snapshot = Snapshot { revision: 1, objects };
-        let split = json!({ "traffic-split": { "rules": [{ "weighted_upstreams": [{ "upstream_id": 7 }] }] } });
+        let split = json!({
+            "traffic-split": { "rules": [{ "weighted_upstreams": [{ "upstream_id": 7 }] }] },
+            "multi-auth": { "auth_plugins": [{ "key-auth": { "anonymous_consumer": "guest" } }] },
+        });
         let route = json!({
             "upstream_id": "u", "service_id": "s", "plugin_config_id": "p", "plugins": split,
             "upstream": { "tls": { "client_cert_id": "c" } },

@@ -155,13 +155,26 @@ pub(crate) fn redacted(
     after: Option<&Value>,
     plugins: &dyn PluginSchemas,
 ) -> Vec<Difference> {
+    redacted_but(key, before, after, &[], plugins)
+}
+
+/// The same, in which those that were `written` (in order) count as changed, whatever they were.
+pub(crate) fn redacted_but(
+    key: &Key,
+    before: Option<&Value>,
+    after: Option<&Value>,
+    written: &[String],
+    plugins: &dyn PluginSchemas,
+) -> Vec<Difference> {
     let hidden = |value: Option<&Value>, mark: &str| {
         value.map(|value| {
             let mut shown = value.clone();
             for pointer in secrets_in(key.collection(), key.id(), value, plugins) {
                 let other = before.filter(|_| !mark.is_empty());
                 let was = other.and_then(|before| before.pointer(&pointer));
-                let is_changed = was.is_some_and(|was| Some(was) != value.pointer(&pointer));
+                let is_changed = was.is_some_and(|was| {
+                    Some(was) != value.pointer(&pointer) || written.binary_search(&pointer).is_ok()
+                });
                 if let Some(slot) = shown.pointer_mut(&pointer) {
                     let mark = if is_changed { mark } else { "" };
                     *slot = Value::String(format!("{HIDDEN}{mark}"));
@@ -231,5 +244,7 @@ mod tests {
         assert_eq!(found[0].after, Some(json!("*** (changed)")));
         assert!(!format!("{found:?}").contains("secret\""));
         assert!(redacted(&key, Some(&before), Some(&before), &Catalogue).is_empty());
+        let guessed = redacted_but(&key, Some(&before), Some(&before), &[FIELD.into()], &Catalogue);
+        assert_eq!(guessed, found, "who guessed it is not told so");
     }
 }

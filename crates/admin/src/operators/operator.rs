@@ -89,13 +89,27 @@ impl Operator {
 
     /// Whether an act is permitted. A refusal is an event.
     pub fn may(&self, act: &Act<'_>) -> Result<(), Forbidden> {
-        self.rights.permit(act).inspect_err(|forbidden| {
-            let detail = format!("may not {act}: {forbidden}");
-            let mut event = self.event(EventKind::Denied, detail);
-            event.reason = Some(Reason::AdminForbidden);
-            event.status = Some(Reason::AdminForbidden.status());
-            self.voice.audit.record(event);
-        })
+        self.rights.permit(act).inspect_err(|forbidden| self.tell(act, forbidden))
+    }
+
+    /// Refuses an act for what lies outside of it. It is an event.
+    pub fn forbid(&self, act: &Act<'_>, why: String) -> Forbidden {
+        let forbidden = Forbidden::new(why);
+        self.tell(act, &forbidden);
+        forbidden
+    }
+
+    fn tell(&self, act: &Act<'_>, forbidden: &Forbidden) {
+        let detail = format!("may not {act}: {forbidden}");
+        let mut event = self.event(EventKind::Denied, detail);
+        event.reason = Some(Reason::AdminForbidden);
+        event.status = Some(Reason::AdminForbidden.status());
+        self.voice.audit.record(event);
+    }
+
+    /// Whether only a part of the resources is theirs.
+    pub fn is_confined(&self) -> bool {
+        !self.rights.confinement.is_none()
     }
 
     /// The same, without an event: for lists of what somebody may do.

@@ -129,8 +129,12 @@ impl AdminApi {
     /// Takes the certificates that the node file has now.
     pub(super) fn renew(&self, config: &NodeConfig, clock: &Clock) {
         let now = config.admin.as_ref().and_then(|admin| admin.tls.as_ref());
-        let Some((own, now)) = self.certificates.as_ref().zip(now) else { return };
-        if let Err(problem) = own.renew(now, clock) {
+        let problem = match (&self.certificates, now) {
+            (Some(own), Some(now)) => own.renew(now, clock).err(),
+            (None, None) => None,
+            _ => Some("whether it is there at all is fixed at the start".to_owned()),
+        };
+        if let Some(problem) = problem {
             tracing::error!("the certificate of `admin` stays as it was: {problem}");
         }
     }

@@ -46,6 +46,13 @@ impl Node {
         let (mut node, mut draft) = match load::draft(&self.config.path, &loader) {
             Ok(read) => read,
             Err(failure) => {
+                // A certificate ends, whatever else is at fault.
+                if let Some(admin) = &self.admin
+                    && let Some(mut node) = loader.node_only(&self.config.path)
+                {
+                    self.overrides.node(&mut node);
+                    admin.renew(&node, &self.logs.clock);
+                }
                 // The file that is at fault is watched; what the store holds waits for it.
                 if let Ok(snapshot) = self.control.block_on(self.store.snapshot()) {
                     self.seen = snapshot.revision;

@@ -74,7 +74,90 @@ async fn a_team_refers_to_its_own_and_to_what_is_lent_to_it() {
     let mut other = route(json!({ "upstream_id": "plain" }));
     other["id"] = json!("1");
     document.body = json!({ "routes": [other] }).to_string();
-    assert_eq!(team.ask(&document).await.status, 403);
+    let answer = team.ask(&document).await;
+    assert_eq!(answer.status, 403, "{}", answer.body);
+}
+
+/// An editor of the team `shop`, and what an object of it has.
+fn shop(desk: &Desk, more: &Value) -> (Desk, Value) {
+    let mut rights = json!({ "role": "editor", "confinement": { "labels": { "team": ["shop"] } } });
+    for (name, value) in more.as_object().unwrap() {
+        rights[name] = value.clone();
+    }
+    (desk.as_one_who("shop", &rights), json!({ "team": "shop" }))
+}
+
+#[tokio::test]
+async fn an_account_that_stands_in_for_strangers_is_referred_to() {
+    let desk = Desk::open();
+    for (name, team) in [("banker", "bank"), ("guest", "shop")] {
+        let account = json!({ "username": name, "labels": { "team": team } });
+        assert_eq!(put(&desk, &format!("consumers/{name}"), &account).await.0, 201);
+    }
+    let (team, labels) = shop(&desk, &json!({}));
+    let route = |plugins: Value| {
+        let mut route = super::route("/a");
+        route["labels"] = labels.clone();
+        for (name, config) in plugins.as_object().unwrap() {
+            route["plugins"][name] = config.clone();
+        }
+        route
+    };
+    let several = |name: &str| {
+        let ways = json!([{ "basic-auth": {} }, { "key-auth": { "anonymous_consumer": name } }]);
+        json!({ "multi-auth": { "auth_plugins": ways } })
+    };
+    let one = |name: &str| json!({ "key-auth": { "anonymous_consumer": name } });
+    for plugins in [one("banker"), several("banker")] {
+        let (status, body) = put(&team, "routes/1", &route(plugins)).await;
+        assert_eq!(status, 403, "{body}");
+        assert!(body.contains("it may not refer to `consumers/banker`"), "{body}");
+    }
+    for plugins in [one("guest"), several("guest")] {
+        let (status, body) = put(&team, "routes/1", &route(plugins)).await;
+        assert!(matches!(status, 200 | 201), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn no_team_leaves_an_id_behind_that_something_refers_to() {
+    let desk = Desk::open();
+    let (team, labels) = shop(&desk, &json!({}));
+    let upstream = json!({ "nodes": { "127.0.0.1:1": 1 }, "labels": labels });
+    for id in ["used", "free"] {
+        let (status, body) = put(&team, &format!("upstreams/{id}?ttl=60"), &upstream).await;
+        assert_eq!(status, 403, "{body}");
+        assert_eq!(put(&team, &format!("upstreams/{id}"), &upstream).await.0, 201);
+    }
+    let mut own = super::route("/a");
+    own["labels"] = labels;
+    own.as_object_mut().unwrap().remove("upstream");
+    own["upstream_id"] = json!("used");
+    let (status, body) = put(&team, "routes/1?ttl=60", &own).await;
+    assert_eq!(status, 201, "{body}");
+    let before = desk.everything();
+    let (status, body) = ask(&team, "DELETE", "upstreams/used?force=true", &Value::Null).await;
+    assert_eq!(status, 403, "{body}");
+    assert!(body.contains("routes/1"), "{body}");
+    assert_eq!(desk.everything(), before);
+    assert_eq!(ask(&team, "DELETE", "upstreams/free?force=true", &Value::Null).await.0, 200);
+    // Whoever is not confined knows what they do.
+    assert_eq!(ask(&desk, "DELETE", "upstreams/used?force=true", &Value::Null).await.0, 200);
+}
+
+#[tokio::test]
+async fn what_the_node_can_read_is_of_no_team() {
+    let desk = Desk::open();
+    let logger = logging("https://logs.example/a", Some("$env://LOGS"));
+    let (team, labels) = shop(&desk, &json!({ "secrets": true }));
+    let mut own = logger.clone();
+    own["labels"] = labels;
+    let (status, body) = put(&team, "routes/1", &own).await;
+    assert_eq!(status, 403, "{body}");
+    assert!(body.contains("auth_header"), "{body}");
+    own["plugins"]["http-logger"]["auth_header"] = json!("Bearer of-the-team");
+    let (status, body) = put(&team, "routes/1", &own).await;
+    assert_eq!(status, 201, "{body}");
 }
 
 fn logging(uri: &str, header: Option<&str>) -> Value {

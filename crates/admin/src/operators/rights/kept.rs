@@ -2,14 +2,21 @@
 //! server of their own has the secret sent there, so that beside it only what says how much may
 //! change: where it goes, and how, is written together with the secret.
 
+use bartizan_core::{ByteSize, Span};
 use serde_json::Value;
 
-/// Where something is changed that may decide where a secret goes that stays, as a JSON pointer.
-/// `kept` says where such secrets stand in `after`.
-pub(super) fn redirected(before: Option<&Value>, after: &Value, kept: &[String]) -> Option<String> {
-    let mut units: Vec<&str> = kept.iter().map(|pointer| unit(pointer)).collect();
+use super::Act;
+
+/// Where something is changed that may decide where a secret goes that stays, as a JSON pointer. A
+/// secret that is written beside it counts whatever it is, or the answer would tell who guessed it.
+pub(super) fn redirected(before: Option<&Value>, after: &Value, act: &Act<'_>) -> Option<String> {
+    let mut units: Vec<&str> = act.kept.iter().map(|pointer| unit(pointer)).collect();
     units.dedup();
-    units.into_iter().find_map(|unit| {
+    units.into_iter().find_map(|own| {
+        if let Some(written) = act.written.iter().find(|written| unit(written) == own) {
+            return Some(written.clone());
+        }
+        let unit = own;
         let mut at = unit.to_owned();
         let was = before.and_then(|before| before.pointer(unit));
         differs(was, after.pointer(unit), false, &mut at).then_some(at)
@@ -30,22 +37,36 @@ fn is_apart(at: &str, key: &str) -> bool {
     (is_plugin && key == "_meta") || (at.is_empty() && matches!(key, "create_time" | "update_time"))
 }
 
-/// Whether two values differ in more than amounts. `at` says where, if so. A number says how much,
-/// unless it is a port.
+/// Whether a value says how much: a number, a time, a size.
+fn is_amount(value: &Value) -> bool {
+    match value {
+        Value::Number(_) => true,
+        Value::String(text) => {
+            let has_unit = text.ends_with(|last: char| last.is_ascii_alphabetic());
+            has_unit && (text.parse::<Span>().is_ok() || text.parse::<ByteSize>().is_ok())
+        }
+        _ => false,
+    }
+}
+
+/// Whether two values differ in more than amounts. `at` says where, if so. No port is one, nor what
+/// comes into a map, where the name may be that of a server.
 fn differs(before: Option<&Value>, after: Option<&Value>, is_port: bool, at: &mut String) -> bool {
     let length = at.len();
-    let is_amount = |value: Option<&Value>| value.is_none_or(Value::is_number) && !is_port;
+    let is_fit = |value: Option<&Value>| value.is_none_or(is_amount) && !is_port;
     match (before, after) {
         (before, after) if before == after => false,
         (Some(Value::Object(was)), Some(Value::Object(is))) => {
             let keys = was.keys().chain(is.keys()).filter(|key| !is_apart(at, key));
             let keys: Vec<&String> = keys.collect();
+            let is_map = at.matches('/').count() > if at.starts_with("/plugins/") { 2 } else { 0 };
             keys.into_iter().any(|key| {
                 at.truncate(length);
                 at.push('/');
                 at.push_str(&key.replace('~', "~0").replace('/', "~1"));
                 let is_port = key.to_ascii_lowercase().contains("port");
-                differs(was.get(key), is.get(key), is_port, at)
+                (is_map && !was.contains_key(key))
+                    || differs(was.get(key), is.get(key), is_port, at)
             })
         }
         (Some(Value::Array(was)), Some(Value::Array(is))) => {
@@ -56,7 +77,7 @@ fn differs(before: Option<&Value>, after: Option<&Value>, is_port: bool, at: &mu
                 differs(was.get(index), is.get(index), is_port, at)
             })
         }
-        (before, after) => !(is_amount(before) && is_amount(after)),
+        (before, after) => !(is_fit(before) && is_fit(after)),
     }
 }
 
@@ -66,8 +87,17 @@ mod tests {
 
     use super::*;
 
+    fn found(before: Option<&Value>, after: &Value, [kept, written]: [&str; 2]) -> Option<String> {
+        let list = |pointer: &str| -> Vec<String> {
+            Some(pointer.to_owned()).filter(|pointer| !pointer.is_empty()).into_iter().collect()
+        };
+        let (kept, written) = (list(kept), list(written));
+        let act = Act { kept: &kept, written: &written, ..Act::read("routes", None) };
+        redirected(before, after, &act)
+    }
+
     fn told(before: &Value, after: &Value, kept: &str) -> Option<String> {
-        redirected(Some(before), after, &[kept.to_owned()])
+        found(Some(before), after, [kept, ""])
     }
 
     #[test]
@@ -104,11 +134,35 @@ mod tests {
         let mut more = before.clone();
         more["plugins"]["p"]["proxy"] = json!("http://b.test");
         assert_eq!(told(&before, &more, "/plugins/p/secret").as_deref(), Some("/plugins/p/proxy"));
-        assert_eq!(
-            redirected(None, &before, &["/plugins/p/secret".to_owned()]).unwrap(),
-            "/plugins/p"
-        );
-        assert_eq!(redirected(Some(&before), &more, &[]), None);
+        assert_eq!(found(None, &before, ["/plugins/p/secret", ""]).unwrap(), "/plugins/p");
+        assert_eq!(found(Some(&before), &more, ["", ""]), None);
+        assert_eq!(found(Some(&before), &more, ["", "/plugins/p/secret"]), None);
+        // What is guessed beside it is refused whether it is right or not.
+        let both = ["/plugins/p/secret", "/plugins/p/deep/to"];
+        assert_eq!(found(Some(&before), &before, both).as_deref(), Some("/plugins/p/deep/to"));
+        assert_eq!(found(Some(&before), &before, ["/plugins/p/secret", "/plugins/q/key"]), None);
+    }
+
+    #[test]
+    fn times_and_sizes_are_amounts_and_names_of_a_map_are_none() {
+        let before = json!({ "plugins": { "p": {
+            "secret": "s", "timeout": "5s", "size": "1MiB", "to": "5", "deep": { "a.test": 1 },
+        } } });
+        for (pointer, value, expected) in [
+            ("/plugins/p/timeout", json!("10s"), None),
+            ("/plugins/p/timeout", json!(10), None),
+            ("/plugins/p/size", json!("64KiB"), None),
+            ("/plugins/p/timeout", json!("evil.test"), Some("/plugins/p/timeout")),
+            ("/plugins/p/to", json!("6"), Some("/plugins/p/to")),
+            ("/plugins/p/deep", json!({ "a.test": 2 }), None),
+            ("/plugins/p/deep", json!({}), None),
+            ("/plugins/p/deep", json!({ "b.test": 1 }), Some("/plugins/p/deep/b.test")),
+        ] {
+            let mut after = before.clone();
+            *after.pointer_mut(pointer).unwrap() = value;
+            let at = told(&before, &after, "/plugins/p/secret");
+            assert_eq!(at.as_deref(), expected, "{after}");
+        }
     }
 
     #[test]

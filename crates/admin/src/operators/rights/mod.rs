@@ -136,6 +136,8 @@ pub struct Act<'a> {
     /// Secrets in the object as it will be that are sent to servers and stay as they are, without
     /// that whoever writes showed that they know them: as JSON pointers (RFC 6901).
     pub kept: &'a [String],
+    /// Those that were sent in clear.
+    pub written: &'a [String],
 }
 
 impl<'a> Act<'a> {
@@ -150,6 +152,7 @@ impl<'a> Act<'a> {
             owner: None,
             used: &[],
             kept: &[],
+            written: &[],
         }
     }
 }
@@ -164,11 +167,17 @@ impl fmt::Display for Act<'_> {
     }
 }
 
-/// Why an operator may not do something. The text names nothing but the operator's own rights and
-/// what was sent, so that it may be shown to them.
+/// Why an operator may not do something, to be shown to them. Of what belongs to others it tells
+/// what every editor may read anyway.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Forbidden(pub(super) String);
+
+impl Forbidden {
+    pub(super) const fn new(why: String) -> Self {
+        Self(why)
+    }
+}
 
 /// What an operator may do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,15 +243,17 @@ impl Rights {
     fn refer(&self, act: &Act<'_>) -> Result<(), Forbidden> {
         let Some(after) = act.after.map(|object| object.value) else { return Ok(()) };
         let before = act.before.map(|object| object.value);
-        if !self.secrets
+        // What is behind a reference is of no team.
+        if !(self.secrets && self.confinement.is_none())
             && let Some(at) = references::new_reference(before, after)
         {
             return Err(Forbidden(format!(
-                "a key without the capability to read secrets may not refer to one (at {at})"
+                "a key that is confined, or without the capability to read secrets, may not refer to \
+                 one (at {at})"
             )));
         }
         if !self.secrets
-            && let Some(at) = kept::redirected(before, after, act.kept)
+            && let Some(at) = kept::redirected(before, after, act)
         {
             return Err(Forbidden(format!(
                 "a key without the capability to read secrets may not change where one is sent (at \
