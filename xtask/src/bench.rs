@@ -8,6 +8,7 @@
 mod cases;
 mod control;
 mod exchange;
+mod identity;
 mod keys;
 pub(crate) mod load;
 mod parity;
@@ -81,6 +82,8 @@ enum Other {
     Plugins(plugins::PluginOptions),
     /// What the size of a configuration costs: start, live changes, memory.
     Control(control::ControlOptions),
+    /// What it costs to know who calls: tokens, certificates, proofs of possession, keys.
+    Identity(identity::IdentityOptions),
 }
 
 impl Options {
@@ -140,6 +143,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     match &options.other {
         Some(Other::Plugins(options)) => plugins::run(options),
         Some(Other::Control(options)) => control::run(options),
+        Some(Other::Identity(options)) => identity::run(options),
         None => runtime()?.block_on(compare(options)),
     }
 }
@@ -280,6 +284,7 @@ impl Arena {
         Ok(Spec {
             target: SocketAddr::from(([127, 0, 0, 1], 0)),
             authority: case.is_tls().then(|| self.authority.clone()),
+            clients: Vec::new(),
             mode: case.mode(),
             connections: case.connections(),
             count,

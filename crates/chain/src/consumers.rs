@@ -1,7 +1,6 @@
 //! Consumers and the index of their credentials.
 
 use std::any::Any;
-use std::borrow::Borrow;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -90,11 +89,12 @@ impl<'a> CredentialRef<'a> {
     }
 }
 
-/// An account with what it is looked up by.
+/// An account with the marks of its credentials: what they are looked up by is held once, where they
+/// are found.
 #[derive(Clone)]
 struct Account {
     consumer: Arc<Consumer>,
-    held: Vec<(&'static str, Lookup)>,
+    held: Vec<u64>,
 }
 
 /// Every consumer and credential of a snapshot, by plugin and look-up key. A copy shares with it
@@ -115,9 +115,10 @@ impl ConsumerIndex {
     /// Takes an account out, with its credentials.
     pub fn remove_consumer(&mut self, username: &str) {
         let Some(account) = self.by_name.remove(username) else { return };
-        for (plugin, lookup) in account.held {
-            if let Some(known) = self.credentials.get_mut(plugin) {
-                known.remove::<[u8]>(lookup.borrow());
+        for mark in account.held {
+            // Whichever plugin's it is: what has the mark and this owner has to go.
+            for known in self.credentials.values_mut() {
+                known.remove_marked(mark, |found| *found.consumer.username == *username);
             }
         }
     }
@@ -137,9 +138,10 @@ impl ConsumerIndex {
         }
         let lookup = Lookup::from(&*entry.lookup);
         let indexed = Indexed { consumer: consumer.clone(), credential, data: entry.data };
-        known.insert(lookup.clone(), indexed);
+        let mark = known.mark::<[u8]>(&entry.lookup);
+        known.insert(lookup, indexed);
         if let Some(account) = self.by_name.get_mut(&*consumer.username) {
-            account.held.push((plugin, lookup));
+            account.held.push(mark);
         }
         Ok(())
     }
@@ -224,7 +226,6 @@ mod tests {
         const KEYS: usize = 1_000_000;
         const OF_ONE: usize = 1_000;
         let mut index = ConsumerIndex::default();
-        let id: Arc<str> = "k7f2m9qa".into();
         for n in 0..KEYS / OF_ONE {
             let one = consumer(&format!("consumer-{n}"));
             index.add_consumer(one.clone());
@@ -233,18 +234,21 @@ mod tests {
                 let mut lookup = [0; 17];
                 lookup[..8].copy_from_slice(&(n * OF_ONE + k).to_le_bytes());
                 let entry = CredentialEntry::new(lookup, 0_u64);
-                index.add_credential("key-auth", &one, Some(id.clone()), entry).unwrap();
+                let id: Arc<str> = format!("{:08}", n * OF_ONE + k).into();
+                index.add_credential("key-auth", &one, Some(id), entry).unwrap();
             }
             index.settle(&one.username);
         }
         let known = &index.credentials["key-auth"];
         assert_eq!(known.len(), KEYS);
         let (tables, fullest) = known.extent();
-        let data = KEYS * block(16 + size_of::<u64>());
+        // Behind a pointer each, with what counts their owners: an entry, the plugin's data, the id.
+        let each = [size_of::<(Lookup, Indexed)>(), size_of::<u64>(), "00000000".len()];
+        let data = KEYS * each.map(|bytes| block(16 + bytes)).iter().sum::<usize>();
         let held: usize = index
             .by_name
             .iter()
-            .map(|(_, account)| block(account.held.capacity() * size_of::<(&str, Lookup)>()))
+            .map(|(_, account)| block(account.held.capacity() * size_of::<u64>()))
             .sum();
         let each = (tables + data + held) / KEYS;
         assert!((100..=200).contains(&each), "{each} bytes: {tables} {data} {held}");

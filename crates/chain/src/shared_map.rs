@@ -1,8 +1,9 @@
 //! A map whose copies share whatever did not change.
 //!
-//! Entries lie in shards of at most a hundred or so behind one pointer each. A copy costs the
-//! pointers, a change of a copy one shard: what a change of the configuration needs, of which a
-//! hundred thousand entries stay as they are.
+//! Entries lie behind one pointer each, these in shards of at most a hundred or so, and shards behind
+//! one pointer each. A copy costs the pointers to shards, a change of a copy the pointers of one shard
+//! and one entry: what a change of the configuration needs, of which a hundred thousand entries stay
+//! as they are. The room that a table sets aside for more is room for pointers.
 
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
@@ -17,7 +18,7 @@ const SHARD: usize = 64;
 /// The part of a hash that chooses the shard: tables use the lowest and the highest bits.
 const SHIFT: u32 = 20;
 
-type Shard<K, V> = Arc<HashTable<(K, V)>>;
+type Shard<K, V> = Arc<HashTable<Arc<(K, V)>>>;
 
 /// A map that is copied at little cost.
 #[derive(Clone)]
@@ -47,7 +48,7 @@ impl<K, V> SharedMap<K, V> {
 
     /// All entries, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.shards.iter().flat_map(|shard| shard.iter()).map(|(key, value)| (key, value))
+        self.shards.iter().flat_map(|shard| shard.iter()).map(|entry| (&entry.0, &entry.1))
     }
 
     /// Some entry, which one `seed` decides: the same as long as nothing changes.
@@ -58,7 +59,7 @@ impl<K, V> SharedMap<K, V> {
         let (before, from) = self.shards.split_at_checked(first)?;
         let shard = from.iter().chain(before).find(|shard| !shard.is_empty())?;
         let within = rest.checked_rem(u64::try_from(shard.len()).ok()?)?;
-        shard.iter().nth(usize::try_from(within).ok()?).map(|(key, value)| (key, value))
+        shard.iter().nth(usize::try_from(within).ok()?).map(|entry| (&entry.0, &entry.1))
     }
 
     /// Bytes of its tables, and the entries of the fullest one.
@@ -66,7 +67,7 @@ impl<K, V> SharedMap<K, V> {
     pub(crate) fn extent(&self) -> (usize, usize) {
         let tables: usize = self.shards.iter().map(|shard| shard.allocation_size()).sum();
         // A table and what counts its owners, behind the pointer to it.
-        let each = size_of::<Shard<K, V>>() + size_of::<HashTable<(K, V)>>() + 16;
+        let each = size_of::<Shard<K, V>>() + size_of::<HashTable<Arc<(K, V)>>>() + 16;
         let fullest = self.shards.iter().map(|shard| shard.len()).max().unwrap_or_default();
         (tables + self.shards.capacity() * each, fullest)
     }
@@ -88,7 +89,7 @@ impl<K: Hash + Eq + Clone, V: Clone> SharedMap<K, V> {
         }
         let hash = self.hasher.hash_one(key);
         let shard = self.shards.get(self.shard_of(hash))?;
-        shard.find(hash, |(known, _)| known.borrow() == key).map(|(_, value)| value)
+        shard.find(hash, |entry| entry.0.borrow() == key).map(|entry| &entry.1)
     }
 
     /// Sets the value of a key; gives the one before.
@@ -99,11 +100,11 @@ impl<K: Hash + Eq + Clone, V: Clone> SharedMap<K, V> {
         let hash = self.hasher.hash_one(&key);
         let at = self.shard_of(hash);
         let shard = Arc::make_mut(self.shards.get_mut(at)?);
-        if let Some((_, known)) = shard.find_mut(hash, |(known, _)| *known == key) {
-            return Some(std::mem::replace(known, value));
+        if let Some(known) = shard.find_mut(hash, |entry| entry.0 == key) {
+            return Some(std::mem::replace(&mut Arc::make_mut(known).1, value));
         }
         let hasher = &self.hasher;
-        shard.insert_unique(hash, (key, value), |(key, _)| hasher.hash_one(key));
+        shard.insert_unique(hash, Arc::new((key, value)), |entry| hasher.hash_one(&entry.0));
         self.len += 1;
         None
     }
@@ -133,7 +134,8 @@ impl<K: Hash + Eq + Clone, V: Clone> SharedMap<K, V> {
         let hash = self.hasher.hash_one(key);
         let at = self.shard_of(hash);
         let shard = Arc::make_mut(self.shards.get_mut(at)?);
-        shard.find_mut(hash, |(known, _)| known.borrow() == key).map(|(_, value)| value)
+        let entry = shard.find_mut(hash, |entry| entry.0.borrow() == key)?;
+        Some(&mut Arc::make_mut(entry).1)
     }
 
     /// Takes an entry out.
@@ -145,10 +147,28 @@ impl<K: Hash + Eq + Clone, V: Clone> SharedMap<K, V> {
         let hash = self.hasher.hash_one(key);
         let at = self.shard_of(hash);
         let shard = Arc::make_mut(self.shards.get_mut(at)?);
-        let found = shard.find_entry(hash, |(known, _)| known.borrow() == key).ok()?;
-        let ((_, value), _) = found.remove();
+        let found = shard.find_entry(hash, |entry| entry.0.borrow() == key).ok()?;
         self.len = self.len.saturating_sub(1);
-        Some(value)
+        Some(Arc::unwrap_or_clone(found.remove().0).1)
+    }
+
+    /// What an entry can be taken out by, in this map and in its copies, instead of its key.
+    pub(crate) fn mark<Q: Hash + ?Sized>(&self, key: &Q) -> u64
+    where
+        K: Borrow<Q>,
+    {
+        self.hasher.hash_one(key)
+    }
+
+    /// Takes an entry out by its mark: another key may have the same one, so that `is_meant` decides.
+    pub(crate) fn remove_marked(&mut self, mark: u64, is_meant: impl Fn(&V) -> bool) -> Option<V> {
+        let at = self.shard_of(mark);
+        // Looked up first, so that taking out what is not there copies nothing.
+        self.shards.get(at)?.find(mark, |entry| is_meant(&entry.1))?;
+        let shard = Arc::make_mut(self.shards.get_mut(at)?);
+        let found = shard.find_entry(mark, |entry| is_meant(&entry.1)).ok()?;
+        self.len = self.len.saturating_sub(1);
+        Some(Arc::unwrap_or_clone(found.remove().0).1)
     }
 
     /// Twice as many shards.
@@ -158,13 +178,12 @@ impl<K: Hash + Eq + Clone, V: Clone> SharedMap<K, V> {
         self.shards = (0..count).map(|_| Arc::default()).collect();
         for shard in before {
             // Of a shard that nobody else has, nothing needs to be copied.
-            let entries = Arc::try_unwrap(shard).unwrap_or_else(|shared| (*shared).clone());
-            for (key, value) in entries {
-                let hash = self.hasher.hash_one(&key);
+            for entry in Arc::unwrap_or_clone(shard) {
+                let hash = self.hasher.hash_one(&entry.0);
                 let at = self.shard_of(hash);
                 let Some(shard) = self.shards.get_mut(at).map(Arc::make_mut) else { continue };
                 let hasher = &self.hasher;
-                shard.insert_unique(hash, (key, value), |(key, _)| hasher.hash_one(key));
+                shard.insert_unique(hash, entry, |entry| hasher.hash_one(&entry.0));
             }
         }
     }
@@ -254,12 +273,14 @@ mod tests {
     #[test]
     fn a_change_of_a_copy_copies_one_shard_and_what_is_none_copies_nothing() {
         let map = filled(10_000);
-        let works: [(Work, usize); 7] = [
+        let works: [(Work, usize); 9] = [
             (|copy| _ = copy.insert(7, 0), 1),
             (|copy| _ = copy.insert(10_000, 0), 1),
             (|copy| _ = copy.remove(&7), 1),
             (|copy| *copy.get_mut(&7).unwrap() = 0, 1),
             (|copy| _ = copy.remove(&10_000), 0),
+            (|copy| assert_eq!(copy.remove_marked(copy.mark(&7), |n| *n == 7), Some(7)), 1),
+            (|copy| assert_eq!(copy.remove_marked(copy.mark(&7), |n| *n == 8), None), 0),
             (|copy| assert_eq!(copy.get_mut(&10_000), None), 0),
             (|copy| assert_eq!(copy.some(7), copy.some(7)), 0),
         ];
@@ -269,6 +290,23 @@ mod tests {
             assert_eq!(apart(&map, &copy), changed, "{at}");
             assert_eq!((map.len(), map.get(&7)), (10_000, Some(&7)), "{at}");
         }
+    }
+
+    #[test]
+    fn of_entries_with_the_same_mark_the_one_goes_that_is_meant() {
+        #[derive(Clone, PartialEq, Eq)]
+        struct Alike(u8);
+        impl Hash for Alike {
+            fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
+        }
+        let mut map = SharedMap::default();
+        for key in 0..3 {
+            map.insert(Alike(key), key);
+        }
+        assert_eq!(map.remove_marked(map.mark(&Alike(9)), |value| *value == 1), Some(1));
+        assert_eq!(map.remove_marked(map.mark(&Alike(9)), |value| *value == 1), None);
+        let left: Vec<u8> = (0..3).filter(|key| map.get(&Alike(*key)).is_some()).collect();
+        assert_eq!((left, map.len()), (vec![0, 2], 2));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The client's side: connections, and one request with its answer over HTTP/1.1 or HTTP/2.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -9,7 +9,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs as provider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -88,18 +88,40 @@ pub(crate) struct Answer {
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
 
+/// A client's certificate and its key, by their files.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ClientFiles {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
 /// The least that a client of all four proxies has in common: TLS 1.3, X25519, AES-128-GCM, no
 /// resumption; the certificate is verified.
 pub(crate) fn connector(authority: &Path, protocol: &[u8]) -> Result<TlsConnector> {
+    connector_of(authority, protocol, None)
+}
+
+/// The same for a client who shows a certificate where it is asked for one.
+pub(crate) fn connector_of(
+    authority: &Path,
+    protocol: &[u8],
+    client: Option<&ClientFiles>,
+) -> Result<TlsConnector> {
     let mut suite = provider::default_provider();
     suite.cipher_suites = vec![provider::cipher_suite::TLS13_AES_128_GCM_SHA256];
     suite.kx_groups = vec![provider::kx_group::X25519];
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(authority)?)?;
-    let mut config = ClientConfig::builder_with_provider(Arc::new(suite))
+    let config = ClientConfig::builder_with_provider(Arc::new(suite))
         .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let mut config = match client {
+        None => config.with_no_client_auth(),
+        Some(ClientFiles { certificate, key }) => config.with_client_auth_cert(
+            vec![CertificateDer::from_pem_file(certificate)?],
+            PrivateKeyDer::from_pem_file(key)?,
+        )?,
+    };
     config.resumption = Resumption::disabled();
     config.alpn_protocols = vec![protocol.to_vec()];
     Ok(TlsConnector::from(Arc::new(config)))

@@ -107,13 +107,13 @@ impl Issuer {
 
 /// Modulus and exponent in an `RSAPublicKey` (RFC 8017 §A.1.1) of 2048 bits and exponent 65537,
 /// whose lengths are fixed.
-fn public_numbers(der: &[u8]) -> Result<(&[u8], &[u8])> {
+pub(super) fn public_numbers(der: &[u8]) -> Result<(&[u8], &[u8])> {
     let starts = der.starts_with(&[0x30, 0x82, 0x01, 0x0a, 0x02, 0x82, 0x01, 0x01, 0x00]);
     ensure!(starts && der.len() == 270, "an RSA key that is not of the usual form");
     Ok((&der[9..265], &der[267..270]))
 }
 
-fn pem(label: &str, der: &[u8]) -> String {
+pub(super) fn pem(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let lines: Vec<&str> = text
         .as_bytes()

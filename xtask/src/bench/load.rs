@@ -17,7 +17,9 @@ use tokio::task::LocalSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::exchange::{Request, Stream, connector, exchange, exchange_http2, open, open_http2};
+use super::exchange::{
+    ClientFiles, Request, Stream, connector_of, exchange, exchange_http2, open, open_http2,
+};
 
 /// How requests travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +49,9 @@ pub(crate) struct Spec {
     pub(crate) target: SocketAddr,
     /// The certificate authority; without one, no TLS.
     pub(crate) authority: Option<PathBuf>,
+    /// The certificates of clients, which connections show in turn; none without any.
+    #[serde(default)]
+    pub(crate) clients: Vec<ClientFiles>,
     pub(crate) mode: Mode,
     pub(crate) connections: usize,
     pub(crate) count: usize,
@@ -70,9 +75,11 @@ pub(crate) fn run() -> Result<()> {
 /// What all connections of one run share.
 struct Load {
     spec: Spec,
-    tls: Option<TlsConnector>,
+    /// None without TLS; one for each client.
+    tls: Vec<TlsConnector>,
     encoded: Vec<Bytes>,
     next: Cell<usize>,
+    opened: Cell<usize>,
 }
 
 impl Load {
@@ -84,7 +91,10 @@ impl Load {
     }
 
     async fn open(&self, from: Option<IpAddr>) -> Result<Box<dyn Stream>> {
-        open(self.spec.target, from, self.tls.as_ref()).await
+        let number = self.opened.get();
+        self.opened.set(number + 1);
+        let tls = self.tls.get(number % self.tls.len().max(1));
+        open(self.spec.target, from, tls).await
     }
 
     fn expect(&self, answer: &super::exchange::Answer) -> Result<()> {
@@ -98,10 +108,9 @@ impl Load {
 async fn generate(spec: Spec) -> Result<()> {
     let (mode, connections) = (spec.mode, spec.connections);
     let protocol: &[u8] = if mode == Mode::Http2 { b"h2" } else { b"http/1.1" };
-    let authority = spec.authority.as_deref();
-    let tls = authority.map(|authority| connector(authority, protocol)).transpose()?;
+    let tls = connectors(&spec, protocol)?;
     let encoded = spec.requests.iter().map(|r| r.to_bytes(mode == Mode::Fresh)).collect();
-    let load = Rc::new(Load { spec, tls, encoded, next: Cell::new(0) });
+    let load = Rc::new(Load { spec, tls, encoded, next: Cell::new(0), opened: Cell::new(0) });
     let mut running = Vec::with_capacity(connections);
     for number in 0..connections {
         let load = Rc::clone(&load);
@@ -124,6 +133,16 @@ async fn generate(spec: Spec) -> Result<()> {
         std::io::stdin().read_to_end(&mut Vec::new())?;
     }
     Ok(())
+}
+
+/// What opens TLS for each of the clients, or for one without a certificate.
+fn connectors(spec: &Spec, protocol: &[u8]) -> Result<Vec<TlsConnector>> {
+    let Some(authority) = &spec.authority else { return Ok(Vec::new()) };
+    let clients: Vec<Option<&ClientFiles>> = match &*spec.clients {
+        [] => vec![None],
+        clients => clients.iter().map(Some).collect(),
+    };
+    clients.into_iter().map(|client| connector_of(authority, protocol, client)).collect()
 }
 
 async fn keep_alive(load: &Load) -> Result<()> {
@@ -151,7 +170,7 @@ async fn fresh(load: &Load) -> Result<()> {
 }
 
 async fn http2(load: &Rc<Load>) -> Result<()> {
-    let tls = load.tls.as_ref().context("HTTP/2 needs TLS")?;
+    let tls = load.tls.first().context("HTTP/2 needs TLS")?;
     let sender = open_http2(load.spec.target, tls).await?;
     let mut streams = Vec::with_capacity(STREAMS);
     for _ in 0..STREAMS {

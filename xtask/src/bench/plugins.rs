@@ -124,7 +124,7 @@ struct Asked {
 /// Runs the task.
 pub(crate) fn run(options: &PluginOptions) -> Result<()> {
     fs::create_dir_all(FOLDER)?;
-    let program = build()?;
+    let program = build("costs")?;
     let list: List =
         serde_json::from_str(&output(&program, &["list", FOLDER, "127.0.0.1:9", "9"])?)?;
     let mut costs: Vec<Cost> = list
@@ -179,10 +179,10 @@ fn conditions(options: &PluginOptions) -> Result<Vec<String>> {
     Ok(lines)
 }
 
-/// Builds the program that measures in process, as the gateway is shipped.
-fn build() -> Result<PathBuf> {
+/// Builds a program that measures in process, as the gateway is shipped.
+pub(super) fn build(name: &str) -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--profile", "dist", "--package", "bartizan-plugins", "--bench", "costs"]);
+    cargo.args(["build", "--profile", "dist", "--package", "bartizan-plugins", "--bench", name]);
     let output = cargo.args(["--message-format", "json-render-diagnostics"]).output()?;
     if !output.status.success() {
         bail!("the benchmark does not build:\n{}", String::from_utf8_lossy(&output.stderr));
@@ -190,7 +190,7 @@ fn build() -> Result<PathBuf> {
     let messages = String::from_utf8(output.stdout)?;
     let made = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let path = made
-        .filter(|message| message["target"]["name"] == "costs")
+        .filter(|message| message["target"]["name"] == name)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from));
     path.context("cargo does not say where the benchmark is")
 }

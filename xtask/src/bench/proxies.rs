@@ -117,7 +117,7 @@ impl Proxy {
         Ok(line.strip_prefix(&*path).unwrap_or(line).trim_start().to_owned())
     }
 
-    fn words(self, variant: Variant, configuration: &str) -> Vec<String> {
+    pub(super) fn words(self, variant: Variant, configuration: &str) -> Vec<String> {
         let words: &[&str] = match self {
             Self::Bartizan => &["run", "-c", configuration],
             Self::Nginx | Self::NginxLua => &["-c", configuration],

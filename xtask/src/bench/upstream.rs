@@ -1,7 +1,8 @@
 //! The upstream of all cases: as little as answers correctly. Its time is not measured.
 //!
 //! Paths below `/p/` and `/q/`, which `bench plugins` uses, are answered with 1 KiB of JSON, and those
-//! below `/v1/data/` like a policy engine that allows. Otherwise `POST` reads a body of stated length and answers `ok`; a path that ends in `/large` answers
+//! below `/v1/data/` like a policy engine that allows. `/introspection`, which `bench identity` uses,
+//! says of every token but [`WITHDRAWN`] that it is good. Otherwise `POST` reads a body of stated length and answers `ok`; a path that ends in `/large` answers
 //! 100 KB, any other 1 KiB.
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -35,6 +36,11 @@ pub(crate) struct Options {
 const JSON: &[u8] = include_bytes!("../../../bench/answer.json");
 /// What a policy engine and an issuer of tokens answer.
 const ALLOWED: &[u8] = br#"{"active":true,"aud":"orders","result":{"allow":true}}"#;
+/// What an issuer of opaque tokens answers, and what it says of the one that it withdrew.
+const ACTIVE: &[u8] = br#"{"active":true,"aud":"orders-api","sub":"consumer-00","exp":4102444800}"#;
+const INACTIVE: &[u8] = br#"{"active":false}"#;
+/// The opaque token that was withdrawn.
+pub(crate) const WITHDRAWN: &str = "withdrawn-token-0123456789";
 
 /// Serves until it is killed.
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -77,6 +83,8 @@ struct Answers {
     accepted: Bytes,
     json: Bytes,
     allowed: Bytes,
+    active: Bytes,
+    inactive: Bytes,
 }
 
 impl Answers {
@@ -98,8 +106,15 @@ impl Answers {
             );
             Bytes::from([head.as_bytes(), body].concat())
         };
-        let (json, allowed) = (of_json(JSON), of_json(ALLOWED));
-        Self { small: of(SMALL), large: of(LARGE), accepted: of(ACCEPTED), json, allowed }
+        Self {
+            small: of(SMALL),
+            large: of(LARGE),
+            accepted: of(ACCEPTED),
+            json: of_json(JSON),
+            allowed: of_json(ALLOWED),
+            active: of_json(ACTIVE),
+            inactive: of_json(INACTIVE),
+        }
     }
 }
 
@@ -112,6 +127,8 @@ async fn serve(mut stream: TcpStream) -> Result<()> {
         let mut answer = match request {
             Request::Json => answers.json.clone(),
             Request::Question => answers.allowed.clone(),
+            Request::Introspection { is_withdrawn: false } => answers.active.clone(),
+            Request::Introspection { is_withdrawn: true } => answers.inactive.clone(),
             Request::Post => answers.accepted.clone(),
             Request::Large => answers.large.clone(),
             Request::Other => answers.small.clone(),
@@ -123,6 +140,7 @@ async fn serve(mut stream: TcpStream) -> Result<()> {
 enum Request {
     Json,
     Question,
+    Introspection { is_withdrawn: bool },
     Post,
     Large,
     Other,
@@ -131,11 +149,16 @@ enum Request {
 /// Reads one request with its body; `None` at the end of the connection.
 async fn next_request(stream: &mut TcpStream, buffer: &mut BytesMut) -> Result<Option<Request>> {
     loop {
-        if let Some((request, head, body)) = parse(buffer)? {
+        if let Some((mut request, head, body)) = parse(buffer)? {
             buffer.advance(head);
             let mut missing = body;
             loop {
                 let here = missing.min(buffer.len());
+                if let Request::Introspection { is_withdrawn } = &mut request {
+                    // A form this short comes in one piece.
+                    let mut windows = buffer[..here].windows(WITHDRAWN.len());
+                    *is_withdrawn |= windows.any(|window| window == WITHDRAWN.as_bytes());
+                }
                 buffer.advance(here);
                 missing -= here;
                 if missing == 0 {
@@ -173,6 +196,7 @@ fn parse(buffer: &[u8]) -> Result<Option<(Request, usize, usize)>> {
         (_, Some(path)) if path.starts_with("/v1/data/") || path == "/introspect" => {
             Request::Question
         }
+        (_, Some("/introspection")) => Request::Introspection { is_withdrawn: false },
         (Some("POST"), _) => Request::Post,
         (_, Some(path)) if path.ends_with("/large") => Request::Large,
         _ => Request::Other,

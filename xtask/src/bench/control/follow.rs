@@ -198,6 +198,7 @@ impl<'a> Site<'a> {
         let spec = Spec {
             target: self.address,
             authority: None,
+            clients: Vec::new(),
             mode: Mode::KeepAlive,
             connections: 16,
             count: requests,

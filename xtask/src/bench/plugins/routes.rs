@@ -89,6 +89,7 @@ async fn pairs(
         let spec = Spec {
             target: address,
             authority: None,
+            clients: Vec::new(),
             mode: Mode::KeepAlive,
             connections: CONNECTIONS,
             count: options.requests,
