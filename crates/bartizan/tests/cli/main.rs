@@ -3,6 +3,7 @@
 mod admin;
 mod admin_api;
 mod bad_input;
+mod bad_objects;
 mod clients;
 mod confinement;
 mod driver;
