@@ -49,7 +49,7 @@ const CONNECTION_TIME: Duration = Duration::from_secs(600);
 /// Changes under way at a time, also those whose connections are gone; more wait.
 pub(crate) const CHANGES_MAX: u32 = 64;
 /// Time for the changes that are under way when the listener closes.
-const DRAIN_TIME: Duration = Duration::from_secs(10);
+pub(crate) const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// Longest head of a request.
 const HEAD_MAX: usize = 16 * 1_024;
 /// How long to wait when the system can accept no connection.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
-use bartizan_wire::{QueryFault, decode_segment};
+use bartizan_wire::{QueryFault, Version, decode_segment};
 
 use crate::context::RequestCx;
 
@@ -32,8 +32,20 @@ pub enum Var {
     Host,
     /// `remote_addr`: the client's address.
     RemoteAddr,
+    /// `remote_port`: the port at the other end of the connection.
+    RemotePort,
+    /// `server_addr`: our address of the connection.
+    ServerAddr,
     /// `server_port`
     ServerPort,
+    /// `server_protocol`: `HTTP/1.0`, `HTTP/1.1` or `HTTP/2.0`.
+    ServerProtocol,
+    /// `https`: `on` behind TLS, else nothing.
+    Https,
+    /// `is_args`: `?` where there is a query, else nothing.
+    IsArgs,
+    /// `content_length`: of the body, where the client declared it.
+    ContentLength,
     /// `ssl_client_s_dn`
     SslClientSubject,
     /// `ssl_client_i_dn`
@@ -81,6 +93,50 @@ pub enum Var {
 /// A prefix of names, and what it makes of the rest.
 type Family = (&'static str, fn(&str) -> Var);
 
+/// Variables of nginx and Apache APISIX that there are, and that have no value here.
+const NOT_YET: [&str; 24] = [
+    "binary_remote_addr",
+    "body_bytes_sent",
+    "bytes_sent",
+    "connection",
+    "connection_requests",
+    "connection_time",
+    "document_root",
+    "limit_rate",
+    "msec",
+    "pid",
+    "pipe",
+    "rate_limiting_info",
+    "realip_remote_addr",
+    "realip_remote_port",
+    "realpath_root",
+    "remote_user",
+    "request",
+    "request_body",
+    "request_body_file",
+    "request_completion",
+    "request_filename",
+    "request_length",
+    "resp_body",
+    "server_name",
+];
+
+/// Beginnings of such names.
+const FAMILIES_NOT_YET: [&str; 12] = [
+    "apisix_",
+    "balancer_",
+    "geoip_",
+    "llm_",
+    "nginx_",
+    "proxy_",
+    "sent_http_",
+    "sent_trailer_",
+    "ssl_",
+    "tcpinfo_",
+    "time_",
+    "upstream_",
+];
+
 /// Why a name is not a variable that can be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VarError {
@@ -107,7 +163,14 @@ impl Var {
             "scheme" => Self::Scheme,
             "host" | "hostname" => Self::Host,
             "remote_addr" => Self::RemoteAddr,
+            "remote_port" => Self::RemotePort,
+            "server_addr" => Self::ServerAddr,
             "server_port" => Self::ServerPort,
+            "server_protocol" => Self::ServerProtocol,
+            "https" => Self::Https,
+            "is_args" => Self::IsArgs,
+            "content_type" => Self::Http("content-type".to_owned()),
+            "content_length" => Self::ContentLength,
             "ssl_client_s_dn" => Self::SslClientSubject,
             "ssl_client_i_dn" => Self::SslClientIssuer,
             "ssl_client_serial" => Self::SslClientSerial,
@@ -150,9 +213,7 @@ impl Var {
         if name.starts_with("post_arg") || name.starts_with("graphql_") {
             return Err(VarError::ReadsBody(name));
         }
-        let known = ["remote_port", "server_addr", "server_name", "request_length", "bytes_sent"];
-        let families = ["upstream_", "ssl_", "balancer_", "nginx_", "time_", "llm_"];
-        if known.contains(&name.as_str()) || families.iter().any(|f| name.starts_with(f)) {
+        if NOT_YET.contains(&&*name) || FAMILIES_NOT_YET.iter().any(|f| name.starts_with(f)) {
             return Err(VarError::NotYet(name));
         }
         Err(VarError::Unknown(name))
@@ -196,6 +257,18 @@ impl Var {
             Self::Host => Some(Cow::Borrowed(cx.canonical().host())),
             Self::RemoteAddr => Some(text(cx.client())),
             Self::ServerPort => Some(text(cx.peer.local.port())),
+            Self::RemotePort => Some(text(cx.peer.address.port())),
+            Self::ServerAddr => Some(text(cx.peer.local.ip().to_canonical())),
+            Self::ServerProtocol => Some(Cow::Borrowed(match cx.version {
+                Version::Http2 => "HTTP/2.0",
+                other => other.name(),
+            })),
+            Self::ContentLength => cx.declared_length.map(text),
+            Self::Https => cx.peer.tls.as_ref().map(|_| Cow::Borrowed("on")),
+            Self::IsArgs => {
+                let query = cx.canonical().query().filter(|query| !query.is_empty());
+                query.map(|_| Cow::Borrowed("?"))
+            }
             Self::RequestId => Some(text(cx.id)),
             Self::RequestTime => Some(seconds(cx.clock.now().since(cx.received).as_millis())),
             Self::ConsumerName => consumer(cx).map(|c| Cow::Borrowed(c.username())),
@@ -305,6 +378,9 @@ mod tests {
         let name = |n: &str| n.to_owned();
         assert_eq!(Var::parse("post_arg_x"), Err(VarError::ReadsBody(name("post_arg_x"))));
         assert_eq!(Var::parse("time_iso8601"), Err(VarError::NotYet(name("time_iso8601"))));
+        for nginx in NOT_YET.into_iter().chain(["sent_http_x", "upstream_http_x", "ssl_cipher"]) {
+            assert_eq!(Var::parse(nginx), Err(VarError::NotYet(name(nginx))));
+        }
         assert_eq!(Var::parse("uri_param_"), Err(VarError::Unknown(name("uri_param_"))));
         assert_eq!(Var::parse("remote_adr"), Err(VarError::Unknown(name("remote_adr"))));
         assert_eq!(Var::parse("arg_"), Err(VarError::Unknown(name("arg_"))));

@@ -271,6 +271,18 @@ mod tests {
     }
 
     #[test]
+    fn a_document_has_so_many_values_and_so_many_levels() {
+        let place = Place { source: SourceId(0), start: 0, end: 0 };
+        for (before, is_good) in [(NODES_MAX - 2, true), (NODES_MAX - 1, true), (NODES_MAX, false)]
+        {
+            assert_eq!(check_size(place, 0, &mut { before }).is_ok(), is_good, "{before}");
+        }
+        for (depth, is_good) in [(DEPTH_MAX - 1, true), (DEPTH_MAX, true), (DEPTH_MAX + 1, false)] {
+            assert_eq!(check_size(place, depth, &mut 0).is_ok(), is_good, "{depth}");
+        }
+    }
+
+    #[test]
     fn repeated_keys_are_found_in_small_and_large_maps() {
         for count in [2_u32, 50] {
             let lines: Vec<String> = (0..count).map(|i| format!("k{i}: {i}")).collect();

@@ -36,7 +36,8 @@ pub fn render(sources: &Sources, diagnostics: &[Diagnostic], is_colored: bool) -
     }
     if diagnostics.len() > SHOWN_MAX {
         // Writing to a string cannot fail.
-        let _ = writeln!(report, "and {} more problems", diagnostics.len() - SHOWN_MAX);
+        let more = diagnostics.len() - SHOWN_MAX;
+        let _ = writeln!(report, "and {more} more problem{}", if more == 1 { "" } else { "s" });
     }
     report
 }
@@ -216,7 +217,9 @@ error: unknown field `urii`
 
     #[test]
     fn a_flood_of_problems_is_counted() {
-        let report = render(&sources("a"), &vec![diagnostic(0, 1); 300], false);
-        assert!(report.ends_with("and 100 more problems\n"));
+        let report = |count| render(&sources("a"), &vec![diagnostic(0, 1); count], false);
+        assert!(!report(SHOWN_MAX).contains("more problems"));
+        assert!(report(SHOWN_MAX + 1).ends_with("and 1 more problem\n"));
+        assert!(report(SHOWN_MAX + 100).ends_with("and 100 more problems\n"));
     }
 }

@@ -19,7 +19,8 @@ pub enum RouterMode {
     #[serde(rename = "radixtree_host_uri")]
     #[default]
     HostUri,
-    /// The path first; hosts are a condition. Routes of the same path are tried one after the other.
+    /// The path first; hosts are a condition. Of routes with the same path and priority the one of
+    /// the narrower host is tried first.
     #[serde(rename = "radixtree_uri")]
     Uri,
     /// The path first, with parameters: `/users/:id/*rest`, whose texts are the variables

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use bartizan_core::RouterMode;
 use bartizan_proxy::{Order, Router};
 use divan::{Bencher, black_box};
 
@@ -13,8 +14,12 @@ fn main() {
 const COUNTS: [usize; 3] = [10, 1_000, 100_000];
 
 /// A table of routes that differ in their paths, or in their hosts.
-fn router(count: usize, route: impl Fn(usize) -> (Vec<String>, String)) -> Router<usize> {
-    let mut router = Router::default();
+fn router(
+    mode: RouterMode,
+    count: usize,
+    route: impl Fn(usize) -> (Vec<String>, String),
+) -> Router<usize> {
+    let mut router = Router::new(mode);
     for (number, order) in (0..count).zip(0..) {
         let (hosts, uri) = route(number);
         router.add(&Arc::new(number), &hosts, &[uri], 0, &Order::Position(order));
@@ -30,7 +35,9 @@ fn find(router: &Router<usize>, host: &str, path: &str) -> Option<usize> {
 
 #[divan::bench(args = COUNTS)]
 fn by_path(bencher: Bencher<'_, '_>, count: usize) {
-    let router = router(count, |number| (Vec::new(), format!("/api/v1/service-{number}/*")));
+    let router = router(RouterMode::HostUri, count, |number| {
+        (Vec::new(), format!("/api/v1/service-{number}/*"))
+    });
     let path = format!("/api/v1/service-{}/orders/4711", count / 2);
     assert_eq!(find(&router, "api.example", &path), Some(count / 2));
     bencher.bench(|| find(&router, "api.example", &path));
@@ -39,7 +46,16 @@ fn by_path(bencher: Bencher<'_, '_>, count: usize) {
 #[divan::bench(args = COUNTS)]
 fn by_host(bencher: Bencher<'_, '_>, count: usize) {
     let host = |number| format!("service-{number}.example");
-    let router = router(count, |number| (vec![host(number)], "/*".to_owned()));
+    let router = router(RouterMode::HostUri, count, |number| (vec![host(number)], "/*".to_owned()));
+    let wanted = host(count / 2);
+    assert_eq!(find(&router, &wanted, "/orders/4711"), Some(count / 2));
+    bencher.bench(|| find(&router, &wanted, "/orders/4711"));
+}
+
+#[divan::bench(args = COUNTS)]
+fn by_host_where_the_path_is_first(bencher: Bencher<'_, '_>, count: usize) {
+    let host = |number| format!("service-{number}.example");
+    let router = router(RouterMode::Uri, count, |number| (vec![host(number)], "/*".to_owned()));
     let wanted = host(count / 2);
     assert_eq!(find(&router, &wanted, "/orders/4711"), Some(count / 2));
     bencher.bench(|| find(&router, &wanted, "/orders/4711"));
@@ -47,7 +63,9 @@ fn by_host(bencher: Bencher<'_, '_>, count: usize) {
 
 #[divan::bench(args = COUNTS)]
 fn none_that_fits(bencher: Bencher<'_, '_>, count: usize) {
-    let router = router(count, |number| (Vec::new(), format!("/api/v1/service-{number}/*")));
+    let router = router(RouterMode::HostUri, count, |number| {
+        (Vec::new(), format!("/api/v1/service-{number}/*"))
+    });
     assert_eq!(find(&router, "api.example", "/api/v1/service-/orders"), None);
     bencher.bench(|| find(&router, "api.example", "/api/v1/service-/orders"));
 }

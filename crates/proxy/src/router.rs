@@ -6,9 +6,10 @@
 //! same, the higher priority comes first, then templates by how much of them is literal, then
 //! prefixes. Where a matching path's conditions do not fit, the next match is tried, as in Apache
 //! APISIX. Look-up walks the path once through a radix tree, so that its cost does not grow with
-//! the number of paths; only templates that the path fits are collected. Where the path is first,
-//! routes of one path are tried one after the other: many hosts with the same paths belong into a
-//! node that looks at hosts first.
+//! the number of paths; only templates that the path fits are collected. Each host has a tree of its
+//! own. Where the path is first, those of the request's host, of the wildcards that take it and of
+//! routes without hosts are walked side by side, as if they were one: what other hosts have under
+//! the same path costs nothing.
 //!
 //! A table is copied at little cost, and a copy shares with it whatever is not changed: a route is
 //! added or taken out in time proportional to the length of its paths.
@@ -19,15 +20,18 @@ mod template_tests;
 mod templates;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 use std::cmp::Reverse;
 use std::sync::Arc;
+use std::{iter, slice};
 
 use bartizan_chain::SharedMap;
 use bartizan_core::{PathSegment, PathTail, RouterMode, path_segments, split_path_pattern};
 use smallvec::SmallVec;
 
 use paths::Paths;
+use trial::first_of;
 
 /// A pattern of a path as written, with what it leads to.
 pub struct Leaf<T> {
@@ -141,7 +145,7 @@ impl<T> Router<T> {
                     host: host.map(Arc::from),
                     rank: (Reverse(priority), Reverse(self.weight(uri, host)), order.clone()),
                 };
-                self.add_leaf(host.filter(|_| self.mode.is_host_first()), uri, leaf);
+                self.add_leaf(host, uri, leaf);
             }
         }
     }
@@ -168,7 +172,7 @@ impl<T> Router<T> {
     /// Takes a route out from under the hosts and paths that it was added with.
     pub fn remove(&mut self, route: &Arc<T>, hosts: &[String], uris: &[String]) {
         for uri in uris {
-            if hosts.is_empty() || !self.mode.is_host_first() {
+            if hosts.is_empty() {
                 self.any.remove(uri, route);
                 continue;
             }
@@ -228,35 +232,33 @@ impl<T> Router<T> {
         path: &str,
         mut fits: impl FnMut(&T) -> Result<bool, E>,
     ) -> Result<Option<&Leaf<T>>, E> {
-        if !self.mode.is_host_first() {
-            let is_of_host = |leaf: &Leaf<T>| match leaf.host.as_deref().map(place) {
-                Some(Place::Exact(own)) => own == authority || own == host,
-                Some(Place::Suffix(suffix)) => host.ends_with(suffix),
-                Some(Place::Any) | None => true,
-            };
-            return self.any.find(path, &mut |leaf| Ok(is_of_host(leaf) && fits(&leaf.route)?));
-        }
         let mut fits = |leaf: &Leaf<T>| fits(&leaf.route);
-        let mut names: SmallVec<[&str; 2]> = SmallVec::from_slice(&[authority]);
-        if host != authority {
-            names.push(host);
+        let mut walks = self.tables(host, authority).map(|paths| paths.walk(path));
+        if !self.mode.is_host_first() {
+            return first_of(&mut walks.collect::<SmallVec<[_; 4]>>(), &mut fits);
         }
-        for name in &names {
-            if let Some(paths) = self.exact.get(*name)
-                && let Some(leaf) = paths.find(path, &mut fits)?
-            {
-                return Ok(Some(leaf));
-            }
-        }
-        for (length, _) in &self.suffix_lengths {
-            let Some(start) = host.len().checked_sub(*length) else { continue };
-            if let Some(paths) = host.get(start..).and_then(|suffix| self.suffix.get(suffix))
-                && let Some(leaf) = paths.find(path, &mut fits)?
-            {
-                return Ok(Some(leaf));
-            }
-        }
-        self.any.find(path, &mut fits)
+        walks
+            .find_map(|mut walk| first_of(slice::from_mut(&mut walk), &mut fits).transpose())
+            .transpose()
+    }
+
+    /// The tables of a host: its own with and without port, those of suffixes, the longest first,
+    /// and that of routes for any host.
+    fn tables<'h>(
+        &self,
+        host: &'h str,
+        authority: &'h str,
+    ) -> impl Iterator<Item = &Paths<T>> + use<'_, 'h, T> {
+        let without_port = (host != authority).then_some(host);
+        let exact = iter::once(authority).chain(without_port);
+        let suffixes = self
+            .suffix_lengths
+            .iter()
+            .filter_map(|(length, _)| host.get(host.len().checked_sub(*length)?..));
+        exact
+            .filter_map(|name| self.exact.get(name))
+            .chain(suffixes.filter_map(|suffix| self.suffix.get(suffix)))
+            .chain(iter::once(&self.any))
     }
 }
 

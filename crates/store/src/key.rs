@@ -1,6 +1,7 @@
 //! The names of objects.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 /// Longest key, in bytes.
@@ -48,6 +49,29 @@ impl Key {
         Ok(Self(text.into()))
     }
 
+    /// The key that stands for whatever somebody wrote in place of one: itself, or where it is none,
+    /// with a `%` for what a key cannot hold. No id has that, so that the object is at fault, and
+    /// not out of sight.
+    pub(crate) fn standing_for(bytes: &[u8]) -> Self {
+        if let Some(key) = std::str::from_utf8(bytes).ok().and_then(|text| Self::parse(text).ok()) {
+            return key;
+        }
+        let parts = bytes.split(|byte| *byte == b'/').map(readable);
+        let mut text = parts.collect::<Vec<_>>().join("/");
+        if text.len() > KEY_MAX {
+            text.truncate(KEY_MAX - HASH_LENGTH);
+            let mut hasher = DefaultHasher::new();
+            bytes.hash(&mut hasher);
+            let kept = text.trim_end_matches('/').len();
+            text.truncate(kept);
+            // Writing to a string cannot fail.
+            let _ = write!(text, "/%{:016x}", hasher.finish());
+        } else if !text.contains('/') {
+            text.push_str("/%");
+        }
+        Self(text.into())
+    }
+
     /// The collection, such as `routes`.
     pub fn collection(&self) -> &str {
         self.0.split_once('/').map_or("", |(collection, _)| collection)
@@ -62,6 +86,25 @@ impl Key {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// What `/%` and a hash need.
+const HASH_LENGTH: usize = 18;
+
+/// A part of a key, with everything but plain characters as `%` and two digits.
+fn readable(part: &[u8]) -> String {
+    let mut text = String::new();
+    for byte in part {
+        match byte {
+            b'%' => text.push_str("%25"),
+            byte if byte.is_ascii_graphic() => text.push(char::from(*byte)),
+            byte => {
+                // Writing to a string cannot fail.
+                let _ = write!(text, "%{byte:02x}");
+            }
+        }
+    }
+    if text.is_empty() { "%".to_owned() } else { text }
 }
 
 impl fmt::Display for Key {
@@ -79,6 +122,34 @@ mod tests {
         let key = Key::parse("consumers/jack/credentials/one").unwrap();
         assert_eq!((key.collection(), key.id()), ("consumers", "jack/credentials/one"));
         assert_eq!(Key::new("routes", "1").unwrap().as_str(), "routes/1");
+    }
+
+    #[test]
+    fn whatever_is_written_in_place_of_a_key_is_seen_as_one_that_is_no_id() {
+        let long = |length: usize| format!("routes/{}", "x".repeat(length - "routes/".len()));
+        for (bytes, expected) in [
+            (&b"routes/1"[..], "routes/1"),
+            (b"routes/", "routes/%"),
+            (b"routes//1", "routes/%/1"),
+            (b"/1", "%/1"),
+            (b"routes", "routes/%"),
+            (b"", "%/%"),
+            (b"routes/a\n\xffb%", "routes/a%0a%ffb%25"),
+            ("routes/\u{e9}\u{7f}".as_bytes(), "routes/%c3%a9%7f"),
+        ] {
+            let key = Key::standing_for(bytes);
+            assert_eq!(key.as_str(), expected);
+            assert_eq!(Key::parse(expected), Ok(key));
+        }
+        assert_eq!(Key::standing_for(long(KEY_MAX).as_bytes()).as_str(), long(KEY_MAX));
+        let [one, other] =
+            [KEY_MAX + 1, KEY_MAX + 2].map(|n| Key::standing_for(long(n).as_bytes()));
+        assert!(one != other && one.as_str().len() == KEY_MAX);
+        assert_eq!((one.collection(), Key::parse(one.as_str())), ("routes", Ok(one.clone())));
+        for bytes in ["/".repeat(2_000), "x".repeat(2_000)] {
+            let key = Key::standing_for(bytes.as_bytes());
+            assert_eq!(Key::parse(key.as_str()), Ok(key));
+        }
     }
 
     #[test]

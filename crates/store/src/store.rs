@@ -172,3 +172,75 @@ fn one(key: &Key, content: Option<Arc<[u8]>>, expect: Expect, author: &str) -> C
     let write = Write { key: key.clone(), content, expect };
     Commit { author: author.into(), writes: vec![write] }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// A store with one object, to which others are faster so many times.
+    struct Contended(AtomicUsize);
+
+    fn object() -> Object {
+        let key = Key::parse("upstreams/u").unwrap();
+        let content = b"{}".as_slice().into();
+        Object { key, content, revision: 7, created: 7, author: None, at: None }
+    }
+
+    impl Store for Contended {
+        fn kind(&self) -> &'static str {
+            "contended"
+        }
+
+        async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+            Ok(Snapshot { revision: 7, objects: vec![object()] })
+        }
+
+        async fn changes(&self, _: u64) -> Result<Changes, StoreError> {
+            Ok(Changes::Anew(self.snapshot().await?))
+        }
+
+        async fn commit(&self, commit: Commit) -> Result<u64, StoreError> {
+            let fewer = |rivals: usize| rivals.checked_sub(1);
+            match self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer) {
+                Ok(_) => {
+                    let key = commit.writes[0].key.clone();
+                    Err(StoreError::Conflict { key, current: Some(7) })
+                }
+                Err(_) => Ok(8),
+            }
+        }
+
+        async fn get(&self, _: &Key) -> Result<Option<Object>, StoreError> {
+            Ok(Some(object()))
+        }
+
+        async fn revisions(&self, _: &Key, _: usize) -> Result<Vec<Revision>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        async fn revision(&self, key: &Key, number: u64) -> Result<Revision, StoreError> {
+            Err(StoreError::NoRevision(key.clone(), number))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_patch_is_tried_so_often_while_others_are_faster() {
+        for (rivals, is_written) in
+            [(0, true), (TRIES_MAX - 1, true), (TRIES_MAX, false), (TRIES_MAX + 1, false)]
+        {
+            let store = Contended(AtomicUsize::new(rivals));
+            let key = object().key;
+            let patched = store.patch(&key, &json!({ "a": 1 }), Expect::Anything, "a").await;
+            assert_eq!(patched.is_ok(), is_written, "{rivals}");
+        }
+        // Who expects a revision wants to know.
+        let store = Contended(AtomicUsize::new(1));
+        let patch = json!({ "a": 1 });
+        let patched = store.patch(&object().key, &patch, Expect::Revision(7), "a").await;
+        assert!(matches!(patched, Err(StoreError::Conflict { .. })));
+    }
+}

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod alike;
 mod kept;
 mod proposals;
 mod secrets;
@@ -179,6 +180,24 @@ fn what_refers_to_an_object_that_is_left_out_is_in_quarantine_with_it() {
     scene.put("upstreams/u", &json!({ "nodes": { "127.0.0.1:1": 1 } }));
     scene.take_change();
     assert_eq!((scene.status("/a"), scene.quarantined()), ("401".to_owned(), 0));
+}
+
+#[test]
+fn so_many_objects_in_quarantine_may_wait_for_each_other_and_no_more() {
+    for (length, is_applied) in [(63, true), (64, true), (65, false)] {
+        let mut scene = Scene::start();
+        scene.put("consumers/c0", &json!({ "username": "c0", "plugins": 7 }));
+        for n in 1..length {
+            let restriction =
+                json!({ "consumer-restriction": { "whitelist": [format!("c{}", n - 1)] } });
+            let consumer = json!({ "username": format!("c{n}"), "plugins": restriction });
+            scene.put(&format!("consumers/c{n}"), &consumer);
+        }
+        scene.put("routes/a", &route("/a"));
+        scene.take_change();
+        let expected = if is_applied { ("401".to_owned(), length) } else { ("404".to_owned(), 0) };
+        assert_eq!((scene.status("/a"), scene.quarantined()), expected, "{length}");
+    }
 }
 
 #[test]

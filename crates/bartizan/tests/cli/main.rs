@@ -6,6 +6,7 @@ mod admin_bad_input;
 mod admin_inward;
 mod admin_listener;
 mod bad_input;
+mod bad_objects;
 mod clients;
 mod confinement;
 mod driver;

@@ -141,7 +141,7 @@ fn files_can_be_quarantined_object_by_object_too() {
     assert!(serving.stop().success());
 }
 
-fn etcd_node(server: &EtcdServer) -> String {
+pub(crate) fn etcd_node(server: &EtcdServer) -> String {
     let key = "0f".repeat(32);
     node(&format!(
         "{{ etcd: {{ endpoints: [\"{}\"], timeout: 2s, \
@@ -151,7 +151,7 @@ fn etcd_node(server: &EtcdServer) -> String {
 }
 
 /// Waits until a page of the status listener says something.
-fn until_told(serving: &crate::driver::Serving, path: &str, text: &str) {
+pub(crate) fn until_told(serving: &crate::driver::Serving, path: &str, text: &str) {
     let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
     while !serving.status_page(path).contains(text) {
         assert!(std::time::Instant::now() < end, "{}", serving.status_page(path));

@@ -14,6 +14,7 @@ mod drain;
 mod endings;
 mod h2_streams;
 mod http2;
+mod kept_connections;
 mod limits;
 mod listeners;
 mod nginx;

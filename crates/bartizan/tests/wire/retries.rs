@@ -66,6 +66,19 @@ fn an_idempotent_request_without_an_answer_goes_to_the_next_node() {
 }
 
 #[test]
+fn the_next_node_is_tried_within_the_time_for_all_tries_only() {
+    for (limit, is_tried) in [("0.000001", false), ("3600", true)] {
+        let (broken, whole) = hangs_up();
+        let more = format!(", retry_timeout: {limit}");
+        let gateway = Gateway::serving(&two_nodes(broken.address(), whole.address(), &more));
+        let statuses: Vec<u16> =
+            (0..2).map(|_| gateway.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").status).collect();
+        assert_eq!(statuses.contains(&502), !is_tried, "{statuses:?}");
+        assert!(statuses.contains(&200), "{statuses:?}");
+    }
+}
+
+#[test]
 fn a_request_that_is_not_idempotent_is_sent_once() {
     let (broken, whole) = hangs_up();
     let gateway = Gateway::serving(&two_nodes(broken.address(), whole.address(), ""));

@@ -464,6 +464,19 @@ fn schemas_that_cannot_be_followed_fail_closed() {
 }
 
 #[test]
+fn a_schema_is_followed_so_deep_and_so_many_problems_are_collected() {
+    let nested = |levels| (1..levels).fold(json!({}), |inner, _| json!({ "allOf": [inner] }));
+    for (levels, told) in [(399, 0), (400, 0), (401, 1)] {
+        assert_eq!(run(&nested(levels), "a: 1").len(), told, "{levels}");
+    }
+    let none = json!({ "type": "array", "items": { "type": "string" } });
+    for (count, told) in [(999, 999), (1_000, 1_000), (1_001, 1_000)] {
+        let text = format!("[{}]", vec!["7"; count].join(", "));
+        assert_eq!(run(&none, &text).len(), told);
+    }
+}
+
+#[test]
 fn the_deepest_document_can_be_checked_against_a_schema_of_itself() {
     let schema = json!({
         "$ref": "#/$defs/any",

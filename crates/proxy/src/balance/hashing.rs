@@ -102,6 +102,14 @@ impl Member {
 }
 
 impl HashKey {
+    /// The variables that are hashed.
+    pub(crate) fn vars(&self) -> Vec<&Var> {
+        match self {
+            Self::Var(var) => vec![var],
+            Self::Text(text) => text.vars().collect(),
+        }
+    }
+
     /// What a configuration says is hashed.
     pub(crate) fn compile(by: &HashedBy) -> Result<Self, Invalid> {
         let at_key = |error: VarError| Invalid::at("key", error.to_string());

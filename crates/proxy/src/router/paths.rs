@@ -8,14 +8,12 @@ use smallvec::SmallVec;
 
 use super::Leaf;
 use super::templates::Templates;
-
-/// The leaves that were found for one length of literal text, in the order of trial.
-type Found<'t, T> = SmallVec<[&'t Leaf<T>; 8]>;
+use super::trial::{Lists, Walk};
 
 /// The table of one host.
 pub(super) struct Paths<T>(Arc<Node<T>>);
 
-struct Node<T> {
+pub(super) struct Node<T> {
     /// What the path must go on with to get from the parent here.
     label: Box<[u8]>,
     /// By the first byte of their labels, sorted.
@@ -70,23 +68,17 @@ impl<T> Paths<T> {
         Arc::make_mut(&mut self.0).take_out(text.as_bytes(), tail, route);
     }
 
-    /// The first leaf that fits: of the exact path, then of the patterns that go on after literal
-    /// text, the longest first.
-    pub(super) fn find<E>(
-        &self,
-        path: &str,
-        fits: &mut impl FnMut(&Leaf<T>) -> Result<bool, E>,
-    ) -> Result<Option<&Leaf<T>>, E> {
-        let mut open: SmallVec<[(&Node<T>, &[u8]); 8]> = SmallVec::new();
+    /// The nodes that a path passes.
+    pub(super) fn walk<'t, 'p>(&'t self, path: &'p str) -> Walk<'t, 'p, T> {
+        let mut walk = Walk { exact: &[], open: SmallVec::new() };
         let mut rest = path.as_bytes();
-        let mut exact: &[Leaf<T>] = &[];
         let mut node = Some(&*self.0);
         while let Some(here) = node {
             if here.goes_on() {
-                open.push((here, rest));
+                walk.open.push((here, rest));
             }
             let Some(first) = rest.first() else {
-                exact = &here.exact;
+                walk.exact = &here.exact;
                 break;
             };
             node = here.child(*first);
@@ -95,25 +87,7 @@ impl<T> Paths<T> {
                 None => break,
             }
         }
-        if let Some(leaf) = first_of(exact, fits)? {
-            return Ok(Some(leaf));
-        }
-        for (node, rest) in open.into_iter().rev() {
-            let Some(templates) = &node.templates else {
-                if let Some(leaf) = first_of(&node.prefix, fits)? {
-                    return Ok(Some(leaf));
-                }
-                continue;
-            };
-            let mut found: Found<'_, T> = node.prefix.iter().collect();
-            // What is left of a path is text, as all of it is, since labels are cut where patterns are.
-            templates.find(std::str::from_utf8(rest).ok(), &mut |leaf| found.push(leaf));
-            found.sort_by(|a, b| a.rank.cmp(&b.rank));
-            if let Some(leaf) = first_of(found, fits)? {
-                return Ok(Some(leaf));
-            }
-        }
-        Ok(None)
+        walk
     }
 
     /// The number of nodes.
@@ -125,18 +99,6 @@ impl<T> Paths<T> {
         }
         size(&self.0)
     }
-}
-
-fn first_of<'t, T, E>(
-    leaves: impl IntoIterator<Item = &'t Leaf<T>>,
-    fits: &mut impl FnMut(&Leaf<T>) -> Result<bool, E>,
-) -> Result<Option<&'t Leaf<T>>, E> {
-    for leaf in leaves {
-        if fits(leaf)? {
-            return Ok(Some(leaf));
-        }
-    }
-    Ok(None)
 }
 
 /// Adds a leaf where its rank puts it; of the same rank the first stays first.
@@ -154,6 +116,15 @@ pub(super) fn erase<T>(leaves: &mut Vec<Leaf<T>>, route: &Arc<T>) {
 impl<T> Node<T> {
     fn of(label: Box<[u8]>) -> Self {
         Self { label, children: Vec::new(), exact: Vec::new(), prefix: Vec::new(), templates: None }
+    }
+
+    /// The leaves of patterns that go on here and take `rest`, which is what the path has left.
+    pub(super) fn going_on<'t>(&'t self, rest: &[u8], lists: &mut Lists<'t, T>) {
+        lists.push(&self.prefix);
+        if let Some(templates) = &self.templates {
+            // What is left of a path is text, as all of it is, since labels are cut where patterns are.
+            templates.find(std::str::from_utf8(rest).ok(), &mut |leaves| lists.push(leaves));
+        }
     }
 
     /// True if patterns go on here after their literal text.

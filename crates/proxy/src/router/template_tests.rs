@@ -80,6 +80,47 @@ fn a_colon_is_text_where_paths_have_no_parameters() {
     assert_eq!(find(&plain, "x", "/v1/books"), None);
 }
 
+#[test]
+fn hosts_with_the_same_path_do_not_stand_in_each_others_way() {
+    let mut router: Router<usize> = Router::new(RouterMode::Uri);
+    let hosts: Vec<String> = (0..1_000).map(|number| format!("h{number}.test")).collect();
+    for (index, host) in hosts.iter().enumerate() {
+        router.add(&Arc::new(index), &[host.clone()], &["/*".to_owned()], 0, &position(index));
+    }
+    router.add(&Arc::new(1_000), &[], &["/*".to_owned()], 0, &position(1_000));
+    let mut tried = Vec::new();
+    let found = router.find("h700.test", "h700.test", "/x", |index| {
+        tried.push(*index);
+        Ok::<_, Infallible>(false)
+    });
+    assert!(found.unwrap().is_none());
+    assert_eq!(tried, [700, 1_000]);
+    assert_eq!(router.exact.len(), 1_000, "each has a table of its own");
+}
+
+#[test]
+fn of_one_literal_text_the_tables_of_a_host_are_tried_as_one() {
+    let mut router: Router<&str> = Router::new(RouterMode::Uri);
+    let routes: [(&str, &[&str], i64); 6] = [
+        ("none first", &[], 1),
+        ("none", &[], 0),
+        ("wide", &["*.test"], 0),
+        ("narrow", &["*.a.test"], 0),
+        ("port", &["x.a.test:81"], 0),
+        ("wide first", &["*.test"], 1),
+    ];
+    for (index, (name, hosts, priority)) in routes.into_iter().enumerate() {
+        router.add(&Arc::new(name), &names(hosts), &["/*".to_owned()], priority, &position(index));
+    }
+    let mut tried = Vec::new();
+    let found = router.find("x.a.test", "x.a.test:81", "/", |name| {
+        tried.push(*name);
+        Ok::<_, Infallible>(false)
+    });
+    assert!(found.unwrap().is_none());
+    assert_eq!(tried, ["wide first", "none first", "port", "narrow", "wide", "none"]);
+}
+
 /// True if a pattern takes a path, by comparing segment by segment; and how long its literal text
 /// is, and whether it is all of the pattern.
 fn naive(pattern: &str, path: &str) -> Option<(bool, usize)> {
@@ -128,13 +169,14 @@ fn names(hosts: &[&str]) -> Vec<String> {
 proptest! {
     #[test]
     fn agrees_with_a_naive_search(
+        mode in prop::sample::select(vec![RouterMode::Uri, WITH_PARAMETERS]),
         routes in prop::collection::vec(drawn(), 1..12),
         host in "(b\\.a\\.|a\\.|)(a\\.com|com)",
         port in "(:81|)",
         path in "(/[ab]{0,2}){1,4}",
     ) {
         let authority = format!("{host}{port}");
-        let mut router = Router::new(WITH_PARAMETERS);
+        let mut router = Router::new(mode);
         let mut best = None;
         for (index, (hosts, uris, priority, fits)) in routes.iter().enumerate() {
             router.add(&Arc::new(index), &names(hosts), uris, *priority, &position(index));
@@ -186,6 +228,8 @@ proptest! {
             prop_assert_eq!(find(&live, "a.com", &path), find(&anew, "a.com", &path));
             prop_assert_eq!(find(&before, "a.com", &path), was, "a copy is not changed");
             prop_assert_eq!(live.any.size(), anew.any.size());
+            prop_assert_eq!(live.exact.len(), anew.exact.len());
+            prop_assert_eq!(&live.suffix_lengths, &anew.suffix_lengths);
         }
     }
 }

@@ -96,13 +96,11 @@ impl<T> Templates<T> {
         }
     }
 
-    /// Every leaf whose segments are those of `path`, which is `None` after the last one. No node
+    /// The leaves whose segments are those of `path`, which is `None` after the last one. No node
     /// is looked at twice, since what leads to it tells which segments are behind it.
-    pub(super) fn find<'t>(&'t self, path: Option<&str>, found: &mut impl FnMut(&'t Leaf<T>)) {
-        let Some(path) = path else {
-            return self.complete.iter().for_each(found);
-        };
-        self.rest.iter().for_each(&mut *found);
+    pub(super) fn find<'t>(&'t self, path: Option<&str>, found: &mut impl FnMut(&'t [Leaf<T>])) {
+        let Some(path) = path else { return found(&self.complete) };
+        found(&self.rest);
         let (segment, after) = match path.split_once('/') {
             Some((segment, after)) => (segment, Some(after)),
             None => (path, None),

@@ -16,6 +16,7 @@ use bartizan_tls::UpstreamConfigs;
 
 use super::certificates::ListenerCertificates;
 use super::fault::{CompileFault, Warning};
+use super::parameters::parameters_read_in;
 use super::plugins::Compiled;
 use super::pools::Pools;
 use super::routes::Routes;
@@ -269,6 +270,19 @@ impl<'a> Compilation<'a> {
             self.upstream_anew(upstream);
         }
         self.check_client_certificates();
+        self.check_metadata();
+    }
+
+    /// Formats of logs read variables, too, whichever plugin takes them.
+    fn check_metadata(&mut self) {
+        if self.router.has_parameters() {
+            return;
+        }
+        for written in &self.resources.plugin_metadata {
+            for fault in parameters_read_in(&written.config) {
+                self.fault(written.place, format!("metadata of `{}`", written.name), fault);
+            }
+        }
     }
 
     /// Whether the object is one of those that changed.

@@ -20,6 +20,7 @@ mod fault;
 mod held;
 mod order;
 mod overlap;
+mod parameters;
 mod plugins;
 mod pools;
 mod report;

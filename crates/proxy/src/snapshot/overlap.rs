@@ -58,6 +58,15 @@ impl<'a> Cover<'a> {
         is_other_method || !self.route.remote_addrs.is_empty() || self.route.vars.is_some()
     }
 
+    /// True if both prove the same.
+    fn proves_as(&self, other: &Self) -> bool {
+        let proved = |cover: &Self| {
+            let Proofs { grant, limit, schema, waf, .. } = cover.proofs;
+            (cover.is_public, cover.only_answers, grant, limit, schema, waf)
+        };
+        proved(self) == proved(other)
+    }
+
     /// What `other` lacks of what this one proves.
     fn lost_in(&self, other: &Self) -> Vec<&'static str> {
         if self.only_answers || other.only_answers {
@@ -133,18 +142,27 @@ enum Tail {
     Template,
 }
 
-/// Routes by where they stand.
+/// Routes that prove the same, with the path patterns by which they stand in one place.
+type Alike<'a> = Vec<(usize, &'a str)>;
+
+/// Routes by where they stand, and by what they prove: of many in one place most prove the same,
+/// and nothing is lost between them.
 struct Map<'a> {
     mode: RouterMode,
-    /// With the path patterns by which they do.
-    routes: HashMap<Place<'a>, Vec<(usize, &'a str)>>,
+    routes: HashMap<Place<'a>, Vec<Alike<'a>>>,
     /// The lengths of the suffixes of hosts, and of the texts of paths, that there are.
     suffix_lengths: Vec<usize>,
     path_lengths: Vec<usize>,
 }
 
 /// Who falls through to a route, and what is lost by that.
-type Falls = Vec<(usize, Vec<&'static str>)>;
+#[derive(Default)]
+struct Falls {
+    /// The first of them.
+    named: Vec<usize>,
+    count: usize,
+    lost: BTreeSet<&'static str>,
+}
 
 /// Whether a request for a path of a route may not be for the route.
 pub(super) fn has_conditions(route: &Route) -> bool {
@@ -166,10 +184,10 @@ pub(super) fn warnings(covers: &[Cover<'_>], mode: RouterMode) -> Vec<Warning> {
             let Some(other) = covers.get(at).filter(|other| cover.may_leave_to(other)) else {
                 continue;
             };
-            let lost = cover.lost_in(other);
-            if !lost.is_empty() {
-                falls.entry(at).or_default().push((index, lost));
-            }
+            let falls = falls.entry(at).or_default();
+            falls.count += 1;
+            falls.named.extend((falls.count <= NAMED_MAX).then_some(index));
+            falls.lost.extend(cover.lost_in(other));
         }
     }
     falls.iter().filter_map(|(at, from)| warning(covers, *at, from)).collect()
@@ -215,12 +233,20 @@ struct Seen<'s> {
 
 impl<'a> Map<'a> {
     fn new(covers: &[Cover<'a>], mode: RouterMode) -> Self {
-        let mut routes: HashMap<Place<'a>, Vec<(usize, &'a str)>> = HashMap::new();
+        let mut routes: HashMap<Place<'a>, Vec<Alike<'a>>> = HashMap::new();
         for (index, cover) in covers.iter().enumerate() {
             for uri in &cover.route.uris {
                 let (text, tail) = split(uri);
                 for host in &cover.hosts {
-                    routes.entry((*host, text, tail)).or_default().push((index, uri));
+                    let here = routes.entry((*host, text, tail)).or_default();
+                    let is_alike = |alike: &&mut Alike<'_>| {
+                        let first = alike.first().and_then(|(at, _)| covers.get(*at));
+                        first.is_some_and(|first| first.proves_as(cover))
+                    };
+                    match here.iter_mut().find(is_alike) {
+                        Some(alike) => alike.push((index, uri)),
+                        None => here.push(vec![(index, uri)]),
+                    }
                 }
             }
         }
@@ -238,8 +264,9 @@ impl<'a> Map<'a> {
         }
     }
 
-    /// The routes that are tried after this one for some of its hosts and paths, whatever the
-    /// rest of the path: those on wider hosts, with shorter texts, or later in the same place.
+    /// The routes that prove less and are tried after this one for some of its hosts and paths,
+    /// whatever the rest of the path: those on wider hosts, with shorter texts, or later in the
+    /// same place.
     fn below(&self, covers: &[Cover<'a>], index: usize, cover: &Cover<'a>) -> BTreeSet<usize> {
         let mut below = BTreeSet::new();
         let rank = |at: usize, seen: &Seen<'_>| {
@@ -253,7 +280,11 @@ impl<'a> Map<'a> {
                     let own = Seen { host: *host, uri };
                     for place in self.paths_over(uri) {
                         let others = self.routes.get(&(wider, place.0, place.1));
-                        for (at, other) in others.into_iter().flatten() {
+                        let others = others.into_iter().flatten().filter(|alike| {
+                            let first = alike.first().and_then(|(at, _)| covers.get(*at));
+                            first.is_some_and(|other| !cover.lost_in(other).is_empty())
+                        });
+                        for (at, other) in others.flatten() {
                             let other = Seen { host: wider, uri: other };
                             let is_first = self.is_same_place(&own, &other)
                                 && rank(*at, &other) <= rank(index, &own);
@@ -286,27 +317,18 @@ impl<'a> Map<'a> {
     }
 }
 
-fn warning(
-    covers: &[Cover<'_>],
-    at: usize,
-    from: &[(usize, Vec<&'static str>)],
-) -> Option<Warning> {
+fn warning(covers: &[Cover<'_>], at: usize, from: &Falls) -> Option<Warning> {
     let id = &covers.get(at)?.route.id;
     let subject = format!("route `{id}`");
-    let names: Vec<String> = from
-        .iter()
-        .filter_map(|(index, _)| Some(format!("`{}`", covers.get(*index)?.route.id)))
-        .take(NAMED_MAX)
-        .collect();
-    let more = match from.len().saturating_sub(names.len()) {
+    let named = from.named.iter().filter_map(|index| covers.get(*index));
+    let names: Vec<String> = named.map(|cover| format!("`{}`", cover.route.id)).collect();
+    let more = match from.count.saturating_sub(names.len()) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let mut lost: Vec<&str> = from.iter().flat_map(|(_, lost)| lost.iter().copied()).collect();
-    lost.sort_unstable();
-    lost.dedup();
+    let lost: Vec<&str> = from.lost.iter().copied().collect();
     let (names, lost) = (names.join(", "), lost.join(" and "));
-    let noun = if from.len() == 1 { "route" } else { "routes" };
+    let noun = if from.count == 1 { "route" } else { "routes" };
     Some(Warning {
         problem: format!(
             "requests that do not meet the methods, addresses or vars of {noun} {names}{more} go \

@@ -11,6 +11,7 @@ use bartizan_plugins::{AnyPlugin, CATALOGUE, Entry};
 
 use super::compile::Compilation;
 use super::fault::CompileFault;
+use super::parameters::parameters_read_in;
 
 /// What decides which of a plugin's stages take place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +121,9 @@ impl<'a> Compilation<'a> {
                 self.expose_plugin(used, exposed.take());
                 stages = plugin.traits().stages;
                 problems.extend(misplaced(&plugin, scope));
+                if !self.router.has_parameters() {
+                    problems.extend(parameters_read_in(&used.config));
+                }
                 Some(plugin)
             }
             Err(invalid) => {
@@ -129,8 +133,7 @@ impl<'a> Compilation<'a> {
         };
         let priority = priority(&used.meta, entry, stages, &mut problems);
         let error_response = error_response(&used.meta, &mut problems);
-        let has_parameters = self.router.has_parameters();
-        check_filter(&used.meta, (scope, stages, has_parameters), &mut problems);
+        self.check_filter(&used.meta, (scope, stages), &mut problems);
         let is_sound = problems.is_empty();
         self.tell(used, problems);
         let plugin = plugin.filter(|_| is_sound)?;
@@ -165,6 +168,44 @@ impl<'a> Compilation<'a> {
         };
         self.tell(used, problems);
         made.filter(|_| !meta.disable)
+    }
+
+    /// A filter is evaluated once, when the plugin's first stage begins: it can read what is known by
+    /// then. What is not would be absent for every request, and the plugin never or always run.
+    fn check_filter(
+        &self,
+        meta: &Meta,
+        (scope, stages): (Scope, StageSet),
+        problems: &mut Vec<Invalid>,
+    ) {
+        let Some(filter) = &meta.filter else { return };
+        let expr = match Expr::compile(filter) {
+            Ok(expr) => expr,
+            Err(invalid) => {
+                problems.push(of_meta(invalid.under(PathStep::Key("filter".into()))));
+                return;
+            }
+        };
+        let before_caller = [Stage::Prepare, Stage::Admit, Stage::Authenticate];
+        let is_before_caller =
+            scope != Scope::Caller && before_caller.iter().any(|stage| stages.contains(*stage));
+        let is_before_answer = Stage::REQUEST.iter().any(|stage| stages.contains(*stage));
+        if !self.router.has_parameters() {
+            let read = parameters_read_in(filter).into_iter();
+            problems.extend(read.map(|fault| of_meta(fault.under(PathStep::Key("filter".into())))));
+        }
+        for var in expr.vars() {
+            let unknown = if is_before_caller && Var::needs_identity(var) {
+                "who calls"
+            } else if is_before_answer && Var::needs_answer(var) {
+                "the answer"
+            } else {
+                continue;
+            };
+            let problem =
+                format!("the filter reads {unknown}, which is not known when the plugin runs");
+            problems.push(of_meta(Invalid::at("filter", problem)));
+        }
     }
 
     /// The catalogue's row.
@@ -263,41 +304,6 @@ fn error_response(meta: &Meta, problems: &mut Vec<Invalid>) -> Option<(Arc<str>,
         problems.push(of_meta(Invalid::at("error_response", problem)));
     }
     Some((value.to_string().into(), true))
-}
-
-/// A filter is evaluated once, when the plugin's first stage begins: it can read what is known by
-/// then. What is not would be absent for every request, and the plugin never or always run.
-fn check_filter(
-    meta: &Meta,
-    (scope, stages, has_parameters): (Scope, StageSet, bool),
-    problems: &mut Vec<Invalid>,
-) {
-    let Some(filter) = &meta.filter else { return };
-    let expr = match Expr::compile(filter) {
-        Ok(expr) => expr,
-        Err(invalid) => {
-            problems.push(of_meta(invalid.under(PathStep::Key("filter".into()))));
-            return;
-        }
-    };
-    let before_caller = [Stage::Prepare, Stage::Admit, Stage::Authenticate];
-    let is_before_caller =
-        scope != Scope::Caller && before_caller.iter().any(|stage| stages.contains(*stage));
-    let is_before_answer = Stage::REQUEST.iter().any(|stage| stages.contains(*stage));
-    for var in expr.vars() {
-        let unknown = if is_before_caller && Var::needs_identity(var) {
-            "who calls"
-        } else if is_before_answer && Var::needs_answer(var) {
-            "the answer"
-        } else if matches!(var, Var::UriParam(_)) && !has_parameters {
-            "a parameter of the path"
-        } else {
-            continue;
-        };
-        let problem =
-            format!("the filter reads {unknown}, which is not known when the plugin runs");
-        problems.push(of_meta(Invalid::at("filter", problem)));
-    }
 }
 
 fn of_meta(invalid: Invalid) -> Invalid {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
+use bartizan_chain::Var;
 use bartizan_config::{
     Balancing, Invalid, PassHost, PathStep, ResourceKind, ResourceRef, Scheme, SslType, Timeouts,
     UpstreamNode,
@@ -16,6 +17,7 @@ use rustls::ClientConfig;
 use super::certificates::pair_field;
 use super::compile::Compilation;
 use super::fault::Warning;
+use super::parameters;
 use crate::balance::{Balancer, HashKey, Hashing, Load, Turns};
 use crate::upstream::{KeepAlive, Node};
 
@@ -174,7 +176,12 @@ impl<'a> Compilation<'a> {
                 let nodes = nodes.iter().zip(shares);
                 let nodes =
                     nodes.map(|(node, (weight, priority))| (&*node.label, *weight, *priority));
-                Balancer::Hashing(Hashing::new(HashKey::compile(by)?, nodes))
+                let key = HashKey::compile(by)?;
+                let is_parameter = |var: &&Var| matches!(var, Var::UriParam(_));
+                if !self.router.has_parameters() && key.vars().iter().any(is_parameter) {
+                    return Err(parameters::fault().under(PathStep::Key("key".into())));
+                }
+                Balancer::Hashing(Hashing::new(key, nodes))
             }
         }))
     }

@@ -16,7 +16,7 @@ use super::mirror::{Kind, kind, object, path};
 use super::wire::{
     Bytes, KeyValue, Number, RangeRequest, RangeResponse, WatchCreate, WatchLine, WatchRequest,
 };
-use super::{Shared, State, warn};
+use super::{Shared, State};
 
 /// Objects in the first answer, and the fewest that are asked for unless they are too large.
 const PAGE: u64 = 256;
@@ -173,7 +173,7 @@ async fn past(shared: &Shared) -> Result<Past, Fault> {
 /// Reads everything at one revision, in pages.
 async fn list(shared: &Shared, past: Past) -> Result<(), Fault> {
     let mut request = RangeRequest { limit: Number(PAGE), ..range(shared) };
-    let (mut objects, mut count, mut bad) = (Vec::new(), 0, Vec::new());
+    let (mut objects, mut count) = (Vec::new(), 0);
     let mut most = PAGE_MAX;
     loop {
         let page = match shared.client.ask_first::<RangeResponse>("/v3/kv/range", &request).await {
@@ -194,9 +194,6 @@ async fn list(shared: &Shared, past: Past) -> Result<(), Fault> {
             match kind(&shared.prefix, pair) {
                 Kind::Object(key) => objects.push(object(key, pair)),
                 Kind::Foreign => {}
-                Kind::Bad(key, fault) => {
-                    bad.push(format!("`{key}` at revision {} {fault}", pair.mod_revision.0));
-                }
             }
         }
         match page.kvs.last() {
@@ -207,7 +204,6 @@ async fn list(shared: &Shared, past: Past) -> Result<(), Fault> {
             _ => break,
         }
     }
-    warn(&bad);
     let revision = request.revision.0;
     let mut state = shared.lock();
     // Whoever removes everything does it under our eyes, or in the past that we have read.
@@ -299,10 +295,9 @@ impl Watch {
         }
         let mut state = shared.lock();
         let State { mirror, .. } = &mut *state;
-        let bad = mirror.apply(&shared.prefix, &result.events);
+        mirror.apply(&shared.prefix, &result.events);
         let revision = mirror.revision;
         drop(state);
-        warn(&bad);
         shared.revision.send_replace(revision);
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bartizan_core::Timestamp;
 
 use super::wire::{Event, KeyValue};
-use crate::key::{Key, KeyFault};
+use crate::key::Key;
 use crate::object::{Change, Changes, Object, Snapshot};
 
 /// Most changes that are remembered for those who follow.
@@ -20,6 +20,9 @@ const FOREIGN: [&str; 1] = ["data_plane/"];
 
 /// The key of the list of enabled plugins, which has no id.
 const PLUGINS: &str = "plugins";
+
+/// What stands for it.
+const PLUGINS_KEY: &str = "plugins/list";
 
 /// The content of etcd below a prefix.
 #[derive(Debug, Default)]
@@ -39,26 +42,21 @@ pub(super) enum Kind {
     Object(Key),
     /// Something that is not read.
     Foreign,
-    /// A key that cannot be an object's.
-    Bad(String, KeyFault),
 }
 
 /// What a key is, `prefix` being without the slash at its end.
 pub(super) fn kind(prefix: &str, pair: &KeyValue) -> Kind {
-    let text = String::from_utf8_lossy(&pair.key.0).into_owned();
-    let Some(rest) = text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')) else {
+    let below = pair.key.0.strip_prefix(prefix.as_bytes());
+    let Some(rest) = below.and_then(|rest| rest.strip_prefix(b"/")) else {
         return Kind::Foreign;
     };
-    let is_placeholder = rest.ends_with('/') && (pair.value.0 == PLACEHOLDER);
-    if is_placeholder || FOREIGN.iter().any(|known| rest.starts_with(known)) {
+    let is_placeholder = rest.ends_with(b"/") && (pair.value.0 == PLACEHOLDER);
+    if is_placeholder || FOREIGN.iter().any(|known| rest.starts_with(known.as_bytes())) {
         return Kind::Foreign;
     }
-    let parsed = if rest == PLUGINS { Key::new(PLUGINS, "list") } else { Key::parse(rest) };
-    match parsed {
-        Ok(key) if std::str::from_utf8(&pair.key.0).is_ok() => Kind::Object(key),
-        Ok(_) => Kind::Bad(text, KeyFault::Control),
-        Err(fault) => Kind::Bad(text, fault),
-    }
+    // The list of plugins is one object, which has no id.
+    let rest = if rest == PLUGINS.as_bytes() { PLUGINS_KEY.as_bytes() } else { rest };
+    Kind::Object(Key::standing_for(rest))
 }
 
 /// The key in etcd of an object.
@@ -94,8 +92,7 @@ impl Mirror {
     }
 
     /// Takes what happened.
-    pub(super) fn apply(&mut self, prefix: &str, events: &[Event]) -> Vec<String> {
-        let mut told = Vec::new();
+    pub(super) fn apply(&mut self, prefix: &str, events: &[Event]) {
         for event in events {
             let pair = &event.kv;
             let is_delete = event.kind == "DELETE";
@@ -116,9 +113,6 @@ impl Mirror {
                     }
                 }
                 Kind::Foreign => {}
-                Kind::Bad(key, fault) => {
-                    told.push(format!("`{key}` at revision {} {fault}", pair.mod_revision.0));
-                }
             }
         }
         while self.log.len() > LOG_MAX {
@@ -126,7 +120,6 @@ impl Mirror {
                 self.log_from = revision;
             }
         }
-        told
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -192,7 +185,6 @@ mod tests {
         let object = |key: &str, value: &str| match kind("/apisix", &pair(key, value, 1, 1)) {
             Kind::Object(key) => Some(key.to_string()),
             Kind::Foreign => None,
-            Kind::Bad(..) => Some("bad".to_owned()),
         };
         for (key, value, expected) in [
             ("/apisix/routes/1", "{}", Some("routes/1")),
@@ -201,9 +193,9 @@ mod tests {
             ("/apisix/routes/", "init_dir", None),
             ("/apisix/data_plane/server_info/x", "{}", None),
             ("/apisix2/routes/1", "{}", None),
-            ("/apisix/routes/", "{}", Some("bad")),
-            ("/apisix/routes//1", "{}", Some("bad")),
-            ("/apisix/routes/a\nb", "{}", Some("bad")),
+            ("/apisix/routes/", "{}", Some("routes/%")),
+            ("/apisix/routes//1", "{}", Some("routes/%/1")),
+            ("/apisix/routes/a\nb", "{}", Some("routes/a%0ab")),
         ] {
             assert_eq!(object(key, value).as_deref(), expected, "{key}");
         }
@@ -215,10 +207,7 @@ mod tests {
     fn events_are_counted_remembered_and_forgotten() {
         let mut mirror = Mirror::default();
         mirror.replace(10, Vec::new(), 1);
-        assert!(
-            mirror.apply("/apisix", &[put("/apisix/routes/a", 11), put("/apisix/x", 12)]).len()
-                == 1
-        );
+        mirror.apply("/apisix", &[put("/apisix/routes/a", 11), put("/apisix/data_plane/x", 12)]);
         assert_eq!((mirror.count, mirror.revision), (3, 12));
         let delete = Event { kind: "DELETE".into(), kv: pair("/apisix/routes/a", "", 0, 13) };
         mirror.apply("/apisix", &[delete]);

@@ -116,12 +116,6 @@ impl Shared {
     }
 }
 
-fn warn(bad: &[String]) {
-    for key in bad {
-        tracing::warn!("a key in etcd is left out: {key}");
-    }
-}
-
 impl Etcd {
     /// Begins to follow etcd on `runtime`.
     pub fn open(settings: EtcdSettings, runtime: &Handle) -> Result<Self, OpenError> {

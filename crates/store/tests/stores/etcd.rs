@@ -333,9 +333,10 @@ async fn many_objects_are_listed_in_pages_at_one_revision() {
     server.put("/apisix2/routes/other", "{}");
     let store = begun(settings(&[server.url()])).await;
     let objects = store.snapshot().await.unwrap().objects;
-    assert_eq!(objects.len(), 601);
+    assert_eq!(objects.len(), 602);
     assert_eq!(objects[0].key.as_str(), "plugins/list");
     assert_eq!(objects[600].value().unwrap()["n"], 599);
+    assert_eq!(objects[601].key.as_str(), "routes/not%07readable");
 }
 
 #[tokio::test]

@@ -12,7 +12,8 @@ use bartizan_core::metrics::SharedMetrics;
 use bartizan_core::{Clock, Limits, ManualClock, Timestamp};
 use bartizan_plugins::Catalogue;
 use bartizan_store::{
-    Embedded, EmbeddedSettings, Key, OWN_COLLECTION, Revision, Snapshot, Store, StoreError,
+    Commit, Embedded, EmbeddedSettings, Expect, Key, OWN_COLLECTION, Revision, Snapshot, Store,
+    StoreError, Write,
 };
 use http::Request;
 use http_body_util::BodyExt;
@@ -182,6 +183,18 @@ impl Desk {
         proposed
     }
 
+    /// Writes upstreams, all in one commit, past everything that judges.
+    pub(super) async fn write_upstreams(&self, ids: impl Iterator<Item = String>) {
+        let content: Arc<[u8]> = br#"{"nodes":{"127.0.0.1:1":1}}"#.as_slice().into();
+        let write = |id: String| Write {
+            key: Key::parse(&format!("upstreams/{id}")).unwrap(),
+            content: Some(content.clone()),
+            expect: Expect::Anything,
+        };
+        let commit = Commit { author: "past".into(), writes: ids.map(write).collect() };
+        self.plane.store.commit(commit).await.unwrap();
+    }
+
     /// The head of a request as it is on the wire, with its body.
     pub(super) fn wire(&self, step: &Step) -> Vec<u8> {
         let mut text = format!("{} {} HTTP/1.1\r\nHost: a.test\r\n", step.method, step.target);
@@ -246,6 +259,11 @@ impl Desk {
         std::thread::scope(|scope| {
             scope.spawn(|| runtime.block_on(plane.store.snapshot())).join().unwrap().unwrap()
         })
+    }
+
+    /// The revision of the store.
+    pub(super) fn revision(&self) -> u64 {
+        self.snapshot().revision
     }
 
     /// The keys of what is stored.

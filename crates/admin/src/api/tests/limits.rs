@@ -58,3 +58,41 @@ async fn where_too_much_waits_for_its_turn_one_is_to_come_back() {
         assert!(answer.fields.contains(&("retry-after".to_owned(), "1".to_owned())), "{path}");
     }
 }
+
+/// What comes of going back to a revision, tried only.
+async fn back(desk: &Desk, body: &serde_json::Value) -> u16 {
+    desk.ask(&Step::of("POST", "/bartizan/v1/rollback?dry_run=true", &body.to_string()))
+        .await
+        .status
+}
+
+#[tokio::test]
+async fn everything_goes_back_over_ten_thousand_writes() {
+    for (writes, status) in [(9_999, 200), (10_000, 404)] {
+        let desk = Desk::open().keeping(20_000);
+        // The key of the seal is written before anything else.
+        assert_eq!(desk.ask(&Step::of("GET", "/apisix/admin/routes", "")).await.status, 200);
+        desk.write_upstreams(std::iter::once("first".to_owned())).await;
+        let first = desk.revision();
+        desk.write_upstreams((0..writes).map(|n| format!("u{n}"))).await;
+        assert_eq!(back(&desk, &json!({ "revision": first })).await, status, "{writes}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_goes_back_over_a_thousand_of_its_revisions() {
+    let desk = Desk::open().keeping(20_000);
+    let mut numbers = Vec::new();
+    for _ in 0..1_001 {
+        desk.write_upstreams(std::iter::once("u".to_owned())).await;
+        numbers.push(desk.revision());
+        if numbers.len() >= 999 {
+            let (gone, kept) = numbers.split_at(numbers.len().saturating_sub(1_000));
+            for (numbers, status) in [(gone, 404), (kept, 200)] {
+                let Some(number) = numbers.first() else { continue };
+                let body = json!({ "revision": number, "object": "upstreams/u" });
+                assert_eq!(back(&desk, &body).await, status, "{number}");
+            }
+        }
+    }
+}

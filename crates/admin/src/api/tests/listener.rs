@@ -18,7 +18,7 @@ use super::play::Step;
 use super::route;
 use crate::api::BODY_MAX;
 use crate::certificates::AdminCertificates;
-use crate::server::{ADMIN_CONNECTIONS_MAX, AdminServer, CHANGES_MAX};
+use crate::server::{ADMIN_CONNECTIONS_MAX, AdminServer, CHANGES_MAX, DRAIN_TIME};
 
 /// A desk that listens.
 struct Listening {
@@ -88,6 +88,23 @@ async fn a_change_whose_client_is_gone_is_made_and_told() {
     let desk = stopped.await.unwrap();
     assert!(desk.keys().contains(&"routes/1".to_owned()));
     assert!(desk.told().contains("\"object\":\"routes/1\""), "{}", desk.told());
+}
+
+#[tokio::test]
+async fn a_change_that_does_not_end_is_waited_for_so_long() {
+    let listening = Listening::open().await;
+    let _turn = listening.desk.hold().await;
+    let mut proposed = listening.desk.proposed();
+    let mut client = listening.connect().await;
+    let put = Step::of("PUT", "/apisix/admin/routes/1", &route("/a").to_string());
+    client.write_all(&listening.desk.wire(&put)).await.unwrap();
+    proposed.changed().await.unwrap();
+    // From here on nothing happens but time.
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    listening.stop().await;
+    let waited = begun.elapsed();
+    assert!(waited >= DRAIN_TIME && waited < DRAIN_TIME + Duration::from_millis(10), "{waited:?}");
 }
 
 #[tokio::test]

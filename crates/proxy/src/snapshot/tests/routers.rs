@@ -107,6 +107,36 @@ fn filters_read_parameters_only_where_there_are_some() {
 }
 
 #[test]
+fn texts_read_parameters_only_where_there_are_some() {
+    for (router, is_good) in [("radixtree_uri", false), ("radixtree_uri_with_parameter", true)] {
+        let bench = Bench::new(&node_of(router));
+        let mut plugins = open();
+        plugins["limit-count"] =
+            json!({ "count": 1, "time_window": 60, "key": "uri_param_id", "key_type": "var" });
+        plugins["proxy-rewrite"] = json!({ "headers": { "set": { "x-id": "${uri_param_id}" } } });
+        let mut hashed = route("b", "/b/*", &open());
+        hashed["upstream"]["type"] = json!("chash");
+        hashed["upstream"]["key"] = json!("uri_param_id");
+        let routes = json!({
+            "routes": [route("a", "/u/*", &plugins), hashed],
+            "plugin_metadata": [{ "id": "file-logger", "log_format": { "id": "$uri_param_id" } }],
+        });
+        let faults = bench.try_compile(&routes).err().unwrap_or_default();
+        let mut told: Vec<_> = faults.iter().map(|fault| &*fault.subject).collect();
+        told.sort_unstable();
+        let expected = [
+            "metadata of `file-logger`",
+            "plugin `limit-count` of route `a`",
+            "plugin `proxy-rewrite` of route `a`",
+            "the upstream of route `b`",
+        ];
+        assert_eq!(told, if is_good { &[] } else { &expected[..] }, "{router}");
+        let problem = "reads a parameter of the path, and paths have none on this node";
+        assert!(faults.iter().all(|fault| fault.problem == problem), "{faults:?}");
+    }
+}
+
+#[test]
 fn slashes_stay_in_the_paths_of_a_node_that_keeps_them() {
     let mut node = node();
     node["merge_slashes"] = json!(false);
