@@ -85,7 +85,13 @@ fn hosts_with_the_same_path_do_not_stand_in_each_others_way() {
     let mut router: Router<usize> = Router::new(RouterMode::Uri);
     let hosts: Vec<String> = (0..1_000).map(|number| format!("h{number}.test")).collect();
     for (index, host) in hosts.iter().enumerate() {
-        router.add(&Arc::new(index), &[host.clone()], &["/*".to_owned()], 0, &position(index));
+        router.add(
+            &Arc::new(index),
+            std::slice::from_ref(host),
+            &["/*".to_owned()],
+            0,
+            &position(index),
+        );
     }
     router.add(&Arc::new(1_000), &[], &["/*".to_owned()], 0, &position(1_000));
     let mut tried = Vec::new();

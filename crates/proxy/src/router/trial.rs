@@ -63,7 +63,9 @@ pub(super) fn first_of<'t, T, E>(
     fits: &mut impl FnMut(&Leaf<T>) -> Result<bool, E>,
 ) -> Result<Option<&'t Leaf<T>>, E> {
     let mut lists = Lists::empty();
-    walks.iter().for_each(|walk| lists.push(walk.exact));
+    for walk in &*walks {
+        lists.push(walk.exact);
+    }
     if let Some(leaf) = lists.first(fits)? {
         return Ok(Some(leaf));
     }

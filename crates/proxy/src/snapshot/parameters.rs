@@ -6,8 +6,8 @@ use serde_json::Value;
 
 const FAMILY: &str = "uri_param_";
 
-/// What is wrong with each text that reads a parameter of the path: as a variable alone, such as the
-/// key of a limit, or among other text.
+/// What is wrong with each text that reads a parameter of the path: as a variable alone, such as
+/// the key of a limit, or among other text.
 pub(super) fn parameters_read_in(config: &Value) -> Vec<Invalid> {
     match config {
         Value::String(text) => variable_in(text).map(|_| fault()).into_iter().collect(),

@@ -59,9 +59,10 @@ fn list(
 }
 
 fn routes() -> impl Strategy<Value = Vec<Value>> {
+    let filter = json!([["arg_a", "==", "1"]]);
     let plugins = json!({
         "key-auth": {}, "any-authenticated": { "reason": "a test" },
-        "limit-count": { "count": 5, "time_window": 60, "_meta": { "filter": [["arg_a", "==", "1"]] } },
+        "limit-count": { "count": 5, "time_window": 60, "_meta": { "filter": filter } },
     });
     let node = json!({ "nodes": [{ "host": "127.0.0.1", "port": 2, "weight": 3 }] });
     list(
