@@ -190,8 +190,8 @@ fn an_editor_stays_inside_its_confinement_whatever_it_tries() {
     );
     let gone = tried.call(&key, "DELETE", "/apisix/admin/routes/none", None);
     assert_eq!(gone, (404, "{\"message\":\"Key not found\"}".to_owned()));
-    let told = tried.forbidden(shop);
-    assert!(told.len() >= 39, "{told:#?}");
+    let (count, told) = tried.forbidden(39);
+    assert!(count >= 39, "{count}: {told:#?}");
     assert!(told.iter().all(|detail| !detail.contains("btz_admin_")), "{told:#?}");
 }
 
@@ -217,16 +217,19 @@ fn viewers_and_auditors_change_nothing() {
         ("POST", ROLLBACK, Some(json!({ "revision": 1 }))),
         ("POST", ROLLBACK, Some(json!({ "revision": 3 }))),
     ];
+    let mut expected = 0;
     for role in ["viewer", "auditor"] {
         let key = tried.key(role, &["--role", role]);
         is_refused(&tried, (role, &key), changes);
-        assert_eq!(tried.forbidden(role).len(), changes.len(), "{role}");
+        expected += changes.len();
+        assert_eq!(tried.forbidden(expected).0, expected, "{role}");
         let (reads, not) = match role {
             "viewer" => ("/apisix/admin/routes/1", "/bartizan/v1/revisions"),
             _ => ("/bartizan/v1/revisions", "/apisix/admin/routes/1"),
         };
         is_let(&tried, (role, &key), &[("GET", reads, None)]);
         is_refused(&tried, (role, &key), &[("GET", not, None)]);
+        expected += 1;
     }
 }
 

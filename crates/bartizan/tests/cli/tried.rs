@@ -127,39 +127,45 @@ impl Tried {
         assert!(matches!(status, 200 | 201), "{path}: {status} {body}");
     }
 
-    /// Everything that is stored.
-    pub(crate) fn stored(&self) -> Vec<String> {
-        let kinds = [
-            "routes",
-            "services",
-            "upstreams",
-            "consumers",
-            "consumer_groups",
-            "plugin_configs",
-            "global_rules",
-            "plugin_metadata",
-            "ssls",
-            "secrets",
-            "protos",
-            "configs",
-        ];
-        let read = |kind| self.call(&self.root, "GET", &format!("/apisix/admin/{kind}"), None).1;
-        kinds.into_iter().map(read).collect()
+    /// Everything that is stored, with its revisions.
+    pub(crate) fn stored(&self) -> String {
+        self.call(&self.root, "GET", "/apisix/admin/configs", None).1
     }
 
-    /// The events so far.
-    pub(crate) fn events(&self) -> Vec<Value> {
-        let log = self.bench.read("audit.jsonl");
-        log.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    /// The details of what was forbidden, of one operator.
-    pub(crate) fn forbidden(&self, operator: &str) -> Vec<String> {
-        let events = self.events().into_iter();
+    /// The events once there are enough of them: they are written a moment after the answer.
+    pub(crate) fn events(&self, is_enough: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        let mut events = Vec::new();
+        for _ in 0..1_000 {
+            let log = self.bench.read("audit.jsonl");
+            let whole = log.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+            events = whole.map(|line| serde_json::from_str(line).unwrap()).collect();
+            if is_enough(&events) {
+                break;
+            }
+            let _ = self.call(&self.root, "GET", "/bartizan/v1/status", None);
+        }
         events
-            .filter(|event| event["reason"] == "admin.forbidden" && event["operator"] == operator)
-            .map(|event| event["detail"].as_str().unwrap().to_owned())
-            .collect()
+    }
+
+    /// Whether it is told that somebody was kept from one of the node's own listeners.
+    pub(crate) fn tells_of_own_listener(&self) -> bool {
+        let is_told = |event: &Value| {
+            event["detail"].as_str().is_some_and(|text| text.contains("a listener of this gateway"))
+        };
+        self.events(|events| events.iter().any(is_told)).iter().any(is_told)
+    }
+
+    /// How often something was forbidden to anybody, once it was that often, and the details that
+    /// are told: of more than ten in a second there is only their number.
+    pub(crate) fn forbidden(&self, expected: usize) -> (usize, Vec<String>) {
+        let count = |events: &[Value]| -> usize {
+            let own = events.iter().filter(|event| event["reason"] == "admin.forbidden");
+            own.map(|event| event["count"].as_u64().map_or(1, |n| n.try_into().unwrap())).sum()
+        };
+        let events = self.events(|events| count(events) >= expected);
+        let own = events.iter().filter(|event| event["reason"] == "admin.forbidden");
+        let details = own.filter_map(|event| Some(event["detail"].as_str()?.to_owned())).collect();
+        (count(&events), details)
     }
 }
 
