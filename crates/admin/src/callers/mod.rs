@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::operators::KeyState;
 pub use desk::{CallerKeySettings, CallerKeys, FindUse};
-pub use hand_over::{COMMAND_TIME, Recipient};
+pub use hand_over::{COMMAND_TIME, Keeper, Recipient};
 pub use schedule::Rotation;
 
 /// What is known of a caller's key.

@@ -93,6 +93,7 @@ impl Node {
         if first.is_ok() {
             vaults.end();
         }
+            vaults.know(settled.vaults());
         let signals = heeds.then(|| control.block_on(async { Signals::listen() })).transpose()?;
         let fronts = begun.open(port)?;
         let snapshot = snapshot.as_ref();
@@ -169,7 +170,7 @@ impl Begun {
         let status = Status::start(control, config, &readiness, registry, pages)?;
         let mut admin = None;
         if let (Some(settings), Some(listener), Some(keys)) = (&config.admin, port, &self.keys) {
-            let around = (store, logs, &readiness);
+            let around = (store, &self.vaults, logs, &readiness);
             let uses = gateway.key_uses();
             let started = AdminApi::start(control, listener, config, settings, keys, uses, around);
             admin = Some(started?);
