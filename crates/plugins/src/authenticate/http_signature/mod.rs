@@ -264,7 +264,7 @@ impl HttpSignature {
         let owner = cx.consumers().find(Self::NAME, said.key_id.as_bytes());
         let own = owner.as_ref().and_then(CredentialRef::data::<SignatureKey>);
         // Work on somebody's key where there is none of the name, so that time does not tell.
-        let key = own.or_else(|| cx.consumers().decoy::<SignatureKey>(Self::NAME, 0));
+        let key = own.or_else(|| cx.consumers().decoy::<SignatureKey>(Self::NAME, self.seed(said)));
         let key = key.ok_or(Fault::UnknownKey)?;
         let holds = key.verifies(&text, &shown.signature);
         let owner = owner.filter(|_| own.is_some()).ok_or(Fault::UnknownKey)?;
@@ -285,6 +285,13 @@ impl HttpSignature {
             ..IdentityParts::default()
         };
         Ok((parts, body))
+    }
+
+    /// Decides whose key is worked on for a name that nobody has: one for each name, as if somebody
+    /// had it.
+    fn seed(&self, said: &Said<'_>) -> u64 {
+        let digest = self.node_key.digest("http-signature decoy", said.key_id.as_bytes());
+        digest.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 
     /// The signature that counts.

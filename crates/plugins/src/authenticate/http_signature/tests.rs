@@ -330,3 +330,13 @@ fn what_is_signed_has_so_many_letters_and_no_more() {
         assert_eq!(judge(&config, &cx), told, "{length}");
     }
 }
+
+#[test]
+fn a_key_that_nobody_has_costs_the_work_of_one_that_somebody_has() {
+    for (name, fault) in [("alice", Fault::Signature), ("bob", Fault::UnknownKey)] {
+        let input = GOOD.replace("alice", name);
+        let cx = signed(&input, &[7; 32], NOW);
+        let (work, told) = crate::work::of(|| judge(&json!({}), &cx));
+        assert_eq!((work, told), (1, Err(fault)), "{name}");
+    }
+}
