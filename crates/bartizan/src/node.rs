@@ -7,6 +7,7 @@
 mod amend;
 mod begin;
 mod judge;
+mod key_uses;
 mod operators;
 mod plane;
 mod reload;
@@ -38,6 +39,7 @@ use crate::logs::Logs;
 use crate::overrides::Overrides;
 use crate::signals::{Signal, Signals};
 pub(crate) use begin::settings;
+use key_uses::Sharing;
 use operators::Keys;
 use plane::{AdminApi, Ask};
 use settle::LastGood;
@@ -83,6 +85,8 @@ pub(crate) struct Node {
     readiness: Readiness,
     logs: Logs,
     status: Option<Status>,
+    /// Where the store is told when keys of callers were used.
+    sharing: Option<Sharing>,
     keys: Option<Keys>,
     admin: Option<AdminApi>,
     /// What the Admin API asks.
@@ -172,7 +176,7 @@ impl Node {
     pub(crate) fn stop(mut self) {
         self.keep();
         let Self { control, running, readiness, logs, status, gateway, .. } = self;
-        let Self { store, keys, admin, asks, .. } = self;
+        let Self { store, keys, admin, asks, sharing, .. } = self;
         readiness.draining();
         logs.tell(EventKind::Node, "draining".to_owned());
         tracing::info!("draining");
@@ -187,6 +191,9 @@ impl Node {
             status.stop(&control);
         }
         drop(gateway);
+        if let Some(sharing) = sharing {
+            control.block_on(sharing.finish());
+        }
         if let Some(keys) = keys {
             keys.stop(&control);
         }

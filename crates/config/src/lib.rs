@@ -37,9 +37,9 @@ pub use load::{Failure, Loaded, LoadedResources, Loader, load_node, load_resourc
 pub use merge::{Shared, SharedObjects, effective_hosts, effective_plugins, effective_upstream};
 pub use node::{
     AccessLog, Admin, AdminTls, ApiKeys, Audit, EncryptAs, Encryption, EncryptionKey, EtcdSnapshot,
-    EtcdStore, EtcdTls, HashKeyConfig, KeyRecipient, KeyRotation, Listener, ListenerCertificate,
-    ListenerTls, NodeConfig, OnFull, OnInvalid, Requirement, Security, Sink, Status, Store,
-    StoreReferences, TlsVersion,
+    EtcdStore, EtcdTls, HashKeyConfig, KeyInVault, KeyRecipient, KeyRotation, Listener,
+    ListenerCertificate, ListenerTls, NodeConfig, OnFull, OnInvalid, Requirement, Security, Sink,
+    Status, Store, StoreReferences, TlsVersion,
 };
 pub use plugin_schemas::{PluginSchemas, Slot, Standing};
 pub use publish::{node_schema, resources_schema};

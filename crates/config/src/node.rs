@@ -23,7 +23,7 @@ use crate::schema::Special;
 use crate::terms::References;
 
 pub use admin::{Admin, AdminTls};
-pub use api_keys::{ApiKeys, HashKeyConfig, KeyRecipient, KeyRotation};
+pub use api_keys::{ApiKeys, HashKeyConfig, KeyInVault, KeyRecipient, KeyRotation};
 pub(crate) use complete::complete;
 pub(crate) use forms::Network;
 pub(crate) use store::is_local;

@@ -51,6 +51,8 @@ pub mod transform;
 pub mod validate;
 mod waiting;
 mod web_origin;
+#[cfg(test)]
+mod work;
 
 use bartizan_chain::{
     AnswerHead, Flow, IdentityKey, LogView, Outcome, Plugin, PluginSet, RequestCx, Traits,

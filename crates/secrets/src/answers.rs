@@ -7,7 +7,7 @@ use std::time::Duration;
 use bartizan_config::{KvVersion, Vault};
 use bartizan_core::Secret;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::fault::Fault;
 
@@ -142,6 +142,71 @@ pub(crate) fn document(kv: KvVersion, body: &[u8]) -> Result<Document, Fault> {
     Ok(Document { values: values.into_iter().map(kept).collect(), lease })
 }
 
+/// What stands at a path before a value in it is replaced.
+pub(crate) struct Standing {
+    values: Map<String, Value>,
+    /// In version 2, the version that a write must find; 0 where there is none.
+    version: Option<u64>,
+}
+
+impl Standing {
+    /// Reads an answer of the key-value engine, which may be that there is nothing.
+    pub(crate) fn read(kv: KvVersion, is_there: bool, body: &[u8]) -> Result<Self, Fault> {
+        if is_there {
+            // What is no secret that is kept is not written either.
+            document(kv, body).map(|_| ()).or_else(|fault| match fault {
+                Fault::Absent(_) => Ok(()),
+                fault => Err(fault),
+            })?;
+        }
+        let read: Option<Read> = serde_json::from_slice(body).ok();
+        let mut data = read.and_then(|read| read.data).unwrap_or_default();
+        let (values, version) = match kv {
+            KvVersion::One if is_there => (data, None),
+            KvVersion::One => (Map::new(), None),
+            KvVersion::Two => {
+                // Of a secret whose last version was removed, it is told with 404.
+                let version = data.get("metadata").and_then(|about| about.get("version")?.as_u64());
+                let values = match data.remove("data") {
+                    Some(Value::Object(values)) => values,
+                    _ => Map::new(),
+                };
+                (values, Some(version.unwrap_or_default()))
+            }
+        };
+        if values.values().all(is_exact) {
+            return Ok(Self { values, version });
+        }
+        Err(Fault::Broken("with a number that could not be written as it stands there"))
+    }
+
+    /// The body of the write that replaces one value and leaves the others.
+    pub(crate) fn with(mut self, key: &str, value: &str) -> Vec<u8> {
+        self.values.insert(key.to_owned(), value.into());
+        let body = match self.version {
+            None => Value::Object(self.values),
+            Some(version) => json!({ "options": { "cas": version }, "data": self.values }),
+        };
+        body.to_string().into_bytes()
+    }
+}
+
+/// Whether a value can be written as it was read.
+fn is_exact(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => !number.is_f64(),
+        Value::Array(items) => items.iter().all(is_exact),
+        Value::Object(members) => members.values().all(is_exact),
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
+    }
+}
+
+/// Whether an answer says that version 2 of the engine took a value.
+pub(crate) fn is_new_version(body: &[u8]) -> bool {
+    let read: Option<Read> = serde_json::from_slice(body).ok();
+    read.and_then(|read| read.data?.get("version")?.as_u64()).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -206,5 +271,52 @@ mod tests {
             let fault = document(kv, body.as_bytes()).map(|_| ()).unwrap_err();
             assert!(fault.to_string().contains(words), "{body}: {fault}");
         }
+    }
+
+    #[test]
+    fn one_value_is_replaced_and_the_others_stay_as_they_are() {
+        for (kv, is_there, body, written) in [
+            (KvVersion::One, true, r#"{"data":{"a":1,"k":"x"}}"#, r#"{"a":1,"k":"new"}"#),
+            (KvVersion::One, false, r#"{"errors":[]}"#, r#"{"k":"new"}"#),
+            (
+                KvVersion::Two,
+                true,
+                r#"{"data":{"data":{"b":[true,null]},"metadata":{"version":3}}}"#,
+                r#"{"data":{"b":[true,null],"k":"new"},"options":{"cas":3}}"#,
+            ),
+            (
+                KvVersion::Two,
+                false,
+                r#"{"data":{"data":null,"metadata":{"version":4,"deletion_time":"x"}}}"#,
+                r#"{"data":{"k":"new"},"options":{"cas":4}}"#,
+            ),
+            (
+                KvVersion::Two,
+                false,
+                r#"{"errors":[]}"#,
+                r#"{"data":{"k":"new"},"options":{"cas":0}}"#,
+            ),
+        ] {
+            let standing = Standing::read(kv, is_there, body.as_bytes());
+            let standing = standing.unwrap_or_else(|fault| panic!("{body}: {fault}"));
+            let body: Value =
+                serde_json::from_slice(&standing.with("k", "new")).unwrap_or_default();
+            assert_eq!(Some(body), serde_json::from_str(written).ok());
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_written_as_it_was_is_not_written() {
+        for (kv, body, words) in [
+            (KvVersion::One, r#"{"data":{"n":1.5}}"#, "a number"),
+            (KvVersion::One, r#"{"data":{"n":[{"m":1e3}]}}"#, "a number"),
+            (KvVersion::One, r#"{"lease_id":"db/1","data":{"k":"v"}}"#, "another engine"),
+            (KvVersion::Two, r#"{"data":{"k":"v"}}"#, "`kv_version: 1`"),
+            (KvVersion::One, "<html>", "not Vault's"),
+        ] {
+            let fault = Standing::read(kv, true, body.as_bytes()).map(|_| ()).unwrap_err();
+            assert!(fault.to_string().contains(words), "{body}: {fault}");
+        }
+        assert!(is_new_version(br#"{"data":{"version":1}}"#) && !is_new_version(b""));
     }
 }

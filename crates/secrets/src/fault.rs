@@ -23,6 +23,9 @@ pub enum Fault {
     /// The token may not read this, or is not valid any more.
     #[error("the token is not valid, or its policies do not let it read the path (status 403)")]
     Denied,
+    /// The token may not write this.
+    #[error("the token is not valid, or its policies do not let it write the path (status 403)")]
+    MayNotWrite,
     /// Whoever is to be let in is not.
     #[error("it does not let the gateway in by `{method}` (status {status})")]
     NotLetIn {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bartizan_config::{Vault, VaultAuth};
+use bartizan_config::{KvVersion, Vault, VaultAuth};
 use bartizan_core::{Clock, Limits, Secret};
 use bartizan_net::{Answered, Call, CallLimits, Client, Endpoint, Keep, Reach, Url};
 use bartizan_tls::{UpstreamTlsSettings, client_config};
@@ -12,7 +12,9 @@ use http::{Method, StatusCode};
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::answers::{Document, Login, LookUp, document, login_target, secret_target};
+use crate::answers::{
+    Document, Login, LookUp, Standing, document, is_new_version, login_target, secret_target,
+};
 use crate::fault::{ANSWER_MAX, Fault};
 
 /// Connections that are kept to a Vault.
@@ -21,6 +23,8 @@ const KEEP: Keep = Keep { size: 4, idle: Duration::from_secs(30) };
 const DOWN: Duration = Duration::from_secs(1);
 /// After how long a renewal that failed is tried again.
 const RENEW_AGAIN: Duration = Duration::from_secs(10);
+/// How often a secret is written at most, while others write it too.
+const WRITES_MAX: usize = 3;
 /// A token that lasts no longer is not worth a renewal.
 const LEASE_MIN: Duration = Duration::from_secs(10);
 
@@ -95,18 +99,49 @@ impl Server {
     /// Reads a secret.
     pub(crate) async fn read(&self, path: &str) -> Result<Document, Fault> {
         let target = secret_target(&self.vault, path);
-        let token = self.token().await?;
-        let outcome = self.ask(&Method::GET, &target, b"", Some(&token)).await;
-        let answered = match outcome {
-            // A token can be taken back before its time.
-            Err(Fault::Denied) if self.can_log_in() => {
-                self.forget(&token).await;
-                let token = self.token().await?;
-                self.ask(&Method::GET, &target, b"", Some(&token)).await?
-            }
-            outcome => outcome?,
-        };
+        let answered = succeeded(self.ask_let_in(&Method::GET, &target, b"").await?)?;
         document(self.vault.kv, answered.body())
+    }
+
+    /// Replaces a value in a secret, or makes it; what else is in it stays.
+    pub(crate) async fn write(&self, path: &str, key: &str, value: &str) -> Result<(), Fault> {
+        let (kv, target) = (self.vault.kv, secret_target(&self.vault, path));
+        let mut nth = 0;
+        loop {
+            nth += 1;
+            let answered = self.ask_let_in(&Method::GET, &target, b"").await?;
+            let is_there = answered.status != StatusCode::NOT_FOUND;
+            let answered = if is_there { succeeded(answered)? } else { answered };
+            let body = Standing::read(kv, is_there, answered.body())?.with(key, value);
+            let answered = self.ask_let_in(&Method::POST, &target, &body).await?;
+            match succeeded(answered) {
+                Ok(answered) if kv == KvVersion::Two && !is_new_version(answered.body()) => {
+                    return Err(Fault::Broken("of version 1 of the engine: write `kv_version: 1`"));
+                }
+                Ok(_) => return Ok(()),
+                Err(Fault::Denied) => return Err(Fault::MayNotWrite),
+                // Somebody else has written meanwhile, which Vault tells with no status of its own.
+                Err(Fault::Status(400)) if kv == KvVersion::Two && nth < WRITES_MAX => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+    }
+
+    /// Asks with the token; with another one, where that was taken back before its time.
+    async fn ask_let_in(
+        &self,
+        method: &Method,
+        target: &str,
+        body: &[u8],
+    ) -> Result<Answered, Fault> {
+        let token = self.token().await?;
+        let answered = self.call(method, target, body, Some(&token)).await?;
+        if answered.status != StatusCode::FORBIDDEN || !self.can_log_in() {
+            return Ok(answered);
+        }
+        self.forget(&token).await;
+        let token = self.token().await?;
+        self.call(method, target, body, Some(&token)).await
     }
 
     /// When the token is to be renewed.
@@ -229,6 +264,17 @@ impl Server {
         body: &[u8],
         token: Option<&Secret>,
     ) -> Result<Answered, Fault> {
+        self.call(method, target, body, token).await.and_then(succeeded)
+    }
+
+    /// The answer, whatever its status.
+    async fn call(
+        &self,
+        method: &Method,
+        target: &str,
+        body: &[u8],
+        token: Option<&Secret>,
+    ) -> Result<Answered, Fault> {
         let mut fields = Fields::new();
         fields.append("x-vault-request", "true");
         if let Some(namespace) = &self.vault.namespace {
@@ -243,14 +289,13 @@ impl Server {
         let call = Call { method, target, fields: &fields, body };
         let limits = CallLimits { time: self.vault.timeout, answer: ANSWER_MAX, keep: KEEP };
         let outcome = self.client.call(&self.endpoint, &call, &limits).await;
-        let outcome = outcome.map_err(Fault::from).and_then(|answered| match answered.status {
-            StatusCode::OK => Ok(answered),
-            status => Err(Fault::of_status(status.as_u16())),
-        });
-        if let Err(fault) = &outcome
-            && fault.is_of_server()
-        {
-            self.is_down(fault);
+        let outcome = outcome.map_err(Fault::from);
+        let fault = match &outcome {
+            Ok(answered) => fault_of(answered.status),
+            Err(fault) => Some(fault.clone()),
+        };
+        if let Some(fault) = fault.filter(Fault::is_of_server) {
+            self.is_down(&fault);
         }
         outcome
     }
@@ -265,6 +310,16 @@ impl Server {
         let down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
         down.as_ref().filter(|(until, _)| *until > Instant::now()).map(|(_, fault)| fault.clone())
     }
+}
+
+/// What a status means, unless it is of success.
+fn fault_of(status: StatusCode) -> Option<Fault> {
+    let is_success = matches!(status, StatusCode::OK | StatusCode::NO_CONTENT);
+    (!is_success).then(|| Fault::of_status(status.as_u16()))
+}
+
+fn succeeded(answered: Answered) -> Result<Answered, Fault> {
+    fault_of(answered.status).map_or(Ok(answered), Err)
 }
 
 fn is_over(at: Option<Instant>) -> bool {

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use bartizan_config::{SecretFault, SecretName, Vault};
-use bartizan_core::Clock;
+use bartizan_config::{KeyInVault, SecretFault, SecretName, Vault};
 use bartizan_core::metrics::SharedMetrics;
+use bartizan_core::{Clock, Secret};
 use bartizan_net::Reach;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -74,6 +74,8 @@ struct State {
     entries: HashMap<At, Entry>,
     /// What is referred to and was never asked for.
     wanted: BTreeSet<At>,
+    /// Every Vault of the configuration in force, whether anything refers to it or not.
+    in_force: Vec<Arc<Vault>>,
 }
 
 impl Vaults {
@@ -152,6 +154,21 @@ impl Vaults {
         self.shared.measure(&state);
     }
 
+    /// These are the Vaults of the configuration in force.
+    pub fn know(&self, vaults: &[Arc<Vault>]) {
+        self.shared.lock().in_force = vaults.to_vec();
+    }
+
+    /// Replaces a value in a secret, of which all else stays as it is. The Vault must be the one that
+    /// `at` names, and `at` lie below its prefix, or nothing is asked. Where Vault keeps versions,
+    /// nobody else's write is lost.
+    pub async fn write(&self, at: &KeyInVault, value: &Secret) -> Result<(), Fault> {
+        let (server, path) = self.shared.server_for(at)?;
+        let text = value.expose_str();
+        let text = text.ok_or_else(|| Fault::Unusable("the value is no text".to_owned()))?;
+        server.write(&path, &at.key, text).await
+    }
+
     /// Waits until values are others than when that was known.
     pub async fn changed(&self, since: u64) {
         let mut generation = self.shared.generation.subscribe();
@@ -181,6 +198,31 @@ impl State {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The Vault that a value is written to, as it is in force, and the path behind its prefix.
+    fn server_for(&self, at: &KeyInVault) -> Result<(Arc<Server>, String), Fault> {
+        let state = self.lock();
+        let id = &*at.manager;
+        let no = |why: &str| Fault::Unusable(format!("the secret manager `vault/{id}` {why}"));
+        let found = state.in_force.iter().find(|vault| &*vault.id == id);
+        let vault = found.ok_or_else(|| no("is not in force"))?;
+        if vault.uri != at.uri.trim_end_matches('/') {
+            return Err(no("has another `uri` than the node file names"));
+        }
+        if vault.namespace != at.namespace || vault.mount != at.mount {
+            return Err(no("has another `namespace` or `mount` than the node file names"));
+        }
+        let whole = format!("{}/{}", at.mount, at.path);
+        let path = whole.strip_prefix(&*vault.prefix).and_then(|rest| rest.strip_prefix('/'));
+        let path = path.ok_or_else(|| no("has a `prefix` that the path is not below"))?.to_owned();
+        if let Some(Ok(server)) = state.servers.get(id)
+            && server.vault().is_like(vault)
+        {
+            return Ok((Arc::clone(server), path));
+        }
+        let (reach, clock) = (Arc::clone(&self.settings.reach), &self.settings.clock);
+        Ok((Arc::new(Server::new(Arc::clone(vault), reach, clock)?), path))
     }
 
     /// Asks for secrets, some at a time.

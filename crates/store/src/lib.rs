@@ -38,7 +38,7 @@ pub use file_watch::{Change as FileChange, FileWatch, INTERVAL, Loaded};
 pub use key::{KEY_MAX, Key, KeyFault};
 pub use object::{
     COMMIT_MAX, Change, Changes, Commit, EMBEDDED_COMMIT_MAX, Expect, OBJECT_MAX, OWN_COLLECTION,
-    Object, Revision, Snapshot, Write,
+    Object, Revision, Snapshot, USES_KEY, Write,
 };
 pub use sealed::{
     ApisixKeyring, FindSecrets, SEALED, SealAs, Sealed, SealedSettings, SealingKey, looks_sealed,

@@ -24,6 +24,10 @@ pub const EMBEDDED_COMMIT_MAX: usize = 100_000;
 /// looks at it.
 pub const OWN_COLLECTION: &str = "bartizan";
 
+/// The object that says when keys of callers were used. It changes by itself, often, and is no
+/// configuration: a log of what was written remembers nothing of it.
+pub const USES_KEY: &str = "bartizan/key-uses";
+
 /// An object of a store at one revision.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Object {

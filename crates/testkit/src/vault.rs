@@ -1,7 +1,7 @@
 //! A Vault in a test: it answers as the real one does, over streams in memory or on a free port,
 //! and does what the test says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -36,6 +36,12 @@ struct State {
     lease: u64,
     seen: Vec<String>,
     namespace: Option<String>,
+    /// Of secrets of version 2 that were written more than once.
+    versions: BTreeMap<String, u64>,
+    /// Tokens that may only read.
+    readers: BTreeSet<String>,
+    /// What somebody else writes just before the next write.
+    rival: Option<(String, Value)>,
 }
 
 /// A Vault with version 1 of the key-value engine at `kv` and version 2 at `kv2`.
@@ -67,6 +73,21 @@ impl VaultDouble {
     pub fn token(&self, token: &str, lease: Option<Duration>, is_renewable: bool) {
         let ends = lease.map(|lease| Instant::now() + lease);
         self.state().tokens.insert(token.to_owned(), Token { lease, ends, is_renewable });
+    }
+
+    /// What is kept, as in `kv/jack`.
+    pub fn kept(&self, path: &str) -> Option<Value> {
+        self.state().secrets.get(path).cloned()
+    }
+
+    /// The token may read, and not write.
+    pub fn may_only_read(&self, token: &str) {
+        self.state().readers.insert(token.to_owned());
+    }
+
+    /// Just before the next write, somebody else writes that.
+    pub fn rival(&self, path: &str, values: Value) {
+        self.state().rival = Some((path.to_owned(), values));
     }
 
     /// Takes back every token.
@@ -206,6 +227,8 @@ impl State {
             }
             ("POST", "/v1/auth/token/renew-self") => refusal(400, &["lease is not renewable"]),
             ("GET", target) => self.secret(target),
+            ("POST", _) if self.readers.contains(&name) => refusal(403, &["permission denied"]),
+            ("POST", target) => self.write(target, &seen.body),
             _ => refusal(405, &["unsupported operation"]),
         }
     }
@@ -215,7 +238,8 @@ impl State {
         let found = if let Some(path) = path.strip_prefix("kv2/data/") {
             let values = self.secrets.get(&format!("kv2/{path}"));
             values.map(|values| {
-                let data = json!({ "data": values, "metadata": { "version": 1 } });
+                let version = self.version(&format!("kv2/{path}"));
+                let data = json!({ "data": values, "metadata": { "version": version } });
                 json!({ "lease_id": "", "lease_duration": 0, "data": data })
             })
         } else if path.starts_with("kv/") {
@@ -226,7 +250,53 @@ impl State {
         } else {
             None
         };
-        found.map_or_else(|| refusal(404, &[]), |found| Answer::json(200, &found.to_string()))
+        let removed = || {
+            let version = self.versions.get(&path.replacen("kv2/data/", "kv2/", 1))?;
+            let data = json!({ "data": null, "metadata": { "version": version } });
+            Some(Answer::json(404, &json!({ "data": data }).to_string()))
+        };
+        match found {
+            Some(found) => Answer::json(200, &found.to_string()),
+            None => removed().unwrap_or_else(|| refusal(404, &[])),
+        }
+    }
+}
+
+impl State {
+    fn version(&self, path: &str) -> u64 {
+        let is_there = self.secrets.contains_key(path);
+        self.versions.get(path).copied().unwrap_or(u64::from(is_there))
+    }
+
+    fn write(&mut self, target: &str, body: &[u8]) -> Answer {
+        if let Some((path, values)) = self.rival.take() {
+            let version = self.version(&path) + 1;
+            self.versions.insert(path.clone(), version);
+            self.secrets.insert(path, values);
+        }
+        let path = target.trim_start_matches("/v1/");
+        let sent: Value = serde_json::from_slice(body).unwrap_or_default();
+        if let Some(path) = path.strip_prefix("kv2/data/") {
+            let path = format!("kv2/{path}");
+            let version = self.version(&path);
+            let cas = sent.pointer("/options/cas").and_then(Value::as_u64);
+            let Some(values) = sent.get("data").filter(|values| values.is_object()) else {
+                return refusal(400, &["no data provided"]);
+            };
+            if cas.is_some_and(|cas| cas != version) {
+                let why = "check-and-set parameter did not match the current version";
+                return refusal(400, &[why]);
+            }
+            self.versions.insert(path.clone(), version + 1);
+            self.secrets.insert(path, values.clone());
+            let data = json!({ "data": { "version": version + 1 } });
+            return Answer::json(200, &data.to_string());
+        }
+        if !path.starts_with("kv/") || !sent.is_object() {
+            return refusal(404, &["no handler for route"]);
+        }
+        self.secrets.insert(path.to_owned(), sent);
+        Answer::status(204)
     }
 }
 

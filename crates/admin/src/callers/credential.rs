@@ -131,7 +131,8 @@ impl Credential {
         Timestamp::from_rfc3339(text).map(Second::of)
     }
 
-    fn digest(&self) -> Option<[u8; 32]> {
+    /// The hash of the key, where the store holds one.
+    pub(super) fn digest(&self) -> Option<[u8; 32]> {
         STANDARD.decode(self.plugin()?.get("hash")?.as_str()?).ok()?.try_into().ok()
     }
 

@@ -9,6 +9,7 @@ use bartizan_core::{Clock, HashKeys};
 use bartizan_store::{Commit, Key, Snapshot, Write};
 
 use super::credential::{Credential, written};
+use super::uses::SharedUses;
 use super::{CallerKeyView, MadeCallerKey, Paste, Undone};
 use crate::api::references;
 use crate::key_text::NewKey;
@@ -70,7 +71,9 @@ impl CallerKeys {
         let now = self.now();
         let found = snapshot.objects.iter().filter_map(Credential::read);
         let found = found.filter(|key| consumer.is_none_or(|name| key.consumer() == name));
-        let mut views: Vec<CallerKeyView> = found.map(|key| self.view(&key, now)).collect();
+        let shared = self.shared(&snapshot);
+        let mut views: Vec<CallerKeyView> =
+            found.map(|key| self.view(&key, now, &shared)).collect();
         views.sort_by(|a, b| {
             let order = |view: &CallerKeyView| {
                 (view.consumer.clone(), view.over.is_some(), view.created.clone(), view.id.clone())
@@ -174,8 +177,8 @@ impl CallerKeys {
             Ok(Plan { writes: vec![key.write()], lines, outcome: key })
         });
         let retired = match retired.await {
-            Ok((key, None)) => Ok(self.view(&key, self.now())),
-            Ok((_, Some(Paste { why, lines }))) => Err(Undone::new(why, lines.join(" "))),
+            Ok((key, None, shared)) => Ok(self.view(&key, self.now(), &shared)),
+            Ok((_, Some(Paste { why, lines }), _)) => Err(Undone::new(why, lines.join(" "))),
             Err(undone) => Err(undone),
         };
         self.told(by, &retired, &format!("retire the key `{id}`"), |view| {
@@ -225,20 +228,21 @@ impl CallerKeys {
             Second,
         ) -> Result<Plan<(NewKey, Credential, Option<Credential>)>, Undone>,
     ) -> Result<MadeCallerKey, Undone> {
-        let ((key, credential, old), paste) = self.change(by, plan).await?;
+        let ((key, credential, old), paste, shared) = self.change(by, plan).await?;
         let now = self.now();
-        let view = self.view(&credential, now);
-        let old = old.map(|old| self.view(&old, now));
+        let view = self.view(&credential, now, &shared);
+        let old = old.map(|old| self.view(&old, now, &shared));
         Ok(MadeCallerKey { key: key.text, view, old, paste })
     }
 
-    /// Plans a change, and makes it or says how a person does.
+    /// Plans a change, and makes it or says how a person does. Gives what the store says of uses too.
     async fn change<T>(
         &self,
         by: &Author,
         plan: impl FnOnce(&Snapshot, Second) -> Result<Plan<T>, Undone>,
-    ) -> Result<(T, Option<Paste>), Undone> {
+    ) -> Result<(T, Option<Paste>, SharedUses), Undone> {
         let snapshot = self.snapshot().await?;
+        let shared = self.shared(&snapshot);
         let Plan { writes, lines, outcome } = plan(&snapshot, self.now())?;
         let facts = self.0.plane.store();
         if facts.read_only.is_some() {
@@ -246,10 +250,10 @@ impl CallerKeys {
                 "nothing was changed: the store is `{}`, which this node only reads",
                 facts.kind
             );
-            return Ok((outcome, Some(Paste { why, lines })));
+            return Ok((outcome, Some(Paste { why, lines }), shared));
         }
         self.propose(writes, by).await?;
-        Ok((outcome, None))
+        Ok((outcome, None, shared))
     }
 
     pub(super) async fn propose(&self, writes: Vec<Write>, by: &Author) -> Result<(), Undone> {
@@ -272,8 +276,13 @@ impl CallerKeys {
         })
     }
 
-    fn view(&self, key: &Credential, now: Second) -> CallerKeyView {
-        key.view(now, |digest| (self.0.uses)(digest))
+    fn view(&self, key: &Credential, now: Second, shared: &SharedUses) -> CallerKeyView {
+        key.view(now, |digest| (self.0.uses)(digest).max(shared.last(digest)))
+    }
+
+    /// What the store says of the uses of keys on every node.
+    fn shared(&self, snapshot: &Snapshot) -> SharedUses {
+        SharedUses::read(snapshot, self.0.clock.now())
     }
 
     pub(super) fn now(&self) -> Second {

@@ -1,29 +1,41 @@
-//! Giving a new key to whoever needs it: into a file, or to a command.
+//! Giving a new key to whoever needs it: into a file, to a command, or to where secrets are kept.
 
 use std::env::var_os;
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_core::Secret;
 use tokio::time::{sleep, timeout};
 
-/// Time for a command.
+use crate::plane::Later;
+
+/// Time for a command, and for who keeps keys elsewhere.
 pub const COMMAND_TIME: Duration = Duration::from_secs(30);
 /// How often the node looks whether it ended.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Where a new key goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Recipient {
     /// A file, which is replaced whole and is readable by its owner alone.
     File(PathBuf),
     /// A program with its arguments, which reads the key from its standard input. Only if it ends
     /// with 0 does it have the key.
     Command(Vec<String>),
+    /// Who keeps it elsewhere.
+    Keeper(Arc<dyn Keeper>),
+}
+
+/// Who keeps keys somewhere else, such as in Vault.
+pub trait Keeper: fmt::Debug + Send + Sync {
+    /// Keeps a key in the place of the one before it, or says where and why not.
+    fn keep<'a>(&'a self, key: &'a Secret) -> Later<'a, Result<(), String>>;
 }
 
 /// Why a key did not arrive.
@@ -41,10 +53,16 @@ pub(super) enum NotTaken {
     /// The command takes too long; it was ended.
     #[error("the command `{0}` took longer than {COMMAND_TIME:?}")]
     Slow(String),
+    /// Who keeps it does not.
+    #[error("{0}")]
+    Unkept(String),
+    /// Who keeps it takes too long.
+    #[error("keeping it elsewhere took longer than {COMMAND_TIME:?}")]
+    Late,
 }
 
 impl Recipient {
-    /// Gives it the key, as one line.
+    /// Gives it the key; to a file or a command as one line.
     pub(super) async fn take(&self, key: &Secret) -> Result<(), NotTaken> {
         let line = Secret::new([key.expose(), b"\n"].concat());
         match self {
@@ -55,6 +73,10 @@ impl Recipient {
                 written.map_err(|cause| NotTaken::File(named, cause))
             }
             Self::Command(words) => run(words, &line).await,
+            Self::Keeper(keeper) => match timeout(COMMAND_TIME, keeper.keep(key)).await {
+                Ok(kept) => kept.map_err(NotTaken::Unkept),
+                Err(_) => Err(NotTaken::Late),
+            },
         }
     }
 }
@@ -157,5 +179,23 @@ mod tests {
         assert!(matches!(told, Err(NotTaken::Slow(_))), "{told:?}");
         let past = begun.elapsed();
         assert!(past >= COMMAND_TIME && past < COMMAND_TIME + LOOK, "{past:?}");
+    }
+
+    /// One who never says whether the key is kept.
+    #[derive(Debug)]
+    struct Silent;
+
+    impl Keeper for Silent {
+        fn keep<'a>(&'a self, _: &'a Secret) -> Later<'a, Result<(), String>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_keeps_it_elsewhere_has_as_long_as_a_command() {
+        let begun = tokio::time::Instant::now();
+        let told = Recipient::Keeper(Arc::new(Silent)).take(&Secret::new("k")).await;
+        assert!(matches!(told, Err(NotTaken::Late)), "{told:?}");
+        assert!(begun.elapsed() >= COMMAND_TIME && begun.elapsed() < 2 * COMMAND_TIME);
     }
 }

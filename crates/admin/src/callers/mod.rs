@@ -11,14 +11,16 @@ mod hand_over;
 mod schedule;
 #[cfg(test)]
 mod tests;
+mod uses;
 
 use bartizan_core::Secret;
 use serde::{Deserialize, Serialize};
 
 use crate::operators::KeyState;
 pub use desk::{CallerKeySettings, CallerKeys, FindUse};
-pub use hand_over::{COMMAND_TIME, Recipient};
+pub use hand_over::{COMMAND_TIME, Keeper, Recipient};
 pub use schedule::Rotation;
+pub use uses::{SHARED_MAX, SharedUses};
 
 /// What is known of a caller's key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,8 +39,8 @@ pub struct CallerKeyView {
     pub created: Option<String>,
     /// When it ends, or ended; never where absent.
     pub ends: Option<String>,
-    /// The hour in which it was last used on this node since it started. Of keys that the store
-    /// holds themselves it is not known.
+    /// The hour in which it was last used: on this node since it started, or on any node of the
+    /// store as far as the store says. Of keys that the store holds themselves it is not known.
     pub last_used: Option<String>,
     /// The key that it succeeds.
     pub succeeds: Option<String>,

@@ -199,6 +199,30 @@ async fn a_key_is_next_active_retiring_and_retired_in_turn() {
 }
 
 #[tokio::test]
+async fn a_key_is_active_wherever_it_was_used_and_also_after_a_restart() {
+    let scene = Scene::new(false);
+    let old = scene.create().await.view.id;
+    let made = scene.keys.rotate((&old, None), 7 * DAY, None, &author()).await.unwrap();
+    // Another node of the store, which sees the new key in use.
+    let hash_keys = HashKeys::new([("h1", &Secret::new([7; 32]))]);
+    let digest = hash_keys.first().unwrap().hash(made.key.expose());
+    let there: FindUse = Arc::new(move |used| (*used == digest).then_some(START));
+    let snapshot = scene.shelf.snapshot.lock().unwrap().clone();
+    let now = Clock::Manual(scene.clock.clone()).now();
+    let mut commit = SharedUses::news(&snapshot, &there, now).unwrap();
+    let write = commit.writes.pop().unwrap();
+    put(&mut scene.shelf.snapshot.lock().unwrap(), &write.key, write.content);
+    let listed = scene.keys.list(Some("alice")).await.unwrap();
+    let view = listed.iter().find(|view| view.id == made.view.id).unwrap();
+    assert_eq!(view.state, KeyState::Active);
+    assert_eq!(view.last_used.as_deref(), Some("2027-01-15T08:00:00.000Z"));
+    let first = listed.iter().find(|view| view.id == old).unwrap();
+    assert_eq!((first.state, first.last_used.as_deref()), (KeyState::Retiring, None));
+    let retired = scene.keys.retire((&made.view.id, None), DAY, &author()).await.unwrap();
+    assert_eq!(retired.last_used.as_deref(), Some("2027-01-15T08:00:00.000Z"));
+}
+
+#[tokio::test]
 async fn a_key_is_rotated_once_and_ends_no_later_than_it_would_have() {
     let scene = Scene::new(false);
     let id = scene.create().await.view.id;

@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 
+use super::key_uses::Sharing;
 use super::operators::Keys;
 use super::plane::{self, AdminApi, Ask};
 use super::reload::{give_back, settle_all, stand_all};
@@ -90,8 +91,9 @@ impl Node {
             Err(failure) if store.is_files() => return Err(failure),
             first => first,
         };
-        if first.is_ok() {
+        if let Ok(settled) = &first {
             vaults.end();
+            vaults.know(settled.vaults());
         }
         let signals = heeds.then(|| control.block_on(async { Signals::listen() })).transpose()?;
         let fronts = begun.open(port)?;
@@ -169,7 +171,7 @@ impl Begun {
         let status = Status::start(control, config, &readiness, registry, pages)?;
         let mut admin = None;
         if let (Some(settings), Some(listener), Some(keys)) = (&config.admin, port, &self.keys) {
-            let around = (store, logs, &readiness);
+            let around = (store, &self.vaults, logs, &readiness);
             let uses = gateway.key_uses();
             let started = AdminApi::start(control, listener, config, settings, keys, uses, around);
             admin = Some(started?);
@@ -191,6 +193,15 @@ impl Begun {
         let limit = config.limits.document.0;
         let own_files = record.before(documents(&config));
         look_at_all(&record, &gateway, limit);
+        let is_told = config.api_keys.is_some() && !self.store.is_files();
+        let sharing = is_told.then(|| Sharing {
+            store: Arc::clone(&self.store),
+            uses: gateway.key_uses(),
+            clock: logs.clock.clone(),
+        });
+        if let Some(sharing) = &sharing {
+            control.spawn(sharing.clone().run());
+        }
         Node {
             own_files,
             files: FileWatch::new(record.files(), limit),
@@ -215,6 +226,7 @@ impl Begun {
             readiness,
             logs,
             status,
+            sharing,
             keys: self.keys,
             admin,
             asks,

@@ -11,14 +11,12 @@ use bartizan_core::metrics::SharedMetrics;
 use bartizan_plugins::Catalogue;
 use bartizan_proxy::{Report, RouteReport};
 use bartizan_secrets::Vaults;
-use bartizan_store::{
-    Expect, Key, OWN_COLLECTION, Object, Snapshot, Store as _, StoreError, Write,
-};
+use bartizan_store::{Expect, Key, OWN_COLLECTION, Object, Snapshot, StoreError, Write};
 use tokio::time::timeout;
 
 use super::Node;
 use super::settle::{LastGood, Settling, Trial};
-use super::stores::{self, NodeStore};
+use super::stores;
 use crate::failure::Failure;
 use crate::load::{self, Record};
 
@@ -42,11 +40,7 @@ impl Node {
         if proposal.is_dry {
             return Ok(outcome);
         }
-        let committed = match &*self.store {
-            NodeStore::Files => Err(StoreError::ReadOnly { store: "file", how: "edit them" }),
-            NodeStore::Embedded(store) => self.control.block_on(store.commit(proposal.commit)),
-            NodeStore::Etcd(store) => self.control.block_on(store.commit(proposal.commit)),
-        };
+        let committed = self.control.block_on(self.store.commit(proposal.commit));
         outcome.revision = committed.map_err(Refused::Store)?;
         // What is no resource is passed over with what the store tells next. The revision alone would
         // pass over what others wrote in between, too.

@@ -5,14 +5,17 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bartizan_admin::callers::{CallerKeySettings, CallerKeys, Recipient, Rotation};
+use bartizan_admin::callers::{CallerKeySettings, CallerKeys, Keeper, Recipient, Rotation};
 use bartizan_admin::{
     AdminCertificates, AdminServer, Api, ApiSettings, Document, Later, Operators, Outcome, Plane,
     Problem, Proposal, Readiness, Refused, StoreFacts, Written,
 };
 use bartizan_chain::KeyUses;
-use bartizan_config::{Admin, ApiKeys, KeyRecipient, KeyRotation, NodeConfig, Store as Configured};
-use bartizan_core::Clock;
+use bartizan_config::{
+    Admin, ApiKeys, KeyInVault, KeyRecipient, KeyRotation, NodeConfig, Store as Configured,
+};
+use bartizan_core::{Clock, Secret};
+use bartizan_secrets::Vaults;
 use bartizan_store::{FileStore, Key, Revision, Snapshot, Store, StoreError};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -82,7 +85,7 @@ impl AdminApi {
         admin: &Admin,
         keys: &Keys,
         key_uses: KeyUses,
-        (store, logs, readiness): (&Arc<NodeStore>, &Logs, &Readiness),
+        (store, vaults, logs, readiness): (&Arc<NodeStore>, &Arc<Vaults>, &Logs, &Readiness),
     ) -> Result<(Self, mpsc::Receiver<Ask>), Failure> {
         let (asks, asked) = mpsc::channel(WAITING_MAX);
         let plane = NodePlane {
@@ -98,7 +101,7 @@ impl AdminApi {
         let plane: Arc<dyn Plane> = Arc::new(plane);
         let operators = keys.operators.clone();
         let of_callers = callers(config, &plane, &operators, &clock, key_uses);
-        let rotations = rotations(config);
+        let rotations = rotations(config, vaults);
         if !rotations.is_empty() {
             control.spawn(of_callers.clone().keep(rotations, keys.stopping()));
         }
@@ -167,8 +170,25 @@ fn callers(
     })
 }
 
+/// A place in a Vault that keeps a key.
+#[derive(Debug)]
+struct InVault {
+    vaults: Arc<Vaults>,
+    at: KeyInVault,
+}
+
+impl Keeper for InVault {
+    fn keep<'a>(&'a self, key: &'a Secret) -> Later<'a, Result<(), String>> {
+        Box::pin(async move {
+            let KeyInVault { mount, path, .. } = &self.at;
+            let not_kept = |fault| format!("`{mount}/{path}` in Vault is not written: {fault}");
+            self.vaults.write(&self.at, key).await.map_err(not_kept)
+        })
+    }
+}
+
 /// The keys that this node exchanges by itself.
-fn rotations(config: &NodeConfig) -> Vec<Rotation> {
+fn rotations(config: &NodeConfig, vaults: &Arc<Vaults>) -> Vec<Rotation> {
     let written = config.api_keys.iter().flat_map(|keys| &keys.rotate);
     let rotation = |rotation: &KeyRotation| Rotation {
         consumer: rotation.consumer.clone(),
@@ -177,6 +197,9 @@ fn rotations(config: &NodeConfig) -> Vec<Rotation> {
         to: match &rotation.to {
             KeyRecipient::File(path) => Recipient::File(path.clone()),
             KeyRecipient::Command(words) => Recipient::Command(words.clone()),
+            KeyRecipient::Vault(at) => {
+                Recipient::Keeper(Arc::new(InVault { vaults: Arc::clone(vaults), at: at.clone() }))
+            }
         },
     };
     written.map(rotation).collect()

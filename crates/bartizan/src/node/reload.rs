@@ -77,6 +77,9 @@ impl Node {
             settle_all(&self.control, &self.store, &settling, draft, &self.last_good);
         self.seen = snapshot.as_ref().map_or(self.seen, |snapshot| snapshot.revision);
         let snapshot = snapshot.as_ref();
+        if let Ok(settled) = &outcome {
+            self.vaults.know(settled.vaults());
+        }
         (self.ledger, self.pages) =
             stand_all(&self.store, &settling, snapshot, &mut outcome, &mut self.last_good);
         if outcome.is_ok() {

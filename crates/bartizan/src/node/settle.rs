@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bartizan_config::{
     Diagnostic, Draft, Ledger, Loader, NodeConfig, ObjectFacts, ObjectName, OnInvalid, Pages,
-    Resources, Sources, one_line,
+    Resources, Sources, Vault, one_line,
 };
 use bartizan_proxy::{Applied, Gateway, Report};
 
@@ -64,6 +64,13 @@ pub(crate) struct Settled {
     pub(crate) names: HashSet<ObjectName>,
     /// What it was made of, where that was everything.
     pub(crate) origin: Option<Origin>,
+}
+
+impl Settled {
+    /// The secret managers, until [`Settling::stand`] takes what it was made of.
+    pub(crate) fn vaults(&self) -> &[Arc<Vault>] {
+        self.origin.as_ref().map_or(&[], |origin| &origin.resources.vaults)
+    }
 }
 
 /// What a configuration in force was made of.

@@ -12,9 +12,9 @@ use bartizan_core::metrics::SharedMetrics;
 use bartizan_core::{Clock, Secret};
 use bartizan_plugins::Catalogue;
 use bartizan_store::{
-    ApisixKeyring, Change, Changes, Embedded, EmbeddedSettings, Etcd, EtcdSettings, FindSecrets,
-    KeptAt, Key, OWN_COLLECTION, Object, OpenError, SealAs, Sealed, SealedSettings, SealingKey,
-    Snapshot, Store, StoreError, parse_key,
+    ApisixKeyring, Change, Changes, Commit, Embedded, EmbeddedSettings, Etcd, EtcdSettings,
+    FindSecrets, KeptAt, Key, OWN_COLLECTION, Object, OpenError, SealAs, Sealed, SealedSettings,
+    SealingKey, Snapshot, Store, StoreError, parse_key,
 };
 use bartizan_tls::UpstreamTlsSettings;
 use tokio::runtime::Handle;
@@ -78,6 +78,15 @@ impl NodeStore {
             Self::Files => Ok(Snapshot::default()),
             Self::Embedded(store) => store.snapshot().await,
             Self::Etcd(store) => store.snapshot().await,
+        }
+    }
+
+    /// Makes a change, which nobody judges: of what is no resource.
+    pub(crate) async fn commit(&self, commit: Commit) -> Result<u64, StoreError> {
+        match self {
+            Self::Files => Err(StoreError::ReadOnly { store: "file", how: "edit them" }),
+            Self::Embedded(store) => store.commit(commit).await,
+            Self::Etcd(store) => store.commit(commit).await,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use bartizan_core::Clock;
 use bartizan_store::{Embedded, EmbeddedSettings, Expect, Key, Store};
+use bartizan_testkit::VaultDouble;
 use serde_json::{Value, json};
 
 use crate::driver::{Bench, Serving};
@@ -136,4 +137,113 @@ fn where_the_store_is_files_the_text_to_paste_is_printed() {
     bench.write("resources.yaml", &resources.to_string());
     let serving = bench.serve(&["run"]);
     assert_eq!(with(&serving, &key), "502");
+}
+
+/// When keys were last used, by their ids.
+fn last_used(bench: &Bench, id: &str) -> Option<String> {
+    let list: Value =
+        serde_json::from_str(&bench.bartizan(&["key", "list", "--json"]).succeeds()).unwrap();
+    let key = list.as_array().unwrap().iter().find(|key| key["id"] == id).unwrap();
+    key["last_used"].as_str().map(str::to_owned)
+}
+
+#[test]
+fn when_a_key_was_used_outlives_the_process_and_is_no_revision() {
+    let bench = bench();
+    let serving = bench.serve(&["run"]);
+    let made = ["key", "create", "--consumer", "alice", "--expires", "90d"];
+    let key = bench.bartizan(&made).succeeds();
+    assert_eq!(last_used(&bench, id(&key)), None);
+    assert_eq!(with(&serving, &key), "502");
+    let used = last_used(&bench, id(&key));
+    assert!(used.is_some());
+    assert!(serving.stop().success());
+    let _serving = bench.serve(&["run"]);
+    assert_eq!(last_used(&bench, id(&key)), used);
+    assert_eq!(listed(&bench), [(id(&key).to_owned(), "active".to_owned())]);
+}
+
+#[test]
+fn two_nodes_of_a_store_know_of_each_others_uses() {
+    let server = bartizan_testkit::EtcdServer::start();
+    let store = format!("{{ etcd: {{ endpoints: [\"{}\"], timeout: 2s }} }}", server.url());
+    let file = node(&store);
+    server.put("/apisix/routes/a", route("/a").to_string());
+    server.put("/apisix/consumers/alice", json!({ "username": "alice" }).to_string());
+    let [here, there] = [0, 1].map(|_| Bench::with(&[("bartizan.yaml", &*file)]));
+    let _serving = here.serve(&["run"]);
+    let made = ["key", "create", "--consumer", "alice", "--expires", "90d"];
+    let old = here.bartizan(&made).succeeds();
+    let next = here.bartizan(&["key", "rotate", id(&old), "--overlap", "1h"]).succeeds();
+    let state = |id: &str| listed(&here).into_iter().find(|(known, _)| known == id).unwrap().1;
+    assert_eq!(state(id(&next)), "next");
+    let serving = there.serve(&["run"]);
+    assert_eq!(with(&serving, &next), "502");
+    assert!(serving.stop().success());
+    // The store tells the other node.
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while state(id(&next)) != "active" {
+        assert!(std::time::Instant::now() < end, "{:?}", listed(&here));
+    }
+    assert!(last_used(&here, id(&next)).is_some() && last_used(&here, id(&old)).is_none());
+}
+
+/// Waits for an event that says something.
+fn event(bench: &Bench, text: &str) -> String {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    loop {
+        let log = bench.read("audit.jsonl");
+        if let Some(line) = log.lines().find(|line| line.contains(text)) {
+            return line.to_owned();
+        }
+        assert!(std::time::Instant::now() < end, "{log}");
+        std::thread::park_timeout(std::time::Duration::from_millis(5));
+    }
+}
+
+/// Where the schedule puts alice's key.
+const IN_VAULT: &str = "kv2/shop/alice";
+
+/// A node that exchanges alice's key and brings it to a Vault, which the store says how to enter.
+fn with_vault(vault: &VaultDouble, path: &str) -> Bench {
+    let uri = format!("http://127.0.0.1:{}", vault.listen());
+    let to = format!("{{ manager: main, uri: \"{uri}\", mount: kv2, path: {path}, key: api-key }}");
+    let rotate = format!(
+        "rotate: [{{ consumer: alice, every: 1h, overlap: 1m, to: {{ vault: {to} }} }}], prefix:"
+    );
+    let bench = bench();
+    bench.replace("bartizan.yaml", "prefix:", &rotate);
+    let path = bench.path("store");
+    let store = Embedded::open(EmbeddedSettings { path, history: 100, clock: Clock::System });
+    let manager = json!({ "uri": uri, "prefix": "kv2/shop", "kv_version": 2, "token": "root" });
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let key = Key::parse("secrets/vault/main").unwrap();
+    let store = store.unwrap();
+    runtime.block_on(store.put(&key, &manager, Expect::Anything, "a test")).unwrap();
+    vault.token("root", None, false);
+    vault.put(IN_VAULT, json!({ "port": 7 }));
+    bench
+}
+
+#[test]
+fn a_key_that_is_exchanged_by_itself_stands_in_vault_and_is_good() {
+    let vault = VaultDouble::default();
+    let bench = with_vault(&vault, "shop/alice");
+    let serving = bench.serve(&["run"]);
+    let line = event(&bench, "exchanged the key of `alice`");
+    let kept = vault.kept(IN_VAULT).unwrap();
+    let key = kept["api-key"].as_str().unwrap();
+    assert_eq!((with(&serving, key), &kept["port"]), ("502".to_owned(), &json!(7)));
+    assert!(!line.contains(key.rsplit('_').next().unwrap()), "{line}");
+}
+
+#[test]
+fn a_key_that_vault_does_not_take_is_taken_back() {
+    let vault = VaultDouble::default();
+    let bench = with_vault(&vault, "elsewhere/alice");
+    let _serving = bench.serve(&["run"]);
+    let line = event(&bench, "did not exchange the key of `alice`");
+    assert!(line.contains("has a `prefix` that the path is not below"), "{line}");
+    assert_eq!(vault.kept(IN_VAULT), Some(json!({ "port": 7 })));
+    assert_eq!(listed(&bench), []);
 }

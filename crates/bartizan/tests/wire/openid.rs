@@ -5,10 +5,26 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use bartizan_core::{Clock, Secret};
+use bartizan_plugins::jose::{Algorithm, SigningKey};
 use bartizan_testkit::npm_package;
-use serde_json::Value;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::{Value, json};
 
-use super::harness::{Gateway, Upstream, curl, until};
+use super::harness::{Gateway, Pki, Setup, Upstream, curl, quoted, run, until};
+
+/// RFC 8037, appendix A: a key pair of Ed25519. The client `keyed` proves itself with it, and
+/// senders do.
+const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\n\
+    MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n\
+    -----END PRIVATE KEY-----\n";
+
+fn public() -> Value {
+    json!({ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" })
+}
 
 /// A provider of its own process; it ends with its input.
 struct Provider {
@@ -26,6 +42,7 @@ impl Provider {
         let mut child = Command::new("node")
             .arg(program)
             .arg(package.parent().expect("a folder of packages"))
+            .arg(public().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -50,10 +67,10 @@ impl Provider {
         assert_eq!(self.line(), "ok");
     }
 
-    fn post(&self, client: &str, path: &str, form: &[String]) -> String {
+    fn post(&self, client: &str, path: &str, form: &[String], field: &str) -> String {
         let secret = secret(client).replace(' ', "%20").replace(':', "%3A");
         let (user, address) = (format!("{client}:{secret}"), format!("{}{path}", self.issuer));
-        let mut arguments = vec!["--user", &user];
+        let mut arguments = vec!["--user", &user, "--header", field];
         arguments.extend(form.iter().flat_map(|pair| ["--data-urlencode", pair]));
         arguments.push(&address);
         curl(&arguments)
@@ -61,16 +78,21 @@ impl Provider {
 
     /// A token by client credentials (RFC 6749 §4.4) for a resource (RFC 8707).
     fn token(&self, resource: &str, scope: &str) -> String {
+        self.token_of("app", resource, scope, "x-nothing: 1")
+    }
+
+    /// The same of a client that proves with a field what its token is bound to.
+    fn token_of(&self, client: &str, resource: &str, scope: &str, field: &str) -> String {
         let form = ["grant_type=client_credentials".to_owned()];
         let more = [format!("resource={resource}"), format!("scope={scope}")];
-        let answer = self.post("app", "/token", &[&form[..], &more[..]].concat());
+        let answer = self.post(client, "/token", &[&form[..], &more[..]].concat(), field);
         let answer: Value = serde_json::from_str(&answer).expect("JSON");
         answer["access_token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
     }
 
     /// Withdraws a token (RFC 7009).
     fn revoke(&self, token: &str) {
-        self.post("app", "/token/revocation", &[format!("token={token}")]);
+        self.post("app", "/token/revocation", &[format!("token={token}")], "x-nothing: 1");
     }
 }
 
@@ -214,4 +236,116 @@ fn keys_of_a_real_provider_rotate_with_and_without_the_old_one() {
         assert_ne!(status(&gateway, "signed", token), 200);
     }
     assert_eq!(upstream.seen().len(), before);
+}
+
+/// A proof of possession (RFC 9449 §4.2), for a token where there is one.
+fn proof(id: &str, method: &str, target: &str, token: Option<&str>) -> String {
+    let key = SigningKey::from_pem(Algorithm::EdDsa, &Secret::new(PRIVATE)).unwrap();
+    let header = json!({ "typ": "dpop+jwt", "jwk": public() });
+    let now = Clock::System.now().as_secs();
+    let mut claims = json!({ "htm": method, "htu": target, "iat": now, "jti": id });
+    if let Some(token) = token {
+        let digest = run("openssl", &["dgst", "-sha256", "-binary"], token.as_bytes()).stdout;
+        claims["ath"] = URL_SAFE_NO_PAD.encode(digest).into();
+    }
+    key.sign(header.as_object().unwrap(), &claims).unwrap()
+}
+
+/// Routes whose tokens must be bound: judged by keys, and by what the provider says of them.
+fn bound_resources(issuer: &str, node: SocketAddr) -> String {
+    let routes = ["dpop", "mtls"].into_iter().flat_map(|binding| {
+        let signed = format!(
+            "jwt-auth:
+      providers: [{{issuer: '{issuer}', audiences: ['{SIGNED}']}}]
+      require_binding: {binding}
+    any-authenticated: {{reason: a test}}"
+        );
+        let asked = format!(
+            "oauth-introspection:
+      issuer: '{issuer}'
+      client_id: keyed
+      client_auth_method: private_key_jwt
+      assertion_key: {}
+      assertion_algorithm: EdDSA
+      audiences: ['{OPAQUE}']
+      require_binding: {binding}
+    any-authenticated: {{reason: a test}}",
+            quoted(PRIVATE)
+        );
+        [
+            route(&format!("signed-{binding}"), node, &signed),
+            route(&format!("asked-{binding}"), node, &asked),
+        ]
+    });
+    format!("routes:\n{}", routes.collect::<String>())
+}
+
+#[test]
+fn tokens_of_a_real_provider_that_are_bound_to_a_key_need_its_proof() {
+    let Some(provider) = Provider::start() else { return };
+    let upstream = Upstream::plain();
+    let gateway = Gateway::serving(&bound_resources(&provider.issuer, upstream.address()));
+    let ask = |path: &str, scheme: &str, token: &str, proof: &str| {
+        let proof = if proof.is_empty() { String::new() } else { format!("DPoP: {proof}\r\n") };
+        let fields = format!("Host: a.test\r\nAuthorization: {scheme} {token}\r\n{proof}");
+        gateway.ask(format!("GET /{path} HTTP/1.1\r\n{fields}\r\n")).status
+    };
+    let mut count = 0;
+    let mut fresh = |path: &str, token: &str| {
+        count += 1;
+        proof(&format!("r{count}"), "GET", &format!("http://a.test/{path}"), Some(token))
+    };
+    let endpoint = format!("{}/token", provider.issuer);
+    for (path, resource) in [("signed-dpop", SIGNED), ("asked-dpop", OPAQUE)] {
+        let field = format!("DPoP: {}", proof(path, "POST", &endpoint, None));
+        let token = provider.token_of("app", resource, "read", &field);
+        let other = provider.token(resource, "read");
+        until("the provider is known", || ask(path, "Bearer", &token, "") == 401);
+        let good = fresh(path, &token);
+        assert_eq!(ask(path, "DPoP", &token, &good), 200, "{path}");
+        let seen = upstream.seen().len();
+        assert_eq!(ask(path, "DPoP", &token, &good), 401, "{path}: the same proof again");
+        assert_eq!(ask(path, "Bearer", &token, &fresh(path, &token)), 401, "{path}: as a bearer's");
+        assert_eq!(ask(path, "DPoP", &token, &fresh(path, &other)), 401, "{path}: another's proof");
+        assert_eq!(ask(path, "DPoP", &token, &fresh("x", &token)), 401, "{path}: another target");
+        assert_eq!(ask(path, "Bearer", &other, ""), 401, "{path}: a token that is not bound");
+        assert_eq!(upstream.seen().len(), seen);
+    }
+}
+
+#[test]
+fn tokens_of_a_real_provider_that_are_bound_to_a_certificate_need_it() {
+    let Some(provider) = Provider::start() else { return };
+    let upstream = Upstream::plain();
+    let (servers, clients) = (Pki::new("servers"), Pki::new("clients"));
+    let (server, own, other) =
+        (servers.server(&["a.test"]), clients.client("held"), clients.client("thief"));
+    let resources = format!(
+        "{}ssls:\n- {{id: a, snis: [a.test], cert: {}, key: {}, client: {{ca: {}}}}}\n",
+        bound_resources(&provider.issuer, upstream.address()),
+        quoted(&server.chain),
+        quoted(server.key.expose_str().unwrap()),
+        quoted(&clients.root()),
+    );
+    let gateway = Setup::default().listeners("{address: '127.0.0.1:0', tls: {}}").serve(&resources);
+    let ask = |shown: &bartizan_tls::Issued, path: &str, token: &str| {
+        let chain = CertificateDer::pem_slice_iter(shown.chain.as_bytes());
+        let chain = chain.collect::<Result<Vec<_>, _>>().unwrap();
+        let key = PrivateKeyDer::from_pem_slice(shown.key.expose()).unwrap();
+        let config = servers.presenting(chain, key);
+        let mut client = Pki::connect_with(config, gateway.address(), "a.test");
+        let fields = format!("Host: a.test\r\nAuthorization: Bearer {token}\r\n");
+        client.send(format!("GET /{path} HTTP/1.1\r\n{fields}\r\n"));
+        client.reply("GET").status
+    };
+    let field = format!("x-certificate: {}", own.chain.replace('\n', "%0A"));
+    for (path, resource) in [("signed-mtls", SIGNED), ("asked-mtls", OPAQUE)] {
+        let token = provider.token_of("held", resource, "read", &field);
+        until("the provider is known", || ask(&own, path, &token) == 200);
+        let seen = upstream.seen().len();
+        assert_eq!(ask(&other, path, &token), 401, "{path}: another certificate");
+        let unbound = provider.token(resource, "read");
+        assert_eq!(ask(&own, path, &unbound), 401, "{path}: a token that is not bound");
+        assert_eq!(upstream.seen().len(), seen);
+    }
 }

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::diagnostic::{Invalid, PathStep};
+use crate::vault::is_path;
 
 /// Shortest hash key: as long as its hash.
 const HASH_KEY_MIN: usize = 32;
@@ -60,6 +61,41 @@ pub enum KeyRecipient {
     /// A program and its arguments. It reads the key from its standard input, and has it only if it
     /// ends with 0 within 30 seconds. There is no shell.
     Command(#[schemars(length(min = 1, max = 64))] Vec<String>),
+    /// A secret in Vault, which is entered as a secret manager of the store is. What else stands in
+    /// the secret stays.
+    Vault(KeyInVault),
+}
+
+/// A place in Vault. All of it stands here: the store says how Vault is entered, and not where a key
+/// goes.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyInVault {
+    /// The secret manager: `main` for the one with the id `vault/main`.
+    #[schemars(length(min = 1, max = 256))]
+    pub manager: String,
+    /// Where it is, as its `uri` says too. To another server the key does not go.
+    #[schemars(extend(
+        "pattern" = "^https?://[^/\\s]+/?$",
+        "x-expects" = "an address such as `https://vault.internal:8200`"
+    ))]
+    pub uri: String,
+    /// The namespace, if the secret manager has one.
+    #[schemars(length(min = 1, max = 256))]
+    pub namespace: Option<String>,
+    /// Where the key-value engine is mounted, as `mount` of the secret manager.
+    #[schemars(extend(
+        "pattern" = "^[^/\\s]+(/[^/\\s]+)*$",
+        "maxLength" = 512,
+        "x-expects" = "a path such as `kv`"
+    ))]
+    pub mount: String,
+    /// The path of the secret in the engine; it lies below the `prefix` of the secret manager.
+    #[schemars(length(min = 1, max = 512))]
+    pub path: String,
+    /// The name of the key in the secret.
+    #[schemars(length(min = 1, max = 256))]
+    pub key: String,
 }
 
 /// A key that keys are hashed with.
@@ -131,6 +167,11 @@ pub(super) fn complete(
             KeyRecipient::Command(words) => {
                 if words.first().is_none_or(|program| !program.starts_with('/')) {
                     tell("to", "the program must be an absolute path");
+                }
+            }
+            KeyRecipient::Vault(place) => {
+                if !is_path(&place.path) || !is_path(&place.mount) {
+                    tell("to", "`mount` and `path` must lead down, without empty parts and dots");
                 }
             }
         }

@@ -63,7 +63,7 @@ fn own_files(node: &NodeConfig, resolver: &Resolver<'_>) -> Vec<PathBuf> {
     let rotated = node.api_keys.iter().flat_map(|keys| &keys.rotate);
     files.extend(rotated.filter_map(|rotation| match &rotation.to {
         KeyRecipient::File(path) => Some(path.clone()),
-        KeyRecipient::Command(_) => None,
+        KeyRecipient::Command(_) | KeyRecipient::Vault(_) => None,
     }));
     files.extend(node.admin.iter().flat_map(|admin| [admin.keys.clone(), admin.socket.clone()]));
     files

@@ -408,11 +408,26 @@ fn keys_of_callers_that_are_not_sound() {
         let told = told(&format!("{admin}api_keys: {{{keys}}}"));
         assert!(told.len() == 1 && told[0].contains(problem), "{keys}: {told:?}");
     }
+    let in_vault = |rest: &str| {
+        let mut at = "manager: m".to_owned();
+        for (key, value) in [("uri", "'https://v'"), ("mount", "kv")] {
+            if !rest.contains(key) {
+                at.extend([", ", key, ": ", value]);
+            }
+        }
+        format!("consumer: a, every: 60s, overlap: 1s, to: {{vault: {{{at}, {rest}}}}}")
+    };
     for (rest, problem) in [
         ("consumer: a, every: 59s, overlap: 1s, to: {file: k}", "must be from 1m to 4320h"),
         ("consumer: a, every: 4321h, overlap: 1s, to: {file: k}", "must be from 1m to 4320h"),
         ("consumer: a, every: 60s, overlap: 60s, to: {file: k}", "shorter than `every`"),
         ("consumer: a, every: 60s, overlap: 1s, to: {command: [put]}", "an absolute path"),
+        (&in_vault("path: a/../b, key: k"), "must lead down"),
+        (&in_vault("path: /a, key: k"), "must lead down"),
+        (&in_vault("path: a"), "`key` is required"),
+        (&in_vault("path: a, key: k, prefix: kv"), "unknown"),
+        (&in_vault("path: a, key: k, uri: 'https://v/x'"), "an address such as"),
+        (&in_vault("path: a, key: k, mount: kv/"), "a path such as `kv`"),
         (
             "consumer: a, every: 60s, overlap: 1s, to: {file: k}}, {consumer: a, every: 60s, overlap: 1s, to: {file: l}",
             "the consumer is given twice",
@@ -421,6 +436,10 @@ fn keys_of_callers_that_are_not_sound() {
         let told = told(&format!("{admin}{}", rotate(rest)));
         assert!(told.len() == 1 && told[0].contains(problem), "{rest}: {told:?}");
     }
+    let sound = rotate(&in_vault("path: shop/alice, key: api-key, namespace: team"));
+    let text = format!("{NODE}{admin}{sound}\n");
+    let loaded = loader().node_text(Path::new("/etc/b/n.yaml"), &text);
+    assert!(loaded.is_ok(), "{loaded:?}");
     let sound = rotate("consumer: a, every: 60s, overlap: 59s, to: {file: k}");
     assert!(
         loader().node_text(Path::new("/etc/b/n.yaml"), &format!("{NODE}{admin}{sound}\n")).is_ok()

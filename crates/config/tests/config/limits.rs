@@ -98,6 +98,18 @@ fn keys_of_callers_have_lists_and_names_of_a_length_at_most() {
         let to = format!("to: {{command: [{words}]}}");
         told_of_rotations(&[format!("consumer: a, every: 1h, overlap: 1m, {to}")])
     });
+    for (most, field) in [(256, "manager"), (256, "namespace"), (512, "path"), (256, "key")] {
+        assert_most(most, |length| {
+            let mut at = vec![("uri", "'https://v'".to_owned()), ("mount", "kv".to_owned())];
+            for name in ["manager", "namespace", "path", "key"] {
+                let is_it = name == field;
+                at.push((name, if is_it { "x".repeat(length) } else { "x".to_owned() }));
+            }
+            let at: Vec<_> = at.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+            let to = format!("to: {{vault: {{{}}}}}", at.join(", "));
+            told_of_rotations(&[format!("consumer: a, every: 1h, overlap: 1m, {to}")])
+        });
+    }
     assert_most(64, |length| {
         let id = "i".repeat(length);
         told_of_keys(&format!("hash_keys: [{{id: {id}, key: {}}}]", "x".repeat(32)))

@@ -3,6 +3,7 @@
 
 mod refreshing;
 mod tokens;
+mod writing;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::StoreError;
 use crate::key::Key;
-use crate::object::{Change, Changes, Commit, Object, Revision, Snapshot, Write};
+use crate::object::{Change, Changes, Commit, Object, Revision, Snapshot, USES_KEY, Write};
 
 /// The format of what follows; another one is not read.
 const FORMAT: u64 = 1;
@@ -276,6 +276,9 @@ fn apply(
         objects.remove(key).or_broken()?;
     } else {
         objects.insert(key, bytes.as_slice()).or_broken()?;
+    }
+    if key == USES_KEY {
+        return Ok(());
     }
     let mut log = transaction.open_table(LOG).or_broken()?;
     log.insert(place, bytes.as_slice()).or_broken()?;

@@ -78,6 +78,20 @@ impl Pki {
         config
     }
 
+    /// A client that trusts this authority and shows a certificate.
+    pub(crate) fn presenting(
+        &self,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> ClientConfig {
+        ClientConfig::builder_with_provider(provider().clone())
+            .with_protocol_versions(rustls::ALL_VERSIONS)
+            .expect("versions")
+            .with_root_certificates(self.roots())
+            .with_client_auth_cert(chain, key)
+            .expect("a pair")
+    }
+
     /// A connection to `name` that speaks one of these protocols.
     pub(crate) fn connect(&self, address: SocketAddr, name: &str, protocols: &[&str]) -> Client {
         let config = self.trusting(rustls::ALL_VERSIONS, protocols);

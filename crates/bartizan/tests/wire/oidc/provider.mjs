@@ -1,5 +1,5 @@
 // An OpenID provider of a test, on a free port of this machine. The first argument is the folder
-// with its packages. It writes its address in one line, then `ok` for each line that it reads:
+// with its packages, the second the public key of the client `keyed`. It writes its address in one line, then `ok` for each line that it reads:
 // `keep` signs with a new key and publishes the old one still, `drop` publishes the new one alone.
 
 import { Console } from "node:console";
@@ -39,14 +39,32 @@ function provider(issuer, keys) {
       client("gateway", {}),
       client("poster", { token_endpoint_auth_method: "client_secret_post" }),
       client("signer", { token_endpoint_auth_method: "client_secret_jwt" }),
+      client("keyed", {
+        token_endpoint_auth_method: "private_key_jwt",
+        client_secret: undefined,
+        jwks: { keys: [JSON.parse(process.argv[3])] },
+      }),
+      client("held", { tls_client_certificate_bound_access_tokens: true }),
     ],
     jwks: { keys },
-    clientAuthMethods: ["client_secret_basic", "client_secret_post", "client_secret_jwt"],
+    clientAuthMethods: [
+      "client_secret_basic",
+      "client_secret_post",
+      "client_secret_jwt",
+      "private_key_jwt",
+    ],
     scopes: ["read", "write"],
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
       introspection: { enabled: true, allowedPolicy: () => true },
+      dPoP: { enabled: true },
+      // The certificate that a proxy in front would tell of.
+      mTLS: {
+        enabled: true,
+        certificateBoundAccessTokens: true,
+        getCertificate: (ctx) => decodeURIComponent(ctx.get("x-certificate")) || undefined,
+      },
       revocation: { enabled: true, allowedPolicy: () => true },
       resourceIndicators: {
         enabled: true,

@@ -88,6 +88,8 @@ impl MacKeys {
             MacAlgorithm::Sha256 => sha256,
             MacAlgorithm::Sha512 => sha512,
         };
+        #[cfg(test)]
+        crate::work::note();
         let mut context = hmac::Context::with_key(key);
         signed.write(params, |bytes| context.update(bytes))?;
         Ok(context.sign().as_ref().ct_eq(&params.signature).into())

@@ -273,3 +273,13 @@ fn the_body_is_asked_for_only_where_it_counts() {
     assert!(whole.stages.contains(Stage::Authorize) && whole.proves.authentication);
     assert!(!traits(json!({ "anonymous_consumer": "guest" })).proves.authentication);
 }
+
+#[test]
+fn a_key_that_nobody_has_costs_the_work_of_one_that_somebody_has() {
+    for (name, fault) in [("alice-key", Fault::Signature), ("nobody", Fault::UnknownKey)] {
+        let field = authorization(name, "hmac-sha256", "@request-target date", "AAAA");
+        let cx = request("/", &[("authorization", field), DATE_LINE]);
+        let (work, told) = crate::work::of(|| prove(&json!({}), &cx));
+        assert_eq!((work, told), (1, Err(fault)), "{name}");
+    }
+}

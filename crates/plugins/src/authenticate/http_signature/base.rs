@@ -4,6 +4,7 @@ use bartizan_chain::RequestCx;
 use bartizan_wire::is_field_name;
 
 use super::fault::Fault;
+use super::parameter;
 use super::structured::{Bare, Item, Parameters, write_item, write_list};
 use crate::authenticate::binding::spoke_tls;
 
@@ -21,9 +22,14 @@ const DERIVED: [(&str, &[&str]); 7] = [
     ("@query", &[]),
 ];
 
+/// Parameters that change what of a field is signed, or of which message it is. None of them is
+/// understood here.
+const PARAMETERS: [&str; 5] = ["sf", "key", "bs", "tr", "req"];
+
 /// True for the name of something that a signature can cover here.
 pub(super) fn is_component(name: &str) -> bool {
     match name.strip_prefix('@') {
+        Some(_) if parameter::named(name).is_some() => true,
         Some(_) => DERIVED.iter().any(|(known, _)| *known == name),
         None => is_field_name(name.as_bytes()),
     }
@@ -34,16 +40,15 @@ pub(super) fn is_component(name: &str) -> bool {
 pub(super) struct Covered(Vec<String>);
 
 impl Covered {
-    /// Reads the list. Parameters change what is signed in ways that are not known here.
+    /// Reads the list.
     pub(super) fn read(items: &[Item]) -> Result<Self, Fault> {
         let mut names: Vec<String> = Vec::with_capacity(items.len());
         for item in items {
-            let Bare::Text(name) = &item.bare else { return Err(Fault::Components) };
-            let is_known = item.parameters.is_empty() && is_component(name);
-            if !is_known || names.contains(name) {
-                return Err(Fault::Components);
+            let name = component(item)?;
+            if names.contains(&name) {
+                return Err(Fault::CoveredTwice);
             }
-            names.push(name.clone());
+            names.push(name);
         }
         Ok(Self(names))
     }
@@ -52,8 +57,32 @@ impl Covered {
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|own| {
             let implied = DERIVED.iter().find(|(known, _)| known == own);
-            own == name || implied.is_some_and(|(_, implied)| implied.contains(&name))
+            let is_part = implied.is_some_and(|(own, implied)| {
+                let is_of_query = *own == "@query" || implied.contains(&"@query");
+                implied.contains(&name) || is_of_query && parameter::named(name).is_some()
+            });
+            own == name || is_part
         })
+    }
+}
+
+/// What an item of the list stands for.
+fn component(item: &Item) -> Result<String, Fault> {
+    let Bare::Text(name) = &item.bare else { return Err(Fault::Components) };
+    let known =
+        PARAMETERS.iter().find(|known| item.parameters.iter().any(|(own, _)| own == *known));
+    if let Some(parameter) = known {
+        return Err(Fault::ComponentParameter(parameter));
+    }
+    match (name.as_str(), item.parameters.as_slice()) {
+        ("@query-param", [(parameter, Bare::Text(encoded))]) if parameter == "name" => {
+            let is_good = parameter::is_encoded(encoded);
+            if is_good { Ok(parameter::known_as(encoded)) } else { Err(Fault::ParameterName) }
+        }
+        ("@query-param", _) => Err(Fault::ParameterName),
+        ("@status", _) => Err(Fault::OfResponses),
+        (plain, []) if !plain.contains(';') && is_component(plain) => Ok(plain.to_owned()),
+        _ => Err(Fault::Components),
     }
 }
 
@@ -68,7 +97,12 @@ pub(super) fn signature_base(
         let Bare::Text(name) = &item.bare else { return Err(Fault::Components) };
         write_item(item, &mut base);
         base.push_str(": ");
-        write_value(cx, name, &mut base)?;
+        match item.parameters.first() {
+            Some((_, Bare::Text(encoded))) => {
+                base.push_str(&parameter::value(split(path_and_query(cx)?).1, encoded)?);
+            }
+            _ => write_value(cx, name, &mut base)?,
+        }
         base.push('\n');
         if base.len() > BASE_MAX {
             return Err(Fault::TooLong);

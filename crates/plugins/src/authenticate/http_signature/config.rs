@@ -30,7 +30,9 @@ const TAG_MAX: usize = 256;
 #[expect(clippy::struct_excessive_bools, reason = "switches that a configuration has by name")]
 pub struct Config {
     /// What must be signed: names of fields, and `@method`, `@target-uri`, `@authority`, `@scheme`,
-    /// `@request-target`, `@path` and `@query`. What is part of something that is signed counts.
+    /// `@request-target`, `@path`, `@query` and `@query-param;name="id"` for the parameter `id` of the
+    /// query, its name encoded. What is part of something that is signed counts, and the whole query
+    /// for each of its parameters.
     /// `@method`, `@authority`, `@path` and `@query` if left out.
     #[schemars(length(min = 1, max = 32))]
     components: Option<Vec<String>>,
@@ -206,7 +208,10 @@ impl Config {
         let wrong = named.iter().enumerate().find(|(_, name)| !is_component(name));
         if let Some((index, name)) = wrong {
             return Err(Invalid::at_item(KEY, index, format!("`{name}` cannot be signed"))
-                .with_help("names of fields are in lower case"));
+                .with_help(
+                    "names of fields are in lower case; a parameter of the query is written \
+                     `@query-param;name=\"id\"`, encoded as it is signed",
+                ));
         }
         Ok(named.iter().map(|name| name.as_str().into()).collect())
     }

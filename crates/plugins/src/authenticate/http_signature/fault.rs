@@ -16,8 +16,22 @@ pub(super) enum Fault {
     Several,
     #[error("the field `{0}` {1}")]
     Field(&'static str, StructureFault),
-    #[error("the signature's list holds something that cannot be signed here, or one thing twice")]
+    #[error("the signature's list holds something that cannot be signed here")]
     Components,
+    #[error("the signature's list holds one thing twice")]
+    CoveredTwice,
+    #[error(
+        "the signature's list holds something with the parameter `{0}`, which is not known here"
+    )]
+    ComponentParameter(&'static str),
+    #[error("the signature's list holds something that only answers have")]
+    OfResponses,
+    #[error("the signature's list holds `@query-param` without a `name` in its one spelling")]
+    ParameterName,
+    #[error("a parameter of the query that is signed is absent")]
+    AbsentParameter,
+    #[error("a parameter of the query that is signed occurs more than once")]
+    RepeatedParameter,
     #[error("the signature's `{0}` is missing")]
     Parameter(&'static str),
     #[error("the signature has a parameter that is not known, or one of another type")]
@@ -59,6 +73,12 @@ impl Fault {
             Self::Several => Reason::AmbiguousCredential,
             Self::Field(..)
             | Self::Components
+            | Self::CoveredTwice
+            | Self::ComponentParameter(_)
+            | Self::OfResponses
+            | Self::ParameterName
+            | Self::AbsentParameter
+            | Self::RepeatedParameter
             | Self::Parameter(_)
             | Self::UnknownParameter
             | Self::AbsentField

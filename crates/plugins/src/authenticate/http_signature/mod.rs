@@ -36,6 +36,11 @@
 //! as some route has this plugin, and not over a restart. The memory is one for all its routes, and
 //! keeps each signature for the greatest `max_age` of them: one route with `24h` fills it for all.
 //!
+//! **Single parameters of the query** can be signed as `"@query-param";name="id"`, and asked for as
+//! `@query-param;name="id"`: for queries to which somebody adds on the way. What is not signed can
+//! then be changed by whoever has the request. The parameter must occur once; name and value
+//! are signed decoded and encoded again, with everything escaped but letters, digits and `*-._`.
+//!
 //! The algorithm is the key's; `alg` may only agree with it. Parameters and components that are not
 //! known refuse, since one that restricts a signature would otherwise be passed over; and so does
 //! whatever occurs twice.
@@ -56,14 +61,15 @@
 //!
 //! # What it cannot do
 //!
-//! Of what RFC 9421 can cover, parameters of components (`sf`, `key`, `bs`, `tr`, `req`) and
-//! `@query-param` are refused. Responses are not signed. Behind a proxy that ends TLS, `@scheme` and
+//! Of what RFC 9421 can cover, the parameters of components `sf`, `key`, `bs`, `tr` and `req` are
+//! refused, and what only answers have (`@status`). Responses are not signed. Behind a proxy that ends TLS, `@scheme` and
 //! `@target-uri` are those of the client only if the proxy is one of `trusted_proxies`.
 
 mod base;
 mod config;
 mod digest;
 mod fault;
+mod parameter;
 mod structured;
 #[cfg(test)]
 mod tests;
@@ -258,7 +264,7 @@ impl HttpSignature {
         let owner = cx.consumers().find(Self::NAME, said.key_id.as_bytes());
         let own = owner.as_ref().and_then(CredentialRef::data::<SignatureKey>);
         // Work on somebody's key where there is none of the name, so that time does not tell.
-        let key = own.or_else(|| cx.consumers().decoy::<SignatureKey>(Self::NAME, 0));
+        let key = own.or_else(|| cx.consumers().decoy::<SignatureKey>(Self::NAME, self.seed(said)));
         let key = key.ok_or(Fault::UnknownKey)?;
         let holds = key.verifies(&text, &shown.signature);
         let owner = owner.filter(|_| own.is_some()).ok_or(Fault::UnknownKey)?;
@@ -279,6 +285,13 @@ impl HttpSignature {
             ..IdentityParts::default()
         };
         Ok((parts, body))
+    }
+
+    /// Decides whose key is worked on for a name that nobody has: one for each name, as if somebody
+    /// had it.
+    fn seed(&self, said: &Said<'_>) -> u64 {
+        let digest = self.node_key.digest("http-signature decoy", said.key_id.as_bytes());
+        digest.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 
     /// The signature that counts.
@@ -371,7 +384,11 @@ fn accepted(components: &[Box<str>], body: BodyNeed, config: &Config) -> String 
     let digest = body.is_some().then_some(DIGEST);
     let digest = digest.filter(|name| !components.iter().any(|own| &**own == *name));
     let names = components.iter().map(|name| &**name).chain(digest);
-    let names: Vec<String> = names.map(|name| format!("\"{name}\"")).collect();
+    let written = |name: &str| match name.split_once(';') {
+        Some((name, parameter)) => format!("\"{name}\";{parameter}"),
+        None => format!("\"{name}\""),
+    };
+    let names: Vec<String> = names.map(written).collect();
     let mut text = format!("{}=({})", config.label.as_deref().unwrap_or("sig1"), names.join(" "));
     text.push_str(";created;keyid");
     for (is_asked, name) in [(config.require_expires, "expires"), (config.require_nonce, "nonce")] {

@@ -137,21 +137,77 @@ fn parameters_are_judged() {
 }
 
 #[test]
+fn every_derived_component_is_signed_as_it_was_sent() {
+    for (name, value) in [
+        ("@method", "GET"),
+        ("@target-uri", "http://example.com/orders?a=1"),
+        ("@authority", "example.com"),
+        ("@scheme", "http"),
+        ("@request-target", "/orders?a=1"),
+        ("@path", "/orders"),
+        ("@query", "?a=1"),
+    ] {
+        let config = json!({ "components": [name], "content_digest": false });
+        let input = format!("(\"{name}\");created=1000000;keyid=\"alice\"");
+        let good = request(&input, &format!("\"{name}\": {value}\n"));
+        assert_eq!(judge(&config, &good), Ok(()), "{name}");
+        let other = request(&input, &format!("\"{name}\": {value}x\n"));
+        assert_eq!(judge(&config, &other), Err(Fault::Signature), "{name}");
+    }
+}
+
+#[test]
 fn components_that_are_not_known_are_refused() {
-    for list in [
-        "(\"@method\" \"@method\")",
-        "(\"@status\")",
-        "(\"@query-param\";name=\"a\")",
-        "(\"host\";sf)",
-        "(\"host\";key=\"a\")",
-        "(\"host\";bs)",
-        "(\"host\";tr)",
-        "(\"Host\")",
-        "(host)",
-        "(\"@signature-params\")",
+    for (list, fault) in [
+        ("(\"@method\" \"@method\")", Fault::CoveredTwice),
+        ("(\"@query-param\";name=\"a\" \"@query-param\";name=\"a\")", Fault::CoveredTwice),
+        ("(\"@status\")", Fault::OfResponses),
+        ("(\"@query-param\")", Fault::ParameterName),
+        ("(\"@query-param\";name=a)", Fault::ParameterName),
+        ("(\"@query-param\";name=\"%61\")", Fault::ParameterName),
+        ("(\"@query-param\";name=\"a\";x)", Fault::ParameterName),
+        ("(\"@query-param\";name=\"a\";req)", Fault::ComponentParameter("req")),
+        ("(\"@query-param;name=\\\"a\\\"\")", Fault::Components),
+        ("(\"host\";sf)", Fault::ComponentParameter("sf")),
+        ("(\"host\";key=\"a\")", Fault::ComponentParameter("key")),
+        ("(\"host\";bs)", Fault::ComponentParameter("bs")),
+        ("(\"host\";tr)", Fault::ComponentParameter("tr")),
+        ("(\"host\";name=\"a\")", Fault::Components),
+        ("(\"@method\";req)", Fault::ComponentParameter("req")),
+        ("(\"Host\")", Fault::Components),
+        ("(host)", Fault::Components),
+        ("(\"@signature-params\")", Fault::Components),
     ] {
         let input = format!("{list};created=1000000;keyid=\"alice\"");
-        assert_eq!(judge(&json!({}), &request(&input, "")), Err(Fault::Components), "{list}");
+        assert_eq!(judge(&json!({}), &request(&input, "")), Err(fault), "{list}");
+    }
+}
+
+#[test]
+fn a_parameter_of_the_query_is_signed_by_itself_or_with_the_whole() {
+    let config = json!({ "components": ["@query-param;name=\"a\""], "content_digest": false });
+    let of = |list: &str, base: &str| {
+        request(&format!("({list});created=1000000;keyid=\"alice\""), base)
+    };
+    for (list, base, told) in [
+        ("\"@query-param\";name=\"a\"", "\"@query-param\";name=\"a\": 1\n", Ok(())),
+        ("\"@query-param\";name=\"a\"", "\"@query-param\";name=\"a\": 2\n", Err(Fault::Signature)),
+        ("\"@query\"", "\"@query\": ?a=1\n", Ok(())),
+        ("\"@request-target\"", "\"@request-target\": /orders?a=1\n", Ok(())),
+        ("\"@path\"", "\"@path\": /orders\n", Err(Fault::NotSigned)),
+    ] {
+        assert_eq!(judge(&config, &of(list, base)), told, "{list} {base}");
+    }
+    let absent = of("\"@query\" \"@query-param\";name=\"b\"", "");
+    assert_eq!(judge(&config, &absent), Err(Fault::AbsentParameter));
+    // One of them is not the whole.
+    let whole = json!({ "components": ["@query"], "content_digest": false });
+    let one = of("\"@query-param\";name=\"a\"", "\"@query-param\";name=\"a\": 1\n");
+    assert_eq!(judge(&whole, &one), Err(Fault::NotSigned));
+    for name in ["@query-param", "@query-param;name=a", "@query-param;name=\"%61\"", "x;name=\"a\""]
+    {
+        let config = json!({ "components": [name] });
+        assert!(Bench::new().compile::<HttpSignature>(&config).is_err(), "{name}");
     }
 }
 
@@ -272,5 +328,15 @@ fn what_is_signed_has_so_many_letters_and_no_more() {
         let mut cx = request(input, &format!("\"x-a\": {value}\n"));
         cx.fields.append("x-a", value);
         assert_eq!(judge(&config, &cx), told, "{length}");
+    }
+}
+
+#[test]
+fn a_key_that_nobody_has_costs_the_work_of_one_that_somebody_has() {
+    for (name, fault) in [("alice", Fault::Signature), ("bob", Fault::UnknownKey)] {
+        let input = GOOD.replace("alice", name);
+        let cx = signed(&input, &[7; 32], NOW);
+        let (work, told) = crate::work::of(|| judge(&json!({}), &cx));
+        assert_eq!((work, told), (1, Err(fault)), "{name}");
     }
 }

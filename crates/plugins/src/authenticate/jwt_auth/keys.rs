@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bartizan_chain::{CompileCx, ConsumerIndex, CredentialRef, Plugin as _};
 use bartizan_config::{Invalid, PathStep};
-use bartizan_core::Span;
+use bartizan_core::{NodeKey, Span};
 
 use super::super::provider::{Absence, Provider, ProviderSettings, Source, well_known};
 use super::super::token::{ConsumerClaim, texts, within};
@@ -27,7 +27,7 @@ const STALE: Duration = Duration::from_secs(24 * 3_600);
 /// Whose keys verify the tokens.
 pub(super) enum Keys {
     /// Those of consumers, named by a claim.
-    Consumers { key_claim: Box<str> },
+    Consumers { key_claim: Box<str>, node_key: Box<NodeKey> },
     /// Those of an issuer; a claim may name the consumer.
     Issuer { set: Box<KeySet>, consumer_claim: Option<ConsumerClaim> },
     /// Those that providers publish; the token's `iss` says which provider.
@@ -109,18 +109,18 @@ impl Keys {
         match (&config.jwks, &config.providers) {
             (_, Some(providers)) => issuers(config, providers, rules, cx).map(Self::Providers),
             (Some(jwks), None) => Self::of_issuer(config, jwks, cx),
-            (None, None) => Self::of_consumers(config),
+            (None, None) => Self::of_consumers(config, cx),
         }
     }
 
-    fn of_consumers(config: &Config) -> Result<Self, Invalid> {
+    fn of_consumers(config: &Config, cx: &CompileCx<'_>) -> Result<Self, Invalid> {
         if config.consumer_claim.is_some() {
             return Err(Invalid::at("consumer_claim", "there is no `jwks`").with_help(
                 "with consumers' keys the consumer is whose key it is; see `key_claim_name`",
             ));
         }
         let key_claim = config.key_claim_name.as_deref().unwrap_or("key").into();
-        Ok(Self::Consumers { key_claim })
+        Ok(Self::Consumers { key_claim, node_key: Box::new(cx.node.key.clone()) })
     }
 
     fn of_issuer(
@@ -155,7 +155,7 @@ impl Keys {
         consumers: &'k ConsumerIndex,
     ) -> Result<Chosen<'k>, Fault> {
         match self {
-            Self::Consumers { key_claim } => {
+            Self::Consumers { key_claim, .. } => {
                 let owner = owner(key_claim, claims, consumers)?;
                 Ok(Chosen::Own(&consumer_key(owner)?.key))
             }
@@ -169,6 +169,22 @@ impl Keys {
                 chosen.map(Chosen::Shared)
             }
         }
+    }
+}
+
+impl Keys {
+    /// The key of some consumer, to work on for a token that names a key which nobody has, so that
+    /// time does not tell. Each such name has one, as if somebody had it.
+    pub(super) fn decoy<'k>(
+        &self,
+        claims: &Claims,
+        consumers: &'k ConsumerIndex,
+    ) -> Option<&'k ConsumerKey> {
+        let Self::Consumers { key_claim, node_key } = self else { return None };
+        let name = claims.claim(key_claim)?.as_str()?;
+        let digest = node_key.digest("jwt-auth decoy", name.as_bytes());
+        let seed = digest.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        consumers.decoy(JwtAuth::NAME, seed)
     }
 }
 

@@ -343,3 +343,24 @@ fn a_refusal_never_shows_the_token() {
     assert_eq!((denial.reason, denial.status()), (Reason::InvalidCredential, 401));
     assert!(!format!("{denial:?}").contains("nobody-knows-this"));
 }
+
+#[test]
+fn a_key_that_nobody_has_costs_the_work_of_one_that_somebody_has() {
+    let other = SECRET.to_uppercase();
+    for (name, fault) in
+        [("alice-key", Fault::from(TokenFault::Signature)), ("nobody", Fault::UnknownKey)]
+    {
+        for config in [json!({}), json!({ "token_cache": false })] {
+            let plugin: JwtAuth = Bench::new().compile(&config).unwrap();
+            let index = index(&json!({}));
+            let token = sign(&other, &json!({ "key": name, "exp": NOW + 60 }));
+            for _ in 0..2 {
+                let (work, told) = crate::work::of(|| plugin.judge.judge(&token, &index, now()));
+                assert_eq!((work, told.unwrap_err()), (1, fault.clone()), "{name}");
+            }
+            // Nor does what another key has signed prove anything.
+            let own = sign(SECRET, &json!({ "key": "nobody", "exp": NOW + 60 }));
+            assert_eq!(plugin.judge.judge(&own, &index, now()).unwrap_err(), Fault::UnknownKey);
+        }
+    }
+}
