@@ -15,6 +15,7 @@ use rustls::ClientConfig;
 
 use super::certificates::pair_field;
 use super::compile::Compilation;
+use super::exposure::UpstreamTls;
 use super::fault::Warning;
 use crate::balance::{Balancer, HashKey, Hashing, Load, Turns};
 use crate::upstream::{KeepAlive, Node};
@@ -30,6 +31,8 @@ const REQUESTS: u32 = 1_000;
 pub(crate) struct Upstream {
     /// Where it is written.
     pub(super) origin: ResourceRef,
+    /// How requests travel to it.
+    pub(super) tls: UpstreamTls,
     pub(crate) nodes: Vec<Arc<Node>>,
     pub(crate) balancer: Arc<Balancer>,
     pub(crate) keep: KeepAlive,
@@ -137,6 +140,7 @@ impl<'a> Compilation<'a> {
         };
         Some(Upstream {
             origin: written.origin.clone(),
+            tls: UpstreamTls::of(written),
             balancer,
             nodes,
             keep: KeepAlive {
