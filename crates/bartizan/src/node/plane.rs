@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bartizan_admin::callers::{CallerKeySettings, CallerKeys, Recipient, Rotation};
+use bartizan_admin::coverage::Coverage;
 use bartizan_admin::{
-    AdminServer, Api, ApiSettings, Document, Later, Operators, Outcome, Plane, Problem, Proposal,
-    Readiness, Refused, StoreFacts, Written,
+    AdminServer, Api, ApiSettings, Aside, Document, Later, Operators, Outcome, Plane, Problem,
+    Proposal, Readiness, Refused, StoreFacts, Written,
 };
 use bartizan_chain::KeyUses;
 use bartizan_config::{Admin, ApiKeys, KeyRecipient, KeyRotation, NodeConfig, Store as Configured};
@@ -20,6 +21,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::board::Board;
 use super::operators::Keys;
 use super::status::not_bound;
 use super::stores::NodeStore;
@@ -53,6 +55,7 @@ struct NodePlane {
     accepts_fail_open: bool,
     asks: mpsc::Sender<Ask>,
     readiness: Readiness,
+    board: Board,
 }
 
 /// The Admin API at work.
@@ -81,7 +84,7 @@ impl AdminApi {
         admin: &Admin,
         keys: &Keys,
         key_uses: KeyUses,
-        (store, logs, readiness): (&Arc<NodeStore>, &Logs, &Readiness),
+        (store, logs, readiness, board): (&Arc<NodeStore>, &Logs, &Readiness, &Board),
     ) -> Result<(Self, mpsc::Receiver<Ask>), Failure> {
         let (asks, asked) = mpsc::channel(WAITING_MAX);
         let plane = NodePlane {
@@ -92,6 +95,7 @@ impl AdminApi {
             accepts_fail_open: config.danger_accept_apisix_fail_open,
             asks,
             readiness: readiness.clone(),
+            board: board.clone(),
         };
         let clock: Clock = logs.clock.clone();
         let plane: Arc<dyn Plane> = Arc::new(plane);
@@ -109,6 +113,7 @@ impl AdminApi {
             audit: logs.audit.clone(),
             clock: clock.clone(),
             cors: admin.cors.clone(),
+            dashboard: admin.dashboard,
         });
         let server =
             AdminServer::new(listener, api, admin.allow.clone(), admin.tls.as_ref(), &clock);
@@ -279,6 +284,14 @@ impl Plane for NodePlane {
     fn quarantine(&self) -> Vec<String> {
         self.readiness.quarantined()
     }
+
+    fn aside(&self) -> Arc<[Aside]> {
+        self.board.aside()
+    }
+
+    fn coverage(&self) -> Option<Arc<dyn Coverage>> {
+        self.board.coverage()
+    }
 }
 
 #[cfg(test)]
@@ -305,6 +318,7 @@ mod tests {
             accepts_fail_open: false,
             asks,
             readiness: Readiness::new(),
+            board: Board::default(),
         };
         let judge = || {
             let document = Document { text: String::new(), is_yaml: false, is_compiled: false };

@@ -1,10 +1,10 @@
 //! Conversations with the API, in process: those of `cases/`, and what takes more than one client.
 
 mod changes;
-mod desk;
+pub(crate) mod desk;
 mod limits;
 mod listener;
-mod play;
+pub(crate) mod play;
 mod rights;
 
 use std::path::Path;
