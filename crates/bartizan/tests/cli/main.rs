@@ -5,6 +5,7 @@ mod admin_api;
 mod bad_input;
 mod clients;
 mod confinement;
+mod dashboard;
 mod driver;
 mod import;
 mod init;
