@@ -14,7 +14,7 @@ use crate::steps::Steps;
 use crate::tools::{self, Program};
 
 /// What tests start as real counterparts of the gateway.
-const NEEDED: [Program; 9] = [
+const NEEDED: [Program; 10] = [
     Program { name: "cc", package: "gcc" },
     Program { name: "curl", package: "curl" },
     Program { name: "bash", package: "bash" },
@@ -24,6 +24,7 @@ const NEEDED: [Program; 9] = [
     Program { name: "nginx", package: "nginx-light" },
     Program { name: "etcd", package: "etcd-server" },
     Program { name: "node", package: "nodejs" },
+    Program { name: "chromium", package: "chromium" },
 ];
 
 /// Options of the task.

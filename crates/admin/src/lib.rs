@@ -2,7 +2,8 @@
 //!
 //! The status listener ([`StatusServer`]) has health, readiness ([`Readiness`]) and metrics. It
 //! only reads; nothing on it changes the node. Who may change it, and what of it, is decided by
-//! [`operators`].
+//! [`operators`]. The dashboard, on the listener of the Admin API, shows people what of it they may
+//! see.
 //!
 //! Architecture invariant: this is not the data plane. It runs on the control runtime, and no
 //! request of a client comes here.
@@ -18,6 +19,8 @@
 mod api;
 pub mod callers;
 mod certificates;
+pub mod coverage;
+mod dashboard;
 mod key_text;
 pub mod operators;
 mod plane;
@@ -28,7 +31,9 @@ mod status;
 pub use api::{Api, ApiSettings};
 pub use certificates::AdminCertificates;
 pub use operators::{Act, Forbidden, Object, Operator, Operators, Refusal, Verb};
-pub use plane::{Document, Later, Outcome, Plane, Problem, Proposal, Refused, StoreFacts, Written};
+pub use plane::{
+    Aside, Document, Later, Outcome, Plane, Problem, Proposal, Refused, StoreFacts, Written,
+};
 pub use readiness::Readiness;
 pub use server::{ADMIN_CONNECTIONS_MAX, AdminServer};
 pub use status::{CONNECTIONS_MAX, FindPage, SharedRegistry, StatusServer};

@@ -2,10 +2,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bartizan_config::ObjectName;
 use bartizan_store::{Commit, Key, Revision, Snapshot, StoreError};
 use serde_json::Value;
+
+use crate::coverage::Coverage;
 
 /// An answer that takes a while.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -94,6 +97,17 @@ pub struct Written {
     pub revision: Revision,
 }
 
+/// An object in quarantine.
+#[derive(Clone, Debug)]
+pub struct Aside {
+    /// The object, as in `routes/1`.
+    pub object: String,
+    /// Its last good version is in force; otherwise it is out of service.
+    pub stands_in: bool,
+    /// What is wrong with it.
+    pub problems: Vec<String>,
+}
+
 /// The node, as the Admin API sees it.
 pub trait Plane: Send + Sync + 'static {
     /// The store.
@@ -124,4 +138,10 @@ pub trait Plane: Send + Sync + 'static {
 
     /// The objects in quarantine, each with what is wrong.
     fn quarantine(&self) -> Vec<String>;
+
+    /// The same objects with everything that is wrong with them, in order of their names.
+    fn aside(&self) -> Arc<[Aside]>;
+
+    /// What protects the routes in force; `None` before there are any.
+    fn coverage(&self) -> Option<Arc<dyn Coverage>>;
 }

@@ -1,4 +1,4 @@
-//! The listener of the Admin API: HTTP/1.1, over TLS where the node file says so.
+//! The listener of the Admin API and the dashboard: HTTP/1.1, over TLS where the node file says so.
 //!
 //! Limits: [`ADMIN_CONNECTIONS_MAX`] connections, 16 KiB of head, 1.5 MiB of body; ten seconds for
 //! a handshake and for a head, thirty for a body. Who is not in `allow` gets no handshake; on
@@ -32,6 +32,7 @@ use tokio::time::timeout;
 
 use crate::api::{Answer, Api, BODY_MAX, LOOK};
 use crate::certificates::AdminCertificates;
+use crate::dashboard::{self, Dashboard, FORM_MAX};
 use crate::operators::Operator;
 
 /// Connections at a time; more are closed at once.
@@ -64,6 +65,7 @@ pub struct AdminServer {
 /// What a connection must pass, and what answers behind it.
 struct Gate {
     api: Api,
+    dashboard: Option<Dashboard>,
     allow: Vec<IpNet>,
     tls: Option<Arc<AdminCertificates>>,
     /// One permit for each change under way.
@@ -85,7 +87,8 @@ impl AdminServer {
         tls: Option<Arc<AdminCertificates>>,
     ) -> Self {
         let changes = Arc::new(Semaphore::new(CHANGES_MAX as usize));
-        let gate = Arc::new(Gate { api, allow, tls, changes });
+        let dashboard = api.has_dashboard().then(|| Dashboard::new(api.clone(), tls.is_some()));
+        let gate = Arc::new(Gate { api, dashboard, allow, tls, changes });
         Self { listener, gate }
     }
 
@@ -182,6 +185,13 @@ impl Gate {
             let mut response = Response::new(Full::new(Bytes::from_static(b"forbidden")));
             *response.status_mut() = StatusCode::FORBIDDEN;
             return closing(response);
+        }
+        if let Some(ui) = self.dashboard.as_ref().filter(|_| dashboard::is_of(head.uri.path())) {
+            let read = timeout(HEAD_TIME, read(body, FORM_MAX, UNKNOWN_MAX)).await;
+            let body = read.ok().flatten();
+            let is_whole = body.is_some();
+            let response = ui.answer(&head, body, peer).await;
+            return if is_whole { response } else { closing(response) };
         }
         if let Some(answer) = self.api.open_answer(&head) {
             return self.api.finish(&head, answer);

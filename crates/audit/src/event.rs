@@ -60,6 +60,8 @@ kinds! {
     Change = "change";
     /// An operator was shown secrets in clear.
     Secrets = "secrets";
+    /// An operator signed in to the dashboard, or out of it.
+    Session = "session";
     /// The node started, drained or stopped.
     Node = "node";
     /// Many events of one peer and reason, with their exact number.

@@ -4,6 +4,7 @@
 //!   peer and reason are folded above a rate, with their exact number.
 //! * [`AuditLog`]: takes events without blocking and hands them to a thread that writes them.
 //!   When its queue is full it counts what it drops, or refuses requests before they are forwarded.
+//! * [`RecentDenials`]: the last refusals and how many there were, as [`AuditLog::recent`] tells them.
 //! * [`AccessLog`]: one line for each request, formatted by the worker that served it.
 //! * [`Redactor`]: the only way a request target or header field gets into an event.
 //!
@@ -29,6 +30,7 @@ mod fold;
 mod json;
 mod life;
 mod log;
+mod recent;
 mod redact;
 mod sink;
 mod stamp;
@@ -43,5 +45,6 @@ pub use json::{
     text as write_json_text,
 };
 pub use log::{AuditLog, AuditOptions, OnFull, Slot};
+pub use recent::{LATEST_MAX, ReasonCount, RecentDenials};
 pub use redact::{Hidden, REDACTED, Redacted, Redactor};
 pub use sink::{CloseError, OpenError, Target};

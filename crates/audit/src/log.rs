@@ -18,6 +18,7 @@ use bartizan_core::{Clock, Limits};
 use crate::event::Event;
 use crate::fold::Folds;
 use crate::life::Life;
+use crate::recent::{Recent, RecentDenials};
 use crate::sink::{CloseError, OpenError, Sinks, Target};
 use crate::writer::Writer;
 
@@ -76,6 +77,7 @@ pub(crate) enum Message {
 pub(crate) struct State {
     pub(crate) life: Life,
     pub(crate) folds: Folds,
+    pub(crate) recent: Recent,
     pub(crate) clock: Clock,
     metrics: SharedMetrics,
     slots: usize,
@@ -173,6 +175,7 @@ impl AuditLog {
         let state = Arc::new(State {
             life: Life::default(),
             folds: Folds::new(options.fold),
+            recent: Recent::new(options.clock.now()),
             clock: options.clock,
             metrics: options.metrics,
             slots,
@@ -244,6 +247,12 @@ impl AuditLog {
             }
             state.release(1);
         }
+    }
+
+    /// What was refused since the log was opened, as far as it is written.
+    pub fn recent(&self) -> RecentDenials {
+        let state = &self.0.state;
+        state.recent.told(state.metrics.audit_dropped.get())
     }
 
     /// Opens the files anew, after they were moved away (SIGUSR1).

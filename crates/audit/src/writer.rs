@@ -75,13 +75,14 @@ impl Writer {
     fn take(&mut self, message: Message) {
         if let Message::Event(event) = message {
             self.from_queue += 1;
-            self.append(&event);
+            self.append(event);
         }
     }
 
-    fn append(&mut self, event: &Event) {
+    fn append(&mut self, event: Box<Event>) {
         self.events = self.events.saturating_add(event.count);
         event.write(&mut self.batch, &mut self.stamp);
+        self.state.recent.take(event);
     }
 
     /// Tells what was folded and what was dropped.
@@ -89,7 +90,7 @@ impl Writer {
         self.ticked = Instant::now();
         let state = Arc::clone(&self.state);
         let now = state.clock.now();
-        state.folds.collect(now, is_last, &mut |event| self.append(&event));
+        state.folds.collect(now, is_last, &mut |event| self.append(Box::new(event)));
         let dropped = state.take_dropped();
         if dropped > 0 {
             let mut event = Event::new(EventKind::Dropped, now);

@@ -6,6 +6,7 @@
 
 mod amend;
 mod begin;
+mod board;
 mod judge;
 mod key_uses;
 mod operators;
@@ -27,7 +28,7 @@ use bartizan_admin::Readiness;
 use bartizan_audit::EventKind;
 use bartizan_config::{Ledger, NodeConfig, ObjectName, Pages, Store};
 use bartizan_core::metrics::SharedMetrics;
-use bartizan_proxy::{Gateway, Report, Running};
+use bartizan_proxy::{Gateway, Running};
 use bartizan_secrets::Vaults;
 use bartizan_store::{Changes, FileWatch};
 use tokio::runtime::Runtime;
@@ -39,6 +40,7 @@ use crate::logs::Logs;
 use crate::overrides::Overrides;
 use crate::signals::{Signal, Signals};
 pub(crate) use begin::settings;
+use board::Board;
 use key_uses::Sharing;
 use operators::Keys;
 use plane::{AdminApi, Ask};
@@ -79,7 +81,7 @@ pub(crate) struct Node {
     /// The secrets with which the configuration was last judged.
     secrets_seen: u64,
     /// The routes in force, where the Admin API is served, and what is in quarantine.
-    report: Report,
+    board: Board,
     quarantined: HashSet<ObjectName>,
     metrics: SharedMetrics,
     readiness: Readiness,

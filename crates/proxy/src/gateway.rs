@@ -30,6 +30,7 @@ use crate::snapshot::{CompileFault, Compiler, Report, Snapshot};
 use crate::splice::Pipes;
 use crate::tally::Tally;
 use crate::upstream::{Dial, Pool};
+use crate::ways::Ways;
 use crate::worker::{Shared, Worker};
 
 use hidden::redactor;
@@ -347,6 +348,11 @@ impl Gateway {
     pub fn pages(&self) -> impl Fn(&str) -> Option<(&'static str, String)> + Send + Sync + 'static {
         let pages = self.shared.node.pages.clone();
         move |path| pages.find(path).map(|page| (page.media(), page.text()))
+    }
+
+    /// How requests travel to this node and on from it, now; `None` before the first configuration.
+    pub fn ways(&self) -> Option<Ways> {
+        Some(Ways::new(&self.node.listeners, self.shared.snapshot.load_full()?))
     }
 
     /// When the keys of callers were used on this node.

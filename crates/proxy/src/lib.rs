@@ -34,10 +34,14 @@ mod splice;
 mod tally;
 mod timer;
 mod upstream;
+mod ways;
 mod worker;
 
 pub use gateway::{Applied, BindError, Dialer, Gateway, GatewaySettings, Running};
 pub use in_process::InProcess;
 pub use router::{Leaf, Order, Router};
-pub use snapshot::{CompileFault, Report, ReportedPlugin, RouteReport, Snapshot, Warning};
+pub use snapshot::{
+    CompileFault, Report, ReportedPlugin, RouteReport, Snapshot, UpstreamTls, Warning,
+};
 pub use upstream::Dial;
+pub use ways::{ClientTls, Ways};

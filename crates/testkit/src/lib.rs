@@ -36,6 +36,7 @@
 //! Architecture invariant: this crate parses HTTP by itself, so that a mistake of the gateway's
 //! codec is not repeated in what judges it.
 
+mod browser;
 pub mod cases;
 mod certificates;
 mod client;
@@ -54,6 +55,7 @@ mod tokens;
 mod upstream;
 mod vault;
 
+pub use browser::{Accessible, Browser, Press};
 pub use certificates::TestAuthority;
 pub use client::{Connection, Request};
 pub use etcd::EtcdServer;

@@ -39,6 +39,20 @@ impl Answer {
         Self { status, media: "text/plain", text: text.to_owned(), fields: Vec::new() }
     }
 
+    /// A page for people.
+    pub(crate) fn page(status: StatusCode, text: String) -> Self {
+        Self { status, media: "text/html; charset=utf-8", text, fields: Vec::new() }
+    }
+
+    /// What an error says to people.
+    pub(crate) fn problem(&self) -> String {
+        let value: Value = serde_json::from_str(&self.text).unwrap_or_default();
+        let member = |name: &str| value.get(name).and_then(Value::as_str);
+        let told =
+            member("description").or_else(|| member("error_msg")).or_else(|| member("message"));
+        told.unwrap_or(&self.text).to_owned()
+    }
+
     pub(crate) fn empty(status: StatusCode) -> Self {
         Self::text(status, "")
     }

@@ -17,9 +17,10 @@ pub(crate) mod references;
 mod rows;
 mod schemas;
 mod seal;
+mod seen;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -42,17 +43,17 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use self::asked::{Asked, Query};
 use self::expiry::Expiries;
 use self::kept::Secrets;
 use self::kinds::Kind;
 use self::seal::Seal;
 use self::table::Table;
+use crate::coverage::Matrices;
 use crate::operators::{Act, Object, Operator, Operators, Verb};
 use crate::plane::{Plane, Proposal};
 
 pub(crate) use self::answer::Answer;
-pub(crate) use self::asked::BODY_MAX;
+pub(crate) use self::asked::{Asked, BODY_MAX, Query};
 pub(crate) use self::expiry::LOOK;
 
 /// The header that a key is shown in.
@@ -72,11 +73,13 @@ pub struct ApiSettings {
     pub clock: Clock,
     /// The origins whose pages may call from browsers.
     pub cors: Vec<String>,
+    /// The dashboard is served beside it.
+    pub dashboard: bool,
 }
 
 /// What an operator is about to do with which object.
 #[derive(Clone, Copy)]
-struct What<'a> {
+pub(crate) struct What<'a> {
     verb: Verb,
     /// The kind, in the words of paths.
     kind: &'a str,
@@ -91,7 +94,7 @@ struct What<'a> {
 
 impl<'a> What<'a> {
     /// Reading what is no object.
-    const fn read(kind: &'a str) -> Self {
+    pub(crate) const fn read(kind: &'a str) -> Self {
         Self {
             verb: Verb::Read,
             kind,
@@ -104,7 +107,7 @@ impl<'a> What<'a> {
     }
 
     /// Asks something about this act.
-    fn judged<T>(&self, ask: impl FnOnce(&Act<'_>) -> T) -> T {
+    pub(crate) fn judged<T>(&self, ask: impl FnOnce(&Act<'_>) -> T) -> T {
         let hosts = |value: Option<&Value>| match (value, self.snapshot) {
             (Some(value), Some(snapshot)) => references::inherited_hosts(value, snapshot),
             _ => Vec::new(),
@@ -145,7 +148,7 @@ impl<'a> What<'a> {
 
 impl Asked {
     /// Whether the operator may do that; if not, it is an event.
-    fn allow(&self, what: &What<'_>) -> Result<(), Answer> {
+    pub(crate) fn allow(&self, what: &What<'_>) -> Result<(), Answer> {
         what.judged(|act| self.operator.may(act))
             .map_err(|forbidden| Answer::forbidden(&forbidden.to_string()))
     }
@@ -161,9 +164,11 @@ struct Inner {
     audit: AuditLog,
     clock: Clock,
     cors: Vec<String>,
+    dashboard: bool,
     plugins: Catalogue,
     table: Table,
     seal: OnceCell<Seal>,
+    matrices: Matrices,
     expiries: Expiries,
 }
 
@@ -176,18 +181,40 @@ impl std::fmt::Debug for Api {
 impl Api {
     /// An API for a node.
     pub fn new(settings: ApiSettings) -> Self {
-        let ApiSettings { plane, operators, audit, clock, cors } = settings;
+        let ApiSettings { plane, operators, audit, clock, cors, dashboard } = settings;
         Self(Arc::new(Inner {
             plane,
             operators,
             audit,
             clock,
             cors,
+            dashboard,
             plugins: Catalogue,
             table: Table::new(),
             seal: OnceCell::new(),
+            matrices: Matrices::default(),
             expiries: Expiries::default(),
         }))
+    }
+
+    /// Whether the dashboard is served beside it.
+    pub(crate) fn has_dashboard(&self) -> bool {
+        self.0.dashboard
+    }
+
+    /// The operators.
+    pub(crate) fn operators(&self) -> &Operators {
+        &self.0.operators
+    }
+
+    /// Records what somebody did.
+    pub(crate) fn tell(&self, event: bartizan_audit::Event) {
+        self.0.audit.record(event);
+    }
+
+    /// The node.
+    pub(crate) fn plane(&self) -> &dyn Plane {
+        &*self.0.plane
     }
 
     /// Who asks, by the key in the header; told before anything of a body is read.

@@ -22,6 +22,8 @@ const PARAMETERS: &[(&str, &str, &str)] = &[
     ("schema_type", "string", "`consumer` or `metadata`, for those schemas of a plugin."),
     ("all", "boolean", "Must be `true`."),
     ("limit", "integer", "How many revisions are listed, from 1 to 1000."),
+    ("q", "string", "A text that id, name, a path or a host must hold."),
+    ("gap", "string", "A protection that must be lacking; `any`: some; `open`: open to everyone."),
 ];
 
 /// What a status means.

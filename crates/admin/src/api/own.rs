@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use super::answer::{Answer, Done};
 use super::asked::{Asked, Expected};
 use super::configs::target_of;
-use super::references;
 use super::seal::redacted;
 use super::{Api, What};
 use crate::operators::{Role, Verb};
@@ -35,38 +34,6 @@ impl Api {
         Ok(Answer::ok(&json!({ "total": found.len(), "list": found })))
     }
 
-    /// The upstreams, their nodes, and which objects send to them.
-    pub(crate) async fn upstreams(&self, asked: &Asked) -> Done {
-        let snapshot = self.snapshot().await?;
-        asked.allow(&What::read("upstreams"))?;
-        let users = references::users_of_upstreams(&snapshot);
-        let mut list = Vec::new();
-        for object in &snapshot.objects {
-            let Some(value) = object.value() else { continue };
-            let is_shared = object.key.collection() == "upstreams";
-            let used_by = users.get(object.key.id()).filter(|_| is_shared);
-            let upstream = match object.key.collection() {
-                "upstreams" => Some(&value),
-                "routes" | "services" => value.get("upstream"),
-                _ => None,
-            };
-            let Some(upstream) = upstream else { continue };
-            let what =
-                What::object(object.key.collection(), object.key.id(), Some(&value), &snapshot);
-            if !what.judged(|act| asked.operator.could(act)) {
-                continue;
-            }
-            list.push(json!({
-                "object": object.key.as_str(),
-                "scheme": upstream.get("scheme").cloned().unwrap_or_else(|| json!("http")),
-                "type": upstream.get("type").cloned().unwrap_or_else(|| json!("roundrobin")),
-                "nodes": upstream.get("nodes"),
-                "used_by": used_by.map(Vec::as_slice).unwrap_or_default(),
-            }));
-        }
-        Ok(Answer::ok(&json!({ "total": list.len(), "list": list })))
-    }
-
     async fn log(&self) -> Result<Vec<Written>, Answer> {
         let written = self.0.plane.written(LOG_MAX).await;
         let mut written = written.map_err(|error| Answer::of_store(&error))?;
@@ -82,6 +49,13 @@ impl Api {
             Some(Ok(limit)) if (1..=1_000).contains(&limit) => limit,
             Some(_) => return Err(Answer::bad("`limit` must be between 1 and 1000")),
         };
+        let mut list = self.revision_list().await?;
+        list.truncate(limit);
+        Ok(Answer::ok(&json!({ "list": list, "total": list.len() })))
+    }
+
+    /// All of them, each with the objects that it wrote.
+    pub(crate) async fn revision_list(&self) -> Result<Vec<Value>, Answer> {
         let mut list: Vec<Value> = Vec::new();
         let mut last = None;
         for Written { key, revision } in self.log().await? {
@@ -96,9 +70,6 @@ impl Api {
                 }
                 continue;
             }
-            if list.len() == limit {
-                break;
-            }
             last = Some(revision.number);
             list.push(json!({
                 "revision": revision.number,
@@ -107,11 +78,16 @@ impl Api {
                 "objects": [change],
             }));
         }
-        Ok(Answer::ok(&json!({ "list": list, "total": list.len() })))
+        Ok(list)
     }
 
     /// What a revision changed.
     pub(crate) async fn revision_diff(&self, asked: &Asked, number: &str) -> Done {
+        Ok(Answer::ok(&self.difference(asked, number).await?))
+    }
+
+    /// The same, to be shown.
+    pub(crate) async fn difference(&self, asked: &Asked, number: &str) -> Result<Value, Answer> {
         let snapshot = self.snapshot().await?;
         asked.allow(&What::read("revisions"))?;
         let number = number.parse::<u64>().map_err(|_| Answer::not_found())?;
@@ -149,12 +125,12 @@ impl Api {
                 .collect();
             objects.push(json!({ "object": key.as_str(), "changes": changes }));
         }
-        Ok(Answer::ok(&json!({
+        Ok(json!({
             "revision": number,
             "author": author.as_deref(),
             "at": at.map(bartizan_core::Timestamp::to_rfc3339),
             "objects": objects,
-        })))
+        }))
     }
 
     /// Gives everything, or one object, the content that it had at a revision.

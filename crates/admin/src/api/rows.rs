@@ -146,6 +146,25 @@ pub(super) const ROWS: &[Row] = &[
     (
         Method::GET,
         OWN,
+        "/coverage",
+        Call::Coverage,
+        "What protects each route in force; `gap` names a protection that is lacking, `any` or \
+         `open`, `q` looks into ids, names, paths and hosts.",
+        &["q", "gap", "page", "page_size"],
+        &[200],
+    ),
+    (
+        Method::GET,
+        OWN,
+        "/denials",
+        Call::Denials,
+        "How often was refused why since the start, and to keys that read events the last 200.",
+        &[],
+        &[200],
+    ),
+    (
+        Method::GET,
+        OWN,
         "/revisions",
         Call::Revisions,
         "The revisions of the store that are kept, the newest first.",

@@ -31,6 +31,8 @@ pub(crate) enum Call {
     Status,
     Quarantine,
     Upstreams,
+    Coverage,
+    Denials,
     Revisions,
     RevisionDiff,
     Rollback,
@@ -227,6 +229,8 @@ impl Api {
             Call::Status => self.status(asked),
             Call::Quarantine => self.quarantine(asked),
             Call::Upstreams => self.upstreams(asked).await,
+            Call::Coverage => self.coverage(asked).await,
+            Call::Denials => self.denials(asked),
             Call::Revisions => self.revisions(asked).await,
             Call::RevisionDiff => {
                 let number = asked.segments.get(3).map(String::as_str).unwrap_or_default();

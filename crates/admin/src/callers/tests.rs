@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 
 use super::hand_over::COMMAND_TIME;
 use super::*;
+use crate::coverage::Coverage;
 use crate::operators::samples::{DAY, Sample, author};
 use crate::operators::{LIFETIME_MAX, LIFETIME_MIN, OVERLAP_MAX};
 use crate::plane::{
-    Document, Later, Outcome, Plane, Problem, Proposal, Refused, StoreFacts, Written,
+    Aside, Document, Later, Outcome, Plane, Problem, Proposal, Refused, StoreFacts, Written,
 };
 
 const START: u64 = 1_800_000_000;
@@ -101,6 +102,14 @@ impl Plane for Shelf {
 
     fn quarantine(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    fn aside(&self) -> Arc<[Aside]> {
+        Arc::default()
+    }
+
+    fn coverage(&self) -> Option<Arc<dyn Coverage>> {
+        None
     }
 }
 

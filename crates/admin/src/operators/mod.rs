@@ -5,6 +5,9 @@
 //! [`local`], a socket for this machine's administrators, and never over HTTP: who has a key
 //! cannot make another.
 //!
+//! Who has shown a key once may come back by its id ([`Operators::still`]), as sessions of the
+//! dashboard do; whether the key is good is asked each time.
+//!
 //! Every change of the book and every refusal is an event.
 
 mod book;
@@ -18,6 +21,7 @@ pub(crate) mod samples;
 mod shared;
 mod throttle;
 mod view;
+mod visits;
 
 /// What every key of an operator begins with.
 pub const PREFIX: &str = "btz_admin";

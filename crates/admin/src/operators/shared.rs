@@ -68,20 +68,20 @@ pub enum ChangeError {
     OnlyHere(io::Error),
 }
 
-struct Inner {
+pub(super) struct Inner {
     /// What requests read. Replaced whole.
     book: RwLock<Arc<Book>>,
     /// Held while the book is changed and written.
     file: Mutex<BookFile>,
     throttle: Throttle,
-    voice: Voice,
+    pub(super) voice: Voice,
     /// Told when there is something to write down that nobody waits for.
     unwritten: Notify,
 }
 
 /// The operators of a node. Clones share everything.
 #[derive(Clone)]
-pub struct Operators(Arc<Inner>);
+pub struct Operators(pub(super) Arc<Inner>);
 
 impl std::fmt::Debug for Operators {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -279,15 +279,15 @@ impl Operators {
         *self.0.book.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(book);
     }
 
-    fn book(&self) -> Arc<Book> {
+    pub(super) fn book(&self) -> Arc<Book> {
         Arc::clone(&self.0.book.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn now(&self) -> Second {
+    pub(super) fn now(&self) -> Second {
         Second::of(self.0.voice.clock.now())
     }
 
-    fn welcome(&self, entry: &Entry, peer: IpAddr, now: Second) -> Operator {
+    pub(super) fn welcome(&self, entry: &Entry, peer: IpAddr, now: Second) -> Operator {
         let operator = Operator {
             name: Arc::clone(&entry.name),
             id: entry.id,
@@ -307,7 +307,7 @@ impl Operators {
         operator
     }
 
-    fn refuse(&self, refusal: Refusal, peer: IpAddr, entry: Option<&Entry>) {
+    pub(super) fn refuse(&self, refusal: Refusal, peer: IpAddr, entry: Option<&Entry>) {
         let detail = match refusal {
             Refusal::Missing => "no key was shown".to_owned(),
             Refusal::Wrong => "there is no such key".to_owned(),

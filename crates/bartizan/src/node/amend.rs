@@ -132,23 +132,15 @@ impl Node {
         let gone = routes.filter(|change| change.content.is_none());
         let gone: HashSet<&str> = gone.map(|change| &*change.name.id).collect();
         let touched = std::mem::take(&mut report.routes).into_iter();
-        let mut touched: HashMap<Arc<str>, _> =
-            touched.map(|route| (Arc::clone(&route.id), route)).collect();
-        if !gone.is_empty() {
-            self.report.routes.retain(|route| !gone.contains(&*route.id));
-        }
-        for known in &mut self.report.routes {
-            if let Some(route) = touched.remove(&known.id) {
-                *known = route;
-            }
-        }
-        self.report.routes.extend(touched.into_values());
+        let touched: HashMap<Arc<str>, _> =
+            touched.map(|route| (Arc::clone(&route.id), Arc::new(route))).collect();
+        self.board.amend(&gone, touched);
     }
 
     fn tell_amended(&mut self, applied: Applied) {
         // A ledger is kept only while nothing is in quarantine.
-        let (quarantined, names) = <_>::default();
-        self.tell(&Ok(Settled { applied, quarantined, names, origin: None }));
+        let (quarantined, names, aside) = <_>::default();
+        self.tell(&Ok(Settled { applied, quarantined, names, aside, origin: None }));
     }
 
     /// Keeps what is in force for a start without the store, where that is due.

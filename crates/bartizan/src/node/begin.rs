@@ -10,7 +10,7 @@ use bartizan_chain::CpuPool;
 use bartizan_config::{Draft, Ledger, NodeConfig, Pages};
 use bartizan_core::NodeKey;
 use bartizan_core::metrics::SharedMetrics;
-use bartizan_proxy::{Dialer, Gateway, GatewaySettings, Report, Running};
+use bartizan_proxy::{Dialer, Gateway, GatewaySettings, Running};
 use bartizan_secrets::Vaults;
 use bartizan_store::FileWatch;
 use prometheus_client::registry::Registry;
@@ -18,9 +18,10 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 
+use super::board::Board;
 use super::key_uses::Sharing;
 use super::operators::Keys;
-use super::plane::{self, AdminApi, Ask};
+use super::plane::{self, AdminApi, Around, Ask};
 use super::reload::{give_back, settle_all, stand_all};
 use super::settle::{LastGood, Settling};
 use super::status::{Status, not_bound};
@@ -54,6 +55,7 @@ struct Begun {
 /// What is open to others.
 struct Fronts {
     readiness: Readiness,
+    board: Board,
     status: Option<Status>,
     admin: Option<(AdminApi, mpsc::Receiver<Ask>)>,
     running: Running,
@@ -165,19 +167,20 @@ impl Begun {
     /// Opens every port, those of the gateway last.
     fn open(&self, port: Option<TcpListener>) -> Result<Fronts, Failure> {
         let Self { config, control, gateway, logs, store, .. } = self;
-        let readiness = Readiness::new();
+        let (readiness, board) = (Readiness::new(), Board::of(gateway));
         let pages = Arc::new(gateway.pages());
         let registry = Arc::clone(&self.registry);
         let status = Status::start(control, config, &readiness, registry, pages)?;
         let mut admin = None;
         if let (Some(settings), Some(listener), Some(keys)) = (&config.admin, port, &self.keys) {
-            let around = (store, &self.vaults, logs, &readiness);
+            let (vaults, readiness, board) = (&self.vaults, &readiness, &board);
+            let around = Around { store, vaults, logs, readiness, board };
             let uses = gateway.key_uses();
             let started = AdminApi::start(control, listener, config, settings, keys, uses, around);
             admin = Some(started?);
         }
         let running = gateway.start().map_err(|error| not_bound(&error, "listener"))?;
-        Ok(Fronts { readiness, status, admin, running })
+        Ok(Fronts { readiness, board, status, admin, running })
     }
 
     fn into_node(
@@ -188,7 +191,7 @@ impl Begun {
         (ledger, pages): (Option<Ledger>, Option<Pages>),
     ) -> Node {
         let Self { config, overrides, record, metrics, logs, control, gateway, .. } = self;
-        let Fronts { readiness, status, admin, running } = fronts;
+        let Fronts { readiness, board, status, admin, running } = fronts;
         let (admin, asks) = admin.unzip();
         let limit = config.limits.document.0;
         let own_files = record.before(documents(&config));
@@ -215,7 +218,7 @@ impl Begun {
             keep_cost: std::time::Duration::ZERO,
             vaults: self.vaults,
             secrets_seen,
-            report: Report::default(),
+            board,
             quarantined: HashSet::new(),
             control,
             gateway,

@@ -34,7 +34,7 @@ impl Node {
         let is_apart = writes.iter().all(is_own);
         if !is_apart {
             let report = self.foresee(&with(&snapshot, writes), &proposal)?;
-            (outcome.opens, outcome.closes) = effects(&self.report, &report);
+            (outcome.opens, outcome.closes) = effects(&self.board.routes(), &report.routes);
             outcome.warnings = report.warnings.iter().map(|w| w.problem.clone()).collect();
         }
         if proposal.is_dry {
@@ -217,22 +217,20 @@ fn id_of(sources: &Sources, problem: &Diagnostic, list: &str, index: usize) -> O
 }
 
 /// What one configuration opens and closes that another did not.
-fn effects(before: &Report, after: &Report) -> (Vec<String>, Vec<String>) {
+fn effects(before: &[Arc<RouteReport>], after: &[RouteReport]) -> (Vec<String>, Vec<String>) {
     let (mut opens, mut closes) = (Vec::new(), Vec::new());
-    let by_id = |report: &'_ Report| -> HashMap<Arc<str>, usize> {
-        let ids = report.routes.iter().enumerate();
-        ids.map(|(at, route)| (Arc::clone(&route.id), at)).collect()
-    };
-    let (known, coming) = (by_id(before), by_id(after));
-    for route in &after.routes {
-        match known.get(&route.id).and_then(|at| before.routes.get(*at)) {
+    let known: HashMap<&str, &RouteReport> =
+        before.iter().map(|route| (&*route.id, &**route)).collect();
+    let coming: HashSet<&str> = after.iter().map(|route| &*route.id).collect();
+    for route in after {
+        match known.get(&*route.id) {
             Some(old) => compare(old, route, &mut opens, &mut closes),
             None if route.is_enabled => opens.push(format!("{} is served", told(route))),
             None => {}
         }
     }
-    for route in before.routes.iter().filter(|route| route.is_enabled) {
-        if !coming.contains_key(&route.id) {
+    for route in before.iter().filter(|route| route.is_enabled) {
+        if !coming.contains(&*route.id) {
             closes.push(format!("{} is not served any more", told(route)));
         }
     }

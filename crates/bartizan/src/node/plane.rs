@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bartizan_admin::callers::{CallerKeySettings, CallerKeys, Keeper, Recipient, Rotation};
+use bartizan_admin::coverage::Coverage;
 use bartizan_admin::{
-    AdminCertificates, AdminServer, Api, ApiSettings, Document, Later, Operators, Outcome, Plane,
-    Problem, Proposal, Readiness, Refused, StoreFacts, Written,
+    AdminCertificates, AdminServer, Api, ApiSettings, Aside, Document, Later, Operators, Outcome,
+    Plane, Problem, Proposal, Readiness, Refused, StoreFacts, Written,
 };
 use bartizan_chain::KeyUses;
 use bartizan_config::{
@@ -23,6 +24,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::board::Board;
 use super::operators::Keys;
 use super::status::not_bound;
 use super::stores::NodeStore;
@@ -56,6 +58,7 @@ struct NodePlane {
     accepts_fail_open: bool,
     asks: mpsc::Sender<Ask>,
     readiness: Readiness,
+    board: Board,
 }
 
 /// The Admin API at work.
@@ -76,6 +79,16 @@ pub(super) fn bind(control: &Runtime, admin: &Admin) -> Result<(TcpListener, Soc
     Ok((listener, address))
 }
 
+/// What of a node the Admin API is about.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    pub(super) store: &'a Arc<NodeStore>,
+    pub(super) vaults: &'a Arc<Vaults>,
+    pub(super) logs: &'a Logs,
+    pub(super) readiness: &'a Readiness,
+    pub(super) board: &'a Board,
+}
+
 impl AdminApi {
     /// Serves the Admin API. What it asks of the node comes out of the receiver.
     pub(super) fn start(
@@ -85,8 +98,9 @@ impl AdminApi {
         admin: &Admin,
         keys: &Keys,
         key_uses: KeyUses,
-        (store, vaults, logs, readiness): (&Arc<NodeStore>, &Arc<Vaults>, &Logs, &Readiness),
+        around: Around<'_>,
     ) -> Result<(Self, mpsc::Receiver<Ask>), Failure> {
+        let Around { store, vaults, logs, readiness, board } = around;
         let (asks, asked) = mpsc::channel(WAITING_MAX);
         let plane = NodePlane {
             store: Arc::clone(store),
@@ -96,6 +110,7 @@ impl AdminApi {
             accepts_fail_open: config.danger_accept_apisix_fail_open,
             asks,
             readiness: readiness.clone(),
+            board: board.clone(),
         };
         let clock: Clock = logs.clock.clone();
         let plane: Arc<dyn Plane> = Arc::new(plane);
@@ -113,6 +128,7 @@ impl AdminApi {
             audit: logs.audit.clone(),
             clock: clock.clone(),
             cors: admin.cors.clone(),
+            dashboard: admin.dashboard,
         });
         let certificates = admin.tls.as_ref().map(|tls| AdminCertificates::new(tls, &clock));
         let certificates = certificates.transpose().map(|certificates| certificates.map(Arc::new));
@@ -317,6 +333,14 @@ impl Plane for NodePlane {
     fn quarantine(&self) -> Vec<String> {
         self.readiness.quarantined()
     }
+
+    fn aside(&self) -> Arc<[Aside]> {
+        self.board.aside()
+    }
+
+    fn coverage(&self) -> Option<Arc<dyn Coverage>> {
+        self.board.coverage()
+    }
 }
 
 #[cfg(test)]
@@ -343,6 +367,7 @@ mod tests {
             accepts_fail_open: false,
             asks,
             readiness: Readiness::new(),
+            board: Board::default(),
         };
         let judge = || {
             let document = Document { text: String::new(), is_yaml: false, is_compiled: false };

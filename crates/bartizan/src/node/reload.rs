@@ -101,7 +101,7 @@ impl Node {
     /// Keeps what is said of the routes in force, where the Admin API holds changes against it.
     pub(super) fn remember(&mut self, report: &mut Report) {
         if self.admin.is_some() {
-            self.report.routes = std::mem::take(&mut report.routes);
+            self.board.replace(std::mem::take(&mut report.routes));
         }
     }
 
@@ -122,7 +122,7 @@ impl Node {
     }
 
     fn tell_applied(&mut self, settled: &Settled) {
-        let Settled { applied, quarantined, names, .. } = settled;
+        let Settled { applied, quarantined, names, aside: set_aside, .. } = settled;
         self.quarantined.clone_from(names);
         for warning in &applied.report.warnings {
             tracing::warn!(help = warning.help, "{}", warning.problem);
@@ -132,6 +132,7 @@ impl Node {
         }
         let generation = applied.generation;
         self.metrics.quarantined.set(i64::try_from(quarantined.len()).unwrap_or(i64::MAX));
+        self.board.set_aside(Arc::clone(set_aside));
         self.readiness.loaded(generation, self.logs.clock.now(), quarantined.clone());
         if generation > 1 || !quarantined.is_empty() {
             let aside = match quarantined.len() {

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use bartizan_admin::Aside;
 use bartizan_config::{
     Diagnostic, Draft, Ledger, Loader, NodeConfig, ObjectFacts, ObjectName, OnInvalid, Pages,
     Resources, Sources, Vault, one_line,
@@ -20,6 +21,9 @@ use crate::overrides::Overrides;
 /// How often everything is judged. Each time at least one object more is replaced or left out; this
 /// is reached where more than so many wait for each other, or thousands are at fault.
 const ROUNDS_MAX: usize = 64;
+
+/// Problems that are told of one object in quarantine.
+const PROBLEMS_MAX: usize = 50;
 
 /// The text of every object that was in force when it was in order, by name. While a ledger tells
 /// that of all objects, it is empty.
@@ -62,6 +66,8 @@ pub(crate) struct Settled {
     pub(crate) quarantined: Vec<String>,
     /// Their names.
     pub(crate) names: HashSet<ObjectName>,
+    /// The same objects, with everything that is wrong with them.
+    pub(crate) aside: Arc<[Aside]>,
     /// What it was made of, where that was everything.
     pub(crate) origin: Option<Origin>,
 }
@@ -91,6 +97,8 @@ struct Quarantine<'a> {
     objects: Vec<ObjectFacts>,
     /// What is wrong with which object, by position.
     told: BTreeMap<usize, String>,
+    /// The same in full.
+    aside: BTreeMap<usize, Aside>,
     last_good: &'a LastGood,
 }
 
@@ -113,18 +121,21 @@ impl Settling<'_> {
             let quarantine = quarantine.get_or_insert_with(|| Quarantine {
                 objects: if gives_up { Vec::new() } else { draft.objects(self.loader) },
                 told: BTreeMap::new(),
+                aside: BTreeMap::new(),
                 last_good,
             });
             if gives_up || !quarantine.contain(&mut draft, &problems) {
                 return Err(refused(draft.into_parts().0, problems));
             }
         };
-        let (told, objects) =
-            quarantine.map(|quarantine| (quarantine.told, quarantine.objects)).unwrap_or_default();
+        let (told, aside, objects) = quarantine
+            .map(|quarantine| (quarantine.told, quarantine.aside, quarantine.objects))
+            .unwrap_or_default();
+        let aside = aside.into_values().collect();
         let names = told.keys().filter_map(|at| Some(objects.get(*at)?.name.clone())).collect();
         let quarantined = told.into_values().collect();
         let origin = Some(Origin { draft, objects, resources });
-        Ok(Settled { applied, quarantined, names, origin })
+        Ok(Settled { applied, quarantined, names, aside, origin })
     }
 
     /// What the next change of a configuration in force is judged by, and its last good version.
@@ -166,7 +177,8 @@ impl Settling<'_> {
         may_fail: impl Fn(&ObjectName) -> bool,
     ) -> Result<Report, Trial> {
         let objects = draft.objects(self.loader);
-        let mut quarantine = Quarantine { objects, told: BTreeMap::new(), last_good };
+        let mut quarantine =
+            Quarantine { objects, told: BTreeMap::new(), aside: BTreeMap::new(), last_good };
         // As many as `settle` takes.
         for _ in 0..=ROUNDS_MAX {
             let problems = match self.judge(&mut draft) {
@@ -220,15 +232,27 @@ impl Quarantine<'_> {
         let mut met = HashSet::new();
         for problem in problems {
             let Some(at) = draft.object_of(&self.objects, problem.place) else { return false };
+            let Some(object) = self.objects.get(at) else { return false };
+            let text = one_line(draft.sources(), problem);
+            let aside = self.aside.entry(at).or_insert_with(|| Aside {
+                object: format!("{}/{}", object.name.collection, object.name.id),
+                stands_in: false,
+                problems: Vec::new(),
+            });
+            if aside.problems.len() < PROBLEMS_MAX && !aside.problems.contains(&text) {
+                aside.problems.push(text);
+            }
             if !met.insert(at) {
                 continue;
             }
-            let Some(object) = self.objects.get(at) else { return false };
             let line = format!("{}: {}", object.name, one_line(draft.sources(), problem));
             self.told.entry(at).or_insert(line);
             // What stands at a position now need not be what stood there before.
             let earlier = self.last_good.0.get(&object.name).filter(|_| object.is_named);
             let is_replaced = earlier.is_some_and(|text| draft.replace(object, text));
+            if let Some(aside) = self.aside.get_mut(&at) {
+                aside.stands_in = is_replaced;
+            }
             if !is_replaced && !draft.set_aside(object) {
                 return false;
             }

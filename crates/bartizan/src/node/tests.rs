@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::*;
 
 mod alike;
+mod board;
 mod kept;
 mod proposals;
 mod secrets;

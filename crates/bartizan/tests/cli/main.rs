@@ -9,6 +9,7 @@ mod bad_input;
 mod bad_objects;
 mod clients;
 mod confinement;
+mod dashboard;
 mod driver;
 mod import;
 mod init;

@@ -44,7 +44,7 @@ fn embedded(bench: &Bench) -> Embedded {
     Embedded::open(EmbeddedSettings { path, history: 100, clock: Clock::System }).unwrap()
 }
 
-fn put(bench: &Bench, key: &str, value: &Value) {
+pub(crate) fn put(bench: &Bench, key: &str, value: &Value) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let store = embedded(bench);
     let key = Key::parse(key).unwrap();

@@ -38,6 +38,9 @@ pub struct Admin {
     /// from browsers. Absent: none.
     #[schemars(length(max = 64), inner(length(min = 1, max = 512)))]
     pub cors: Vec<String>,
+    /// Serves the built-in dashboard below `/ui/`. It only reads, and whoever opens it signs in with
+    /// the key of an operator.
+    pub dashboard: bool,
 }
 
 impl Default for Admin {
@@ -52,6 +55,7 @@ impl Default for Admin {
             keys: "bartizan.keys".into(),
             socket: "bartizan.sock".into(),
             cors: Vec::new(),
+            dashboard: true,
         }
     }
 }

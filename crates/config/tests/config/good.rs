@@ -355,12 +355,12 @@ fn the_admin_api_is_on_this_machine_unless_told_otherwise() {
         admin.allow.iter().map(ToString::to_string).collect::<Vec<_>>(),
         ["127.0.0.0/8", "::1/128"]
     );
-    assert!(admin.tls.is_none() && admin.cors.is_empty());
+    assert!(admin.tls.is_none() && admin.cors.is_empty() && admin.dashboard);
     assert_eq!(admin.keys, Path::new("/etc/b/bartizan.keys"));
     assert_eq!(admin.socket, Path::new("/etc/b/bartizan.sock"));
     let admin = node(
         "{listen: '0.0.0.0:9443', allow: [10.0.0.0/8], cors: ['https://a.test'], keys: /k, \
-         socket: s, tls: {cert: cert.pem, key: $file://key.pem, client_ca: ca.pem}}",
+         socket: s, dashboard: false, tls: {cert: cert.pem, key: $file://key.pem, client_ca: ca.pem}}",
     );
     let tls = admin.tls.unwrap();
     let pem = PEM.trim_end();
@@ -369,4 +369,5 @@ fn the_admin_api_is_on_this_machine_unless_told_otherwise() {
     assert_eq!((&*admin.keys, &*admin.socket), (Path::new("/k"), Path::new("/etc/b/s")));
     assert_eq!(admin.allow[0].to_string(), "10.0.0.0/8");
     assert_eq!(admin.cors, ["https://a.test"]);
+    assert!(!admin.dashboard);
 }

@@ -8,6 +8,31 @@ use super::compile::Compilation;
 use super::fault::Warning;
 use super::upstreams::upstream_subject;
 
+/// How requests travel to an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamTls {
+    /// Under TLS, and the upstream proves who it is.
+    Verified,
+    /// Under TLS, to whoever answers.
+    Unverified,
+    /// In clear, to some node beyond this machine.
+    InClear,
+    /// In clear, within this machine.
+    OnThisMachine,
+}
+
+impl UpstreamTls {
+    pub(super) fn of(upstream: &Upstream) -> Self {
+        let mut beyond = upstream.nodes.iter().filter(|node| !is_loopback(&node.host));
+        match upstream.scheme {
+            Scheme::Https if upstream.tls.danger_verify_off => Self::Unverified,
+            Scheme::Https => Self::Verified,
+            Scheme::Http if beyond.next().is_some() => Self::InClear,
+            Scheme::Http => Self::OnThisMachine,
+        }
+    }
+}
+
 impl<'a> Compilation<'a> {
     /// Tells, once for each upstream that is used, where requests leave the machine in clear or
     /// unverified: a fault where `security.require` asks for `upstream_tls`.

@@ -40,6 +40,7 @@ use bartizan_config::ResourceRef;
 use bartizan_plugins::AnyPlugin;
 use bartizan_tls::CertificateStore;
 pub(crate) use compile::Compiler;
+pub use exposure::UpstreamTls;
 pub use fault::{CompileFault, Warning};
 pub(crate) use pools::PoolNumber;
 pub use report::{Report, ReportedPlugin, RouteReport};
@@ -59,6 +60,13 @@ pub struct Snapshot {
     upstreams: SharedMap<ResourceRef, Arc<Upstream>>,
     /// What the configuration amounts to, for people.
     pub report: Report,
+}
+
+impl Snapshot {
+    /// How requests travel to an upstream.
+    pub(crate) fn upstream_tls(&self, origin: &ResourceRef) -> Option<UpstreamTls> {
+        self.upstreams.get(origin).map(|upstream| upstream.tls)
+    }
 }
 
 /// The chains that come with a consumer: its group's and its own.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bartizan_chain::{Chain, PluginSet, Proofs, Step};
-use bartizan_config::PluginUse;
+use bartizan_config::{PluginUse, ResourceKind, ResourceRef, Upstream};
 use bartizan_core::Stage;
 use bartizan_plugins::AnyPlugin;
 
@@ -31,6 +31,10 @@ pub struct RouteReport {
     pub name: Option<Arc<str>>,
     /// Its service.
     pub service_id: Option<Arc<str>>,
+    /// Its plugin config.
+    pub plugin_config_id: Option<Arc<str>>,
+    /// Where the upstream that it sends to is written.
+    pub upstream: Option<ResourceRef>,
     /// Its paths.
     pub uris: Vec<String>,
     /// Its hosts, or its service's; empty means any.
@@ -63,6 +67,10 @@ pub struct ReportedPlugin {
     pub is_conditional: bool,
     /// It comes from a global rule.
     pub is_global: bool,
+    /// The kind of object that it is written in.
+    pub origin: ResourceKind,
+    /// What it proves about every request that passes it, where it always runs.
+    pub proves: Proofs,
 }
 
 /// What the chains of a route amount to: the same for all routes that share theirs.
@@ -76,7 +84,11 @@ pub(super) struct Outline {
 }
 
 impl Outline {
-    pub(super) fn of(chain: &Chain<AnyPlugin>, global: &Chain<AnyPlugin>) -> Self {
+    pub(super) fn of(
+        chain: &Chain<AnyPlugin>,
+        global: &Chain<AnyPlugin>,
+        uses: &[&PluginUse],
+    ) -> Self {
         let both = || [(global, true), (chain, false)].into_iter();
         let proves_caller = |step: &Step<AnyPlugin>| {
             step.filter.is_none()
@@ -87,7 +99,9 @@ impl Outline {
         Self {
             stages: Stage::ALL
                 .into_iter()
-                .map(|stage| (stage, both().flat_map(|(c, g)| running(c, stage, g)).collect()))
+                .map(|stage| {
+                    (stage, both().flat_map(|(c, g)| running(c, stage, g, uses)).collect())
+                })
                 .filter(|(_, plugins): &(_, Vec<_>)| !plugins.is_empty())
                 .collect(),
             proofs: chain.proofs().or(global.proofs()),
@@ -103,12 +117,15 @@ impl RouteReport {
         written: &bartizan_config::Route,
         hosts: &[String],
         outline: Outline,
+        upstream: Option<&Upstream>,
     ) -> Self {
         let Outline { stages, proofs, only_answers, needs_no_upstream, is_public } = outline;
         Self {
             id: written.id.clone(),
             name: written.name.clone(),
             service_id: written.service_id.clone(),
+            plugin_config_id: written.plugin_config_id.clone(),
+            upstream: upstream.map(|upstream| upstream.origin.clone()),
             uris: written.uris.clone(),
             hosts: hosts.to_vec(),
             methods: written.methods.clone(),
@@ -138,6 +155,7 @@ fn running(
     chain: &Chain<AnyPlugin>,
     stage: Stage,
     is_global: bool,
+    uses: &[&PluginUse],
 ) -> impl Iterator<Item = ReportedPlugin> {
     let takes_part = move |step: &&Step<AnyPlugin>| {
         // What a configuration does with requests it says itself; the rest is the same for all.
@@ -146,9 +164,16 @@ fn running(
         }
         bartizan_plugins::find(step.plugin.name()).is_some_and(|entry| entry.stages.contains(stage))
     };
+    // Of a route there is one of each name, wherever it is written.
+    let origin = move |name: &str| {
+        let written = uses.iter().find(|used| !is_global && &*used.name == name);
+        written.map_or(ResourceKind::GlobalRule, |used| used.origin.kind)
+    };
     chain.steps().iter().filter(takes_part).map(move |step| ReportedPlugin {
         name: step.plugin.name(),
         is_conditional: step.filter.is_some(),
         is_global,
+        origin: origin(step.plugin.name()),
+        proves: step.plugin.traits().proves,
     })
 }

@@ -119,7 +119,7 @@ impl<'a> Compilation<'a> {
         let conditions = self.conditions(written, [&*chain, &global.chain]);
         let conditions = conditions.map_or_else(|| ground.unconditional.clone(), Arc::new);
         let hosts = self.shared.hosts(written);
-        let mut report = RouteReport::new(written, hosts, outline);
+        let mut report = RouteReport::new(written, hosts, outline, upstream);
         report.declare(&uses);
         if written.is_enabled {
             self.expose(upstream, chain.only_answers());
@@ -237,7 +237,7 @@ impl<'a> Compilation<'a> {
         let base = self.base.filter(|_| is_shared && !is_changed);
         let known = base.and_then(|base| base.chain(written));
         let made = known.unwrap_or_else(|| self.chain(uses.iter().copied()));
-        let outline = Outline::of(&made.chain, &ground.global.chain);
+        let outline = Outline::of(&made.chain, &ground.global.chain, uses);
         if is_shared {
             ground.chains.insert((service, config), (made.clone(), outline.clone()));
         }

@@ -16,6 +16,7 @@ use rustls::ClientConfig;
 
 use super::certificates::pair_field;
 use super::compile::Compilation;
+use super::exposure::UpstreamTls;
 use super::fault::Warning;
 use super::parameters;
 use crate::balance::{Balancer, HashKey, Hashing, Load, Turns};
@@ -32,6 +33,8 @@ const REQUESTS: u32 = 1_000;
 pub(crate) struct Upstream {
     /// Where it is written.
     pub(super) origin: ResourceRef,
+    /// How requests travel to it.
+    pub(super) tls: UpstreamTls,
     pub(crate) nodes: Vec<Arc<Node>>,
     pub(crate) balancer: Arc<Balancer>,
     pub(crate) keep: KeepAlive,
@@ -139,6 +142,7 @@ impl<'a> Compilation<'a> {
         };
         Some(Upstream {
             origin: written.origin.clone(),
+            tls: UpstreamTls::of(written),
             balancer,
             nodes,
             keep: KeepAlive {

@@ -23,10 +23,12 @@ use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use super::play::{Answered, Step};
 use crate::api::{Api, ApiSettings};
+use crate::coverage::Coverage;
+use crate::coverage::samples::Sample;
 use crate::operators::samples::{DAY, author};
 use crate::operators::{NewOperator, OperatorSettings, Operators, Rights};
 use crate::plane::{
-    Document, Later, Outcome, Plane, Problem, Proposal, Refused, StoreFacts, Written,
+    Aside, Document, Later, Outcome, Plane, Problem, Proposal, Refused, StoreFacts, Written,
 };
 
 const NODE: &str = "\
@@ -51,12 +53,12 @@ impl io::Write for Told {
 
 /// The API with everything around it.
 #[derive(Clone)]
-pub(super) struct Desk {
-    pub(super) api: Api,
-    pub(super) clock: ManualClock,
+pub(crate) struct Desk {
+    pub(crate) api: Api,
+    pub(crate) clock: ManualClock,
     plane: Arc<DeskPlane>,
-    key: String,
-    operators: Operators,
+    pub(crate) key: String,
+    pub(crate) operators: Operators,
     _book: Arc<TempDir>,
     audit: AuditLog,
     told: Told,
@@ -76,6 +78,14 @@ struct DeskPlane {
     is_busy: AtomicBool,
     /// The upstream of this id is not removed, whoever wants it.
     keeps: OnceLock<&'static str>,
+    face: std::sync::Mutex<Face>,
+}
+
+/// What the node says of itself.
+#[derive(Default)]
+struct Face {
+    aside: Arc<[Aside]>,
+    coverage: Option<Arc<dyn Coverage>>,
 }
 
 /// How a desk is unlike others.
@@ -89,7 +99,7 @@ struct Unlike {
 const USUAL: Unlike = Unlike { read_only: None, reads_secrets: false, history: 1_000 };
 
 impl Desk {
-    pub(super) fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         std::fs::write(folder.path().join("bartizan.yaml"), NODE).unwrap();
         Self::at(folder, ManualClock::at(Timestamp::from_secs(1_700_000_000)), USUAL)
@@ -106,7 +116,20 @@ impl Desk {
         let (turn, proposed) = (Arc::default(), watch::Sender::new(0));
         let (rivals, is_busy) = (AtomicUsize::new(0), AtomicBool::new(false));
         let keeps = OnceLock::new();
-        let plane = DeskPlane { store, folder, read_only, turn, proposed, rivals, is_busy, keeps };
+        let plane = DeskPlane {
+            store,
+            folder,
+            read_only,
+            turn,
+            proposed,
+            rivals,
+            is_busy,
+            keeps,
+            face: std::sync::Mutex::new(Face {
+                coverage: Some(Arc::new(Sample::default())),
+                ..Face::default()
+            }),
+        };
         let plane = Arc::new(plane);
         let told = Told::default();
         let targets = vec![Target::Writer(Box::new(told.clone()))];
@@ -129,6 +152,7 @@ impl Desk {
             audit: audit.clone(),
             clock: Clock::Manual(clock.clone()),
             cors: vec!["https://a.test".to_owned()],
+            dashboard: true,
         });
         let key = key.expose_str().unwrap().to_owned();
         Self { api, clock, plane, key, operators, _book: book, audit, told }
@@ -149,7 +173,7 @@ impl Desk {
     }
 
     /// The same, asked by somebody with other rights.
-    pub(super) fn as_one_who(&self, name: &str, rights: &Value) -> Self {
+    pub(crate) fn as_one_who(&self, name: &str, rights: &Value) -> Self {
         let rights: Rights = serde_json::from_value(rights.clone()).unwrap();
         let new = NewOperator { name: name.to_owned(), rights, lifetime: DAY };
         let key = self.operators.create(&new, &author()).unwrap().key;
@@ -169,6 +193,16 @@ impl Desk {
     /// From now on an upstream is not removed, as where a route that must not fail needs it.
     pub(super) fn keep(&self, id: &'static str) {
         self.plane.keeps.set(id).unwrap();
+    }
+
+    /// From now on this protects the routes.
+    pub(crate) fn cover(&self, coverage: impl Coverage) {
+        self.plane.face.lock().unwrap().coverage = Some(Arc::new(coverage));
+    }
+
+    /// From now on these are in quarantine.
+    pub(crate) fn set_aside(&self, aside: Vec<Aside>) {
+        self.plane.face.lock().unwrap().aside = aside.into();
     }
 
     /// From now on too much waits for its turn.
@@ -206,7 +240,7 @@ impl Desk {
         text.into_bytes()
     }
 
-    pub(super) fn reading_secrets(self) -> Self {
+    pub(crate) fn reading_secrets(self) -> Self {
         let before = self.told();
         let desk = self.anew(Unlike { reads_secrets: true, ..USUAL });
         desk.told.0.lock().unwrap().extend_from_slice(before.as_bytes());
@@ -221,13 +255,13 @@ impl Desk {
     }
 
     /// Everything that is in the audit log.
-    pub(super) fn told(&self) -> String {
+    pub(crate) fn told(&self) -> String {
         let _ = self.audit.close(std::time::Duration::from_secs(5));
         String::from_utf8(self.told.0.lock().unwrap().clone()).unwrap()
     }
 
     /// Sends a request as the listener would.
-    pub(super) async fn ask(&self, step: &Step) -> Answered {
+    pub(crate) async fn ask(&self, step: &Step) -> Answered {
         let mut request = Request::builder().method(step.method.as_str()).uri(&step.target);
         for (name, value) in step.fields_with(&self.key) {
             request = request.header(name, value);
@@ -419,5 +453,13 @@ impl Plane for DeskPlane {
 
     fn quarantine(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    fn aside(&self) -> Arc<[Aside]> {
+        self.face.lock().unwrap().aside.clone()
+    }
+
+    fn coverage(&self) -> Option<Arc<dyn Coverage>> {
+        self.face.lock().unwrap().coverage.clone()
     }
 }

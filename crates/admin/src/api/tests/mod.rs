@@ -2,10 +2,10 @@
 
 mod changes;
 mod complete;
-mod desk;
+pub(crate) mod desk;
 mod limits;
 mod listener;
-mod play;
+pub(crate) mod play;
 mod product;
 mod rights;
 mod teams;

@@ -99,7 +99,7 @@ pub(super) fn sort(kind: &str, id: Option<&str>) -> Sort {
         "configs" => Sort::Whole,
         "schema" => Sort::Schema,
         "plugins" => Sort::Plugins,
-        "status" | "quarantine" => Sort::State,
+        "status" | "quarantine" | "coverage" | "denials" => Sort::State,
         "revisions" | "events" => Sort::Past,
         kind => RESOURCES
             .into_iter()

@@ -121,7 +121,7 @@ pub struct Act<'a> {
     pub verb: Verb,
     /// With what: a kind of resource in the words of the Admin API's paths (`routes`, …;
     /// `credentials` for those of a consumer), or `schema`, `plugins`, `configs`, `status`,
-    /// `quarantine`, `revisions`, `events`. Others are the admins' alone.
+    /// `quarantine`, `coverage`, `denials`, `revisions`, `events`. Others are the admins' alone.
     pub kind: &'a str,
     /// Which one.
     pub id: Option<&'a str>,

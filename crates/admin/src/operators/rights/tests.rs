@@ -25,12 +25,14 @@ fn delete<'a>(kind: &'a str, before: &'a Value) -> Act<'a> {
     Act { verb: Verb::Delete, before: Some(Object::new(before)), ..Act::read(kind, Some("1")) }
 }
 
-const NODE_KINDS: [&str; 9] = [
+const NODE_KINDS: [&str; 11] = [
     "configs",
     "schema",
     "plugins",
     "status",
     "quarantine",
+    "coverage",
+    "denials",
     "revisions",
     "events",
     "rollback",
@@ -67,6 +69,8 @@ fn each_role_may_do_what_its_table_says_and_nothing_else() {
         "read plugins",
         "read status",
         "read quarantine",
+        "read coverage",
+        "read denials",
     ];
     let mut viewer = views.to_vec();
     viewer.extend(["write 0 resources", "delete 0 resources", "other 0 resources"]);
@@ -79,6 +83,7 @@ fn each_role_may_do_what_its_table_says_and_nothing_else() {
     assert_eq!(table(&rights(Role::Editor)), editor);
 
     let mut auditor = vec!["read 0 resources", "read status", "read quarantine"];
+    auditor.extend(["read coverage", "read denials"]);
     auditor.extend(["read revisions", "read events"]);
     auditor.extend(["write 0 resources", "delete 0 resources", "other 0 resources"]);
     assert_eq!(table(&rights(Role::Auditor)), auditor);

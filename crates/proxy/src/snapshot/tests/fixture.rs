@@ -40,7 +40,7 @@ pub(super) fn node() -> Value {
 pub(super) struct Bench {
     pub(super) facts: Arc<NodeFacts>,
     pub(super) compiler: Compiler,
-    node: NodeConfig,
+    pub(super) node: NodeConfig,
 }
 
 impl Bench {

@@ -13,3 +13,4 @@ mod secrets;
 mod servers;
 mod shadows;
 mod turns;
+mod ways;

@@ -1,0 +1,135 @@
+//! What was written when by whom, and what it changed.
+
+use http::StatusCode;
+use serde_json::Value;
+
+use crate::api::{Api, Asked, What};
+use crate::dashboard::Shown;
+use crate::dashboard::html::Html;
+use crate::dashboard::layout::{Frame, Paged, number, table, time};
+use crate::dashboard::members::Members as _;
+
+/// Objects that are named of a revision in the list.
+const OBJECTS: usize = 5;
+/// Differences that are shown of an object.
+const CHANGES_MAX: usize = 200;
+/// Longest value that is shown whole, in bytes.
+const VALUE_MAX: usize = 8 * 1_024;
+
+/// The list.
+pub(in crate::dashboard) async fn revisions(api: &Api, asked: &Asked) -> Shown {
+    asked.allow(&What::read("revisions"))?;
+    let list = api.revision_list().await?;
+    let paged = Paged::of(asked.query.find("page"), list.len());
+    let mut html = Html::default();
+    if list.is_empty() {
+        html.raw("<p class=\"note\">No revisions are kept: the store has none yet, or its ")
+            .raw("documents are written by hand.</p>");
+    } else {
+        let heads = ["Revision", "Time (UTC)", "Author", "Objects"];
+        table(&mut html, "list", "Revisions, the newest first", &heads, |html| {
+            for revision in paged.items(&list) {
+                line(html, revision);
+            }
+        });
+    }
+    paged.links(&mut html, "/ui/revisions", &[]);
+    let operator = Some(&asked.operator);
+    let frame = Frame { title: "Revisions", place: "/ui/revisions", operator };
+    Ok(frame.around(StatusCode::OK, &html))
+}
+
+fn line(html: &mut Html, revision: &Value) {
+    let written = revision.at("revision").as_u64().unwrap_or_default();
+    html.raw("<tr><th scope=\"row\"><a href=\"/ui/revisions/").show(written).raw("\">Revision ");
+    html.show(written).raw("</a></th><td>");
+    about(html, revision);
+    html.raw("</td><td>")
+        .text(revision.at("author").as_str().unwrap_or("unknown"))
+        .raw("</td><td>");
+    let objects = revision.list("objects");
+    html.joined(objects.iter().take(OBJECTS), ", ", |html, object| {
+        html.raw("<code>").text(object.at("object").as_str().unwrap_or_default()).raw("</code>");
+        if object.at("removed") == true {
+            html.raw(" removed");
+        }
+    });
+    let more = objects.len().saturating_sub(OBJECTS);
+    if more > 0 {
+        html.raw(" and ");
+        number(html, more);
+        html.raw(" more");
+    }
+    html.raw("</td></tr>");
+}
+
+fn about(html: &mut Html, revision: &Value) {
+    match revision.at("at").as_str() {
+        Some(at) => time(html, at),
+        None => _ = html.raw("unknown"),
+    }
+}
+
+/// What a revision changed.
+pub(in crate::dashboard) async fn difference(api: &Api, asked: &Asked, revision: &str) -> Shown {
+    // Also of a number that is none: whoever may not read them learns nothing of them.
+    asked.allow(&What::read("revisions"))?;
+    let told = api.difference(asked, revision).await?;
+    let mut html = Html::default();
+    html.raw("<p>Written by <strong>")
+        .text(told.at("author").as_str().unwrap_or("somebody unknown"));
+    html.raw("</strong>, ");
+    about(&mut html, &told);
+    html.raw(" (UTC). <a href=\"/ui/revisions\">All revisions</a></p>");
+    for object in told.list("objects") {
+        let changes = object.list("changes");
+        html.raw("<section><h2><code>").text(object.at("object").as_str().unwrap_or_default());
+        html.raw("</code></h2>");
+        if changes.is_empty() {
+            html.raw("<p class=\"muted\">Written anew with the content that it had.</p>");
+        } else {
+            changed(&mut html, changes);
+        }
+        html.raw("</section>");
+    }
+    let title = format!("Revision {revision}");
+    let operator = Some(&asked.operator);
+    let frame = Frame { title: &title, place: "/ui/revisions", operator };
+    Ok(frame.around(StatusCode::OK, &html))
+}
+
+fn changed(html: &mut Html, changes: &[Value]) {
+    table(html, "diff", "What changed", &["Place", "Before", "After"], |html| {
+        for change in changes.iter().take(CHANGES_MAX) {
+            let path = change.at("path").as_str().filter(|path| !path.is_empty());
+            html.raw("<tr><th scope=\"row\"><code>").text(path.unwrap_or("the whole object"));
+            html.raw("</code></th><td>");
+            value(html, change.at("before"), "<del>", "</del>");
+            html.raw("</td><td>");
+            value(html, change.at("after"), "<ins>", "</ins>");
+            html.raw("</td></tr>");
+        }
+    });
+    let more = changes.len().saturating_sub(CHANGES_MAX);
+    if more > 0 {
+        html.raw("<p class=\"muted\">and ");
+        number(html, more);
+        html.raw(" more, which the API tells.</p>");
+    }
+}
+
+fn value(html: &mut Html, value: &Value, before: &'static str, after: &'static str) {
+    if value.is_null() {
+        html.raw("<span class=\"muted\">nothing</span>");
+        return;
+    }
+    let text = match value {
+        Value::String(text) => text.clone(),
+        other => serde_json::to_string_pretty(other).unwrap_or_default(),
+    };
+    let shown = text.get(..text.floor_char_boundary(VALUE_MAX)).unwrap_or_default();
+    html.raw("<pre>").raw(before).text(shown).raw(after).raw("</pre>");
+    if shown.len() < text.len() {
+        html.raw("<small>cut; the API tells all of it</small>");
+    }
+}

@@ -1,0 +1,93 @@
+//! Where requests are sent to.
+
+use http::StatusCode;
+use serde_json::Value;
+
+use crate::api::{Api, Asked, What};
+use crate::dashboard::Shown;
+use crate::dashboard::html::Html;
+use crate::dashboard::layout::{Frame, Paged, number, table};
+use crate::dashboard::members::Members as _;
+
+/// Nodes and users that are shown of an upstream.
+const SHOWN: usize = 8;
+
+/// The page.
+pub(in crate::dashboard) async fn upstreams(api: &Api, asked: &Asked) -> Shown {
+    asked.allow(&What::read("upstreams"))?;
+    let list = api.upstream_list(asked).await?;
+    let paged = Paged::of(asked.query.find("page"), list.len());
+    let mut html = Html::default();
+    if list.is_empty() {
+        html.raw("<p class=\"note\">There is no upstream.</p>");
+    } else {
+        let heads = ["Upstream", "Scheme", "Choice", "Nodes", "Health", "Used by"];
+        table(&mut html, "list", "Upstreams and their nodes", &heads, |html| {
+            for upstream in paged.items(&list) {
+                line(html, upstream);
+            }
+        });
+    }
+    paged.links(&mut html, "/ui/upstreams", &[]);
+    let operator = Some(&asked.operator);
+    let frame = Frame { title: "Upstreams", place: "/ui/upstreams", operator };
+    Ok(frame.around(StatusCode::OK, &html))
+}
+
+fn line(html: &mut Html, upstream: &Value) {
+    let text = |name: &str| upstream.at(name).as_str().unwrap_or_default();
+    html.raw("<tr><th scope=\"row\"><code>").text(text("object")).raw("</code></th><td>");
+    html.text(text("scheme")).raw("</td><td>").text(text("type")).raw("</td><td>");
+    let nodes = nodes(upstream.at("nodes"));
+    several(html, &nodes);
+    html.raw("</td><td>").text(&text("health").replace('_', "\u{a0}")).raw("</td><td>");
+    let users = upstream.list("used_by");
+    let users: Vec<String> =
+        users.iter().filter_map(|user| user.as_str().map(str::to_owned)).collect();
+    several(html, &users);
+    html.raw("</td></tr>");
+}
+
+fn several(html: &mut Html, texts: &[String]) {
+    if texts.is_empty() {
+        html.raw("<span class=\"muted\">none</span>");
+        return;
+    }
+    for text in texts.iter().take(SHOWN) {
+        html.raw("<code class=\"item\">").text(text).raw("</code> ");
+    }
+    let more = texts.len().saturating_sub(SHOWN);
+    if more > 0 {
+        html.raw("and ");
+        number(html, more);
+        html.raw(" more");
+    }
+}
+
+/// The nodes in words, in either form in which they are written.
+fn nodes(written: &Value) -> Vec<String> {
+    match written {
+        Value::Object(members) => members
+            .iter()
+            .map(
+                |(node, weight)| {
+                    if *weight == 1 { node.clone() } else { format!("{node}, weight {weight}") }
+                },
+            )
+            .collect(),
+        Value::Array(items) => items
+            .iter()
+            .map(|node| {
+                let host = node.at("host").as_str().unwrap_or_default();
+                let port =
+                    node.at("port").as_u64().map_or_else(String::new, |port| format!(":{port}"));
+                let weight = match node.at("weight").as_u64() {
+                    None | Some(1) => String::new(),
+                    Some(weight) => format!(", weight {weight}"),
+                };
+                format!("{host}{port}{weight}")
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
