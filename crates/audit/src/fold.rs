@@ -1,11 +1,11 @@
 //! Folding: what keeps a client from filling the disk with its own refusals.
 //!
-//! In each second, the first events of one peer and reason are told one by one; the rest become
+//! In each second, the first events of one peer, reason and plugin are told one by one; the rest become
 //! one event with their exact number. The sum of all counts is always the number of events.
 //!
 //! * A peer is an IPv4 address or an IPv6 /64, which is what one subscriber has.
-//! * The table is bounded. When it is full, further peers share one entry for each reason, whose
-//!   folded event names no peer.
+//! * The table is bounded. When it is full, further peers share one entry for each reason and
+//!   plugin, whose folded event names no peer.
 //! * A folded event is told when its second is over. While nobody collects, it only grows: a
 //!   stalled disk costs neither memory nor exactness.
 //! * Events without a reason (reloads, node events) are never folded.
@@ -50,7 +50,7 @@ impl Peer {
     }
 }
 
-/// The events of one peer and reason in one second.
+/// The events of one peer, reason and plugin in one second.
 #[derive(Debug)]
 struct Window {
     start: Timestamp,
@@ -94,7 +94,7 @@ impl Window {
 struct Fold {
     threshold: u32,
     entries_max: usize,
-    windows: HashMap<(Peer, Reason), Window>,
+    windows: HashMap<(Peer, Reason, Option<&'static str>), Window>,
 }
 
 impl Fold {
@@ -106,8 +106,9 @@ impl Fold {
     fn admit(&mut self, event: Event, peer: Peer, now: Timestamp) -> Option<Event> {
         let Some(reason) = event.reason else { return Some(event) };
         let is_full = self.windows.len() >= self.entries_max;
-        if is_full && !self.windows.contains_key(&(peer, reason)) {
-            let window = self.windows.entry((Peer::Others, reason));
+        let plugin = event.plugin;
+        if is_full && !self.windows.contains_key(&(peer, reason, plugin)) {
+            let window = self.windows.entry((Peer::Others, reason, plugin));
             let window = window.or_insert_with(|| Window::new(now));
             let told = window.admit(event, now, self.threshold);
             if let Some(folded) = &mut window.folded {
@@ -116,7 +117,7 @@ impl Fold {
             }
             return told;
         }
-        let window = match self.windows.entry((peer, reason)) {
+        let window = match self.windows.entry((peer, reason, plugin)) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(free) => free.insert(Window::new(now)),
         };

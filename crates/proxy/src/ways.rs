@@ -21,6 +21,8 @@ pub enum ClientTls {
     AlsoInClear,
     /// In clear, from other machines too.
     InClear,
+    /// By no listener: what there is only redirects.
+    Nowhere,
 }
 
 /// The listeners and upstreams of the configuration in force.
@@ -58,7 +60,8 @@ impl Ways {
             (true, true) => return ClientTls::InClear,
             (false, true) => return ClientTls::AlsoInClear,
             (true, false) if self.is_clear_here => return ClientTls::OnThisMachine,
-            (_, false) => {}
+            (true, false) => return ClientTls::Nowhere,
+            (false, false) => {}
         }
         let bare = hosts.iter().find(|host| !self.is_certified(host));
         bare.map_or(ClientTls::Only, |host| ClientTls::NoCertificate(host.clone()))
@@ -72,7 +75,6 @@ impl Ways {
         // Addresses are no server names: who asks for one sends none.
         let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
         let name = (!is_address).then_some(name);
-        self.secure.is_empty()
-            || stores().any(|store| store.server_config(name.as_deref()).is_some())
+        stores().any(|store| store.server_config(name.as_deref()).is_some())
     }
 }

@@ -10,6 +10,9 @@ use super::asked::{Asked, Query};
 use super::{Api, What, references};
 use crate::coverage::{Column, Filter, Selection, Wanted};
 
+/// Most bytes of a text of strangers that are shown.
+const SHOWN_MAX: usize = 256;
+
 /// The health of upstreams, of which this node asks nothing.
 const NOT_CHECKED: &str = "not_checked";
 
@@ -147,6 +150,11 @@ impl Api {
     }
 }
 
+/// The beginning of what strangers sent: a page of many such texts stays one that can be read.
+pub(crate) fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(SHOWN_MAX)).unwrap_or_default()
+}
+
 /// A denial as its event has it, which holds no secret.
 fn told(event: &Arc<Event>) -> Value {
     let caller = event.caller.as_ref();
@@ -158,12 +166,12 @@ fn told(event: &Arc<Event>) -> Value {
         "status": event.status,
         "stage": event.stage.map(bartizan_core::Stage::name),
         "plugin": event.plugin,
-        "detail": event.detail.as_deref(),
+        "detail": event.detail.as_deref().map(cut),
         "operator": event.operator.as_deref(),
         "client": event.client.map(|client| client.to_string()),
         "method": event.method.as_deref(),
-        "host": event.host.as_deref(),
-        "path": event.path(),
+        "host": event.host.as_deref().map(cut),
+        "path": event.path().map(cut),
         "route": event.route.as_deref(),
         "consumer": caller.and_then(|caller| caller.consumer.as_deref()),
         "credential": caller.and_then(|caller| caller.credential.as_deref()),

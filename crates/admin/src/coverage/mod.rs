@@ -38,6 +38,8 @@ pub enum Way {
     Unverified,
     /// Nothing travels there.
     Nothing,
+    /// It is not known, since what is in force changes right now.
+    Unknown,
 }
 
 impl Way {
@@ -56,6 +58,7 @@ impl Way {
             Self::InClear => "in_clear",
             Self::Unverified => "unverified",
             Self::Nothing => "nothing",
+            Self::Unknown => "unknown",
         }
     }
 }

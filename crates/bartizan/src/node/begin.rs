@@ -98,7 +98,7 @@ impl Node {
             vaults.know(settled.vaults());
         }
         let signals = heeds.then(|| control.block_on(async { Signals::listen() })).transpose()?;
-        let fronts = begun.open(port)?;
+        let fronts = begun.open(port, first.as_mut().ok())?;
         let snapshot = snapshot.as_ref();
         let standing = stand_all(store, &settling, snapshot, &mut first, &mut last_good);
         let seen = snapshot.map_or(0, |snapshot| snapshot.revision);
@@ -106,9 +106,6 @@ impl Node {
         let mut node = begun.into_node(fronts, [seen, secrets_seen], last_good, standing);
         node.signals = signals;
         node.logs.tell(EventKind::Node, format!("started on {}", node.listed_addresses()));
-        if let Ok(settled) = &mut first {
-            node.remember(&mut settled.applied.report);
-        }
         node.tell(&first);
         Ok(node)
     }
@@ -165,9 +162,16 @@ impl Begun {
     }
 
     /// Opens every port, those of the gateway last.
-    fn open(&self, port: Option<TcpListener>) -> Result<Fronts, Failure> {
+    fn open(
+        &self,
+        port: Option<TcpListener>,
+        settled: Option<&mut Settled>,
+    ) -> Result<Fronts, Failure> {
         let Self { config, control, gateway, logs, store, .. } = self;
         let (readiness, board) = (Readiness::new(), Board::of(gateway));
+        if let (Some(settled), Some(_)) = (settled, &port) {
+            board.replace(std::mem::take(&mut settled.applied.report.routes));
+        }
         let pages = Arc::new(gateway.pages());
         let registry = Arc::clone(&self.registry);
         let status = Status::start(control, config, &readiness, registry, pages)?;

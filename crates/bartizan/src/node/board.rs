@@ -15,7 +15,8 @@ type Routes = Arc<Vec<Arc<RouteReport>>>;
 struct Face {
     /// Counts the changes.
     version: u64,
-    routes: Routes,
+    /// Nothing, before there is a configuration.
+    routes: Option<Routes>,
     aside: Arc<[Aside]>,
 }
 
@@ -34,7 +35,7 @@ impl Board {
 
     /// The routes in force.
     pub(super) fn routes(&self) -> Routes {
-        Arc::clone(&self.read().routes)
+        self.read().routes.clone().unwrap_or_default()
     }
 
     /// Other routes are in force.
@@ -42,7 +43,7 @@ impl Board {
         let routes = routes.into_iter().map(Arc::new).collect();
         let mut face = self.write();
         face.version += 1;
-        face.routes = Arc::new(routes);
+        face.routes = Some(Arc::new(routes));
     }
 
     /// Some routes are gone, and some are new or others.
@@ -57,7 +58,7 @@ impl Board {
         if gone.is_empty() && touched.is_empty() {
             return;
         }
-        let routes = Arc::make_mut(&mut face.routes);
+        let routes = Arc::make_mut(face.routes.get_or_insert_default());
         if !gone.is_empty() {
             routes.retain(|route| !gone.contains(&*route.id));
         }
@@ -80,10 +81,13 @@ impl Board {
 
     /// What protects the routes; `None` before there is a configuration.
     pub(super) fn coverage(&self) -> Option<Arc<dyn Coverage>> {
+        let (version, routes) = {
+            let face = self.read();
+            (face.version, face.routes.clone()?)
+        };
+        // Read afterwards: what is newer than the routes is looked at anew once they are known.
         let ways = self.gateway.upgrade()?.ways()?;
-        let face = self.read();
-        let routes = Arc::clone(&face.routes);
-        Some(Arc::new(NodeCoverage { version: face.version, routes, ways }))
+        Some(Arc::new(NodeCoverage { version, routes, ways }))
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Face> {
@@ -157,13 +161,15 @@ impl Coverage for NodeCoverage {
             ClientTls::OnThisMachine => Way::ThisMachine,
             ClientTls::AlsoInClear => Way::AlsoInClear,
             ClientTls::InClear => Way::InClear,
+            ClientTls::Nowhere => Way::Nothing,
         }
     }
 
     fn way_to_upstream(&self, at: usize) -> Way {
         let origin = self.routes.get(at).and_then(|route| route.upstream.as_ref());
-        match origin.and_then(|origin| self.ways.of_upstream(origin)) {
-            None => Way::Nothing,
+        let Some(origin) = origin else { return Way::Nothing };
+        match self.ways.of_upstream(origin) {
+            None => Way::Unknown,
             Some(UpstreamTls::Verified) => Way::Tls,
             Some(UpstreamTls::Unverified) => Way::Unverified,
             Some(UpstreamTls::InClear) => Way::InClear,

@@ -30,12 +30,9 @@ impl Node {
         if let Some(ledger) = ledger.filter(|_| self.config.on_invalid() == OnInvalid::Quarantine) {
             self.last_good = LastGood::of_ledger(&ledger);
         }
-        let mut outcome = self.try_reload(&record);
+        let outcome = self.try_reload(&record);
         self.watch_again(&record, changed);
         self.record = record;
-        if let Ok(settled) = &mut outcome {
-            self.remember(&mut settled.applied.report);
-        }
         self.tell(&outcome);
     }
 
@@ -77,8 +74,10 @@ impl Node {
             settle_all(&self.control, &self.store, &settling, draft, &self.last_good);
         self.seen = snapshot.as_ref().map_or(self.seen, |snapshot| snapshot.revision);
         let snapshot = snapshot.as_ref();
-        if let Ok(settled) = &outcome {
+        if let Ok(settled) = &mut outcome {
             self.vaults.know(settled.vaults());
+            // Whoever looks sees what is in force, while the rest is put in order.
+            self.remember(&mut settled.applied.report);
         }
         (self.ledger, self.pages) =
             stand_all(&self.store, &settling, snapshot, &mut outcome, &mut self.last_good);
@@ -99,7 +98,7 @@ impl Node {
     }
 
     /// Keeps what is said of the routes in force, where the Admin API holds changes against it.
-    pub(super) fn remember(&mut self, report: &mut Report) {
+    pub(super) fn remember(&self, report: &mut Report) {
         if self.admin.is_some() {
             self.board.replace(std::mem::take(&mut report.routes));
         }

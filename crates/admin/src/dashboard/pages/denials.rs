@@ -5,7 +5,7 @@ use bartizan_core::Stage;
 use http::StatusCode;
 use http::header::REFRESH;
 
-use crate::api::{Answer, Api, Asked, What};
+use crate::api::{Answer, Api, Asked, What, cut};
 use crate::dashboard::Shown;
 use crate::dashboard::html::Html;
 use crate::dashboard::layout::{Frame, number, table, time};
@@ -106,7 +106,7 @@ fn line(html: &mut Html, event: &Event) {
     html.raw("</td><td>");
     cell(html, who(event).as_deref());
     html.raw("</td><td class=\"detail\">");
-    cell(html, event.detail.as_deref());
+    cell(html, event.detail.as_deref().map(cut));
     html.raw("</td></tr>");
 }
 
@@ -118,7 +118,7 @@ fn cell(html: &mut Html, text: Option<&str>) {
 }
 
 fn request(html: &mut Html, event: &Event) {
-    let parts = [event.method.as_deref(), event.host.as_deref(), event.path()];
+    let parts = [event.method.as_deref(), event.host.as_deref(), event.path()].map(|part| part.map(cut));
     if parts.iter().all(Option::is_none) {
         return cell(html, None);
     }

@@ -170,7 +170,8 @@ impl Plugin for RequestValidation {
         };
         Traits {
             body,
-            proves: Proofs { schema: true, ..Proofs::default() },
+            // Of the body; one of header fields alone proves nothing about it.
+            proves: Proofs { schema: self.body.is_some(), ..Proofs::default() },
             ..Traits::in_stages(&[Stage::Validate])
         }
     }

@@ -91,6 +91,7 @@ fn how_clients_reach_a_host_depends_on_the_listeners_and_their_certificates() {
         (json!([secure, clear]), vec!["a.test"], ClientTls::AlsoInClear),
         (json!([local, redirects]), vec!["c.test"], ClientTls::OnThisMachine),
         (json!([clear, local]), vec![], ClientTls::InClear),
+        (json!([redirects]), vec!["a.test"], ClientTls::Nowhere),
     ] {
         let bench = Bench::new(&json!({ "listeners": listeners }));
         let snapshot = bench.compile(&json!({}));
