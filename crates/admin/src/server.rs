@@ -125,7 +125,9 @@ impl AdminServer {
         let asks_clients = tls.is_some_and(|tls| tls.client_ca.is_some());
         let tls = tls.map(|tls| certificates(tls, clock)).transpose()?;
         let changes = Arc::new(Semaphore::new(CHANGES_MAX as usize));
-        let dashboard = api.has_dashboard().then(|| Dashboard::new(api.clone(), tls.is_some()));
+        let port = listener.local_addr().map_or(0, |address| address.port());
+        let dashboard =
+            api.has_dashboard().then(|| Dashboard::new(api.clone(), port, tls.is_some()));
         let gate = Arc::new(Gate { api, dashboard, allow, tls, asks_clients, changes });
         Ok(Self { listener, gate })
     }

@@ -58,6 +58,9 @@ pub(crate) struct Dashboard {
     sessions: Sessions,
     /// The listener has TLS.
     is_secure: bool,
+    /// The name of the cookie: of this port alone, or browsers would mistake the sessions of nodes
+    /// on one machine for each other. Under TLS they take one of its name from TLS alone.
+    cookie: String,
 }
 
 /// Whether a path is one of the dashboard.
@@ -66,8 +69,11 @@ pub(crate) fn is_of(path: &str) -> bool {
 }
 
 impl Dashboard {
-    pub(crate) fn new(api: Api, is_secure: bool) -> Self {
-        Self { api, sessions: Sessions::default(), is_secure }
+    /// The dashboard of a listener with this port.
+    pub(crate) fn new(api: Api, port: u16, is_secure: bool) -> Self {
+        let prefix = if is_secure { "__Secure-" } else { "" };
+        let cookie = format!("{prefix}bartizan-{port}");
+        Self { api, sessions: Sessions::default(), is_secure, cookie }
     }
 
     /// Answers a request; `body` is `None` where it was too long or did not come in time.
@@ -174,7 +180,7 @@ impl Dashboard {
         if let Some(before) = self.token(&head.headers) {
             self.sessions.end(before.as_bytes());
         }
-        let (name, rest) = (self.cookie(), self.attributes());
+        let (name, rest) = (&self.cookie, self.attributes());
         Ok(to(HOME).with(SET_COOKIE, &format!("{name}={token}{rest}")))
     }
 
@@ -214,11 +220,6 @@ impl Dashboard {
         Err(pages::sign_in(StatusCode::FORBIDDEN, Some("This form was sent by another page.")))
     }
 
-    /// The name of the cookie. Under TLS browsers take one of this name from TLS alone.
-    const fn cookie(&self) -> &'static str {
-        if self.is_secure { "__Secure-bartizan" } else { "bartizan" }
-    }
-
     const fn attributes(&self) -> &'static str {
         if self.is_secure {
             "; Path=/ui; HttpOnly; SameSite=Strict; Secure"
@@ -234,12 +235,12 @@ impl Dashboard {
             let (name, value) = pair.split_once('=')?;
             Some((name.trim(), value.trim()))
         });
-        pairs.find(|(name, _)| *name == self.cookie()).map(|(_, value)| value)
+        pairs.find(|(name, _)| *name == self.cookie).map(|(_, value)| value)
     }
 
     /// Has the browser forget the cookie.
     fn without_cookie(&self, answer: Answer) -> Answer {
-        let (name, rest) = (self.cookie(), self.attributes());
+        let (name, rest) = (&self.cookie, self.attributes());
         answer.with(SET_COOKIE, &format!("{name}={rest}; Max-Age=0"))
     }
 }

@@ -45,7 +45,7 @@ impl Lobby {
     }
 
     fn of(desk: Desk, is_secure: bool) -> Self {
-        let dashboard = Dashboard::new(desk.api.clone(), is_secure);
+        let dashboard = Dashboard::new(desk.api.clone(), 9180, is_secure);
         Self { desk, dashboard }
     }
 
@@ -96,7 +96,7 @@ async fn who_shows_a_key_gets_a_cookie_for_these_pages_and_the_key_is_nowhere() 
     let seen = lobby.sign_in_with(&lobby.desk.key).await;
     let (pair, rest) = seen.field("set-cookie").split_once(';').unwrap();
     assert_eq!(rest, " Path=/ui; HttpOnly; SameSite=Strict");
-    assert_eq!(pair.strip_prefix("bartizan=").unwrap().len(), 43);
+    assert_eq!(pair.strip_prefix("bartizan-9180=").unwrap().len(), 43);
     let cookie = seen.cookie();
     let page = lobby.get("/ui/", &format!("a=b; {cookie}")).await;
     assert_eq!(page.status, 200);
@@ -105,7 +105,7 @@ async fn who_shows_a_key_gets_a_cookie_for_these_pages_and_the_key_is_nowhere() 
     let ended = lobby.send("POST", "/ui/session/end", &out, "").await;
     assert_eq!((ended.status, ended.field("location")), (303, SIGN_IN));
     assert!(
-        ended.field("set-cookie").starts_with("bartizan=;")
+        ended.field("set-cookie").starts_with("bartizan-9180=;")
             && ended.field("set-cookie").ends_with("Max-Age=0")
     );
     assert_eq!(lobby.get("/ui/", &cookie).await.status, 401);
@@ -129,9 +129,23 @@ async fn who_shows_a_key_gets_a_cookie_for_these_pages_and_the_key_is_nowhere() 
 async fn under_tls_the_cookie_is_for_tls_alone() {
     let lobby = Lobby::of(Desk::open(), true);
     let cookie = lobby.sign_in_with(&lobby.desk.key).await.field("set-cookie").to_owned();
-    assert!(cookie.starts_with("__Secure-bartizan=") && cookie.ends_with("; Secure"), "{cookie}");
+    assert!(
+        cookie.starts_with("__Secure-bartizan-9180=") && cookie.ends_with("; Secure"),
+        "{cookie}"
+    );
     let plain = cookie.split(';').next().unwrap().replace("__Secure-", "");
     assert_eq!(lobby.get("/ui/", &plain).await.status, 303);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cookie_of_a_node_on_another_port_is_left_alone() {
+    let lobby = Lobby::open();
+    let cookie = lobby.sign_in().await;
+    let both = format!("bartizan-9181=another; {cookie}");
+    assert_eq!(lobby.get("/ui/", &both).await.status, 200);
+    let seen = lobby.get("/ui/", "bartizan-9181=another").await;
+    assert_eq!((seen.status, seen.field("set-cookie")), (303, ""));
+    assert!(lobby.refusals().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
