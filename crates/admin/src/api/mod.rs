@@ -55,6 +55,7 @@ use crate::plane::{Plane, Proposal};
 pub(crate) use self::answer::Answer;
 pub(crate) use self::asked::{Asked, BODY_MAX, Query};
 pub(crate) use self::expiry::LOOK;
+pub(crate) use self::seen::cut;
 
 /// The header that a key is shown in.
 const KEY: &str = "x-api-key";

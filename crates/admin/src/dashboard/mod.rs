@@ -18,6 +18,7 @@ mod tests;
 
 use std::net::IpAddr;
 
+use aws_lc_rs::rand;
 use bartizan_audit::EventKind;
 use bartizan_core::Reason;
 use bytes::Bytes;
@@ -26,6 +27,7 @@ use http::header::{
     REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, X_FRAME_OPTIONS,
 };
 use http::request::Parts;
+use http::uri::Authority;
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body_util::Full;
 
@@ -58,6 +60,10 @@ pub(crate) struct Dashboard {
     sessions: Sessions,
     /// The listener has TLS.
     is_secure: bool,
+    /// The name of the cookie: of this process alone, or browsers would mistake the sessions of
+    /// nodes that they reach by one name, on whatever ports, for each other. Under TLS they take one
+    /// of its name from TLS and from this very host alone.
+    cookie: String,
 }
 
 /// Whether a path is one of the dashboard.
@@ -66,8 +72,30 @@ pub(crate) fn is_of(path: &str) -> bool {
 }
 
 impl Dashboard {
+    /// The dashboard of a listener.
     pub(crate) fn new(api: Api, is_secure: bool) -> Self {
-        Self { api, sessions: Sessions::default(), is_secure }
+        let prefix = if is_secure { "__Host-" } else { "" };
+        let mut id = [0; 4];
+        // Where there are no random bytes, there are no sessions either.
+        let _ = rand::fill(&mut id);
+        let cookie = format!("{prefix}bartizan-{:08x}", u32::from_be_bytes(id));
+        Self { api, sessions: Sessions::default(), is_secure, cookie }
+    }
+
+    /// Whether a request is for this host by a name that nobody else can give it. Without TLS, a page
+    /// of a stranger could have its own name lead here, and read these pages as its own.
+    fn is_named(&self, head: &Parts, peer: IpAddr) -> Result<(), Answer> {
+        let host = head.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let name = host.parse::<Authority>();
+        let name = name.as_ref().map(Authority::host).unwrap_or_default();
+        let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+        if self.is_secure || is_address || name.eq_ignore_ascii_case("localhost") {
+            return Ok(());
+        }
+        let detail = "the dashboard was asked for by a name that may be another's";
+        self.api.operators().tell_refused(Reason::AdminForbidden, peer, detail);
+        let text = "Without TLS these pages are shown by address alone, such as http://127.0.0.1";
+        Err(Answer::text(StatusCode::MISDIRECTED_REQUEST, text))
     }
 
     /// Answers a request; `body` is `None` where it was too long or did not come in time.
@@ -83,6 +111,7 @@ impl Dashboard {
     }
 
     async fn shown(&self, head: &Parts, body: Option<Bytes>, peer: IpAddr) -> Shown {
+        self.is_named(head, peer)?;
         let path = head.uri.path();
         match (&head.method, path) {
             (&Method::GET | &Method::HEAD, "/ui/style.css") => Ok(style(head)),
@@ -174,7 +203,7 @@ impl Dashboard {
         if let Some(before) = self.token(&head.headers) {
             self.sessions.end(before.as_bytes());
         }
-        let (name, rest) = (self.cookie(), self.attributes());
+        let (name, rest) = (&self.cookie, self.attributes());
         Ok(to(HOME).with(SET_COOKIE, &format!("{name}={token}{rest}")))
     }
 
@@ -189,7 +218,7 @@ impl Dashboard {
     }
 
     /// Whether a form was sent by one of these pages (Fetch Metadata; RFC 6454 where a browser has
-    /// none). Since no referrer is sent, browsers may call the origin `null`.
+    /// none).
     fn is_own(&self, head: &Parts, peer: IpAddr) -> Result<(), Answer> {
         let field = |name: &HeaderName| {
             head.headers.get(name).map(|value| value.to_str().unwrap_or("unreadable"))
@@ -199,10 +228,7 @@ impl Dashboard {
         let is_own =
             |origin: &str| own.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(origin));
         let is_fine = match (field(&FETCH_SITE), field(&ORIGIN)) {
-            (Some(site), origin) => {
-                site == "same-origin"
-                    && origin.is_none_or(|origin| origin == "null" || is_own(origin))
-            }
+            (Some(site), origin) => site == "same-origin" && origin.is_none_or(is_own),
             (None, Some(origin)) => is_own(origin),
             (None, None) => false,
         };
@@ -214,14 +240,9 @@ impl Dashboard {
         Err(pages::sign_in(StatusCode::FORBIDDEN, Some("This form was sent by another page.")))
     }
 
-    /// The name of the cookie. Under TLS browsers take one of this name from TLS alone.
-    const fn cookie(&self) -> &'static str {
-        if self.is_secure { "__Secure-bartizan" } else { "bartizan" }
-    }
-
     const fn attributes(&self) -> &'static str {
         if self.is_secure {
-            "; Path=/ui; HttpOnly; SameSite=Strict; Secure"
+            "; Path=/; HttpOnly; SameSite=Strict; Secure"
         } else {
             "; Path=/ui; HttpOnly; SameSite=Strict"
         }
@@ -234,12 +255,12 @@ impl Dashboard {
             let (name, value) = pair.split_once('=')?;
             Some((name.trim(), value.trim()))
         });
-        pairs.find(|(name, _)| *name == self.cookie()).map(|(_, value)| value)
+        pairs.find(|(name, _)| *name == self.cookie).map(|(_, value)| value)
     }
 
     /// Has the browser forget the cookie.
     fn without_cookie(&self, answer: Answer) -> Answer {
-        let (name, rest) = (self.cookie(), self.attributes());
+        let (name, rest) = (&self.cookie, self.attributes());
         answer.with(SET_COOKIE, &format!("{name}={rest}; Max-Age=0"))
     }
 }
@@ -276,7 +297,7 @@ fn style(head: &Parts) -> Answer {
 fn guarded(answer: Answer) -> Answer {
     answer
         .with(CONTENT_SECURITY_POLICY, POLICY)
-        .with(REFERRER_POLICY, "no-referrer")
+        .with(REFERRER_POLICY, "same-origin")
         .with(X_FRAME_OPTIONS, "DENY")
         .with(OPENER_POLICY, "same-origin")
         .with(RESOURCE_POLICY, "same-origin")

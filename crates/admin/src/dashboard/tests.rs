@@ -50,9 +50,19 @@ impl Lobby {
     }
 
     async fn send(&self, method: &str, path: &str, fields: &[(&str, &str)], body: &str) -> Seen {
+        self.send_to("127.0.0.1:1", method, path, fields, body).await
+    }
+
+    async fn send_to(
+        &self,
+        host: &str,
+        method: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+        body: &str,
+    ) -> Seen {
         use http_body_util::BodyExt;
-        let mut request =
-            http::Request::builder().method(method).uri(path).header("host", "n.test:1");
+        let mut request = http::Request::builder().method(method).uri(path).header("host", host);
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
@@ -69,7 +79,9 @@ impl Lobby {
     }
 
     async fn sign_in_with(&self, key: &str) -> Seen {
-        let own = [("sec-fetch-site", "same-origin"), ("origin", "null")];
+        let origin =
+            format!("http{}://127.0.0.1:1", if self.dashboard.is_secure { "s" } else { "" });
+        let own = [("sec-fetch-site", "same-origin"), ("origin", origin.as_str())];
         self.send("POST", SIGN_IN, &own, &format!("key={key}")).await
     }
 
@@ -96,7 +108,8 @@ async fn who_shows_a_key_gets_a_cookie_for_these_pages_and_the_key_is_nowhere() 
     let seen = lobby.sign_in_with(&lobby.desk.key).await;
     let (pair, rest) = seen.field("set-cookie").split_once(';').unwrap();
     assert_eq!(rest, " Path=/ui; HttpOnly; SameSite=Strict");
-    assert_eq!(pair.strip_prefix("bartizan=").unwrap().len(), 43);
+    let (name, token) = pair.split_once('=').unwrap();
+    assert!(name.starts_with("bartizan-") && token.len() == 43, "{pair}");
     let cookie = seen.cookie();
     let page = lobby.get("/ui/", &format!("a=b; {cookie}")).await;
     assert_eq!(page.status, 200);
@@ -104,10 +117,8 @@ async fn who_shows_a_key_gets_a_cookie_for_these_pages_and_the_key_is_nowhere() 
     let out = [("cookie", cookie.as_str()), ("sec-fetch-site", "same-origin")];
     let ended = lobby.send("POST", "/ui/session/end", &out, "").await;
     assert_eq!((ended.status, ended.field("location")), (303, SIGN_IN));
-    assert!(
-        ended.field("set-cookie").starts_with("bartizan=;")
-            && ended.field("set-cookie").ends_with("Max-Age=0")
-    );
+    let (gone, rest) = ended.field("set-cookie").split_once('=').unwrap();
+    assert!(gone == name && rest.starts_with(';') && rest.ends_with("Max-Age=0"), "{rest}");
     assert_eq!(lobby.get("/ui/", &cookie).await.status, 401);
     let told = lobby.desk.told();
     for text in
@@ -119,7 +130,6 @@ async fn who_shows_a_key_gets_a_cookie_for_these_pages_and_the_key_is_nowhere() 
             "{told}"
         );
     }
-    let token = pair.split_once('=').unwrap().1;
     for text in [&told, &page.body, &ended.body] {
         assert!(!text.contains(&lobby.desk.key) && !text.contains(token));
     }
@@ -129,9 +139,43 @@ async fn who_shows_a_key_gets_a_cookie_for_these_pages_and_the_key_is_nowhere() 
 async fn under_tls_the_cookie_is_for_tls_alone() {
     let lobby = Lobby::of(Desk::open(), true);
     let cookie = lobby.sign_in_with(&lobby.desk.key).await.field("set-cookie").to_owned();
-    assert!(cookie.starts_with("__Secure-bartizan=") && cookie.ends_with("; Secure"), "{cookie}");
-    let plain = cookie.split(';').next().unwrap().replace("__Secure-", "");
+    let rest = "; Path=/; HttpOnly; SameSite=Strict; Secure";
+    assert!(cookie.starts_with("__Host-bartizan-") && cookie.ends_with(rest), "{cookie}");
+    let plain = cookie.split(';').next().unwrap().replace("__Host-", "");
     assert_eq!(lobby.get("/ui/", &plain).await.status, 303);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cookie_of_another_node_of_the_same_name_is_left_alone() {
+    let (lobby, other) = (Lobby::open(), Lobby::open());
+    let (cookie, another) = (lobby.sign_in().await, other.sign_in().await);
+    let both = format!("{another}; {cookie}");
+    assert_eq!(lobby.get("/ui/", &both).await.status, 200);
+    assert_eq!(other.get("/ui/", &both).await.status, 200);
+    let seen = lobby.get("/ui/", &another).await;
+    assert_eq!((seen.status, seen.field("set-cookie")), (303, ""));
+    assert!(lobby.refusals().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_tls_a_name_that_may_be_anothers_shows_nothing() {
+    let (lobby, secure) = (Lobby::open(), Lobby::of(Desk::open(), true));
+    let names = [
+        ("127.0.0.1:1", 200),
+        ("[::1]:1", 200),
+        ("localhost", 200),
+        ("LOCALHOST:1", 200),
+        ("evil.test:1", 421),
+        ("localhost.evil.test", 421),
+        ("", 421),
+        ("a b", 421),
+    ];
+    for (host, status) in names {
+        let seen = lobby.send_to(host, "GET", SIGN_IN, &[], "").await;
+        assert_eq!(seen.status, status, "{host}");
+        assert_eq!(secure.send_to(host, "GET", SIGN_IN, &[], "").await.status, 200, "{host}");
+    }
+    assert_eq!(lobby.refusals().len(), 4);
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,15 +204,16 @@ async fn a_wrong_key_is_refused_and_told_once_and_many_make_its_address_wait() {
 async fn forms_that_other_pages_send_are_refused_and_told_once() {
     let lobby = Lobby::open();
     let body = format!("key={}", lobby.desk.key);
-    let foreign: [&[(&str, &str)]; 8] = [
+    let foreign: [&[(&str, &str)]; 9] = [
+        &[("sec-fetch-site", "same-origin"), ("origin", "null")],
         &[],
         &[("sec-fetch-site", "cross-site")],
-        &[("sec-fetch-site", "same-site"), ("origin", "http://n.test:1")],
+        &[("sec-fetch-site", "same-site"), ("origin", "http://127.0.0.1:1")],
         &[("sec-fetch-site", "none")],
         &[("sec-fetch-site", "same-origin"), ("origin", "http://other.test")],
         &[("origin", "null")],
-        &[("origin", "https://n.test:1")],
-        &[("origin", "http://n.test:2")],
+        &[("origin", "https://127.0.0.1:1")],
+        &[("origin", "http://127.0.0.1:2")],
     ];
     for fields in foreign {
         let seen = lobby.send("POST", SIGN_IN, fields, &body).await;
@@ -180,14 +225,14 @@ async fn forms_that_other_pages_send_are_refused_and_told_once() {
     assert_eq!(lobby.get("/ui/", &cookie).await.status, 200, "nobody was signed out");
     let own: [&[(&str, &str)]; 3] = [
         &[("sec-fetch-site", "same-origin")],
-        &[("sec-fetch-site", "same-origin"), ("origin", "http://n.test:1")],
-        &[("origin", "http://N.test:1")],
+        &[("sec-fetch-site", "same-origin"), ("origin", "http://127.0.0.1:1")],
+        &[("origin", "http://127.0.0.1:1")],
     ];
     for fields in own {
         assert_eq!(lobby.send("POST", SIGN_IN, fields, &body).await.status, 303, "{fields:?}");
     }
     let refusals = lobby.refusals();
-    assert_eq!(refusals, vec!["a form of the dashboard was sent by another page"; 9]);
+    assert_eq!(refusals, vec!["a form of the dashboard was sent by another page"; 10]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -270,7 +315,7 @@ async fn every_answer_tells_browsers_to_load_nothing_else_and_keep_nothing() {
         for (name, value) in [
             ("content-security-policy", POLICY),
             ("x-content-type-options", "nosniff"),
-            ("referrer-policy", "no-referrer"),
+            ("referrer-policy", "same-origin"),
             ("x-frame-options", "DENY"),
             ("cross-origin-opener-policy", "same-origin"),
             ("cross-origin-resource-policy", "same-origin"),

@@ -79,7 +79,7 @@ fn settings_that_are_not_sound() {
             "admin: {allow: [], prefix: /x}",
             &[
                 "n.yaml:2:9: `allow` is an empty list (at admin.allow)",
-                "n.yaml:2:20: unknown field `prefix` (at admin.prefix); known here: `allow`, `cors`, `keys`, `listen`, `socket` or `tls`",
+                "n.yaml:2:20: unknown field `prefix` (at admin.prefix); known here: `allow`, `cors`, `dashboard`, `keys`, `listen`, `socket` or `tls`",
             ],
         ),
         (

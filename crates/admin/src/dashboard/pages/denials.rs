@@ -118,7 +118,8 @@ fn cell(html: &mut Html, text: Option<&str>) {
 }
 
 fn request(html: &mut Html, event: &Event) {
-    let parts = [event.method.as_deref(), event.host.as_deref(), event.path()].map(|part| part.map(cut));
+    let parts =
+        [event.method.as_deref(), event.host.as_deref(), event.path()].map(|part| part.map(cut));
     if parts.iter().all(Option::is_none) {
         return cell(html, None);
     }

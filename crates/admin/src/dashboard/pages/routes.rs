@@ -177,6 +177,7 @@ fn travels(html: &mut Html, way: &Way) {
         Way::InClear => ("badge gap", "in clear"),
         Way::Unverified => ("badge gap", "unverified"),
         Way::NoCertificate(_) => ("badge gap", "no certificate"),
+        Way::Unknown => ("badge gap", "unknown"),
     };
     html.raw("<span class=\"").raw(class).raw("\">").raw(words).raw("</span>");
     if let Way::NoCertificate(host) = way {
