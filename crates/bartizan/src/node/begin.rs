@@ -23,7 +23,7 @@ use super::key_uses::Sharing;
 use super::operators::Keys;
 use super::plane::{self, AdminApi, Around, Ask};
 use super::reload::{give_back, settle_all, stand_all};
-use super::settle::{LastGood, Settling};
+use super::settle::{LastGood, Settled, Settling};
 use super::status::{Status, not_bound};
 use super::stores::NodeStore;
 use super::{Node, documents, look_at_all};
