@@ -1,6 +1,7 @@
 //! Which fields of an object hold secrets, as the schemas say. Nothing is resolved and nothing is
 //! judged: a field counts as secret where any form of its schema says so.
 
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
@@ -190,8 +191,8 @@ impl Found {
 
     /// Each of them once.
     fn once(mut self) -> Vec<String> {
-        self.pointers.sort_unstable();
-        self.pointers.dedup();
+        let mut seen = HashSet::with_capacity(self.pointers.len());
+        self.pointers.retain(|pointer| seen.insert(pointer.clone()));
         self.pointers
     }
 }

@@ -114,9 +114,22 @@ pub(super) fn table(
     heads: &[&'static str],
     rows: impl FnOnce(&mut Html),
 ) {
-    html.raw("<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"")
-        .raw(caption)
-        .raw("\"><table class=\"")
+    table_about(html, class, (caption, ""), heads, rows);
+}
+
+/// The same, of which a page has one for each of several things.
+pub(super) fn table_about(
+    html: &mut Html,
+    class: &'static str,
+    (caption, what): (&'static str, &str),
+    heads: &[&'static str],
+    rows: impl FnOnce(&mut Html),
+) {
+    html.raw("<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"").raw(caption);
+    if !what.is_empty() {
+        html.raw(" in ").text(what);
+    }
+    html.raw("\"><table class=\"")
         .raw(class)
         .raw("\"><caption>")
         .raw(caption)

@@ -113,10 +113,7 @@ async fn an_account_that_stands_in_for_strangers_is_referred_to() {
         assert_eq!(status, 403, "{body}");
         assert!(body.contains("it may not refer to `consumers/banker`"), "{body}");
     }
-    for plugins in [one("guest"), several("guest")] {
-        let (status, body) = put(&team, "routes/1", &route(plugins)).await;
-        assert!(matches!(status, 200 | 201), "{body}");
-    }
+    assert_eq!(put(&team, "routes/1", &route(one("guest"))).await.0, 201);
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ pub(in crate::dashboard) fn denials(api: &Api, asked: &Asked) -> Shown {
     time(&mut html, &recent.since.to_rfc3339());
     html.raw(" (UTC). ");
     html.raw(if is_refreshed {
-        "This page loads anew every 5 seconds. <a href=\"/ui/denials\">Stop that</a>"
+        "This page loads anew every 5 seconds. <a href=\"/ui/denials\" autofocus>Stop that</a>"
     } else {
         "<a href=\"/ui/denials?refresh=5\">Load anew every 5 seconds</a>"
     });

@@ -6,13 +6,15 @@ use serde_json::Value;
 use crate::api::{Api, Asked, What};
 use crate::dashboard::Shown;
 use crate::dashboard::html::Html;
-use crate::dashboard::layout::{Frame, Paged, number, table, time};
+use crate::dashboard::layout::{Frame, Paged, number, table, table_about, time};
 use crate::dashboard::members::Members as _;
 
 /// Objects that are named of a revision in the list.
 const OBJECTS: usize = 5;
 /// Differences that are shown of an object.
 const CHANGES_MAX: usize = 200;
+/// Objects that the page of a revision shows.
+const OBJECTS_MAX: usize = 50;
 /// Longest value that is shown whole, in bytes.
 const VALUE_MAX: usize = 8 * 1_024;
 
@@ -81,16 +83,23 @@ pub(in crate::dashboard) async fn difference(api: &Api, asked: &Asked, revision:
     html.raw("</strong>, ");
     about(&mut html, &told);
     html.raw(" (UTC). <a href=\"/ui/revisions\">All revisions</a></p>");
-    for object in told.list("objects") {
+    let objects = told.list("objects");
+    for object in objects.iter().take(OBJECTS_MAX) {
         let changes = object.list("changes");
         html.raw("<section><h2><code>").text(object.at("object").as_str().unwrap_or_default());
         html.raw("</code></h2>");
         if changes.is_empty() {
             html.raw("<p class=\"muted\">Written anew with the content that it had.</p>");
         } else {
-            changed(&mut html, changes);
+            changed(&mut html, object.at("object").as_str().unwrap_or_default(), changes);
         }
         html.raw("</section>");
+    }
+    let more = objects.len().saturating_sub(OBJECTS_MAX);
+    if more > 0 {
+        html.raw("<p class=\"muted\">and ");
+        number(&mut html, more);
+        html.raw(" more objects, which the API tells.</p>");
     }
     let title = format!("Revision {revision}");
     let operator = Some(&asked.operator);
@@ -98,8 +107,9 @@ pub(in crate::dashboard) async fn difference(api: &Api, asked: &Asked, revision:
     Ok(frame.around(StatusCode::OK, &html))
 }
 
-fn changed(html: &mut Html, changes: &[Value]) {
-    table(html, "diff", "What changed", &["Place", "Before", "After"], |html| {
+fn changed(html: &mut Html, object: &str, changes: &[Value]) {
+    let heads = ["Place", "Before", "After"];
+    table_about(html, "diff", ("What changed", object), &heads, |html| {
         for change in changes.iter().take(CHANGES_MAX) {
             let path = change.at("path").as_str().filter(|path| !path.is_empty());
             html.raw("<tr><th scope=\"row\"><code>").text(path.unwrap_or("the whole object"));
