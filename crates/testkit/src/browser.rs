@@ -156,11 +156,14 @@ impl Browser {
         }
     }
 
-    /// Does something that leads to another page, and waits until that is there.
+    /// Does something that leads to another page, and waits until that is there and drawn: what has
+    /// the focus at first gets it when a page is drawn (HTML, "flush autofocus candidates").
     pub fn leave(&mut self, by: impl FnOnce(&mut Self)) {
         self.events.clear();
         by(self);
         self.wait("Page.loadEventFired");
+        let frame = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))";
+        self.evaluate(&format!("{frame}.then(() => 0)"));
     }
 
     /// Goes to an address.
