@@ -163,10 +163,14 @@ impl<K: Hash + Eq + Clone, V: Clone> SharedMap<K, V> {
     /// Takes an entry out by its mark: another key may have the same one, so that `is_meant` decides.
     pub(crate) fn remove_marked(&mut self, mark: u64, is_meant: impl Fn(&V) -> bool) -> Option<V> {
         let at = self.shard_of(mark);
+        let hasher = &self.hasher;
+        // A table compares seven bits of the mark alone. An entry with another one may not go in its
+        // place: by its own mark, the one that stayed would not surely be found.
+        let is_it = |entry: &Arc<(K, V)>| hasher.hash_one(&entry.0) == mark && is_meant(&entry.1);
         // Looked up first, so that taking out what is not there copies nothing.
-        self.shards.get(at)?.find(mark, |entry| is_meant(&entry.1))?;
+        self.shards.get(at)?.find(mark, is_it)?;
         let shard = Arc::make_mut(self.shards.get_mut(at)?);
-        let found = shard.find_entry(mark, |entry| is_meant(&entry.1)).ok()?;
+        let found = shard.find_entry(mark, is_it).ok()?;
         self.len = self.len.saturating_sub(1);
         Some(Arc::unwrap_or_clone(found.remove().0).1)
     }
@@ -289,6 +293,15 @@ mod tests {
             work(&mut copy);
             assert_eq!(apart(&map, &copy), changed, "{at}");
             assert_eq!((map.len(), map.get(&7)), (10_000, Some(&7)), "{at}");
+        }
+    }
+
+    #[test]
+    fn by_its_mark_goes_the_entry_itself_whatever_else_its_owner_has() {
+        let mut map = filled(10_000);
+        for key in (0..10_000).rev() {
+            assert_eq!(map.remove_marked(map.mark(&key), |_| true), Some(key));
+            assert_eq!((map.get(&key), map.len()), (None, key));
         }
     }
 
