@@ -16,7 +16,7 @@ use super::kinds::{Naming, Target};
 use super::making::{Make, expect, id_of, key, life, own, set};
 use super::read::{has_owner, no_consumer};
 use super::references;
-use super::seal::redacted_but;
+use super::seal::{HIDDEN, redacted_but};
 use super::{Api, What};
 use crate::operators::{Role, Verb};
 use crate::plane::{Outcome, Proposal, Refused};
@@ -208,14 +208,7 @@ impl Api {
         if !is_forced && let Some(problem) = references::user(target.kind, id, snapshot) {
             return Err(Answer::bad(problem));
         }
-        // What takes its id afterwards would be used without having been asked for.
-        if is_forced
-            && asked.operator.is_confined()
-            && let Some(user) = references::user_of(target.kind, id, snapshot)
-        {
-            let why = format!("a confined key may not remove what `{user}` refers to");
-            return Err(asked.forbid(target, &key, Verb::Delete, why));
-        }
+        asked.allow_removal(target, &key, &[&key], snapshot)?;
         let removed = |object: &Object| Write {
             key: object.key.clone(),
             content: None,
@@ -297,7 +290,16 @@ impl Api {
                 json!({ "path": change.pointer, "before": change.before, "after": change.after })
             })
             .collect();
-        let value = after.map(|after| self.shown(asked, &ready.key, after, snapshot));
+        let value = after.map(|after| {
+            let mut shown = self.shown(asked, &ready.key, after, snapshot);
+            // Sealed, the same secret looks the same as before.
+            for pointer in clear {
+                if let Some(slot) = shown.pointer_mut(pointer) {
+                    *slot = HIDDEN.into();
+                }
+            }
+            shown
+        });
         Answer::ok(&json!({
             "dry_run": true,
             "action": action,
@@ -321,6 +323,25 @@ impl Asked {
         }
         let verb = if self.method == Method::DELETE { Verb::Delete } else { Verb::Write };
         self.allow(&What { verb, id, ..What::read(kind) })
+    }
+
+    /// Whether the operator may remove an object that others may refer to, apart from those that
+    /// change with it. What takes its id afterwards would be used without having been asked for.
+    pub(super) fn allow_removal(
+        &self,
+        target: &Target,
+        key: &Key,
+        changing: &[&Key],
+        snapshot: &Snapshot,
+    ) -> Result<(), Answer> {
+        if !self.operator.is_confined() {
+            return Ok(());
+        }
+        let user = references::user_of(target.kind, key.id(), changing, snapshot);
+        user.map_or(Ok(()), |user| {
+            let why = format!("a confined key may not remove what `{user}` refers to");
+            Err(self.forbid(target, key, Verb::Delete, why))
+        })
     }
 
     /// The answer to a change that the operator may not make because of other objects.

@@ -159,7 +159,8 @@ impl Api {
         let mut stand = Stand::read(&snapshot)?;
         let is_known = stand.digest.as_deref() == Some(digest);
         let versions = stand.versions.clone();
-        let changes = self.document_changes(&body, &mut stand, &snapshot)?;
+        let hides = is_dry && !asked.operator.reads_secrets();
+        let changes = self.document_changes(&body, &mut stand, &snapshot, hides)?;
         if changes.is_empty() {
             // The same digest alone says nothing: others may have changed what it was of.
             if is_known {
@@ -167,11 +168,15 @@ impl Api {
             }
             asked.allow(&REPLACE)?;
         }
+        let changing: Vec<&Key> = changes.iter().map(|change| &change.key).collect();
         for Change { key, before, after, secrets } in &changes {
             let target =
                 target_of(key).ok_or_else(|| Answer::bad(format!("`{key}` is no resource")))?;
             let both = [before.as_ref(), after.as_ref()];
             asked.allow_change(&target, key, both, Some(secrets), &snapshot)?;
+            if after.is_none() {
+                asked.allow_removal(&target, key, &changing, &snapshot)?;
+            }
         }
         if asked.operator.role() == Role::Editor {
             stand.keep_versions(versions, &changes);
@@ -221,6 +226,7 @@ impl Api {
         body: &Map<String, Value>,
         stand: &mut Stand,
         snapshot: &Snapshot,
+        hides: bool,
     ) -> Result<Vec<Change>, Answer> {
         let known: BTreeSet<String> =
             listed().flat_map(|kind| [kind.segment.to_owned(), version_of(kind)]).collect();
@@ -246,7 +252,7 @@ impl Api {
                 },
             };
             stand.versions.insert(name, version);
-            self.kind_changes(kind, body.get(kind.segment), snapshot, &mut changes)?;
+            self.kind_changes(kind, body.get(kind.segment), snapshot, hides, &mut changes)?;
         }
         Ok(changes)
     }
@@ -256,6 +262,7 @@ impl Api {
         kind: &Kind,
         list: Option<&Value>,
         snapshot: &Snapshot,
+        hides: bool,
         changes: &mut Vec<Change>,
     ) -> Result<(), Answer> {
         let items = match list {
@@ -282,8 +289,13 @@ impl Api {
                 value
             };
             self.stamp(&target, &id, &mut value, before.as_ref());
-            if before.as_ref().map(times) != Some(times(&value)) {
-                let secrets = Secrets::of(&key, &value, Sent::Object(item), &self.0.plugins);
+            let is_changed = before.as_ref().map(times) != Some(times(&value));
+            if !is_changed && !hides {
+                continue;
+            }
+            let secrets = Secrets::of(&key, &value, Sent::Object(item), &self.0.plugins);
+            // That a secret was guessed is told by no answer that changes nothing.
+            if is_changed || !secrets.clear.is_empty() {
                 changes.push(Change { key, before, after: Some(value), secrets });
             }
         }

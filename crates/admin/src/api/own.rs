@@ -164,12 +164,16 @@ impl Api {
         }
         let changes = self.backwards(number, object, &snapshot).await?;
         let mut writes = Vec::new();
+        let changing: Vec<&Key> = changes.keys().collect();
         for (key, (before, after)) in &changes {
             let target =
                 target_of(key).ok_or_else(|| Answer::bad(format!("`{key}` is no resource")))?;
             // What comes back stood together before, its secrets with it.
             let values = [before.as_ref(), after.as_ref()];
             asked.allow_change(&target, key, values, None, &snapshot)?;
+            if after.is_none() {
+                asked.allow_removal(&target, key, &changing, &snapshot)?;
+            }
             writes.extend(self.replacing(key, after.as_ref(), &snapshot)?);
         }
         let changed: Vec<&str> = changes.keys().map(Key::as_str).collect();

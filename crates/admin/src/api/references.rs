@@ -121,14 +121,22 @@ pub(crate) fn can_be_used(kind: &Kind) -> bool {
         || REFERENCES.iter().any(|reference| reference.to == kind.segment)
 }
 
-/// An object that refers to another one.
-pub(crate) fn user_of<'s>(kind: &Kind, id: &str, snapshot: &'s Snapshot) -> Option<&'s Key> {
-    let mut objects = snapshot.objects.iter();
-    let user = objects.find(|object| {
+/// An object that refers to another one, other than those that change with it.
+pub(crate) fn user_of<'s>(
+    kind: &Kind,
+    id: &str,
+    changing: &[&Key],
+    snapshot: &'s Snapshot,
+) -> Option<&'s Key> {
+    if !can_be_used(kind) {
+        return None;
+    }
+    let wanted = (kind.segment, id.to_owned());
+    let mut others = snapshot.objects.iter().filter(|object| !changing.contains(&&object.key));
+    let user = others.find(|object| {
         let other = Kind::of(&object.key).zip(object.value());
         other.is_some_and(|(other, value)| {
-            uses(other, &value, kind, id)
-                || all(other.segment, &value).contains(&(kind.segment, id.to_owned()))
+            uses(other, &value, kind, id) || all(other.segment, &value).contains(&wanted)
         })
     });
     user.map(|object| &object.key)

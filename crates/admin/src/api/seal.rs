@@ -18,7 +18,7 @@ use serde_json::Value;
 const MARK: &str = "sealed:v1:";
 
 /// What stands for a secret in a record of a change.
-const HIDDEN: &str = "***";
+pub(crate) const HIDDEN: &str = "***";
 
 /// The key that secrets are sealed with.
 pub(crate) struct Seal {

@@ -169,12 +169,25 @@ fn told(event: &Arc<Event>) -> Value {
         "detail": event.detail.as_deref().map(cut),
         "operator": event.operator.as_deref(),
         "client": event.client.map(|client| client.to_string()),
-        "method": event.method.as_deref(),
+        "method": event.method.as_deref().map(cut),
         "host": event.host.as_deref().map(cut),
         "path": event.path().map(cut),
         "route": event.route.as_deref(),
-        "consumer": caller.and_then(|caller| caller.consumer.as_deref()),
-        "credential": caller.and_then(|caller| caller.credential.as_deref()),
-        "subject": caller.and_then(|caller| caller.subject.as_deref()),
+        "consumer": caller.and_then(|caller| caller.consumer.as_deref()).map(cut),
+        "credential": caller.and_then(|caller| caller.credential.as_deref()).map(cut),
+        "subject": caller.and_then(|caller| caller.subject.as_deref()).map(cut),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_strangers_are_cut_between_characters() {
+        for (length, shown) in [(255, 255), (256, 256), (257, 256)] {
+            assert_eq!(cut(&"x".repeat(length)).len(), shown, "{length}");
+        }
+        assert_eq!(cut(&("x".repeat(255) + "\u{e9}")).len(), 255);
+    }
 }

@@ -37,6 +37,13 @@ struct Kept {
     hours: BTreeMap<u32, String>,
 }
 
+impl Kept {
+    fn of(object: Option<&Object>) -> Self {
+        let kept = object.and_then(|object| serde_json::from_slice(&object.content).ok());
+        kept.unwrap_or_default()
+    }
+}
+
 impl SharedUses {
     /// What the store says. Hours to come are of a clock that was wrong, and say nothing.
     pub fn read(snapshot: &Snapshot, now: Timestamp) -> Self {
@@ -44,9 +51,8 @@ impl SharedUses {
     }
 
     fn of(object: Option<&Object>, present: u32) -> Self {
-        let kept = object.and_then(|object| serde_json::from_slice::<Kept>(&object.content).ok());
         let mut known = HashMap::new();
-        for (hour, names) in kept.unwrap_or_default().hours.range(..=present) {
+        for (hour, names) in Kept::of(object).hours.range(..=present) {
             let names = STANDARD.decode(names).unwrap_or_default();
             known.extend(names.as_chunks().0.iter().map(|name| (*name, *hour)));
         }
@@ -78,7 +84,10 @@ impl SharedUses {
         let all: HashMap<_, _> =
             found.into_iter().take(SHARED_MAX).map(|(_, name, hour)| (name, hour)).collect();
         let next = Self(all);
-        (next != known).then(|| next.commit(object)).flatten()
+        // Hours to come would be uses once they are there. The next one may be that of a clock which
+        // is seconds ahead, and does little harm.
+        let is_ahead = Kept::of(object).hours.range(present.saturating_add(2)..).next().is_some();
+        (is_ahead || next != known).then(|| next.commit(object)).flatten()
     }
 
     fn commit(&self, before: Option<&Object>) -> Option<Commit> {
@@ -248,6 +257,12 @@ mod tests {
             let mut next = snapshot.clone();
             assert!(share(&mut next, &seen(&[(0, 0)])), "{value}");
             assert_eq!(hours_ago(&next, 0), Some(0));
+        }
+        for (ahead, is_taken_out) in [(1, false), (2, true), (3, true)] {
+            let names = STANDARD.encode(&digest(0)[..8]);
+            let value = json!({ "hours": { (PRESENT + ahead).to_string(): names } });
+            put(&mut snapshot, USES_KEY, &value);
+            assert_eq!(share(&mut snapshot.clone(), &seen(&[])), is_taken_out, "{ahead}");
         }
     }
 

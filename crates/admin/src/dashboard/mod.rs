@@ -93,7 +93,8 @@ impl Dashboard {
             return Ok(());
         }
         let detail = "the dashboard was asked for by a name that may be another's";
-        self.api.operators().tell_refused(Reason::AdminForbidden, peer, detail);
+        let what = (Reason::AdminForbidden, StatusCode::MISDIRECTED_REQUEST);
+        self.api.operators().tell_refused(what, peer, detail);
         let text = "Without TLS these pages are shown by address alone, such as http://127.0.0.1";
         Err(Answer::text(StatusCode::MISDIRECTED_REQUEST, text))
     }
@@ -129,7 +130,9 @@ impl Dashboard {
 
     /// A page for somebody who has signed in.
     async fn page(&self, head: &Parts, peer: IpAddr) -> Shown {
-        let query = Query::read(head.uri.query().unwrap_or_default()).unwrap_or_default();
+        let query = Query::read(head.uri.query().unwrap_or_default());
+        let is_readable = query.is_some();
+        let query = query.unwrap_or_default();
         let visit = if query.find("refresh").is_some() { Visit::ByItself } else { Visit::ByHand };
         let operator = self.operator(head, visit, peer)?;
         let asked = Asked {
@@ -140,6 +143,10 @@ impl Dashboard {
             body: Bytes::new(),
             operator,
         };
+        if !is_readable {
+            let answer = Answer::bad("the query cannot be read");
+            return Err(pages::fault(&answer, &asked.operator));
+        }
         let path = head.uri.path().trim_end_matches('/');
         let shown = match path.strip_prefix("/ui").unwrap_or_default() {
             "" => pages::overview(&self.api, &asked).await,
@@ -163,7 +170,8 @@ impl Dashboard {
         let operators = self.api.operators();
         let key = self.sessions.find(token.as_bytes(), visit).map_err(|_| {
             let detail = "the session has ended, or there never was one";
-            operators.tell_refused(Reason::AdminKeyRefused, peer, detail);
+            let what = (Reason::AdminKeyRefused, StatusCode::UNAUTHORIZED);
+            operators.tell_refused(what, peer, detail);
             self.without_cookie(refused("Your session has ended. Please sign in again."))
         })?;
         operators.still(key, peer).map_err(|_| {
@@ -236,7 +244,8 @@ impl Dashboard {
             return Ok(());
         }
         let detail = "a form of the dashboard was sent by another page";
-        self.api.operators().tell_refused(Reason::AdminForbidden, peer, detail);
+        let what = (Reason::AdminForbidden, StatusCode::FORBIDDEN);
+        self.api.operators().tell_refused(what, peer, detail);
         Err(pages::sign_in(StatusCode::FORBIDDEN, Some("This form was sent by another page.")))
     }
 

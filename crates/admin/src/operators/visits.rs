@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use bartizan_audit::{Event, EventKind};
 use bartizan_core::Reason;
+use http::StatusCode;
 
 use super::operator::{Operator, Refusal};
 use super::shared::Operators;
@@ -25,10 +26,15 @@ impl Operators {
     }
 
     /// Tells that something was refused before anybody was known.
-    pub(crate) fn tell_refused(&self, reason: Reason, peer: IpAddr, detail: &'static str) {
+    pub(crate) fn tell_refused(
+        &self,
+        (reason, status): (Reason, StatusCode),
+        peer: IpAddr,
+        detail: &'static str,
+    ) {
         let mut event = Event::new(EventKind::Denied, self.0.voice.clock.now());
         event.reason = Some(reason);
-        event.status = Some(reason.status());
+        event.status = Some(status.as_u16());
         event.detail = Some(detail.into());
         event.client = Some(peer);
         self.0.voice.audit.record(event);

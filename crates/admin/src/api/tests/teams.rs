@@ -114,6 +114,11 @@ async fn an_account_that_stands_in_for_strangers_is_referred_to() {
         assert!(body.contains("it may not refer to `consumers/banker`"), "{body}");
     }
     assert_eq!(put(&team, "routes/1", &route(one("guest"))).await.0, 201);
+    let (status, body) = ask(&team, "DELETE", "consumers/guest", &Value::Null).await;
+    assert_eq!(status, 403, "{body}");
+    assert!(body.contains("routes/1"), "{body}");
+    assert_eq!(ask(&team, "DELETE", "routes/1", &Value::Null).await.0, 200);
+    assert_eq!(ask(&team, "DELETE", "consumers/guest", &Value::Null).await.0, 200);
 }
 
 #[tokio::test]
@@ -152,6 +157,14 @@ async fn what_the_node_can_read_is_of_no_team() {
     let (status, body) = put(&team, "routes/1", &own).await;
     assert_eq!(status, 403, "{body}");
     assert!(body.contains("auth_header"), "{body}");
+    // Nor is one that stands there sent elsewhere.
+    own["plugins"]["http-logger"]["auth_header"] = json!("$env://PATH");
+    assert_eq!(put(&desk, "routes/2", &own).await.0, 201);
+    let path = "routes/2/plugins/http-logger";
+    let (status, body) = ask(&team, "PATCH", &format!("{path}/uri"), &json!("https://evil")).await;
+    assert_eq!(status, 403, "{body}");
+    let (status, body) = ask(&team, "PATCH", &format!("{path}/batch_max_size"), &json!(9)).await;
+    assert_eq!(status, 200, "{body}");
     own["plugins"]["http-logger"]["auth_header"] = json!("Bearer of-the-team");
     let (status, body) = put(&team, "routes/1", &own).await;
     assert_eq!(status, 201, "{body}");
@@ -259,4 +272,28 @@ async fn who_reads_secrets_sees_differences_in_clear_and_each_reading_is_told() 
     let readings = of_reader.filter(|line| line.contains("\"event\":\"secrets\""));
     assert_eq!(readings.count(), 2, "{told}");
     assert!(!told.contains("Bearer"), "{told}");
+}
+
+#[tokio::test]
+async fn no_answer_that_changes_nothing_tells_who_guessed_a_secret() {
+    let desk = Desk::open();
+    let (home, secret) = ("https://logs.example/a", "Bearer a-long-secret");
+    assert_eq!(put(&desk, "routes/1", &logging(home, Some(secret))).await.0, 201);
+    let editor = desk.as_one_who("editor", &json!({ "role": "editor" }));
+    let before = desk.everything();
+    let mut told = Vec::new();
+    for guess in [secret, "Bearer another-secret"] {
+        let mut route = logging(home, Some(guess));
+        let (status, one) = put(&editor, "routes/1?dry_run=true", &route).await;
+        assert_eq!(status, 200, "{one}");
+        route["id"] = json!("1");
+        let body = json!({ "routes": [route] }).to_string();
+        let mut all = Step::of("PUT", "/apisix/admin/configs?dry_run=true", &body);
+        all.fields.push(("X-Digest".to_owned(), "one".to_owned()));
+        let all = editor.ask(&all).await;
+        assert_eq!(all.status, 200, "{}", all.body);
+        told.push((one, all.body));
+    }
+    assert_eq!(told[0], told[1]);
+    assert_eq!(desk.everything(), before);
 }

@@ -131,7 +131,7 @@ fn request(html: &mut Html, event: &Event) {
 /// Who called, as far as that was proved: an operator, an account, the subject of a token, or a key.
 fn who(event: &Event) -> Option<String> {
     let caller = event.caller.as_ref();
-    let part = |part: fn(&Caller) -> Option<&str>| caller.and_then(part);
+    let part = |part: fn(&Caller) -> Option<&str>| caller.and_then(part).map(cut);
     let name = event
         .operator
         .as_deref()

@@ -2,6 +2,7 @@
 //! server of their own has the secret sent there, so that beside it only what says how much may
 //! change: where it goes, and how, is written together with the secret.
 
+use bartizan_config::is_reference;
 use bartizan_core::{ByteSize, Span};
 use serde_json::Value;
 
@@ -13,14 +14,28 @@ pub(super) fn redirected(before: Option<&Value>, after: &Value, act: &Act<'_>) -
     let mut units: Vec<&str> = act.kept.iter().map(|pointer| unit(pointer)).collect();
     units.dedup();
     units.into_iter().find_map(|own| {
-        if let Some(written) = act.written.iter().find(|written| unit(written) == own) {
-            return Some(written.clone());
-        }
-        let unit = own;
-        let mut at = unit.to_owned();
-        let was = before.and_then(|before| before.pointer(unit));
-        differs(was, after.pointer(unit), false, &mut at).then_some(at)
+        let written = act.written.iter().find(|written| unit(written) == own);
+        written.cloned().or_else(|| changed(before, after, own))
     })
+}
+
+/// The same of secrets that are references, for who knows all others.
+pub(super) fn redirected_reference(
+    before: Option<&Value>,
+    after: &Value,
+    act: &Act<'_>,
+) -> Option<String> {
+    let is_one = |pointer: &&String| {
+        after.pointer(pointer).and_then(Value::as_str).is_some_and(is_reference)
+    };
+    act.kept.iter().filter(is_one).find_map(|pointer| changed(before, after, unit(pointer)))
+}
+
+/// Where more than amounts change in what uses a secret.
+fn changed(before: Option<&Value>, after: &Value, unit: &str) -> Option<String> {
+    let mut at = unit.to_owned();
+    let was = before.and_then(|before| before.pointer(unit));
+    differs(was, after.pointer(unit), false, &mut at).then_some(at)
 }
 
 /// What uses a secret: the configuration of the plugin that it is in, else the whole object.

@@ -252,12 +252,15 @@ impl Rights {
                  one (at {at})"
             )));
         }
-        if !self.secrets
-            && let Some(at) = kept::redirected(before, after, act)
-        {
+        let at = match (self.secrets, self.confinement.is_none()) {
+            (false, _) => kept::redirected(before, after, act),
+            (true, false) => kept::redirected_reference(before, after, act),
+            (true, true) => None,
+        };
+        if let Some(at) = at {
             return Err(Forbidden(format!(
-                "a key without the capability to read secrets may not change where one is sent (at \
-                 {at}): write the secret anew"
+                "a key that is confined, or without the capability to read secrets, may not change \
+                 where one is sent that it cannot read (at {at}): write the secret anew"
             )));
         }
         for used in act.used {
