@@ -93,13 +93,18 @@ pub(super) fn signature_base(
     parameters: &Parameters,
 ) -> Result<String, Fault> {
     let mut base = String::new();
+    let mut query = None;
     for item in items {
         let Bare::Text(name) = &item.bare else { return Err(Fault::Components) };
         write_item(item, &mut base);
         base.push_str(": ");
         match item.parameters.first() {
             Some((_, Bare::Text(encoded))) => {
-                base.push_str(&parameter::value(split(path_and_query(cx)?).1, encoded)?);
+                let read = match query.take() {
+                    Some(read) => read,
+                    None => parameter::Query::read(split(path_and_query(cx)?).1)?,
+                };
+                base.push_str(&query.insert(read).value(encoded)?);
             }
             _ => write_value(cx, name, &mut base)?,
         }

@@ -26,19 +26,33 @@ pub(super) fn is_encoded(name: &str) -> bool {
     decode_form(name).is_some_and(|decoded| encode(&decoded) == name)
 }
 
-/// The encoded value of the one parameter of that encoded name. One that occurs twice is refused:
-/// servers differ in which of them counts.
-pub(super) fn value(query: &str, name: &str) -> Result<String, Fault> {
-    let mut found = None;
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let key = decode_form(key).ok_or(Fault::NotText)?;
-        if encode(&key) == name && found.replace(value).is_some() {
+/// The parameters of a query, with their names decoded: once, however many of them are signed.
+pub(super) struct Query<'q>(Vec<(String, &'q str)>);
+
+impl<'q> Query<'q> {
+    /// Reads a query.
+    pub(super) fn read(query: &'q str) -> Result<Self, Fault> {
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        let pairs = pairs.map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((decode_form(key).ok_or(Fault::NotText)?, value))
+        });
+        pairs.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The encoded value of the one parameter of an encoded name. One that occurs twice is refused:
+    /// servers differ in which of them counts.
+    pub(super) fn value(&self, name: &str) -> Result<String, Fault> {
+        // A name of another spelling names nothing.
+        let decoded = decode_form(name).filter(|decoded| encode(decoded) == name);
+        let decoded = decoded.ok_or(Fault::AbsentParameter)?;
+        let mut found = self.0.iter().filter(|(key, _)| *key == decoded).map(|(_, value)| *value);
+        let value = found.next().ok_or(Fault::AbsentParameter)?;
+        if found.next().is_some() {
             return Err(Fault::RepeatedParameter);
         }
+        Ok(encode(&decode_form(value).ok_or(Fault::NotText)?))
     }
-    let value = found.ok_or(Fault::AbsentParameter)?;
-    Ok(encode(&decode_form(value).ok_or(Fault::NotText)?))
 }
 
 /// A decoded name or value as it is signed: everything is escaped but letters, digits and `*-._`.
@@ -58,6 +72,10 @@ fn encode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn value(query: &str, name: &str) -> Result<String, Fault> {
+        Query::read(query)?.value(name)
+    }
 
     /// The query of RFC 9421 §2.2.8.
     const QUERY: &str = "var=this%20is%20a%20big%0Amultiline%20value&bar=with+plus+whitespace\
