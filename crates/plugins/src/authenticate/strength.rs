@@ -18,9 +18,10 @@ pub const DANGER_WEAK_SECRET: &str = "danger_weak_secret";
 
 /// Characters of a text that is long enough to be taken for random by its look.
 const RANDOM_MIN: usize = 32;
-/// Most times that three characters stand in such a text again: of ten random ones of 32 digits, one
-/// has some.
-const REPEATED_MAX: usize = 2;
+/// Most times that three characters stand again in such a text of the least length, and for how many
+/// further characters once more: of ten thousand random ones of hexadecimal digits, one has more.
+const REPEATED_MAX: usize = 3;
+const REPEATED_EACH: usize = 16;
 /// Names of less than this many bytes may stand in a random text by chance.
 const NAME_MIN: usize = 4;
 /// Most characters that are looked at.
@@ -105,7 +106,8 @@ fn looks_random(text: &str) -> bool {
     });
     let mut met = HashSet::with_capacity(bytes.len());
     let repeated = bytes.windows(3).filter(|three| !met.insert(*three));
-    changes.count() * 5 >= bytes.len() && repeated.count() <= REPEATED_MAX
+    let repeated_max = REPEATED_MAX + (bytes.len() - RANDOM_MIN) / REPEATED_EACH;
+    changes.count() * 5 >= bytes.len() && repeated.count() <= repeated_max
 }
 
 /// Whether a name makes up so much of a text that less of it is a secret than it looks.
@@ -189,11 +191,17 @@ mod tests {
     }
 
     #[test]
-    fn three_characters_stand_again_no_more_than_twice_in_what_looks_random() {
+    fn three_characters_stand_again_seldom_in_what_looks_random() {
         let random = "0f8b7e6d5c4b3a2918072635f4d1e9a7";
-        for (repeated, is_random) in [(1, true), (2, true), (3, false)] {
+        for (repeated, is_random) in [(2, true), (3, true), (4, false)] {
             let text = format!("{random}{}", random.get(..repeated + 2).unwrap());
             assert_eq!(looks_random(&text), is_random, "{repeated}");
+        }
+        // Longer ones.
+        let longer = format!("{random}Zk7rQpT4sLuHa2GdVWi6oNtEmXcY");
+        for (repeated, is_random) in [(4, true), (5, true), (6, false)] {
+            let text = format!("{longer}{}", random.get(..repeated + 2).unwrap());
+            assert_eq!(looks_random(&text), is_random, "{repeated} in twice the length");
         }
         assert!(!looks_random(random.get(..RANDOM_MIN - 1).unwrap()));
         assert!(looks_random(random));
