@@ -1,11 +1,10 @@
 //! Reading configurations, and remembering exactly what was read, so that no change between
 //! reading and watching is missed.
 
-use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bartizan_config::{
     Diagnostic, Draft, Loaded, Loader, NodeConfig, Place, Resources, SecretFault, SecretName,
@@ -26,8 +25,8 @@ use crate::failure::Failure;
 /// secret managers.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
-    files: RefCell<BTreeMap<PathBuf, First>>,
-    vaults: OnceCell<Arc<Vaults>>,
+    files: Mutex<BTreeMap<PathBuf, First>>,
+    vaults: OnceLock<Arc<Vaults>>,
 }
 
 /// The first reading of a file.
@@ -46,7 +45,7 @@ impl Surroundings for Record {
     fn file(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         let content = System.file(path, limit);
         let digest = content.as_ref().ok().map(|content| Digest::of(content));
-        let mut files = self.files.borrow_mut();
+        let mut files = self.known();
         let order = files.len();
         files.entry(path.to_owned()).or_insert(First { order, digest });
         content
@@ -60,7 +59,7 @@ impl Surroundings for Record {
             // It is watched until it can be read.
             Err(_) => None,
         };
-        let mut files = self.files.borrow_mut();
+        let mut files = self.known();
         let order = files.len();
         files.entry(path.to_owned()).or_insert(First { order, digest });
         documents
@@ -73,6 +72,10 @@ impl Surroundings for Record {
 }
 
 impl Record {
+    fn known(&self) -> MutexGuard<'_, BTreeMap<PathBuf, First>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// From now on these secret managers are asked.
     pub(crate) fn ask(&self, vaults: Arc<Vaults>) {
         // There is one set of them for each record.
@@ -81,7 +84,7 @@ impl Record {
 
     /// What was read.
     pub(crate) fn files(&self) -> Vec<store::Loaded> {
-        let files = self.files.borrow();
+        let files = self.known();
         files
             .iter()
             .map(|(path, first)| store::Loaded { path: path.clone(), digest: first.digest })
@@ -97,24 +100,24 @@ impl Record {
     /// Whether a file is not what was read.
     pub(crate) fn differs(&self, path: &Path, limit: u64) -> bool {
         let now = System.file(path, limit).ok().map(|content| Digest::of(&content));
-        self.files.borrow().get(path).is_none_or(|first| first.digest != now)
+        self.known().get(path).is_none_or(|first| first.digest != now)
     }
 
     /// Remembers that a file has been read again.
     pub(crate) fn replace(&self, path: &Path, digest: Digest) {
-        if let Some(first) = self.files.borrow_mut().get_mut(path) {
+        if let Some(first) = self.known().get_mut(path) {
             first.digest = Some(digest);
         }
     }
 
     /// How many files were read.
     pub(crate) fn len(&self) -> usize {
-        self.files.borrow().len()
+        self.known().len()
     }
 
     /// The files that were read before that one; all if it was not read.
     pub(crate) fn before(&self, path: Option<&Path>) -> Vec<PathBuf> {
-        let files = self.files.borrow();
+        let files = self.known();
         let end = path.and_then(|path| files.get(path)).map_or(usize::MAX, |first| first.order);
         let earlier = files.iter().filter(|(_, first)| first.order < end);
         earlier.map(|(path, _)| path.clone()).collect()
@@ -122,7 +125,7 @@ impl Record {
 
     /// True if the file was read.
     pub(crate) fn has(&self, path: &Path) -> bool {
-        self.files.borrow().contains_key(path)
+        self.known().contains_key(path)
     }
 }
 

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use crate::diagnostic::{Diagnostic, Invalid, Place, SourceId};
 use crate::document::{Content, Format, Member, Node};
 use crate::load::Loader;
+use crate::many::in_parts;
 use crate::read::{CREDENTIALS, Placed, Reader, Site, id_of};
 use crate::resources::{ResourceKind, Resources};
 use crate::schema::Rules;
@@ -147,29 +148,32 @@ impl Draft {
         (self.sources, self.files.into_iter().collect())
     }
 
-    /// Adds an object of a store.
-    pub fn add_object(&mut self, object: &StoredObject<'_>) {
-        let name = ObjectName { collection: object.collection.into(), id: object.id.into() };
-        let (place, node) = self.read_object(object.name, object.content, &name);
-        self.stored.push(Stored { name, place, content: object.content.clone(), node });
+    /// Adds objects of a store.
+    pub fn add_objects(&mut self, objects: &[StoredObject<'_>]) {
+        let mut added = Vec::with_capacity(objects.len());
+        for object in objects {
+            let content = object.content.to_vec();
+            let (source, problem) =
+                self.sources.add_bytes_as(object.name, &self.folder, content, Format::Json);
+            added.push((object, source, problem));
+        }
+        let sources = &self.sources;
+        let read = in_parts(&added, |added| {
+            let stored = added.iter().map(|(object, source, problem)| {
+                let (collection, id) = (object.collection.into(), object.id.into());
+                let name = ObjectName { collection, id };
+                let (place, node) = read_object(sources, *source, problem.clone(), &name);
+                Stored { name, place, content: object.content.clone(), node }
+            });
+            stored.collect::<Vec<_>>()
+        });
+        self.stored.reserve_exact(objects.len());
+        self.stored.extend(read.into_iter().flatten());
     }
 
-    fn read_object(
-        &mut self,
-        shown: &str,
-        content: &[u8],
-        name: &ObjectName,
-    ) -> (Place, Result<Node, Vec<Diagnostic>>) {
-        let folder = self.folder.clone();
-        let (source, problem) =
-            self.sources.add_bytes_as(shown, &folder, content.to_vec(), Format::Json);
-        let node = match problem {
-            Some(problem) => Err(vec![problem]),
-            None => self.sources.read(source),
-        };
-        let end = u32::try_from(self.sources.text(source).len()).unwrap_or(u32::MAX);
-        let place = node.as_ref().map_or(Place { source, start: 0, end }, |node| node.place);
-        (place, node.and_then(|node| named(node, name)))
+    /// Adds an object of a store.
+    pub fn add_object(&mut self, object: &StoredObject<'_>) {
+        self.add_objects(std::slice::from_ref(object));
     }
 
     /// Judges what there is now. No problems are told where nothing is known to be wrong, but
@@ -177,7 +181,7 @@ impl Draft {
     pub fn judge(&mut self, loader: &Loader<'_>) -> Result<Resources, Vec<Diagnostic>> {
         let resolver = self.terms.resolver(loader.surroundings());
         let rules = Rules::new(&resolver, self.terms.accepts_fail_open);
-        let mut reader = Reader::new(&rules, loader.plugins(), &mut self.sources);
+        let mut reader = Reader::new(&rules, loader.plugins(), &self.sources);
         let mut objects = Vec::new();
         let mut aside = Vec::new();
         for document in &self.documents {
@@ -193,12 +197,28 @@ impl Draft {
         let mut resources = reader.objects(&objects);
         resources.blocked = aside::blocked(&aside, &objects);
         resources.is_keyed = self.documents.is_empty();
-        let diagnostics = reader.finish();
+        let (diagnostics, concealed) = reader.finish();
+        self.sources.conceal(concealed);
         let is_unfinished = resolver.is_unfinished();
         let diagnostics = self.sources.retraced(diagnostics);
         self.files.extend(resolver.into_files());
         if diagnostics.is_empty() && !is_unfinished { Ok(resources) } else { Err(diagnostics) }
     }
+}
+
+fn read_object(
+    sources: &Sources,
+    source: SourceId,
+    problem: Option<Diagnostic>,
+    name: &ObjectName,
+) -> (Place, Result<Node, Vec<Diagnostic>>) {
+    let node = match problem {
+        Some(problem) => Err(vec![problem]),
+        None => sources.read(source),
+    };
+    let end = u32::try_from(sources.text(source).len()).unwrap_or(u32::MAX);
+    let place = node.as_ref().map_or(Place { source, start: 0, end }, |node| node.place);
+    (place, node.and_then(|node| named(node, name)))
 }
 
 /// Where an object goes: as it is, as what stands for it, or aside.

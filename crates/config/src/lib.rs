@@ -9,6 +9,7 @@ mod document;
 mod draft;
 mod field_path;
 mod load;
+mod many;
 mod merge;
 mod node;
 mod plugin_schemas;

@@ -143,9 +143,9 @@ impl<'a> Loader<'a> {
         };
         let resolver = Resolver::new(&Nowhere);
         let rules = Rules::new(&resolver, accepts_fail_open);
-        let mut reader = Reader::new(&rules, self.plugins, &mut sources);
+        let mut reader = Reader::new(&rules, self.plugins, &sources);
         reader.fits(&Site::root(&node), kind);
-        reader.finish()
+        reader.finish().0
     }
 
     /// Reads the resources of a node again.
@@ -266,7 +266,9 @@ impl<'a> Loader<'a> {
             path.clone_into(&mut node.path);
             node
         });
-        (node, reader.finish())
+        let (diagnostics, concealed) = reader.finish();
+        sources.conceal(concealed);
+        (node, diagnostics)
     }
 
     fn read_resources(

@@ -48,7 +48,7 @@ pub enum Standing {
 /// A field `danger_<name>` has a twin: where Apache APISIX's `<name>` stands in its place with the
 /// default of `danger_<name>`, it is accepted and means nothing; with another value it is refused
 /// and the twin is named, unless the node accepts what fails open, then it means the twin.
-pub trait PluginSchemas {
+pub trait PluginSchemas: Sync {
     /// The names of all plugins, to suggest one.
     fn names(&self) -> Vec<&'static str>;
 

@@ -6,6 +6,7 @@
 
 mod consumers;
 mod ids;
+mod parts;
 mod plugins;
 mod routes;
 mod secrets;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::diagnostic::{Diagnostic, Invalid, PathStep};
+use crate::diagnostic::{Diagnostic, Invalid, PathStep, Place};
 use crate::document::{Content, Node};
 use crate::plugin_schemas::{PluginSchemas, Slot, Standing};
 use crate::resources::{Credential, PluginMetadata, ResourceKind, Resources};
@@ -42,17 +43,19 @@ struct Kind {
 }
 
 /// Whether there is an object of that kind and id.
-type Exists<'a> = dyn Fn(ResourceKind, &str) -> bool + 'a;
+type Exists<'a> = dyn Fn(ResourceKind, &str) -> bool + Sync + 'a;
 
 /// Reads documents and collects what is wrong with them.
 pub(crate) struct Reader<'a> {
     rules: &'a Rules<'a>,
     plugins: &'a dyn PluginSchemas,
-    sources: &'a mut Sources,
+    sources: &'a Sources,
     diagnostics: Vec<Diagnostic>,
+    /// Secrets that stand in the documents.
+    concealed: Vec<Place>,
     kinds: HashMap<ResourceKind, Arc<Kind>>,
     meta: Arc<Kind>,
-    ids: Ids,
+    ids: Arc<Ids>,
     /// The plugins that the document enables, if it lists them.
     enabled: Option<HashSet<String>>,
     /// Credentials that stand beside the consumers, by the consumer's name.
@@ -66,7 +69,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn new(
         rules: &'a Rules<'a>,
         plugins: &'a dyn PluginSchemas,
-        sources: &'a mut Sources,
+        sources: &'a Sources,
     ) -> Self {
         let meta = Kind {
             schema: crate::wire::schema_of::<crate::wire::MetaWire>(),
@@ -77,9 +80,10 @@ impl<'a> Reader<'a> {
             plugins,
             sources,
             diagnostics: Vec::new(),
+            concealed: Vec::new(),
             kinds: HashMap::new(),
             meta: Arc::new(meta),
-            ids: Ids::default(),
+            ids: Arc::default(),
             enabled: None,
             credentials: HashMap::new(),
             beyond: None,
@@ -91,11 +95,11 @@ impl<'a> Reader<'a> {
         Self { beyond: Some(beyond), ..self }
     }
 
-    /// What is wrong, in the order of the text.
-    pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
+    /// What is wrong, in the order of the text, and where secrets stand that reports do not show.
+    pub(crate) fn finish(mut self) -> (Vec<Diagnostic>, Vec<Place>) {
         self.diagnostics
             .sort_by_key(|diagnostic| diagnostic.place.map(|place| (place.source.0, place.start)));
-        self.diagnostics
+        (self.diagnostics, self.concealed)
     }
 
     /// Adds a problem.
@@ -114,7 +118,7 @@ impl<'a> Reader<'a> {
         for diagnostic in findings.take_diagnostics() {
             self.tell(diagnostic);
         }
-        self.sources.conceal(findings.concealed.drain(..));
+        self.concealed.append(&mut findings.concealed);
         is_clean
     }
 
@@ -174,11 +178,15 @@ impl<'a> Reader<'a> {
 
     /// Reads a resource of a kind.
     fn wire<T: DeserializeOwned>(&mut self, site: &Site<'_>, kind: ResourceKind) -> Option<T> {
-        let kind = Arc::clone(self.kinds.entry(kind).or_insert_with(|| {
+        let kind = self.kind(kind);
+        self.typed(site, &kind.schema, &kind.specials, &[])
+    }
+
+    fn kind(&mut self, kind: ResourceKind) -> Arc<Kind> {
+        Arc::clone(self.kinds.entry(kind).or_insert_with(|| {
             let schema = schema(kind).unwrap_or(Value::Bool(true));
             Arc::new(Kind { schema, specials: specials(kind) })
-        }));
-        self.typed(site, &kind.schema, &kind.specials, &[])
+        }))
     }
 
     /// Checks an object against the schema of its kind, and nothing beyond it.
@@ -203,27 +211,6 @@ impl<'a> Reader<'a> {
             self.collection(&site.member(member), &member.key, &mut objects);
         }
         objects
-    }
-
-    /// Reads objects, those of all documents at once.
-    pub(crate) fn objects(&mut self, objects: &[Placed<'_>]) -> Resources {
-        let mut resources = Resources::default();
-        // These are large: making room for them again and again would cost more than reading them.
-        let count = |kind| objects.iter().filter(|object| object.kind == kind).count();
-        resources.routes.reserve_exact(count(ResourceKind::Route));
-        resources.consumers.reserve_exact(count(ResourceKind::Consumer));
-        for object in objects {
-            self.collect_id(object);
-        }
-        resources.vaults = self.vaults(objects);
-        for object in objects {
-            self.resource(object, &mut resources);
-        }
-        for consumer in &mut resources.consumers {
-            let beside = self.credentials.remove(&*consumer.username);
-            consumer.credentials.extend(beside.into_iter().flatten());
-        }
-        resources
     }
 
     fn collection<'n>(&mut self, site: &Site<'n>, key: &str, objects: &mut Vec<Placed<'n>>) {

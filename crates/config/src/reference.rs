@@ -6,10 +6,10 @@
 //! `secrets`. Values are read when the configuration is loaded and only where the field is a secret,
 //! a certificate or a key: anywhere else they could leak into answers and logs.
 
-use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::surroundings::{SecretFault, Surroundings};
 use crate::terms::References;
@@ -118,17 +118,20 @@ fn why_unreadable(name: &str) -> String {
     }
 }
 
+/// What a reference of a document in a folder stands for.
+type Known = HashMap<(PathBuf, String), Result<String, Unresolved>>;
+
 /// Resolves references, each once.
 pub(crate) struct Resolver<'a> {
     surroundings: &'a dyn Surroundings,
     /// What may be read of this machine.
     references: References,
-    known: RefCell<HashMap<(PathBuf, String), Result<String, Unresolved>>>,
-    files: RefCell<BTreeSet<PathBuf>>,
+    known: Mutex<Known>,
+    files: Mutex<BTreeSet<PathBuf>>,
     /// Once they are read.
-    vaults: RefCell<Option<Vaults>>,
+    vaults: OnceLock<Vaults>,
     /// A value is missing that nobody was told of.
-    is_unfinished: Cell<bool>,
+    is_unfinished: AtomicBool,
 }
 
 impl<'a> Resolver<'a> {
@@ -137,10 +140,10 @@ impl<'a> Resolver<'a> {
         Self {
             surroundings,
             references: References::Any,
-            known: RefCell::default(),
-            files: RefCell::default(),
-            vaults: RefCell::default(),
-            is_unfinished: Cell::new(false),
+            known: Mutex::default(),
+            files: Mutex::default(),
+            vaults: OnceLock::new(),
+            is_unfinished: AtomicBool::new(false),
         }
     }
 
@@ -156,22 +159,23 @@ impl<'a> Resolver<'a> {
 
     /// From now on references to secret managers are resolved.
     pub(crate) fn know_vaults(&self, vaults: Vaults) {
-        *self.vaults.borrow_mut() = Some(vaults);
+        // They are read once, before what refers to them.
+        let _ = self.vaults.set(vaults);
     }
 
     /// Whether a value is missing, so that what was read must not be used.
     pub(crate) fn is_unfinished(&self) -> bool {
-        self.is_unfinished.get()
+        self.is_unfinished.load(Ordering::Relaxed)
     }
 
     /// Notes that a file belongs to the configuration.
     pub(crate) fn note(&self, path: &Path) {
-        self.files.borrow_mut().insert(path.to_owned());
+        lock(&self.files).insert(path.to_owned());
     }
 
     /// The variables that were asked for by references.
     pub(crate) fn variables(&self) -> BTreeSet<String> {
-        let known = self.known.borrow();
+        let known = lock(&self.known);
         let named = known.keys().filter_map(|(_, reference)| match split(reference) {
             Some((Kind::Env, name)) => Some(variable_of(name).0.to_owned()),
             _ => None,
@@ -181,18 +185,20 @@ impl<'a> Resolver<'a> {
 
     /// The files that belong to the configuration so far.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
-        self.files.borrow().iter().cloned().collect()
+        lock(&self.files).iter().cloned().collect()
     }
 
     /// The files that belong to the configuration, also those that could not be read.
     pub(crate) fn into_files(self) -> Vec<PathBuf> {
-        self.files.into_inner().into_iter().collect()
+        lock(&self.files).iter().cloned().collect()
     }
 
     /// The value of a reference in a document of `folder`, or what is wrong with it.
     pub(crate) fn resolve(&self, reference: &str, folder: &Path) -> Result<String, Unresolved> {
         let key = (folder.to_owned(), reference.to_owned());
-        if let Some(known) = self.known.borrow().get(&key) {
+        // Held until the value is known: several threads read each only once.
+        let mut known = lock(&self.known);
+        if let Some(known) = known.get(&key) {
             return known.clone();
         }
         let barred = |why: &str| format!("{} {why}", quoted(reference));
@@ -217,14 +223,13 @@ impl<'a> Resolver<'a> {
             Some((Kind::Unreadable, why)) => Err(Unresolved::Because(why_unreadable(why))),
             None => Ok(reference.to_owned()),
         };
-        self.known.borrow_mut().insert(key, value.clone());
+        known.insert(key, value.clone());
         value
     }
 
     fn secret(&self, name: &str) -> Result<String, Unresolved> {
         let name = SecretName::parse(name).map_err(Unresolved::Because)?;
-        let vaults = self.vaults.borrow();
-        let Some(vaults) = &*vaults else {
+        let Some(vaults) = self.vaults.get() else {
             let problem = "a secret manager can be asked once it is known, not in the node file \
                            or in a secret manager: use `$env://` or `$file://`";
             return Err(Unresolved::Because(problem.to_owned()));
@@ -255,7 +260,7 @@ impl<'a> Resolver<'a> {
 
     /// There is no value yet, or none that may be known here.
     fn later(&self) -> Result<String, Unresolved> {
-        self.is_unfinished.set(true);
+        self.is_unfinished.store(true, Ordering::Relaxed);
         Err(Unresolved::Later)
     }
 
@@ -305,6 +310,10 @@ impl<'a> Resolver<'a> {
         }
         Ok(text)
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -162,6 +162,38 @@ pub struct Resources {
     pub is_keyed: bool,
 }
 
+impl Resources {
+    /// Adds others behind these.
+    pub(crate) fn append(&mut self, others: Self) {
+        let Self {
+            routes,
+            services,
+            upstreams,
+            consumers,
+            consumer_groups,
+            plugin_configs,
+            global_rules,
+            ssls,
+            plugin_metadata,
+            vaults,
+            blocked,
+            is_keyed,
+        } = others;
+        self.routes.extend(routes);
+        self.services.extend(services);
+        self.upstreams.extend(upstreams);
+        self.consumers.extend(consumers);
+        self.consumer_groups.extend(consumer_groups);
+        self.plugin_configs.extend(plugin_configs);
+        self.global_rules.extend(global_rules);
+        self.ssls.extend(ssls);
+        self.plugin_metadata.extend(plugin_metadata);
+        self.vaults.extend(vaults);
+        self.blocked.extend(blocked);
+        self.is_keyed |= is_keyed;
+    }
+}
+
 /// A change of resources: what it is about and what that touches, the rest being as it was.
 #[derive(Clone, Debug, Default)]
 pub struct Amendment {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use crate::vault::{SecretName, Vault};
 
-/// What a configuration reaches outside of its own text.
-pub trait Surroundings {
+/// What a configuration reaches outside of its own text. Long ones are read by several threads.
+pub trait Surroundings: Sync {
     /// Whether there is anything outside. Where there is not, every reference stands for a value
     /// that is not known: nothing is asked, and neither a value nor whether there is one is told.
     fn are_known(&self) -> bool {

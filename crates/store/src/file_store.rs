@@ -1,6 +1,5 @@
 //! Documents that people write, as a store: read, watched, and never written.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -68,11 +67,15 @@ impl FileStore {
 
 /// The files that were read, with the digests of what was in them.
 #[derive(Default)]
-struct Files(RefCell<BTreeMap<PathBuf, Option<Digest>>>);
+struct Files(Mutex<BTreeMap<PathBuf, Option<Digest>>>);
 
 impl Files {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Option<Digest>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn loaded(&self) -> Vec<Loaded> {
-        let files = self.0.borrow();
+        let files = self.lock();
         files.iter().map(|(path, digest)| Loaded { path: path.clone(), digest: *digest }).collect()
     }
 }
@@ -85,7 +88,7 @@ impl Surroundings for Files {
     fn file(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         let content = System.file(path, limit);
         let digest = content.as_ref().ok().map(|content| Digest::of(content));
-        self.0.borrow_mut().insert(path.to_owned(), digest);
+        self.lock().insert(path.to_owned(), digest);
         content
     }
 
@@ -93,7 +96,7 @@ impl Surroundings for Files {
         let documents = System.folder(path)?;
         if let Some(documents) = &documents {
             let digest = Some(Digest::of_names(documents));
-            self.0.borrow_mut().insert(path.to_owned(), digest);
+            self.lock().insert(path.to_owned(), digest);
         }
         Ok(documents)
     }

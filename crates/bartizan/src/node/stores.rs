@@ -296,11 +296,16 @@ fn etcd_settings(
 pub(crate) fn add(draft: &mut Draft, snapshot: &Snapshot) {
     let resources =
         snapshot.objects.iter().filter(|object| object.key.collection() != OWN_COLLECTION);
-    for object in resources {
-        let (collection, id) = (object.key.collection(), object.key.id());
-        let name = format!("{} at revision {}", object.key, object.revision);
-        draft.add_object(&StoredObject { collection, id, name: &name, content: &object.content });
-    }
+    let named = resources
+        .map(|object| (object, format!("{} at revision {}", object.key, object.revision)))
+        .collect::<Vec<_>>();
+    let stored = named.iter().map(|(object, name)| StoredObject {
+        collection: object.key.collection(),
+        id: object.key.id(),
+        name,
+        content: &object.content,
+    });
+    draft.add_objects(&stored.collect::<Vec<_>>());
 }
 
 fn not_open(error: OpenError) -> Failure {

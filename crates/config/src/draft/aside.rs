@@ -42,10 +42,10 @@ impl Draft {
     /// Every object, in the order in which they are read.
     pub fn objects(&self, loader: &Loader<'_>) -> Vec<ObjectFacts> {
         // Only the structure is looked at; problems were told when the draft was judged.
-        let mut scratch = Sources::new();
+        let scratch = Sources::new();
         let resolver = self.terms.resolver(loader.surroundings());
         let rules = Rules::new(&resolver, self.terms.accepts_fail_open);
-        let mut reader = Reader::new(&rules, loader.plugins(), &mut scratch);
+        let mut reader = Reader::new(&rules, loader.plugins(), &scratch);
         let mut facts = Vec::new();
         for document in &self.documents {
             let whole = Site::root(&document.root);

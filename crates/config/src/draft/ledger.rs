@@ -246,7 +246,7 @@ impl Ledger {
         let rules = Rules::new(&resolver, self.terms.accepts_fail_open);
         let exists =
             |kind, id: &str| self.objects.contains_key(&ResourceRef { kind, id: id.into() });
-        let reader = Reader::new(&rules, loader.plugins(), &mut sources);
+        let reader = Reader::new(&rules, loader.plugins(), &sources);
         let mut reader = reader.with_others(&exists);
         for enabled in &self.enabled {
             reader.enabled_plugins(&Site::root(&enabled.list));
@@ -257,7 +257,7 @@ impl Ledger {
             nodes.iter().map(|(kind, node)| placed((*kind, node))).collect();
         let mut resources = reader.objects(&objects);
         resources.is_keyed = self.is_keyed;
-        let is_clean = reader.finish().is_empty() && !resolver.is_unfinished();
+        let is_clean = reader.finish().0.is_empty() && !resolver.is_unfinished();
         is_clean.then_some(resources)
     }
 }

@@ -31,7 +31,7 @@ pub(crate) const CREDENTIALS: &str = "/credentials/";
 const GUESSES_MAX: usize = 100;
 
 /// Every id of the document, also of objects that have other problems.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Ids {
     known: HashMap<ResourceKind, BTreeMap<Arc<str>, Place>>,
     /// Certificates for upstreams.
@@ -71,7 +71,7 @@ impl Reader<'_> {
             self.collect_credentials(site, &id);
         }
         if kind == ResourceKind::Ssl && item.get("type").and_then(Node::as_text) == Some("client") {
-            self.ids.client_ssls.push(id);
+            Arc::make_mut(&mut self.ids).client_ssls.push(id);
         }
     }
 
@@ -87,7 +87,7 @@ impl Reader<'_> {
     }
 
     fn add_id(&mut self, kind: ResourceKind, id: &Arc<str>, site: &Site<'_>, here: Place) {
-        let known = self.ids.known.entry(kind).or_default();
+        let known = Arc::make_mut(&mut self.ids).known.entry(kind).or_default();
         if let Some(&first) = known.get(id) {
             let problem = format!("the {} {} is given twice", kind.noun(), quoted(id));
             let help = format!("the first one is at {}", self.sources.position_text(first));

@@ -1,9 +1,9 @@
 //! What objects of a shared store may read of this machine.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Mutex;
 
 use bartizan_config::{
     Draft, Loader, ObjectChange, ObjectName, Resources, Surroundings, one_line, read_file_up_to,
@@ -113,18 +113,18 @@ fn other_stores_and_documents_are_of_those_who_run_the_node() {
 /// Every variable and file is there, and it is known which were asked for.
 #[derive(Default)]
 struct Watched {
-    variables: RefCell<BTreeSet<String>>,
-    files: RefCell<BTreeSet<PathBuf>>,
+    variables: Mutex<BTreeSet<String>>,
+    files: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Surroundings for Watched {
     fn variable(&self, name: &str) -> Option<String> {
-        self.variables.borrow_mut().insert(name.to_owned());
+        self.variables.lock().unwrap().insert(name.to_owned());
         Some(r#"{"k": "a value"}"#.to_owned())
     }
 
     fn file(&self, path: &Path, _: u64) -> io::Result<Vec<u8>> {
-        self.files.borrow_mut().insert(path.to_owned());
+        self.files.lock().unwrap().insert(path.to_owned());
         Ok(b"a value".to_vec())
     }
 }
@@ -190,10 +190,10 @@ proptest! {
             prop_assert_eq!(by_itself.is_some(), expected, "{}", key);
             if expected { ledger.keep() } else { ledger.restore() }
         }
-        for name in surroundings.variables.borrow().iter() {
+        for name in surroundings.variables.lock().unwrap().iter() {
             prop_assert!(env.contains(name), "{}", name);
         }
-        for path in surroundings.files.borrow().iter() {
+        for path in surroundings.files.lock().unwrap().iter() {
             let path = format!("$file://{}", path.display());
             prop_assert!(may_be_read(&path, &env, &files), "{}", path);
         }

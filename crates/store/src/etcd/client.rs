@@ -18,7 +18,7 @@ use crate::fault::StoreError;
 const ANSWER_MAX: usize = 64 * 1_024 * 1_024;
 
 /// Connections are kept for reads only: a write that is sent twice is two writes.
-const KEEP: Keep = Keep { size: 2, idle: Duration::from_secs(30) };
+const KEEP: Keep = Keep { size: 4, idle: Duration::from_secs(30) };
 
 /// Codes of gRPC that mean that the token is not accepted.
 const UNAUTHENTICATED: u32 = 16;

@@ -17,6 +17,7 @@ use super::wire::{
     Bytes, KeyValue, Number, RangeRequest, RangeResponse, WatchCreate, WatchLine, WatchRequest,
 };
 use super::{Shared, State};
+use crate::object::Object;
 
 /// Objects in the first answer, and the fewest that are asked for unless they are too large.
 const PAGE: u64 = 256;
@@ -27,6 +28,10 @@ const PAGE_MAX: u64 = 16_384;
 /// Bytes of objects that an answer should have: etcd looks at every key for each answer, so that few
 /// large ones cost it less than many small ones.
 const PAGE_BYTES: usize = 2 * 1_024 * 1_024;
+
+/// Where the keys below the prefix are cut into parts that are read at once: consumers come before the
+/// first, routes before the second, services and upstreams after it.
+const CUTS: [&str; 2] = ["d", "s"];
 
 /// Longest line of a watch: a commit of many large objects.
 const LINE_MAX: usize = 512 * 1_024 * 1_024;
@@ -170,9 +175,48 @@ async fn past(shared: &Shared) -> Result<Past, Fault> {
     }
 }
 
-/// Reads everything at one revision, in pages.
+/// Reads everything at one revision.
 async fn list(shared: &Shared, past: Past) -> Result<(), Fault> {
-    let mut request = RangeRequest { limit: Number(PAGE), ..range(shared) };
+    // The revision is known first, so that several parts can be read at it at once: etcd takes
+    // longer for an answer than we for reading it.
+    let now = count(shared, 0).await?;
+    let revision = now.header.revision.0;
+    let [first, second, third] = parts(shared, revision);
+    let (first, second, third) =
+        tokio::try_join!(pages(shared, first), pages(shared, second), pages(shared, third))?;
+    let read = [first, second, third];
+    let count = read.iter().map(|(_, count)| count).sum();
+    let objects: Vec<Object> = read.into_iter().flat_map(|(objects, _)| objects).collect();
+    let mut state = shared.lock();
+    // Whoever removes everything does it under our eyes, or in the past that we have read.
+    let is_other = past == Past::Other || revision <= state.mirror.revision;
+    if objects.is_empty() && !state.mirror.is_empty() && is_other {
+        return Err(Fault::Wiped);
+    }
+    state.mirror.replace(revision, objects, count);
+    state.is_listed = true;
+    drop(state);
+    shared.revision.send_replace(revision);
+    Ok(())
+}
+
+/// The range of all keys in three parts.
+fn parts(shared: &Shared, revision: u64) -> [RangeRequest; 3] {
+    let all = range(shared);
+    let cut = |at| Bytes::of(&format!("{}/{at}", shared.prefix));
+    let [first, second] = CUTS.map(cut);
+    let part = |key: &Bytes, end: Option<&Bytes>| RangeRequest {
+        key: key.clone(),
+        range_end: end.or(all.range_end.as_ref()).cloned(),
+        revision: Number(revision),
+        limit: Number(PAGE),
+        ..RangeRequest::default()
+    };
+    [part(&all.key, Some(&first)), part(&first, Some(&second)), part(&second, None)]
+}
+
+/// Reads a range in pages: the objects in it, and how many keys there are.
+async fn pages(shared: &Shared, mut request: RangeRequest) -> Result<(Vec<Object>, u64), Fault> {
     let (mut objects, mut count) = (Vec::new(), 0);
     let mut most = PAGE_MAX;
     loop {
@@ -186,9 +230,6 @@ async fn list(shared: &Shared, past: Past) -> Result<(), Fault> {
             Err(fault) => return Err(fault),
         };
         request.limit = Number(next_page(&page.kvs).min(most));
-        if request.revision.0 == 0 {
-            request.revision = page.header.revision;
-        }
         for pair in &page.kvs {
             count += 1;
             match kind(&shared.prefix, pair) {
@@ -201,21 +242,9 @@ async fn list(shared: &Shared, past: Past) -> Result<(), Fault> {
                 request.key = last.key.clone();
                 request.key.0.push(0);
             }
-            _ => break,
+            _ => return Ok((objects, count)),
         }
     }
-    let revision = request.revision.0;
-    let mut state = shared.lock();
-    // Whoever removes everything does it under our eyes, or in the past that we have read.
-    let is_other = past == Past::Other || revision <= state.mirror.revision;
-    if objects.is_empty() && !state.mirror.is_empty() && is_other {
-        return Err(Fault::Wiped);
-    }
-    state.mirror.replace(revision, objects, count);
-    state.is_listed = true;
-    drop(state);
-    shared.revision.send_replace(revision);
-    Ok(())
 }
 
 /// How many objects the next answer should have, if they are as long as these.
