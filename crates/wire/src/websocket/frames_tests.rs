@@ -11,11 +11,11 @@ fn frame(first: u8, is_masked: bool, payload: &[u8]) -> Vec<u8> {
     match payload.len() {
         short @ 0..=125 => bytes.push(mask | u8::try_from(short).unwrap()),
         middle @ 126..=65_535 => {
-            bytes.push(mask | 126);
+            bytes.push(mask | 0x7e);
             bytes.extend_from_slice(&u16::try_from(middle).unwrap().to_be_bytes());
         }
         long => {
-            bytes.push(mask | 127);
+            bytes.push(mask | 0x7f);
             bytes.extend_from_slice(&(long as u64).to_be_bytes());
         }
     }

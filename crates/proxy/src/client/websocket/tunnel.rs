@@ -34,7 +34,7 @@ const TOO_BIG: u16 = 1_009;
 /// A WebSocket at work.
 pub(super) struct Tunnel {
     worker: Rc<Worker>,
-    /// Holds the upstream's lease and the place among the node's WebSockets.
+    /// Holds the upstream's lease and the place among those of the node.
     switched: Box<Switched>,
     connection: Box<UpstreamConnection>,
     /// From the client to the upstream.

@@ -45,6 +45,7 @@ pub(super) struct Goodbye {
 
 /// One direction. More is read only when the receiver has taken what there was, so that one buffer
 /// of the worker is the most that ever waits here.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each asked for by name")]
 pub(super) struct Way {
     of: FramesOf,
     follower: FrameFollower,
