@@ -163,6 +163,8 @@ pub struct RequestCx {
     /// The connection's certificate is one that the request's host asks for.
     has_certificate: bool,
     drops_trailers: bool,
+    /// Some plugin names the origin of the page that makes the request.
+    admits_origin: bool,
     /// Who wants to know of credentials that are tried.
     pub(crate) guards: Guards,
 }
@@ -228,6 +230,7 @@ impl RequestCx {
             http: None,
             has_certificate: false,
             drops_trailers: false,
+            admits_origin: false,
             guards: Guards::default(),
         }
     }
@@ -303,6 +306,18 @@ impl RequestCx {
     /// True if the request's trailers stay here.
     pub fn drops_trailers(&self) -> bool {
         self.drops_trailers
+    }
+
+    /// States that the origin of the page that makes the request may do so with the credentials of
+    /// its visitor: for plugins that know origins by name. A browser asks nobody before it opens a
+    /// WebSocket.
+    pub fn admit_origin(&mut self) {
+        self.admits_origin = true;
+    }
+
+    /// True if some plugin has admitted the origin of the page that makes the request.
+    pub fn admits_origin(&self) -> bool {
+        self.admits_origin
     }
 
     /// Lends the worker's own client to plugins that ask other servers.

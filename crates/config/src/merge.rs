@@ -116,6 +116,13 @@ impl<'r> Shared<'r> {
             .or_else(|| shared(&service?.upstream_id))
     }
 
+    /// Whether connections of a route may be upgraded to WebSocket: what it says itself, else what
+    /// its service says, else not.
+    pub fn allows_websocket(&self, route: &Route) -> bool {
+        let of_service = || self.service(route)?.enable_websocket;
+        route.enable_websocket.or_else(of_service).unwrap_or(false)
+    }
+
     /// The hosts of a route: its own, else those of its service. Empty means any.
     pub fn hosts<'a>(&self, route: &'a Route) -> &'a [String]
     where

@@ -257,6 +257,8 @@ pub struct Route {
     pub upstream: Option<Upstream>,
     /// Overrides the upstream's timeouts.
     pub timeout: Option<Timeouts>,
+    /// Whether connections may be upgraded to WebSocket; absent: as its service says, else not.
+    pub enable_websocket: Option<bool>,
     /// Labels.
     pub labels: Vec<(Arc<str>, Arc<str>)>,
     /// Where it stands.
@@ -278,6 +280,8 @@ pub struct Service {
     pub upstream_id: Option<Arc<str>>,
     /// An upstream of its own.
     pub upstream: Option<Upstream>,
+    /// Whether connections of routes that do not say may be upgraded to WebSocket.
+    pub enable_websocket: Option<bool>,
     /// Where it stands.
     pub place: Place,
 }

@@ -103,6 +103,14 @@ limits! {
     /// Time until the head of the answer. Its body may go on for as long as it moves: see
     /// `upstream_read` and `idle`.
     request_time: time = 300_000;
+    /// WebSocket connections of the node; over it 503.
+    websockets: count = 16_384;
+    /// Time a WebSocket connection may live, whatever moves on it. Keys and passwords have no end
+    /// of their own: this is how long one that was withdrawn can go on.
+    websocket_time: time = 14_400_000;
+    /// Longest frame, and longest message of several frames, of a WebSocket connection, as it
+    /// travels; over it the connection is closed with 1009.
+    websocket_message: size = 16_777_216;
     /// HTTP/2: concurrent streams of a connection.
     h2_streams: count = 100;
     /// HTTP/2: largest header list.

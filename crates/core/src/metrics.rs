@@ -85,6 +85,8 @@ pub struct NodeMetrics {
     pub requests: Counter,
     /// Client connections open now.
     pub connections: Gauge,
+    /// WebSocket connections open now.
+    pub websockets: Gauge,
     /// Upstream connections open now, idle ones included.
     pub upstream_connections: Gauge,
     /// Upstream connections opened.
@@ -125,6 +127,7 @@ impl NodeMetrics {
         r.register("limit_hits", "Limits hit, by name", self.limit_hits.clone());
         r.register("requests", "Requests that began", self.requests.clone());
         r.register("connections", "Client connections open", self.connections.clone());
+        r.register("websockets", "WebSocket connections open", self.websockets.clone());
         let open = self.upstream_connections.clone();
         r.register("upstream_connections", "Upstream connections open, idle ones included", open);
         r.register(

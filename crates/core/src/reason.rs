@@ -195,6 +195,21 @@ reasons! {
     /// A rewrite produced a target that would itself be refused.
     RewriteRefused = "transform.rewrite_refused", 400, "The rewritten request is not acceptable.", Page;
 
+    /// What asks for a WebSocket is none of its handshakes (RFC 6455 §4.2.1): the event says what is missing or wrong.
+    BadHandshake = "websocket.bad_handshake", 400, "The WebSocket handshake is not valid.", Page;
+    /// The WebSocket handshake is of a version other than 13.
+    HandshakeVersion = "websocket.version", 426, "The WebSocket version is not supported.", Page;
+    /// A page of another origin asks for a WebSocket, and no `cors` of the route names its origin.
+    ForeignOrigin = "websocket.foreign_origin", 403, "Pages of this origin may not connect.", Page;
+    /// More WebSocket connections than `limits.websockets`.
+    TooManyWebsockets = "websocket.too_many", 503, "Too many connections.", Page;
+    /// One side of a WebSocket sent what is no frame, or a frame where none may be (RFC 6455 §5). Both were told with 1002.
+    BadFrame = "websocket.bad_frame", 400, "The WebSocket connection broke the protocol.", Page;
+    /// A frame or message of a WebSocket is longer than `limits.websocket_message`. Both sides were told with 1009.
+    MessageTooLarge = "websocket.message_too_large", 413, "The message is too large.", Page;
+    /// A WebSocket was ended because nothing moved on it for the upstream's `timeout.read`, or because `limits.websocket_time` was over. Both sides were told with 1001.
+    WebsocketOver = "websocket.over", 408, "The connection has lasted long enough.", Page;
+
     /// No node of the upstream has weight, or all were tried.
     NoUpstream = "upstream.none", 503, "No upstream is available.", Page;
     /// The upstream could not be reached, or its certificate does not verify.

@@ -138,7 +138,7 @@ pub(crate) fn arrival(target: &str, lines: &[(&'static str, &'static str)]) -> A
         body: BodyLength::None,
         connection: ConnectionUse::KeepAlive,
         expects_continue: false,
-        wants_websocket: false,
+        handshake: bartizan_wire::Handshake::Absent,
     };
     let canonical = Canonical::from_request(&head, false, PathPolicy::default()).unwrap();
     let now = Timestamp::from_secs(1_000_000);

@@ -54,6 +54,8 @@ mod web_origin;
 #[cfg(test)]
 mod work;
 
+pub use web_origin::comes_from_another_origin;
+
 use bartizan_chain::{
     AnswerHead, Flow, IdentityKey, LogView, Outcome, Plugin, PluginSet, RequestCx, Traits,
 };

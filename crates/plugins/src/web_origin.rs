@@ -1,6 +1,9 @@
 //! Where a page stands: scheme, host and port of a URL (RFC 6454).
 
+use bartizan_chain::RequestCx;
 use bartizan_wire::Authority;
+
+use crate::prepare::redirect::came_by_https;
 
 /// Scheme, host and port of an http or https URL.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +41,28 @@ impl<'a> WebOrigin<'a> {
             (None, None) => self.authority.ipv6() == other.ipv6(),
             _ => false,
         }
+    }
+}
+
+/// True for the origin that was asked. Where the request came by https, so must the page have.
+pub(crate) fn is_own(cx: &RequestCx, origin: &WebOrigin<'_>) -> bool {
+    let Ok(asked) = Authority::parse(cx.canonical().authority().as_bytes()) else { return false };
+    if came_by_https(cx) && !origin.is_https {
+        return false;
+    }
+    // TLS may end in front of us: the page's scheme says which port is the usual one.
+    let usual = if origin.is_https { 443 } else { 80 };
+    origin.has_host_of(&asked) && origin.port() == asked.port().unwrap_or(usual)
+}
+
+/// True if a browser says that a page of another origin than the one that was asked makes the
+/// request: by an `Origin` that is not that one, can be read in two ways, or stands there twice.
+/// What is no browser says nothing.
+pub fn comes_from_another_origin(cx: &RequestCx) -> bool {
+    match cx.fields.single("origin") {
+        Ok(None) => false,
+        Ok(Some(origin)) => !WebOrigin::parse(origin).is_ok_and(|origin| is_own(cx, &origin)),
+        Err(_) => true,
     }
 }
 

@@ -12,11 +12,11 @@ use bartizan_core::{Denial, Reason};
 use bartizan_tls::{SessionFacts, check_host, has_certificate_for};
 use bartizan_wire::{BodyLength, Canonical, RequestHead, ResponseHead};
 use bytes::{Bytes, BytesMut};
-use http::Method;
+use http::{Method, StatusCode};
 use tokio::time::Instant;
 
 use crate::answer;
-use crate::exchange::forward::{RATE_WINDOW, forward};
+use crate::exchange::forward::{Errand, RATE_WINDOW, forward};
 use crate::exchange::{Downstream, Exchange};
 use crate::forwarded::client_address;
 use crate::piece::Piece;
@@ -24,6 +24,7 @@ use crate::record::Record;
 use crate::shape::shape;
 use crate::snapshot::{Route, Snapshot};
 use crate::timer::Timer;
+use crate::websocket::{Switched, Wish};
 use crate::worker::Worker;
 
 /// What is known of a connection beyond what plugins see.
@@ -43,6 +44,8 @@ pub(crate) enum AnswerBody {
     Local(Bytes),
     /// From the upstream, as it comes.
     Upstream(FromUpstream),
+    /// There is none: the upstream has agreed to go on in WebSocket.
+    Switched(Box<Switched>),
 }
 
 /// The body of an upstream's answer.
@@ -107,7 +110,7 @@ async fn serve<D: Downstream>(
 ) -> Result<Answer, Denial> {
     let shared = &worker.shared;
     let snapshot = shared.snapshot.load_full();
-    let length = head.body;
+    let (length, handshake) = (head.body, head.handshake);
     let (cx, route) = match arrive(connection, *head, record, worker, snapshot.as_deref()) {
         Ok(arrived) => arrived,
         Err(denial) => return Err(denial),
@@ -119,6 +122,7 @@ async fn serve<D: Downstream>(
     // Of a route in quarantine nothing is known but where it would be served.
     let is_blocked = route.as_ref().is_some_and(|route| route.is_blocked);
     let chain = route.as_ref().filter(|_| !is_blocked).map(|route| &route.chain);
+    let wish = route.as_deref().map_or(Wish::Nothing, |route| Wish::of(handshake, route, &cx));
     let run = record.run.insert(Run::new(cx, &snapshot.global, chain, limits));
     if worker.tally.is_measured() {
         run.measure(&shared.metrics);
@@ -143,23 +147,29 @@ async fn serve<D: Downstream>(
             return Ok(Answer { head, body: AnswerBody::Local(body), must_close: false });
         }
     };
+    let grant = wish.grant(screened.cx_mut(), worker)?;
     // What cannot be recorded must not happen.
     let Some(slot) = shared.audit.reserve() else {
         return Err(Denial::new(Reason::AuditFull, "over `limits.audit_queue`"));
     };
     record.slot = Some(slot);
     record.was_forwarded = true;
-    let mut exchange =
-        forward(worker, &mut screened, &route, downstream, length, timer, end).await?;
+    let opening = grant.as_ref().map(|grant| &grant.opening);
+    let errand = Errand { length, end, opening };
+    let mut exchange = forward(worker, &mut screened, &route, downstream, &errand, timer).await?;
     let head = exchange.head.take();
     let head = head.ok_or_else(|| Denial::new(Reason::Internal, "an answer without a head"))?;
     let ResponseHead { status, fields, body: length, declared_length: declared, .. } = head;
-    let from = FromUpstream { exchange, length, declared, changes: None };
-    Ok(Answer {
-        head: Box::new(AnswerHead::new(status, fields, false)),
-        body: AnswerBody::Upstream(from),
-        must_close: false,
-    })
+    let body = match grant {
+        Some(grant) if status == StatusCode::SWITCHING_PROTOCOLS => {
+            let agreed = grant.opening.agree(&screened.cx().fields, &fields);
+            let agreed = agreed.map_err(|detail| Denial::new(Reason::UpstreamMalformed, detail))?;
+            AnswerBody::Switched(grant.switched(exchange, agreed, route.waits(limits, end)))
+        }
+        _ => AnswerBody::Upstream(FromUpstream { exchange, length, declared, changes: None }),
+    };
+    let head = Box::new(AnswerHead::new(status, fields, false));
+    Ok(Answer { head, body, must_close: false })
 }
 
 /// From a head to a canonical request and its route.

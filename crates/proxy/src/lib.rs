@@ -35,6 +35,7 @@ mod tally;
 mod timer;
 mod upstream;
 mod ways;
+mod websocket;
 mod worker;
 
 pub use gateway::{Applied, BindError, Dialer, Gateway, GatewaySettings, Running};

@@ -10,6 +10,7 @@ use bartizan_chain::{AnswerHead, BodyChanges, BodyPlan, Held, ReplacementBody, R
 use bartizan_core::{Denial, Reason};
 use bartizan_wire::BodyLength;
 use bytes::Bytes;
+use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::decide::{Answer, AnswerBody, FromUpstream, refusal};
@@ -62,7 +63,19 @@ fn respond(record: &mut Record, answer: &mut Answer) -> Result<(), Denial> {
         run.cx_mut().status = Some(answer.head.status.as_u16());
         run.respond(&mut answer.head)?;
     }
-    if let Some(ReplacementBody(body)) = answer.head.replacement.take() {
+    let replacement = answer.head.replacement.take();
+    match (&answer.body, answer.head.status) {
+        // A switch has no body to replace.
+        (AnswerBody::Switched(_), StatusCode::SWITCHING_PROTOCOLS) => return Ok(()),
+        (_, StatusCode::SWITCHING_PROTOCOLS) => {
+            let detail = "a plugin answers with a switch of protocols that nobody agreed on";
+            return Err(Denial::new(Reason::Internal, detail));
+        }
+        // One that a plugin answers otherwise does not come about.
+        (AnswerBody::Switched(_), _) => answer.body = AnswerBody::Local(Bytes::new()),
+        _ => {}
+    }
+    if let Some(ReplacementBody(body)) = replacement {
         answer.body = AnswerBody::Local(body);
     }
     Ok(())
@@ -116,6 +129,7 @@ impl Answer {
                 BodyLength::None => from.declared.or(Some(0)),
                 BodyLength::Chunked | BodyLength::UntilClose => None,
             },
+            AnswerBody::Switched(_) => Some(0),
         }
     }
 
@@ -175,6 +189,9 @@ async fn work<D: Downstream>(
             }
             (AnswerBody::Upstream(_), None) => {
                 return Err(Denial::new(Reason::Internal, "a body that nothing holds"));
+            }
+            (AnswerBody::Switched(_), _) => {
+                return Err(Denial::new(Reason::Internal, "a switch has no body"));
             }
         };
         answer.body = AnswerBody::Local(match held {

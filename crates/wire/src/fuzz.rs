@@ -21,6 +21,8 @@ use crate::h2::connection::{ConnectionLimits, H2Connection, H2Event};
 use crate::h2::hpack::decode::Decoder;
 use crate::h2::hpack::encode;
 use crate::head::{ConnectionUse, RequestHead, ResponseHead, Version};
+use crate::websocket::frames::{FrameFollower, FramesOf, ReservedBits};
+use crate::websocket::handshake::Handshake;
 
 /// Small limits, so that short inputs reach them.
 const LIMITS: HeadLimits =
@@ -92,7 +94,7 @@ pub fn request_head(data: &[u8]) {
         forwarded_host: None,
         body: head.body,
         connection: head.connection,
-        websocket: head.wants_websocket,
+        websocket: head.handshake == Handshake::Whole,
         expect_continue: head.expects_continue,
     };
     let mut out = Vec::new();
@@ -105,7 +107,8 @@ pub fn request_head(data: &[u8]) {
     assert!(buffer.is_empty(), "a request became two");
     assert_eq!(again.method, head.method);
     assert_eq!(again.target, canonical.path_and_query());
-    assert_eq!((again.body, again.wants_websocket), (head.body, head.wants_websocket));
+    let opens = |head: &RequestHead| head.handshake == Handshake::Whole;
+    assert_eq!((again.body, opens(&again)), (head.body, opens(&head)));
     assert_eq!(again.expects_continue, head.expects_continue);
     let others = |fields: &Fields| {
         let mut list = pairs(fields);
@@ -119,7 +122,7 @@ fn request_key(head: &RequestHead) -> impl PartialEq + std::fmt::Debug + use<> {
     (
         (head.method.clone(), head.target.clone(), head.authority.clone(), head.version),
         (pairs(&head.fields), head.body, head.connection),
-        (head.expects_continue, head.wants_websocket),
+        (head.expects_continue, head.handshake),
     )
 }
 
@@ -270,7 +273,7 @@ fn bare_request(host: &[u8], target: &[u8]) -> RequestHead {
         body: crate::head::BodyLength::None,
         connection: ConnectionUse::KeepAlive,
         expects_continue: false,
-        wants_websocket: false,
+        handshake: Handshake::Absent,
     }
 }
 
@@ -361,4 +364,29 @@ pub fn hpack(data: &[u8]) {
         assert!(read.is_ok(), "written and not readable: {read:?}");
         assert_eq!(again, fields);
     }
+}
+
+/// What passes of a WebSocket's frames does not depend on how they were cut, and is a beginning of
+/// what came. The first byte says whose frames they are.
+pub fn frames(data: &[u8]) {
+    let Some((first, data)) = data.split_first() else { return };
+    let of = if first & 1 == 0 { FramesOf::Client } else { FramesOf::Server };
+    let reserved = if first & 2 == 0 { ReservedBits::None } else { ReservedBits::Compressed };
+    let seen = |pieces: std::slice::Chunks<'_, u8>| {
+        let mut follower = FrameFollower::new(of, reserved, 1 << 16);
+        let mut passed = Vec::new();
+        for piece in pieces {
+            let followed = follower.follow(piece);
+            passed.extend_from_slice(followed.ahead.as_slice());
+            passed.extend_from_slice(piece.get(..followed.through).unwrap_or_default());
+            if followed.fault.is_some() {
+                return (passed, followed.fault, 0);
+            }
+        }
+        (passed, None, follower.left())
+    };
+    let [whole, singles, sevens] = arrivals(data.get(..INPUT_MAX).unwrap_or(data)).map(seen);
+    assert!(data.starts_with(&whole.0), "something that never came");
+    assert_eq!(whole, singles, "cut into bytes");
+    assert_eq!(whole, sevens, "cut into sevens");
 }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 
 use crate::fields::Fields;
+use crate::websocket::handshake::Handshake;
 
 /// The HTTP version of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,8 +72,8 @@ pub struct RequestHead {
     pub connection: ConnectionUse,
     /// The client waits for `100 Continue` before it sends the body.
     pub expects_continue: bool,
-    /// The client asks for an upgrade to WebSocket.
-    pub wants_websocket: bool,
+    /// What it says of an upgrade to WebSocket.
+    pub handshake: Handshake,
 }
 
 /// The head of a response, strictly parsed. Hop-by-hop fields are already taken out of `fields`.

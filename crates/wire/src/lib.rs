@@ -22,6 +22,7 @@ mod h2;
 mod head;
 mod identity_fields;
 mod roles;
+mod websocket;
 
 pub use authority::Authority;
 pub use body::{BodyReader, Taken};
@@ -46,3 +47,7 @@ pub use h2::frame::ErrorCode;
 pub use h2::meter::{Flood, MeterLimits};
 pub use head::{BodyLength, ConnectionUse, RequestHead, ResponseHead, Version};
 pub use identity_fields::is_identity_field;
+pub use websocket::frames::{
+    Followed, FrameFault, FrameFollower, FramesOf, HeaderBytes, ReservedBits, close_frame,
+};
+pub use websocket::handshake::{Agreement, Handshake, Opening, forget_websocket};

@@ -15,6 +15,8 @@ pub(crate) enum Role {
     Connection,
     Upgrade,
     Expect,
+    /// Belongs to a WebSocket handshake.
+    WebSocket,
     /// Ends at the next hop (RFC 9110 §7.6.1); removed.
     HopByHop,
     /// Asks a backend to take another method or path for the real one; removed from requests.
@@ -55,6 +57,14 @@ pub(crate) fn exact_role(name: &[u8]) -> Role {
         (16, Some(b'p')) => is("proxy-connection", Role::HopByHop),
         (17, Some(b't')) => is("transfer-encoding", Role::TransferEncoding),
         (17, Some(b'x')) => is("x-method-override", Role::Override),
+        (17 | 20..=22 | 24, Some(b's')) => match name {
+            b"sec-websocket-key"
+            | b"sec-websocket-accept"
+            | b"sec-websocket-version"
+            | b"sec-websocket-protocol"
+            | b"sec-websocket-extensions" => Role::WebSocket,
+            _ => Role::Plain,
+        },
         (22, Some(b'x')) => is("x-http-method-override", Role::Override),
         _ => Role::Plain,
     }
@@ -146,6 +156,13 @@ mod tests {
             ("content-length", Role::ContentLength),
             ("transfer-encoding", Role::TransferEncoding),
             ("expect", Role::Expect),
+            ("sec-websocket-key", Role::WebSocket),
+            ("sec-websocket-accept", Role::WebSocket),
+            ("sec-websocket-version", Role::WebSocket),
+            ("sec-websocket-protocol", Role::WebSocket),
+            ("sec-websocket-extensions", Role::WebSocket),
+            ("sec_websocket_key", Role::Forged),
+            ("sec-fetch-mode", Role::Plain),
             ("x-http-method-override", Role::Override),
             ("x-http-method", Role::Override),
             ("x-method-override", Role::Override),

@@ -61,6 +61,7 @@ fn a_wish_for_websocket_is_dropped_where_the_route_does_not_allow_it() {
     assert_eq!(reply.status, 200);
     let seen = upstream.complete().remove(0);
     assert_eq!(seen.field("upgrade"), None);
+    assert!(!seen.head.to_lowercase().contains("sec-websocket"), "{}", seen.head);
     assert!(!seen.head.to_lowercase().contains("connection: upgrade"), "{}", seen.head);
 }
 

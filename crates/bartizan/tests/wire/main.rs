@@ -30,3 +30,6 @@ mod splicing;
 mod streams;
 mod timeouts;
 mod uploads;
+mod websocket;
+mod websocket_endings;
+mod websocket_frames;

@@ -65,6 +65,7 @@ impl Reader<'_> {
             upstream_id,
             upstream,
             timeout,
+            enable_websocket: wire.enable_websocket,
             labels: labels(wire.labels),
             place: site.node.place,
         })
@@ -87,6 +88,7 @@ impl Reader<'_> {
             plugins,
             upstream_id,
             upstream,
+            enable_websocket: wire.enable_websocket,
             place: site.node.place,
         })
     }

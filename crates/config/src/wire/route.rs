@@ -61,16 +61,13 @@ pub(crate) struct RouteWire {
     pub(crate) upstream: Option<UpstreamWire>,
     /// Replaces the timeouts of the upstream.
     pub(crate) timeout: Option<TimeoutWire>,
-    /// Whether connections may be upgraded to WebSocket.
-    #[schemars(extend("const" = false, "x-answers" = { "true": WEBSOCKET }))]
+    /// Whether connections may be upgraded to WebSocket. Absent: as the service says, else not.
     pub(crate) enable_websocket: Option<bool>,
     /// When it was made; has no effect.
     pub(crate) create_time: Option<i64>,
     /// When it was last changed; has no effect.
     pub(crate) update_time: Option<i64>,
 }
-
-const WEBSOCKET: &str = "is not supported yet: `Upgrade` is not passed on";
 
 /// A method.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
@@ -118,8 +115,7 @@ pub(crate) struct ServiceWire {
     pub(crate) upstream_id: Option<Id>,
     /// An upstream of its own.
     pub(crate) upstream: Option<UpstreamWire>,
-    /// Whether connections may be upgraded to WebSocket.
-    #[schemars(extend("const" = false, "x-answers" = { "true": WEBSOCKET }))]
+    /// Whether connections may be upgraded to WebSocket, where the route does not say.
     pub(crate) enable_websocket: Option<bool>,
     /// When it was made; has no effect.
     pub(crate) create_time: Option<i64>,

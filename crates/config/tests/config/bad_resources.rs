@@ -136,9 +136,9 @@ fn routes_that_are_not_sound() {
             &["r.yaml:1:39: must be at most 31536000 seconds (at routes[0].timeout.connect)"],
         ),
         (
-            "routes: [{uri: /a, enable_websocket: true, plugins: {}}]\n",
+            "routes: [{uri: /a, enable_websocket: 1, plugins: {}}]\n",
             &[
-                "r.yaml:1:38: `true` is not supported yet: `Upgrade` is not passed on (at routes[0].enable_websocket)",
+                "r.yaml:1:38: expected a boolean, found the number `1` (at routes[0].enable_websocket)",
             ],
         ),
         (

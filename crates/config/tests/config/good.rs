@@ -51,6 +51,7 @@ services:
 - id: 7
   hosts: [Svc.example.com]
   upstream_id: pool
+  enable_websocket: true
   plugins: {ip-restriction: {whitelist: [10.0.0.0/8]}}
 upstreams:
 - id: pool

@@ -1,6 +1,6 @@
 //! What a route has of its service and plugin config.
 
-use bartizan_config::{effective_hosts, effective_plugins, effective_upstream};
+use bartizan_config::{Shared, effective_hosts, effective_plugins, effective_upstream};
 
 use crate::catalogue::resources;
 
@@ -69,4 +69,25 @@ fn the_hosts_of_a_route_replace_those_of_the_service() {
     let hosts: Vec<&[String]> =
         read.routes.iter().map(|route| effective_hosts(route, &read)).collect();
     assert_eq!(hosts, [&["svc".to_owned()][..], &["own".to_owned()], &["svc".to_owned()], &[]]);
+}
+
+#[test]
+fn what_a_route_says_of_websocket_counts_before_its_service() {
+    let text = "\
+services:
+- {id: on, enable_websocket: true}
+- {id: off, enable_websocket: false}
+- {id: silent}
+routes:
+- {id: 1, uri: /a, service_id: on}
+- {id: 2, uri: /b, service_id: on, enable_websocket: false}
+- {id: 3, uri: /c, service_id: off, enable_websocket: true}
+- {id: 4, uri: /d, service_id: silent}
+- {id: 5, uri: /e, plugins: {}, enable_websocket: true}
+";
+    let read = resources(text).unwrap();
+    let shared = Shared::new(&read);
+    let allowed: Vec<bool> =
+        read.routes.iter().map(|route| shared.allows_websocket(route)).collect();
+    assert_eq!(allowed, [true, false, true, false, true]);
 }

@@ -38,7 +38,7 @@ const LINGER_TIME: std::time::Duration = std::time::Duration::from_secs(2);
 pub(crate) struct H1<T> {
     pub(crate) io: T,
     /// Received and not yet dealt with.
-    received: BytesMut,
+    pub(super) received: BytesMut,
     pub(crate) out: Outbox,
     scan: HeadScan,
     body: BodyReader,

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::h1::{H1, Transport};
 use super::h1_pump::Pump;
+use super::websocket;
 use crate::decide::{Answer, AnswerBody, FromUpstream, refusal};
 use crate::exchange::Downstream;
 use crate::record::Record;
@@ -49,6 +50,14 @@ pub(super) async fn write<T: Transport>(
     record: &mut Record,
     timer: &mut Timer,
 ) -> Next {
+    let answer = match answer {
+        Answer { head, body: AnswerBody::Switched(switched), .. } => {
+            // PERF: boxed, so that the connections of which nothing is asked are no larger for it.
+            let serving = websocket::serve(h1, head, switched, asked, record, timer);
+            return Box::pin(serving).await;
+        }
+        answer => answer,
+    };
     let is_local = matches!(answer.body, AnswerBody::Local(_));
     let is_body_done = if is_local { h1.skip_body() } else { h1.is_body_done() };
     let (length, declared_length, must_end) = framing(&answer, asked);
@@ -84,6 +93,7 @@ pub(super) async fn write<T: Transport>(
             let is_chunked = length == BodyLength::Chunked;
             send_upstream(h1, from, is_chunked, record, timer).await
         }
+        AnswerBody::Switched(_) => Err(Denial::new(Reason::Internal, "a switch that was served")),
     };
     match sent {
         Ok(()) => record.is_complete = true,
@@ -154,6 +164,7 @@ fn framing(answer: &Answer, asked: &Asked) -> (BodyLength, Option<u64>, bool) {
             (BodyLength::Chunked | BodyLength::UntilClose, _) => (BodyLength::Chunked, None, false),
             (length, _) => (length, from.declared, false),
         },
+        AnswerBody::Switched(_) => (BodyLength::None, None, true),
     }
 }
 

@@ -4,3 +4,4 @@ pub(crate) mod h1;
 mod h1_answer;
 mod h1_pump;
 pub(crate) mod h2;
+mod websocket;

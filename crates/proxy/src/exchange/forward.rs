@@ -10,7 +10,7 @@ use bartizan_chain::{RequestCx, Screened};
 use bartizan_config::PassHost;
 use bartizan_core::{Denial, Reason};
 use bartizan_plugins::AnyPlugin;
-use bartizan_wire::{BodyLength, ConnectionUse, OutgoingRequest, encode_request};
+use bartizan_wire::{BodyLength, ConnectionUse, Opening, OutgoingRequest, encode_request};
 use http::Method;
 use smallvec::SmallVec;
 use tokio::time::Instant;
@@ -32,22 +32,31 @@ pub(crate) struct Waits {
     pub(crate) end: Instant,
 }
 
+/// What is sent, besides what was screened.
+pub(crate) struct Errand<'a> {
+    /// How long the body is, where it was not read.
+    pub(crate) length: BodyLength,
+    /// When the head of the answer must be there.
+    pub(crate) end: Instant,
+    /// The WebSocket handshake that the request is, where it is one.
+    pub(crate) opening: Option<&'a Opening>,
+}
+
 /// Sends a request and waits for the head of its answer, on the nodes that its upstream offers.
 pub(crate) async fn forward<D: Downstream>(
     worker: &Worker,
     screened: &mut Screened<'_, AnyPlugin>,
     route: &Route,
     downstream: &mut D,
-    length: BodyLength,
+    errand: &Errand<'_>,
     timer: &mut Timer,
-    end: Instant,
 ) -> Result<Box<Exchange>, Denial> {
     let Some(upstream) = &route.upstream else {
         return Err(Denial::new(Reason::NoUpstream, "the route has no upstream"));
     };
     let announced = forwarded::announce(screened.cx_mut());
-    let outgoing = Outgoing::of(screened, length, announced);
-    let waits = route.waits(&worker.shared.node.limits, end);
+    let outgoing = Outgoing::of(screened, errand, announced);
+    let waits = route.waits(&worker.shared.node.limits, errand.end);
     let mut order = upstream.balancer.first(screened.cx());
     let started = Instant::now();
     let mut last = None;
@@ -84,10 +93,13 @@ struct Outgoing {
     /// The most bytes that the body may have, and what says so.
     max: (u64, &'static str),
     announced: Announced,
+    /// Asks for an upgrade to WebSocket.
+    upgrades: bool,
 }
 
 impl Outgoing {
-    fn of(screened: &Screened<'_, AnyPlugin>, length: BodyLength, announced: Announced) -> Self {
+    fn of(screened: &Screened<'_, AnyPlugin>, errand: &Errand<'_>, announced: Announced) -> Self {
+        let length = errand.length;
         let cx = screened.cx();
         let body = screened.body().cloned();
         let length = match &body {
@@ -100,7 +112,8 @@ impl Outgoing {
             [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE]
                 .contains(method);
         let max = (cx.body_max, cx.body_bound());
-        Self { length, body, is_idempotent, max, announced }
+        let upgrades = errand.opening.is_some();
+        Self { length, body, is_idempotent, max, announced, upgrades }
     }
 
     fn source(&self) -> UploadSource {
@@ -198,6 +211,7 @@ impl Trial<'_> {
             connection,
             upload,
         );
+        exchange.may_switch = self.outgoing.upgrades;
         exchange.lease = self.upstream.balancer.lease(self.number);
         let sent = self.now;
         let method = cx.outgoing().method().clone();
@@ -238,7 +252,7 @@ impl Trial<'_> {
             forwarded_host,
             body: self.outgoing.length,
             connection: ConnectionUse::KeepAlive,
-            websocket: false,
+            websocket: self.outgoing.upgrades,
             expect_continue: false,
         };
         encode_request(out, &request)

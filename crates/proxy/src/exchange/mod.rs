@@ -59,6 +59,8 @@ pub(crate) struct Exchange {
     pub(crate) upload: Upload,
     body: Option<BodyReader>,
     reusable: bool,
+    /// The upstream may go on in WebSocket: it was asked to.
+    pub(crate) may_switch: bool,
     /// Whether any byte of an answer was received.
     pub(crate) has_answered: bool,
     /// Informational answers so far.
@@ -94,6 +96,7 @@ impl Exchange {
             upload,
             body: None,
             reusable: false,
+            may_switch: false,
             has_answered: false,
             informational: 0,
             answered: None,
@@ -136,6 +139,11 @@ impl Exchange {
             if let Progress::Complete(head) = parsed {
                 if head.status.is_informational() {
                     if head.status.as_u16() == 101 {
+                        if self.may_switch {
+                            // What follows is none of HTTP: the connection is never kept.
+                            self.head = Some(head);
+                            return Poll::Ready(Ok(()));
+                        }
                         let detail = "the upstream switched protocols unasked";
                         return Poll::Ready(Err(Denial::new(Reason::UpstreamMalformed, detail)));
                     }
@@ -262,6 +270,11 @@ impl Exchange {
             Err(_) if pipe.is_unfit() => Poll::Ready(Ok(())),
             Err(error) => Poll::Ready(Err(broken(&error))),
         }
+    }
+
+    /// Takes the connection for something other than HTTP.
+    pub(crate) fn take_connection(&mut self) -> Option<Box<UpstreamConnection>> {
+        self.connection.take()
     }
 
     /// True once the answer's body was read to its end.

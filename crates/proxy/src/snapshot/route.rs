@@ -26,6 +26,8 @@ pub(crate) struct Route {
     pub(super) timeout: Option<Timeouts>,
     /// It is in quarantine: nothing is served where it would have been.
     pub(crate) is_blocked: bool,
+    /// Connections may be upgraded to WebSocket.
+    pub(crate) allows_websocket: bool,
 }
 
 /// What a request must meet besides host and path.

@@ -137,6 +137,7 @@ impl<'a> Compilation<'a> {
             conditions,
             timeout: written.timeout,
             is_blocked: false,
+            allows_websocket: self.shared.allows_websocket(written),
         });
         if report.is_enabled && report.is_public && report.anonymous_reason.is_none() {
             self.warnings.push(Warning {
@@ -211,6 +212,7 @@ impl<'a> Compilation<'a> {
                 }),
                 timeout: None,
                 is_blocked: true,
+                allows_websocket: false,
             });
             let order = Order::Position(at);
             let uris: Vec<_> = written.uris.iter().map(|uri| self.as_asked(uri)).collect();

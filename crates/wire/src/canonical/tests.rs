@@ -20,7 +20,7 @@ fn head(method: Method, target: &[u8], host: &str) -> RequestHead {
         body: BodyLength::None,
         connection: ConnectionUse::KeepAlive,
         expects_continue: false,
-        wants_websocket: false,
+        handshake: crate::Handshake::Absent,
     }
 }
 

@@ -184,6 +184,12 @@ fn write_response(out: &mut Vec<u8>, response: &OutgoingResponse<'_>) -> Result<
         return Ok(());
     }
     write_response_length(out, response)?;
+    if response.status == StatusCode::UPGRADE_REQUIRED
+        && response.fields.contains("sec-websocket-version")
+    {
+        // What to upgrade to must be told (RFC 9110 §15.5.22).
+        out.extend_from_slice(b"upgrade: websocket\r\nconnection: upgrade\r\n");
+    }
     if !response.status.is_informational() {
         match (response.connection, response.version) {
             (ConnectionUse::Close, _) => out.extend_from_slice(b"connection: close\r\n"),
@@ -279,7 +285,9 @@ pub(crate) fn for_each_sendable(
             }
         } else {
             match exact_role(field.name) {
-                Role::Plain | Role::Override => check_field(field.name, field.value)?,
+                Role::Plain | Role::Override | Role::WebSocket => {
+                    check_field(field.name, field.value)?;
+                }
                 Role::Host => continue,
                 _ => return Err(unsendable("a connection or framing field among the fields")),
             }
@@ -356,6 +364,18 @@ mod tests {
         let fields = fields(&[("host", "old"), ("accept", "*/*")]);
         let expected = "GET /a?b=c HTTP/1.1\r\nhost: up.example:8080\r\naccept: */*\r\n\r\n";
         assert_eq!(sent(&request(&fields)).unwrap(), expected);
+    }
+
+    #[test]
+    fn who_asked_for_another_version_of_websocket_is_told_what_to_upgrade_to() {
+        let told = fields(&[("sec-websocket-version", "13")]);
+        let with = |fields| {
+            let status = StatusCode::UPGRADE_REQUIRED;
+            answered(&OutgoingResponse { status, ..response(fields) }).unwrap()
+        };
+        let upgrade = "\r\nupgrade: websocket\r\nconnection: upgrade\r\n";
+        assert!(with(&told).contains(upgrade) && with(&told).contains("sec-websocket-version: 13"));
+        assert!(!with(&Fields::new()).contains("upgrade:"));
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub(super) struct Framing<'a> {
     transfer_encoding: Once<'a>,
     connection: SmallVec<[&'a [u8]; 2]>,
     upgrade: Once<'a>,
+    /// WebSocket is among what the Upgrade fields name.
+    pub(super) mentions_websocket: bool,
 }
 
 /// The length that the fields state.
@@ -59,7 +61,11 @@ impl<'a> Framing<'a> {
             Role::ContentLength => self.content_length.hear(value),
             Role::TransferEncoding => self.transfer_encoding.hear(value),
             Role::Connection => self.connection.push(value),
-            Role::Upgrade => self.upgrade.hear(value),
+            Role::Upgrade => {
+                let mut named = value.split(|b| *b == b',').map(<[u8]>::trim_ascii);
+                self.mentions_websocket |= named.any(|n| n.eq_ignore_ascii_case(b"websocket"));
+                self.upgrade.hear(value);
+            }
             _ => {}
         }
     }

@@ -12,6 +12,7 @@ use crate::authority::Authority;
 use crate::fields::Fields;
 use crate::head::{BodyLength, RequestHead, Version};
 use crate::roles::{Role, role};
+use crate::websocket::handshake::{Around, Handshake};
 
 /// Parses the head of a request as far as it has arrived; a complete head is taken off `buffer`.
 ///
@@ -45,6 +46,7 @@ struct Heard<'a> {
     host: Once<'a>,
     expect: Once<'a>,
     fields: Fields,
+    has_websocket_fields: bool,
 }
 
 fn understand(block: &Bytes, first: Line, lines: &[Line]) -> Result<RequestHead, Fault> {
@@ -59,10 +61,11 @@ fn understand(block: &Bytes, first: Line, lines: &[Line]) -> Result<RequestHead,
     };
     let expects_continue = expects_continue(heard.expect, line.version, body)?;
     let options = framing.connection_options()?;
+    let handshake = handshake(&line, body, &options, &heard);
     let mut fields = heard.fields;
     options.strip(&mut fields);
     Ok(RequestHead {
-        wants_websocket: wants_websocket(&line, body, &options, framing),
+        handshake,
         connection: options.after(line.version),
         method: line.method,
         authority: line.target.authority.map(|range| slice(block, range)),
@@ -79,6 +82,7 @@ fn hear<'a>(block: &'a Bytes, lines: &[Line]) -> Heard<'a> {
     let mut framing = Framing::default();
     let (mut host, mut expect) = (Once::Absent, Once::Absent);
     let mut fields = Fields::over(block.clone());
+    let mut has_websocket_fields = false;
     for line in lines {
         let field = line.field;
         let value = field.value_in(block);
@@ -89,11 +93,15 @@ fn hear<'a>(block: &'a Bytes, lines: &[Line]) -> Heard<'a> {
                 fields.push_range(field.name, field.value);
             }
             Role::Expect => expect.hear(value),
+            Role::WebSocket => {
+                has_websocket_fields = true;
+                fields.push_range(field.name, field.value);
+            }
             Role::Override | Role::Forged => {}
             role => framing.hear(role, value),
         }
     }
-    Heard { framing, host, expect, fields }
+    Heard { framing, host, expect, fields, has_websocket_fields }
 }
 
 /// Start and end of a stretch of the block.
@@ -246,18 +254,23 @@ fn expects_continue(expect: Once<'_>, version: Version, body: BodyLength) -> Res
     }
 }
 
-/// A request with a body cannot upgrade: what follows its head would be body to one side and
-/// WebSocket frames to the other.
-fn wants_websocket(
+/// What the request says of WebSocket; nearly none does.
+fn handshake(
     line: &RequestLine<'_>,
     body: BodyLength,
     options: &ConnectionOptions<'_>,
-    framing: &Framing<'_>,
-) -> bool {
-    line.version == Version::Http11
-        && line.method == Method::GET
-        && body == BodyLength::None
-        && options.upgrade
-        && !options.close
-        && framing.names_websocket()
+    heard: &Heard<'_>,
+) -> Handshake {
+    if !heard.has_websocket_fields && !heard.framing.mentions_websocket {
+        return Handshake::Absent;
+    }
+    let around = Around {
+        is_http11: line.version == Version::Http11,
+        is_get: line.method == Method::GET,
+        has_body: body != BodyLength::None,
+        upgrades: options.upgrade,
+        closes: options.close,
+        names_websocket: heard.framing.names_websocket(),
+    };
+    around.judge(&heard.fields)
 }

@@ -57,7 +57,7 @@ fn understand(
     for line in lines {
         let (name, value) = (line.field.name_in(block), line.field.value_in(block));
         match role(name, false) {
-            Role::Plain | Role::Forged | Role::Override => {
+            Role::Plain | Role::Forged | Role::Override | Role::WebSocket => {
                 fields.push_range(line.field.name, line.field.value);
             }
             // Without a meaning in a response.

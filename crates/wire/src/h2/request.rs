@@ -18,6 +18,7 @@ use crate::h1::request::read_method;
 use crate::h1::{Fault, HeadLimits, HeadRefusal};
 use crate::head::{BodyLength, ConnectionUse, RequestHead, Version};
 use crate::roles::{Role, role};
+use crate::websocket::handshake::Handshake;
 
 /// Where something stands in the block: its start and its length.
 type Place = (usize, usize);
@@ -42,6 +43,8 @@ pub(crate) struct HeadBuilder {
     cookies: SmallVec<[Place; 2]>,
     content_length: Option<u64>,
     expects_continue: bool,
+    /// Extended CONNECT (RFC 8441) is not offered: nothing over HTTP/2 is one.
+    handshake: Handshake,
     has_regular: bool,
     count: usize,
     size: usize,
@@ -75,6 +78,7 @@ impl HeadBuilder {
             cookies: SmallVec::new(),
             content_length: None,
             expects_continue: false,
+            handshake: Handshake::Absent,
             has_regular: false,
             count: 0,
             size: 0,
@@ -107,6 +111,12 @@ impl HeadBuilder {
             Role::Plain => {
                 let (name, value) = (self.put(name), self.put(value));
                 self.fields.push_range(name, value);
+            }
+            Role::WebSocket => {
+                let (name, value) = (self.put(name), self.put(value));
+                self.fields.push_range(name, value);
+                self.handshake =
+                    Handshake::Broken("a handshake over HTTP/2, where none is offered");
             }
             Role::Host => {
                 let (name, value) = (self.put(name), self.put(value));
@@ -286,7 +296,7 @@ impl HeadBuilder {
             body,
             connection: ConnectionUse::KeepAlive,
             expects_continue: self.expects_continue && body != BodyLength::None,
-            wants_websocket: false,
+            handshake: self.handshake,
         })
     }
 

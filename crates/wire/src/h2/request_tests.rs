@@ -94,7 +94,10 @@ fn connection_specific_fields_are_refused() {
     ] {
         assert_eq!(get(&[(name, value)]).err(), Some(Reason::ProtocolError), "{name}");
     }
+    let key = get(&[("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")]).unwrap();
+    assert!(matches!(key.handshake, crate::Handshake::Broken(_)));
     let head = get(&[("te", "trailers")]).unwrap();
+    assert_eq!(head.handshake, crate::Handshake::Absent);
     assert!(!head.fields.contains("te"));
 }
 

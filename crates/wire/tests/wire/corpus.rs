@@ -50,3 +50,8 @@ fn replays_fuzz_corpus_h2_connection() {
 fn replays_fuzz_corpus_hpack() {
     replay("hpack", fuzz::hpack);
 }
+
+#[test]
+fn replays_fuzz_corpus_frames() {
+    replay("frames", fuzz::frames);
+}

@@ -1,6 +1,7 @@
 //! Request heads: one row per way in which framing is attacked, and what must pass.
 
 use bartizan_core::Reason::{self, *};
+use bartizan_wire::Handshake;
 use bartizan_wire::{
     BodyLength, ConnectionUse, HeadLimits, HeadScan, Progress, RequestHead, Version, parse_request,
 };
@@ -292,17 +293,30 @@ fn fields_that_claim_identity_or_another_request_do_not_pass() {
 
 #[test]
 fn only_a_plain_get_can_ask_for_websocket() {
+    let fields = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let get = |version: &str, lines: &str| {
-        accepted(&format!("GET / {version}\r\nHost: a\r\n{lines}\r\n")).wants_websocket
+        accepted(&format!("GET / {version}\r\nHost: a\r\n{fields}{lines}\r\n")).handshake
     };
     let both = "Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n";
-    assert!(get("HTTP/1.1", both));
-    assert!(!get("HTTP/1.0", both));
-    assert!(!get("HTTP/1.1", "Upgrade: websocket\r\n"));
-    assert!(!get("HTTP/1.1", "Connection: upgrade\r\nUpgrade: h2c\r\n"));
-    assert!(!get("HTTP/1.1", "Connection: upgrade\r\nUpgrade: h2c, websocket\r\n"));
-    assert!(!get("HTTP/1.1", &format!("{both}Content-Length: 5\r\n")));
-    assert!(!accepted(&with(both)).wants_websocket);
+    assert_eq!(get("HTTP/1.1", both), Handshake::Whole);
+    for (version, lines) in [
+        ("HTTP/1.0", both),
+        ("HTTP/1.1", "Upgrade: websocket\r\n"),
+        ("HTTP/1.1", "Connection: upgrade\r\nUpgrade: h2c\r\n"),
+        ("HTTP/1.1", "Connection: upgrade\r\nUpgrade: h2c, websocket\r\n"),
+        ("HTTP/1.1", "Connection: upgrade\r\nUpgrade: websocket\r\nUpgrade: websocket\r\n"),
+        ("HTTP/1.1", "Connection: upgrade, close\r\nUpgrade: websocket\r\n"),
+        ("HTTP/1.1", &format!("{both}Content-Length: 5\r\n")),
+        ("HTTP/1.1", &format!("{both}Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n")),
+    ] {
+        assert!(matches!(get(version, lines), Handshake::Broken(_)), "{version} {lines}");
+    }
+    assert!(matches!(accepted(&with(both)).handshake, Handshake::Broken(_)), "by POST");
+    let half = accepted("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c, WebSocket\r\n\r\n");
+    assert!(matches!(half.handshake, Handshake::Broken(_)));
+    let other =
+        accepted("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n");
+    assert_eq!(other.handshake, Handshake::Absent);
 }
 
 #[test]

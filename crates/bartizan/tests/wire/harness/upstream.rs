@@ -65,6 +65,19 @@ impl Peer {
         self.send(out);
     }
 
+    /// The next bytes; fewer where the gateway ends before.
+    pub(crate) fn take(&mut self, count: usize) -> Vec<u8> {
+        while self.received.len() < count && self.fill() {}
+        let end = count.min(self.received.len());
+        self.received.drain(..end).collect()
+    }
+
+    /// What comes until the gateway ends its side.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        while self.fill() {}
+        std::mem::take(&mut self.received)
+    }
+
     /// Waits until the gateway closes.
     pub(crate) fn wait_for_end(&mut self) {
         while self.fill() {}

@@ -25,6 +25,11 @@
 //! any origin needs `danger_allow_any_origin_with_credentials: true`: any website could act in the
 //! name of its visitors.
 //!
+//! A WebSocket is opened by any page without asking, and carries the cookies of its visitor. On a
+//! route with `enable_websocket` a page of another origin is therefore refused, unless this plugin
+//! allows its origin: by name, or by `**` with credentials. A `*`, which allows nobody to send
+//! credentials, opens none.
+//!
 //! # Headers
 //!
 //! `Origin`, `Access-Control-Request-Method` and `-Headers` are read. Answers get
@@ -161,6 +166,9 @@ pub struct Cors {
     exposed: Bytes,
     max_age: Bytes,
     has_credentials: bool,
+    /// Whom it allows may open a WebSocket too, which always carries credentials: not so where it
+    /// allows everyone, and nobody with credentials.
+    opens_websockets: bool,
     preflight: StatusCode,
 }
 
@@ -210,8 +218,10 @@ impl Plugin for Cors {
         };
         let exposed =
             tokens("expose_headers", config.expose_headers.as_deref().unwrap_or_default())?;
+        let origins = Origins::of_config(&config, &metadata, is_apisix)?;
         Ok(Self {
-            origins: Origins::of_config(&config, &metadata, is_apisix)?,
+            opens_websockets: config.allow_credential || !origins.admit_strangers(),
+            origins,
             timing,
             methods,
             headers,
@@ -234,7 +244,11 @@ impl Plugin for Cors {
         cx: &mut RequestCx,
         call: &mut Option<Decision>,
     ) -> Result<Flow, Denial> {
-        *call = Some(self.decide(&cx.fields));
+        let decision = self.decide(&cx.fields);
+        if self.opens_websockets && self.names(&decision) {
+            cx.admit_origin();
+        }
+        *call = Some(decision);
         if is_preflight(cx.canonical().method(), &cx.fields) {
             return Ok(Flow::Answer(Box::new(LocalAnswer::empty(self.preflight))));
         }
@@ -310,6 +324,12 @@ fn is_preflight(method: &Method, fields: &Fields) -> bool {
 }
 
 impl Cors {
+    /// Whether the page's origin is one that this names. Any page can be of the origin `null`.
+    fn names(&self, decision: &Decision) -> bool {
+        let is_named = |origin: &Bytes| self.has_credentials || **origin != *b"null";
+        decision.origin.as_ref().is_some_and(is_named)
+    }
+
     fn decide(&self, fields: &Fields) -> Decision {
         // An origin that was sent twice is none: which one a cache or upstream reads is unknown.
         let origin = fields.single("origin").ok().flatten();

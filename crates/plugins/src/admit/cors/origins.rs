@@ -111,7 +111,7 @@ impl Origins {
 
     fn refuse_strangers_with_credentials(&self, config: &Config) -> Result<(), Invalid> {
         const DANGER: &str = "danger_allow_any_origin_with_credentials";
-        let everyone = self.answer(Some(STRANGER)).is_some();
+        let everyone = self.admit_strangers();
         // Any page can open a sandboxed frame, and its origin is `null`.
         let frames = self.answer(Some(b"null")).is_some();
         let is_open = config.allow_credential && (everyone || frames);
@@ -124,6 +124,11 @@ impl Origins {
             .with_help(format!(
                 "list the origins; if every website may act for its visitors, say `{DANGER}: true`"
             )))
+    }
+
+    /// True if everyone is allowed, by whatever means.
+    pub(super) fn admit_strangers(&self) -> bool {
+        self.answer(Some(STRANGER)).is_some()
     }
 
     /// What a request from `origin` is told; nothing if it is not allowed.

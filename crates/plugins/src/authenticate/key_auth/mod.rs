@@ -65,7 +65,7 @@ use serde::Deserialize;
 
 use super::carrier::{self, Realm, StandIn, field_name, parameter_name, settle};
 pub use stored::ConsumerConfig;
-use stored::{lookup, over};
+use stored::{end, lookup, over};
 
 /// The configuration of `key-auth`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -227,7 +227,13 @@ impl KeyAuth {
         }
         self.uses.note(&digest, now.as_secs());
         let (consumer, credential) = (owner.consumer.clone(), owner.credential.cloned());
-        Ok(IdentityParts { consumer: Some(consumer), credential, ..IdentityParts::default() })
+        let expires = end(&owner);
+        Ok(IdentityParts {
+            consumer: Some(consumer),
+            credential,
+            expires,
+            ..IdentityParts::default()
+        })
     }
 
     /// Whose key it is, and by what it was found: as it stands in a configuration, or hashed. What

@@ -77,6 +77,12 @@ struct Expires(Timestamp);
 #[derive(Debug)]
 struct Retires(Timestamp);
 
+/// When a key is good no more.
+pub(super) fn end(owner: &CredentialRef<'_>) -> Option<Timestamp> {
+    let retires = owner.data::<Retires>().map(|retires| retires.0);
+    retires.or_else(|| owner.data::<Expires>().map(|expires| expires.0))
+}
+
 /// What became of a key that is good no more.
 pub(super) fn over(owner: &CredentialRef<'_>, now: Timestamp) -> Option<&'static str> {
     if owner.data::<Expires>().is_some_and(|expires| now >= expires.0) {

@@ -70,15 +70,13 @@ use bartizan_chain::{
 };
 use bartizan_config::Invalid;
 use bartizan_core::{Denial, Reason, Secret, Stage, StageSet};
-use bartizan_wire::Authority;
 use bytes::Bytes;
 use http::Method;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use smallvec::SmallVec;
 
-use crate::prepare::redirect::came_by_https;
-use crate::web_origin::{Site, WebOrigin};
+use crate::web_origin::{Site, WebOrigin, is_own};
 use token::{Session, TokenFault, TokenKey, is_browser, new_browser};
 
 /// Shortest key in bytes: who has seen a token can guess a shorter one at leisure.
@@ -349,15 +347,4 @@ impl Csrf {
 /// A WebSocket is opened with a GET, and what goes over it then changes what it likes.
 fn opens_websocket(cx: &RequestCx) -> bool {
     cx.fields.contains("sec-websocket-key") || cx.fields.contains("sec-websocket-version")
-}
-
-/// True for the origin that was asked. Where the request came by https, so must the page have.
-fn is_own(cx: &RequestCx, origin: &WebOrigin<'_>) -> bool {
-    let Ok(asked) = Authority::parse(cx.canonical().authority().as_bytes()) else { return false };
-    if came_by_https(cx) && !origin.is_https {
-        return false;
-    }
-    // TLS may end in front of us: the page's scheme says which port is the usual one.
-    let usual = if origin.is_https { 443 } else { 80 };
-    origin.has_host_of(&asked) && origin.port() == asked.port().unwrap_or(usual)
 }

@@ -231,7 +231,7 @@ proptest! {
                 body: bartizan_wire::BodyLength::None,
                 connection: bartizan_wire::ConnectionUse::KeepAlive,
                 expects_continue: false,
-                wants_websocket: false,
+                handshake: bartizan_wire::Handshake::Absent,
             }
         };
         let policy = bartizan_wire::PathPolicy::AS_WRITTEN;

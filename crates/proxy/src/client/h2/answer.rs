@@ -39,6 +39,8 @@ pub(super) async fn write(
     let (length, declared_length) = match &body {
         AnswerBody::Upstream(from) => (from.length, from.declared),
         AnswerBody::Local(_) if bodiless => (BodyLength::None, None),
+        // Nothing over HTTP/2 is a handshake.
+        AnswerBody::Switched(_) => (BodyLength::None, None),
         AnswerBody::Local(bytes) if *method == Method::HEAD => {
             (BodyLength::None, Some(bytes.len() as u64))
         }
@@ -54,6 +56,7 @@ pub(super) async fn write(
         connection: ConnectionUse::KeepAlive,
     };
     let sent = match body {
+        AnswerBody::Switched(_) => Err(Denial::new(Reason::Internal, "a switch over HTTP/2")),
         AnswerBody::Local(bytes) => {
             let bytes = if length == BodyLength::None { Bytes::new() } else { bytes };
             send_local(stream, &head, bytes, record, timer).await

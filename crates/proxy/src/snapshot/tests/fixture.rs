@@ -185,7 +185,7 @@ impl<'a> Probe<'a> {
             body: BodyLength::None,
             connection: ConnectionUse::KeepAlive,
             expects_continue: false,
-            wants_websocket: false,
+            handshake: bartizan_wire::Handshake::Absent,
         };
         let canonical = Canonical::from_request(&head, false, PathPolicy::default()).unwrap();
         let arrival = Arrival {
