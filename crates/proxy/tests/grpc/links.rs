@@ -45,7 +45,10 @@ fn who_waits_too_long_for_a_place_is_refused() {
         let gateway = Gateway::of(OPEN);
         let mut settings = h2::server::Builder::new();
         settings.max_concurrent_streams(1);
-        serve_with(&gateway, settings, |_, _call: Call| std::future::pending());
+        serve_with(&gateway, settings, |_, call: Call| async move {
+            let _open = call;
+            std::future::pending::<()>().await;
+        });
         let sender = client(&gateway).await;
         let ask_once = || {
             let sender = sender.clone();
