@@ -10,15 +10,16 @@ use bartizan_chain::{
 };
 use bartizan_core::{Denial, Reason};
 use bartizan_tls::{SessionFacts, check_host, has_certificate_for};
-use bartizan_wire::{BodyLength, Canonical, RequestHead, ResponseHead};
+use bartizan_wire::{BodyLength, Canonical, Fields, RequestHead, ResponseHead};
 use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode};
 use tokio::time::Instant;
 
 use crate::answer;
-use crate::exchange::forward::{Errand, RATE_WINDOW, forward};
-use crate::exchange::{Downstream, Exchange};
+use crate::exchange::forward::{Errand, forward};
+use crate::exchange::{Downstream, Exchange, RATE_WINDOW};
 use crate::forwarded::client_address;
+use crate::grpc;
 use crate::piece::Piece;
 use crate::record::Record;
 use crate::shape::shape;
@@ -64,8 +65,17 @@ pub(crate) struct Answer {
     /// Boxed: it is large, and goes through several hands.
     pub(crate) head: Box<AnswerHead>,
     pub(crate) body: AnswerBody,
+    /// What stands behind a body that was held here; where it passes, it brings its own.
+    pub(crate) trailers: Fields,
     /// Whether the connection must not be used again.
     pub(crate) must_close: bool,
+}
+
+impl Answer {
+    /// One that is made here.
+    pub(crate) fn local(head: Box<AnswerHead>, body: Bytes, must_close: bool) -> Self {
+        Self { head, body: AnswerBody::Local(body), trailers: Fields::new(), must_close }
+    }
 }
 
 /// Serves one request up to the head of its answer.
@@ -89,6 +99,7 @@ pub(crate) async fn decide<D: Downstream>(
         answer.head.fields.append(Bytes::from_static(b"date"), worker.date());
     }
     record.status = answer.head.status.as_u16();
+    grpc::dress(&mut answer, record);
     answer
 }
 
@@ -96,7 +107,7 @@ pub(crate) fn refusal(record: &mut Record, denial: Denial, worker: &Worker) -> A
     let (head, body) = answer::refuse(&denial, record.id, worker.shared.node.compatibility);
     let must_close = matches!(denial.reason, Reason::ClientTimeout | Reason::BadBody);
     record.denial = Some(denial);
-    Answer { head, body: AnswerBody::Local(body), must_close }
+    Answer::local(head, body, must_close)
 }
 
 async fn serve<D: Downstream>(
@@ -116,6 +127,7 @@ async fn serve<D: Downstream>(
         Err(denial) => return Err(denial),
     };
     let Some(snapshot) = snapshot else {
+        record.note_unserved(*cx);
         return Err(Denial::new(Reason::NotConfigured, "no valid configuration yet"));
     };
     let limits = &shared.node.limits;
@@ -144,7 +156,7 @@ async fn serve<D: Downstream>(
         Screening::Proceed(screened) => screened,
         Screening::Answer(local) => {
             let (head, body) = answer::local(*local);
-            return Ok(Answer { head, body: AnswerBody::Local(body), must_close: false });
+            return Ok(Answer::local(head, body, false));
         }
     };
     let grant = wish.grant(screened.cx_mut(), worker)?;
@@ -169,7 +181,7 @@ async fn serve<D: Downstream>(
         _ => AnswerBody::Upstream(FromUpstream { exchange, length, declared, changes: None }),
     };
     let head = Box::new(AnswerHead::new(status, fields, false));
-    Ok(Answer { head, body, must_close: false })
+    Ok(Answer { head, body, trailers: Fields::new(), must_close: false })
 }
 
 /// From a head to a canonical request and its route.

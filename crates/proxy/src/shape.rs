@@ -8,11 +8,12 @@ use std::task::Poll;
 
 use bartizan_chain::{AnswerHead, BodyChanges, BodyPlan, Held, ReplacementBody, Run};
 use bartizan_core::{Denial, Reason};
-use bartizan_wire::BodyLength;
+use bartizan_wire::{BodyLength, Fields};
 use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::Instant;
 
+use crate::client::forget_digests;
 use crate::decide::{Answer, AnswerBody, FromUpstream, refusal};
 use crate::exchange::Downstream;
 use crate::piece::{Piece, Scratch};
@@ -185,7 +186,10 @@ async fn work<D: Downstream>(
         let body = match (&mut answer.body, &held) {
             (AnswerBody::Local(body), _) => changed(&mut changes, std::mem::take(body)).await?,
             (AnswerBody::Upstream(from), Some(held)) => {
-                collect(from, &mut changes, held, downstream, record, timer, end).await?
+                let (body, trailers) =
+                    collect(from, &mut changes, held, downstream, record, timer, end).await?;
+                answer.trailers = trailers;
+                body
             }
             (AnswerBody::Upstream(_), None) => {
                 return Err(Denial::new(Reason::Internal, "a body that nothing holds"));
@@ -243,7 +247,7 @@ async fn collect<D: Downstream>(
     record: &mut Record,
     timer: &mut Timer,
     end: Instant,
-) -> Result<Bytes, Denial> {
+) -> Result<(Bytes, Fields), Denial> {
     let worker = record.worker().clone();
     let exchange = &mut from.exchange;
     if let BodyLength::Fixed(length) = from.length
@@ -252,7 +256,7 @@ async fn collect<D: Downstream>(
     {
         return Err(held.over());
     }
-    let mut holding = Holding { changes, held, body: Vec::new(), is_complete: false };
+    let mut holding = Holding { changes, held, body: Vec::new(), trailers: None };
     let mut upload_fault = None;
     let mut quiet_since = Instant::now();
     std::future::poll_fn(|cx| {
@@ -266,7 +270,7 @@ async fn collect<D: Downstream>(
         while let Poll::Ready(piece) = exchange.poll_piece(cx, &worker.scratch) {
             quiet_since = Instant::now();
             holding.take(piece?, &worker.scratch)?;
-            if holding.is_complete {
+            if holding.trailers.is_some() {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -292,7 +296,9 @@ async fn collect<D: Downstream>(
         record.denial.get_or_insert(denial);
     }
     exchange.finish(&worker, Instant::now());
-    Ok(holding.body.into())
+    let mut trailers = holding.trailers.unwrap_or_default();
+    forget_digests(&mut trailers);
+    Ok((holding.body.into(), trailers))
 }
 
 /// A body that is being held.
@@ -300,7 +306,8 @@ struct Holding<'a> {
     changes: &'a mut BodyChanges,
     held: &'a Held,
     body: Vec<u8>,
-    is_complete: bool,
+    /// What stands behind it, once all of it is here.
+    trailers: Option<Fields>,
 }
 
 impl Holding<'_> {
@@ -311,8 +318,8 @@ impl Holding<'_> {
                 self.add(buffer.get(range).unwrap_or_default())
             }
             Piece::Bytes(bytes) => self.add(&bytes),
-            Piece::End(_) => {
-                self.is_complete = true;
+            Piece::End(trailers) => {
+                self.trailers = Some(trailers);
                 let rest = self.changes.end()?;
                 self.body.extend_from_slice(rest);
                 self.check()

@@ -5,7 +5,8 @@ use std::task::ready;
 
 use bartizan_core::{Denial, Reason};
 use bartizan_wire::{
-    BodyLength, ConnectionUse, Fields, OutgoingResponse, Version, encode_response,
+    BodyLength, CHUNK_END, ConnectionUse, Fields, OutgoingResponse, Version, chunk_head,
+    encode_response,
 };
 use bytes::Bytes;
 use http::Method;
@@ -15,7 +16,8 @@ use super::h1::{H1, Transport};
 use super::h1_pump::Pump;
 use super::websocket;
 use crate::decide::{Answer, AnswerBody, FromUpstream, refusal};
-use crate::exchange::Downstream;
+use crate::exchange::{Downstream, end_chunks};
+use crate::grpc;
 use crate::record::Record;
 use crate::shape::shape;
 use crate::timer::Timer;
@@ -87,7 +89,8 @@ pub(super) async fn write<T: Transport>(
     let sent = match answer.body {
         AnswerBody::Local(body) => {
             let body = if has_body { body } else { Bytes::new() };
-            send_local(h1, &body, record, timer).await
+            let trailers = Some(&answer.trailers).filter(|_| length == BodyLength::Chunked);
+            send_local(h1, &body, trailers, record, timer).await
         }
         AnswerBody::Upstream(from) => {
             let is_chunked = length == BodyLength::Chunked;
@@ -138,6 +141,7 @@ async fn replace<T: Transport>(
     let mut answer = shape(answer, is_head, h1, record, timer, Instant::now()).await;
     answer.head.fields.append(Bytes::from_static(b"date"), worker.date());
     record.status = answer.head.status.as_u16();
+    grpc::dress(&mut answer, record);
     write(h1, answer, asked, record, timer).await
 }
 
@@ -153,6 +157,8 @@ fn framing(answer: &Answer, asked: &Asked) -> (BodyLength, Option<u64>, bool) {
                 (BodyLength::None, None, false)
             } else if asked.method == Method::HEAD {
                 (BodyLength::None, Some(length), false)
+            } else if !answer.trailers.is_empty() && asked.version != Version::Http10 {
+                (BodyLength::Chunked, None, false)
             } else {
                 (BodyLength::Fixed(length), None, false)
             }
@@ -171,10 +177,20 @@ fn framing(answer: &Answer, asked: &Asked) -> (BodyLength, Option<u64>, bool) {
 async fn send_local<T: Transport>(
     h1: &mut H1<T>,
     body: &[u8],
+    trailers: Option<&Fields>,
     record: &mut Record,
     timer: &mut Timer,
 ) -> Result<(), Denial> {
+    if trailers.is_some() && !body.is_empty() {
+        chunk_head(body.len(), h1.out.bytes());
+    }
     h1.out.bytes().extend_from_slice(body);
+    if let Some(trailers) = trailers {
+        if !body.is_empty() {
+            h1.out.bytes().extend_from_slice(CHUNK_END);
+        }
+        end_chunks(h1.out.bytes(), trailers);
+    }
     record.bytes_out = body.len() as u64;
     let due = Instant::now() + record.worker().shared.node.limits.idle.0;
     let sending = std::future::poll_fn(|cx| {
@@ -208,25 +224,26 @@ async fn send_upstream<T: Transport>(
     let is_clear = h1.io.clear().is_some();
     let mut pump = Pump::new(&exchange, changes, is_chunked, is_clear);
     let mut quiet_since = None;
-    let mut seen = (0, usize::MAX);
+    let mut seen = (0, usize::MAX, 0);
     let outcome = std::future::poll_fn(|cx| {
         let poll = pump.poll(cx, h1, &mut exchange, &worker);
         if poll.is_ready() {
             return poll;
         }
         let waiting = h1.out.len() + pump.held();
-        let now = (pump.sent.wrapping_add(pump.swallowed), waiting);
+        let moved = pump.sent.wrapping_add(pump.swallowed);
+        let now = (moved, waiting, exchange.sent_meanwhile());
         if now != seen || quiet_since.is_none() {
             seen = now;
             quiet_since = Some(Instant::now());
         }
         let since = quiet_since.unwrap_or_else(Instant::now);
-        let (wait, reason, detail) = if waiting == 0 {
-            (exchange.read, Reason::UpstreamTimeout, "the upstream stopped mid-answer")
-        } else {
-            (limits.idle.0, Reason::ClientTimeout, "the client read nothing for `limits.idle`")
-        };
-        timer.poll(cx, since + wait).map(|()| Err(Denial::new(reason, detail)))
+        if waiting == 0 {
+            return timer.poll(cx, exchange.due(since)).map(|()| Err(exchange.is_late()));
+        }
+        let detail = "the client read nothing for `limits.idle`";
+        let late = || Err(Denial::new(Reason::ClientTimeout, detail));
+        timer.poll(cx, since + limits.idle.0).map(|()| late())
     })
     .await;
     record.bytes_out = pump.sent;
@@ -247,7 +264,7 @@ async fn send_upstream<T: Transport>(
 }
 
 /// What trailers say of the exact bytes is not true of a body that was changed.
-pub(super) fn forget_digests(trailers: &mut Fields) {
+pub(crate) fn forget_digests(trailers: &mut Fields) {
     const DIGESTS: [&str; 5] = ["content-md5", "content-digest", "repr-digest", "digest", "etag"];
     trailers.retain(|field| !DIGESTS.iter().any(|name| name.as_bytes() == field.name));
 }

@@ -5,3 +5,5 @@ mod h1_answer;
 mod h1_pump;
 pub(crate) mod h2;
 mod websocket;
+
+pub(crate) use h1_answer::forget_digests;

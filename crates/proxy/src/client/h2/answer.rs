@@ -15,6 +15,7 @@ use super::super::h1_answer::{forget_digests, is_upstreams_fault};
 use super::stream::{Stream, Upload};
 use crate::decide::{Answer, AnswerBody, FromUpstream, refusal};
 use crate::exchange::Exchange;
+use crate::grpc;
 use crate::piece::{Piece, SCRATCH_SIZE};
 use crate::record::Record;
 use crate::shape::shape;
@@ -34,7 +35,7 @@ pub(super) async fn write(
     record: &mut Record,
     timer: &mut Timer,
 ) {
-    let Answer { head, body, .. } = answer;
+    let Answer { head, body, trailers, .. } = answer;
     let bodiless = head.status.is_informational() || matches!(head.status.as_u16(), 204 | 304);
     let (length, declared_length) = match &body {
         AnswerBody::Upstream(from) => (from.length, from.declared),
@@ -59,7 +60,8 @@ pub(super) async fn write(
         AnswerBody::Switched(_) => Err(Denial::new(Reason::Internal, "a switch over HTTP/2")),
         AnswerBody::Local(bytes) => {
             let bytes = if length == BodyLength::None { Bytes::new() } else { bytes };
-            send_local(stream, &head, bytes, record, timer).await
+            let trailers = if length == BodyLength::None { Fields::new() } else { trailers };
+            send_local(stream, &head, bytes, &trailers, record, timer).await
         }
         AnswerBody::Upstream(from) => {
             let mut pump = Pump::new(stream, from, &head, upload);
@@ -104,6 +106,7 @@ async fn replace(
     let mut answer = shape(answer, is_head, upload, record, timer, Instant::now()).await;
     answer.head.fields.append(Bytes::from_static(b"date"), worker.date());
     record.status = answer.head.status.as_u16();
+    grpc::dress(&mut answer, record);
     write(stream, answer, method, upload, record, timer).await;
 }
 
@@ -129,6 +132,7 @@ async fn send_local(
     stream: &Stream,
     head: &OutgoingResponse<'_>,
     mut bytes: Bytes,
+    trailers: &Fields,
     record: &mut Record,
     timer: &mut Timer,
 ) -> Result<(), Denial> {
@@ -137,15 +141,19 @@ async fn send_local(
     let mut since = None;
     std::future::poll_fn(|cx| {
         if !has_head {
-            std::task::ready!(poll_head(stream, cx, head, bytes.is_empty(), timer, &mut since))?;
+            let is_last = bytes.is_empty() && trailers.is_empty();
+            std::task::ready!(poll_head(stream, cx, head, is_last, timer, &mut since))?;
             has_head = true;
         }
-        if bytes.is_empty() {
-            return Poll::Ready(Ok(()));
+        let is_last = trailers.is_empty();
+        let mut sent = 0;
+        if !bytes.is_empty() {
+            sent = stream.shared.state.borrow_mut().send_data(stream.id, &bytes, is_last);
+            bytes.advance(sent.min(bytes.len()));
         }
-        let sent = stream.shared.state.borrow_mut().send_data(stream.id, &bytes, true);
-        bytes.advance(sent.min(bytes.len()));
-        if bytes.is_empty() {
+        if bytes.is_empty()
+            && (is_last || stream.shared.state.borrow_mut().send_trailers(stream.id, trailers))
+        {
             return Poll::Ready(Ok(()));
         }
         if sent > 0 {
@@ -180,6 +188,8 @@ struct Pump<'a, 'b> {
     /// It has left.
     is_ended: bool,
     sent: u64,
+    /// What had gone either way when this was last looked at.
+    moved: (u64, u64),
     quiet_since: Option<Instant>,
     upload_fault: Option<Denial>,
 }
@@ -208,6 +218,7 @@ impl<'a, 'b> Pump<'a, 'b> {
             trailers: None,
             is_ended: false,
             sent: 0,
+            moved: (0, 0),
             quiet_since: None,
             upload_fault: None,
         }
@@ -240,9 +251,10 @@ impl<'a, 'b> Pump<'a, 'b> {
                 self.upload_fault.get_or_insert(denial);
             }
         }
-        let before = self.sent;
+        let before = self.moved;
         let Some(waits) = self.go_on(cx)? else { return Poll::Ready(Ok(())) };
-        if self.sent != before {
+        self.moved = (self.sent, self.exchange.sent_meanwhile());
+        if self.moved != before {
             self.quiet_since = None;
         }
         match waits {
@@ -254,10 +266,7 @@ impl<'a, 'b> Pump<'a, 'b> {
             Waits::Client => self.stream.wait(cx, timer, &mut self.quiet_since).map(Err),
             Waits::Upstream => {
                 let since = *self.quiet_since.get_or_insert_with(Instant::now);
-                timer.poll(cx, since + self.exchange.read).map(|()| {
-                    let detail = "the upstream stopped mid-answer";
-                    Err(Denial::new(Reason::UpstreamTimeout, detail))
-                })
+                timer.poll(cx, self.exchange.due(since)).map(|()| Err(self.exchange.is_late()))
             }
         }
     }
