@@ -9,6 +9,7 @@ mod document;
 mod draft;
 mod field_path;
 mod load;
+mod managers;
 mod merge;
 mod node;
 mod plugin_schemas;
@@ -23,7 +24,6 @@ mod secrets;
 mod sources;
 mod surroundings;
 mod terms;
-mod vault;
 mod wire;
 mod words;
 
@@ -34,6 +34,9 @@ pub use draft::{
     objects_at,
 };
 pub use load::{Failure, Loaded, LoadedResources, Loader, load_node, load_resources};
+pub use managers::{
+    Aws, Gcp, Keeper, KvVersion, SecretManager, SecretName, ServiceAccount, Vault, VaultAuth,
+};
 pub use merge::{Shared, SharedObjects, effective_hosts, effective_plugins, effective_upstream};
 pub use node::{
     AccessLog, Admin, AdminTls, ApiKeys, Audit, EncryptAs, Encryption, EncryptionKey, EtcdSnapshot,
@@ -56,4 +59,3 @@ pub use secrets::{kind_at, resource_schema, secrets_in};
 pub use sources::{Position, Sources, locate};
 pub use surroundings::{Nowhere, SecretFault, Surroundings, System, read_file_up_to};
 pub use terms::References;
-pub use vault::{KvVersion, SecretName, Vault, VaultAuth};

@@ -6,9 +6,10 @@
 
 mod consumers;
 mod ids;
+mod managers;
 mod plugins;
 mod routes;
-mod secrets;
+mod service_account;
 mod site;
 mod ssls;
 mod upstreams;
@@ -25,7 +26,7 @@ use crate::plugin_schemas::{PluginSchemas, Slot, Standing};
 use crate::resources::{Credential, PluginMetadata, ResourceKind, Resources};
 use crate::schema::{Findings, Rules, Special, Subject, check, conceal};
 use crate::sources::Sources;
-use crate::wire::{COLLECTIONS_NOT_YET, meta_specials, schema, specials};
+use crate::wire::{COLLECTIONS_NOT_YET, manager_schema, meta_specials, schema, specials};
 use crate::words::{choices, did_you_mean, quoted};
 
 use ids::Ids;
@@ -183,7 +184,11 @@ impl<'a> Reader<'a> {
 
     /// Checks an object against the schema of its kind, and nothing beyond it.
     pub(crate) fn fits(&mut self, site: &Site<'_>, kind: ResourceKind) {
-        let schema = schema(kind).unwrap_or(Value::Bool(true));
+        let id = site.node.get("id").and_then(Node::as_text).unwrap_or_default();
+        let schema = match kind {
+            ResourceKind::Secret => manager_schema(id).clone(),
+            kind => schema(kind).unwrap_or(Value::Bool(true)),
+        };
         let mut findings = self.check(site, &schema, &specials(kind), &[]);
         self.take(&mut findings);
     }
@@ -215,7 +220,7 @@ impl<'a> Reader<'a> {
         for object in objects {
             self.collect_id(object);
         }
-        resources.vaults = self.vaults(objects);
+        resources.managers = self.managers(objects);
         for object in objects {
             self.resource(object, &mut resources);
         }

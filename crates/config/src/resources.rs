@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use crate::diagnostic::Place;
-use crate::vault::Vault;
+use crate::managers::SecretManager;
 
 /// The kinds of resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -155,7 +155,7 @@ pub struct Resources {
     /// Plugin metadata.
     pub plugin_metadata: Vec<PluginMetadata>,
     /// Where references to secrets lead.
-    pub vaults: Vec<Arc<Vault>>,
+    pub managers: Vec<Arc<SecretManager>>,
     /// Routes in quarantine that were never sound.
     pub blocked: Vec<BlockedRoute>,
     /// The objects came one by one, in the order of their names.

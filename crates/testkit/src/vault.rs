@@ -2,17 +2,13 @@
 //! and does what the test says.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::http1::{Inbox, request_length};
-use crate::upstream::{Answer, Seen, Step};
+use crate::upstream::{Answer, Seen};
 
 #[derive(Clone, Copy)]
 struct Token {
@@ -145,41 +141,8 @@ impl VaultDouble {
 
     /// Serves on a free port of this machine, as long as the process lasts.
     pub fn listen(&self) -> u16 {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        listener.set_nonblocking(true).expect("a listener");
         let double = self.clone();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime");
-            runtime.block_on(async move {
-                let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-                while let Ok((io, _)) = listener.accept().await {
-                    tokio::spawn(double.clone().serve(io));
-                }
-            });
-        });
-        port
-    }
-
-    async fn serve(self, mut io: TcpStream) {
-        let mut inbox = Inbox::new();
-        while let Some(mut message) = inbox.head(&mut io).await {
-            let length = request_length(&message);
-            if !inbox.body(&mut io, &mut message, length).await {
-                return;
-            }
-            let seen = Seen::of(message, "vault", 1, true);
-            for step in self.answer(&seen).steps(&seen.method) {
-                match step {
-                    Step::Send(bytes) => drop(io.write_all(&bytes).await),
-                    Step::Wait(wait) => tokio::time::sleep(wait).await,
-                    Step::Close => return,
-                }
-            }
-        }
+        crate::double::listen("vault", move |seen| double.answer(seen))
     }
 }
 

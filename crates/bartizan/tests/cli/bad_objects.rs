@@ -41,7 +41,7 @@ fn bad_objects() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ),
         ("rooutes/n", text("{}"), "did you mean `routes`?"),
         ("stream_routes/n", text("{\"server_port\": 9}"), "not supported yet"),
-        ("secrets/aws/n", text("{}"), "not supported yet"),
+        ("secrets/aws/n", text("{}"), "`access_key_id` is required"),
     ]
 }
 

@@ -12,7 +12,7 @@ fn scene(kv: KvVersion, auth: VaultAuth) -> (Scene, KeyInVault) {
         Vault { prefix: format!("{mount}/shop"), mount: mount.to_owned(), kv, ..vault(auth) };
     let scene = Scene::of(vault);
     scene.double.token("root", None, false);
-    scene.vaults.know(&[Arc::clone(&scene.vault)]);
+    scene.managers.know(&[Arc::clone(&scene.vault)]);
     let at = KeyInVault {
         manager: "1".to_owned(),
         uri: "http://vault.test:8200/".to_owned(),
@@ -30,7 +30,7 @@ fn root() -> VaultAuth {
 
 impl Scene {
     async fn write(&self, at: &KeyInVault, value: &str) -> Result<(), Fault> {
-        self.vaults.write(at, &Secret::new(value)).await
+        self.managers.write(at, &Secret::new(value)).await
     }
 }
 
@@ -84,7 +84,7 @@ fn a_value_goes_only_where_the_node_file_says() {
             assert!(fault.to_string().contains(words), "{at:?}: {fault}");
         }
         assert_eq!(scene.double.take(), Vec::<String>::new());
-        scene.vaults.know(&[]);
+        scene.managers.know(&[]);
         assert!(scene.write(&at, "new").await.unwrap_err().to_string().contains("not in force"));
     });
 }
