@@ -24,7 +24,7 @@ pub(crate) struct Server {
 enum Asked {
     Vault(VaultServer),
     Aws(AwsServer),
-    Gcp(GcpServer),
+    Gcp(Box<GcpServer>),
 }
 
 impl Server {
@@ -38,7 +38,7 @@ impl Server {
                 Asked::Vault(VaultServer::new(&manager, vault.clone(), reach, clock)?)
             }
             Keeper::Aws(aws) => Asked::Aws(AwsServer::new(&manager, aws.clone(), reach, clock)?),
-            Keeper::Gcp(gcp) => Asked::Gcp(GcpServer::new(&manager, gcp, reach, clock)?),
+            Keeper::Gcp(gcp) => Asked::Gcp(Box::new(GcpServer::new(&manager, gcp, &reach, clock)?)),
         };
         Ok(Self { manager, keeper })
     }

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use aws_lc_rs::{digest, hmac};
-use bartizan_core::Timestamp;
+use bartizan_core::{Clock, Timestamp};
 use serde_json::{Value, json};
 
 use crate::upstream::{Answer, Seen};
@@ -46,7 +46,7 @@ impl AwsDouble {
     /// One without secrets.
     pub fn new(region: &str) -> Self {
         let double = Self::default();
-        double.state().region = region.to_owned();
+        region.clone_into(&mut double.state().region);
         double
     }
 
@@ -148,7 +148,7 @@ impl State {
         let (credential, names) = (part("Credential")?, part("SignedHeaders")?);
         let date = seen.field("x-amz-date").ok_or("IncompleteSignatureException")?;
         let sent = read_time(date).ok_or("IncompleteSignatureException")?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = Duration::from_secs(Clock::System.now().as_secs());
         if now.abs_diff(sent) > SKEW_MAX {
             return Err("InvalidSignatureException");
         }
@@ -202,5 +202,8 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("text");
+        text
+    })
 }

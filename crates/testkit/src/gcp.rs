@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::signature::{
     KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, UnparsedPublicKey,
 };
+use bartizan_core::Clock;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use rcgen::{KeyPair, PKCS_RSA_SHA256, RsaKeySize};
@@ -75,7 +75,7 @@ impl GcpDouble {
 
     /// What an assertion must be for.
     pub fn audience(&self, audience: &str) {
-        self.state().audience = audience.to_owned();
+        audience.clone_into(&mut self.state().audience);
     }
 
     /// Keeps a secret of a project.
@@ -163,7 +163,7 @@ impl State {
         let grant = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=";
         let is_form = seen.field("content-type") == Some("application/x-www-form-urlencoded");
         let claims = body.strip_prefix(grant).and_then(|token| self.claims(token));
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let now = Clock::System.now().as_secs();
         let is_good = |claims: Value| {
             let number = |name: &str| claims[name].as_u64().unwrap_or_default();
             claims["iss"] == GcpDouble::ACCOUNT

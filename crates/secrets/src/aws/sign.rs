@@ -45,7 +45,7 @@ impl Signing<'_> {
         let scope = format!("{day}/{}/{}/aws4_request", self.region, self.service);
         let canonical = hex(&hash(&request.canonical()));
         let text = format!("{ALGORITHM}\n{time}\n{scope}\n{canonical}");
-        let signature = hex(keyed(&self.key(day), text.as_bytes()).as_ref());
+        let signature = hex(keyed(self.key(day), text.as_bytes()).as_ref());
         format!(
             "{ALGORITHM} Credential={}/{scope}, SignedHeaders={}, Signature={signature}",
             self.access_key_id,

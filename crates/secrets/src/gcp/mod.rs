@@ -86,13 +86,13 @@ impl GcpServer {
     pub(crate) fn new(
         manager: &SecretManager,
         gcp: &Gcp,
-        reach: Arc<dyn Reach>,
+        reach: &Arc<dyn Reach>,
         clock: &Clock,
     ) -> Result<Self, Fault> {
         let account = gcp.account.clone();
         let off = gcp.danger_verify_off;
         let line =
-            |field, address| Line::new(manager, (field, address), off, Arc::clone(&reach), clock);
+            |field, address| Line::new(manager, (field, address), off, Arc::clone(reach), clock);
         Ok(Self {
             key: AccountKey::read(&account.private_key)?,
             tokens: line("token_uri", &account.token_uri)?,
