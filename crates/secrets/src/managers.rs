@@ -76,6 +76,9 @@ struct State {
     wanted: BTreeSet<At>,
     /// Every secret manager of the configuration in force, whether anything refers to it or not.
     in_force: Vec<Arc<SecretManager>>,
+    /// Those of them that something was written to while nothing referred to them: their tokens are
+    /// used for what is written next.
+    writers: HashMap<Arc<str>, Arc<Server>>,
 }
 
 impl Managers {
@@ -158,7 +161,19 @@ impl Managers {
 
     /// These are the secret managers of the configuration in force.
     pub fn know(&self, managers: &[Arc<SecretManager>]) {
-        self.shared.lock().in_force = managers.to_vec();
+        let mut state = self.shared.lock();
+        state.in_force = managers.to_vec();
+        let is_known = |server: &Server| {
+            managers
+                .iter()
+                .any(|one| one.id == server.manager().id && one.is_like(server.manager()))
+        };
+        let gone: Vec<_> = state.writers.extract_if(|_, server| !is_known(server)).collect();
+        drop(state);
+        for (_, server) in gone {
+            // Nobody waits for it: a token that it does not take back ends by itself.
+            self.shared.settings.reach.spawn(Box::pin(async move { server.leave().await }));
+        }
     }
 
     /// Replaces a value in a secret, of which all else stays as it is. The Vault must be the one that
@@ -204,7 +219,7 @@ impl Shared {
 
     /// The Vault that a value is written to, as it is in force, and the path behind its prefix.
     fn server_for(&self, at: &KeyInVault) -> Result<(Arc<Server>, String), Fault> {
-        let state = self.lock();
+        let mut state = self.lock();
         let id = format!("vault/{}", at.manager);
         let no = |why: &str| Fault::Unusable(format!("the secret manager `{id}` {why}"));
         let found = state.in_force.iter().find(|manager| *manager.id == *id);
@@ -225,8 +240,14 @@ impl Shared {
         {
             return Ok((Arc::clone(server), path));
         }
+        if let Some(server) = state.writers.get(&manager.id) {
+            // What is no more like this was dismissed when that became known.
+            return Ok((Arc::clone(server), path));
+        }
         let (reach, clock) = (Arc::clone(&self.settings.reach), &self.settings.clock);
-        Ok((Arc::new(Server::new(Arc::clone(manager), reach, clock)?), path))
+        let server = Arc::new(Server::new(Arc::clone(manager), reach, clock)?);
+        state.writers.insert(Arc::clone(&server.manager().id), Arc::clone(&server));
+        Ok((server, path))
     }
 
     /// Asks for secrets, some at a time.

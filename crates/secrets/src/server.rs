@@ -74,6 +74,13 @@ impl Server {
         }
     }
 
+    /// Takes back the token that was made for the gateway, if one was.
+    pub(crate) async fn leave(&self) {
+        if let Asked::Vault(vault) = &self.keeper {
+            vault.leave().await;
+        }
+    }
+
     /// Renews the token where that is due. What goes wrong shows where the token is used.
     pub(crate) async fn renew_if_due(&self) {
         if let Asked::Vault(vault) = &self.keeper {

@@ -36,8 +36,10 @@ struct State {
     versions: BTreeMap<String, u64>,
     /// Tokens that may only read.
     readers: BTreeSet<String>,
-    /// What somebody else writes just before the next write.
-    rival: Option<(String, Value)>,
+    /// What somebody else writes just before each of the next so many writes.
+    rival: Option<(String, Value, usize)>,
+    /// What every write is answered with, instead of the truth.
+    refusal: Option<Answer>,
 }
 
 /// A Vault with version 1 of the key-value engine at `kv` and version 2 at `kv2`.
@@ -81,9 +83,14 @@ impl VaultDouble {
         self.state().readers.insert(token.to_owned());
     }
 
-    /// Just before the next write, somebody else writes that.
-    pub fn rival(&self, path: &str, values: Value) {
-        self.state().rival = Some((path.to_owned(), values));
+    /// Just before each of the next so many writes, somebody else writes that.
+    pub fn rival(&self, path: &str, values: Value, times: usize) {
+        self.state().rival = Some((path.to_owned(), values, times));
+    }
+
+    /// Answers this to every write, or the truth again.
+    pub fn refuse_writes(&self, answer: Option<Answer>) {
+        self.state().refusal = answer;
     }
 
     /// Takes back every token.
@@ -188,6 +195,10 @@ impl State {
                 self.tokens.insert(name.clone(), renewed);
                 Answer::json(200, &auth(&name, renewed).to_string())
             }
+            ("POST", "/v1/auth/token/revoke-self") => {
+                self.tokens.remove(&name);
+                Answer::status(204)
+            }
             ("POST", "/v1/auth/token/renew-self") => refusal(400, &["lease is not renewable"]),
             ("GET", target) => self.secret(target),
             ("POST", _) if self.readers.contains(&name) => refusal(403, &["permission denied"]),
@@ -232,7 +243,11 @@ impl State {
     }
 
     fn write(&mut self, target: &str, body: &[u8]) -> Answer {
-        if let Some((path, values)) = self.rival.take() {
+        if let Some(answer) = &self.refusal {
+            return answer.clone();
+        }
+        if let Some((path, values, times)) = self.rival.take().filter(|(.., times)| *times > 0) {
+            self.rival = Some((path.clone(), values.clone(), times - 1));
             let version = self.version(&path) + 1;
             self.versions.insert(path.clone(), version);
             self.secrets.insert(path, values);

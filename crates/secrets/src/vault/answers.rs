@@ -166,6 +166,20 @@ fn is_exact(value: &Value) -> bool {
     }
 }
 
+/// Whether a refusal says that another version is there than the write was for, which Vault tells
+/// with no status of its own.
+pub(crate) fn says_outdated(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Refusal {
+        errors: Vec<String>,
+    }
+    let refusal: Option<Refusal> = serde_json::from_slice(body).ok();
+    let is_one = |error: &String| {
+        error.contains("check-and-set parameter did not match the current version")
+    };
+    refusal.is_some_and(|refusal| refusal.errors.iter().any(is_one))
+}
+
 /// Whether an answer says that version 2 of the engine took a value.
 pub(crate) fn is_new_version(body: &[u8]) -> bool {
     let read: Option<Read> = serde_json::from_slice(body).ok();

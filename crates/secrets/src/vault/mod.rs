@@ -17,7 +17,7 @@ use crate::document::Document;
 use crate::fault::Fault;
 use crate::line::Line;
 use answers::{
-    Login, LookUp, Standing, document, is_new_version, login_target, secret_target,
+    Login, LookUp, Standing, document, is_new_version, login_target, says_outdated, secret_target,
 };
 
 /// After how long a renewal that failed is tried again.
@@ -91,17 +91,31 @@ impl VaultServer {
             let answered = if is_there { succeeded(answered)? } else { answered };
             let body = Standing::read(kv, is_there, answered.body())?.with(key, value);
             let answered = self.ask_let_in(&Method::POST, &target, &body).await?;
+            let is_outdated = answered.status == StatusCode::BAD_REQUEST
+                && kv == KvVersion::Two
+                && says_outdated(answered.body());
             match succeeded(answered) {
                 Ok(answered) if kv == KvVersion::Two && !is_new_version(answered.body()) => {
                     return Err(Fault::Broken("of version 1 of the engine: write `kv_version: 1`"));
                 }
                 Ok(_) => return Ok(()),
                 Err(Fault::Denied) => return Err(Fault::MayNotWrite),
-                // Somebody else has written meanwhile, which Vault tells with no status of its own.
-                Err(Fault::Status(400)) if kv == KvVersion::Two && nth < WRITES_MAX => {}
+                // Somebody else has written meanwhile.
+                Err(_) if is_outdated && nth < WRITES_MAX => {}
                 Err(fault) => return Err(fault),
             }
         }
+    }
+
+    /// Takes back the token that was made for the gateway, if one was.
+    pub(crate) async fn leave(&self) {
+        let known = self.token.lock().await.take();
+        let Some(token) = known.filter(|token| self.can_log_in() && !is_over(token.ends)) else {
+            return;
+        };
+        let target = "/v1/auth/token/revoke-self";
+        // What comes of it changes nothing: the token ends by itself, too.
+        let _ = self.ask(&Method::POST, target, b"{}", Some(&token.secret)).await;
     }
 
     /// Asks with the token; with another one, where that was taken back before its time.
