@@ -12,7 +12,7 @@ use bytes::BytesMut;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::client::{Client, Fault, Repeat};
-use super::mirror::{Kind, kind, object, path};
+use super::mirror::{Kind, Mirror, kind, object};
 use super::wire::{
     Bytes, KeyValue, Number, RangeRequest, RangeResponse, WatchCreate, WatchLine, WatchRequest,
 };
@@ -46,8 +46,13 @@ pub(super) async fn follow(shared: Arc<Shared>) {
         shared.lost(&fault);
         shared.client.move_on();
         sleep(jittered(backoff)).await;
-        backoff = (backoff * 2).min(BACKOFF_MAX);
+        backoff = longer(backoff);
     }
+}
+
+/// The wait after that one.
+fn longer(backoff: Duration) -> Duration {
+    (backoff * 2).min(BACKOFF_MAX)
 }
 
 /// Between half of it and all of it, so that nodes that lost the same etcd do not return at once.
@@ -158,7 +163,7 @@ async fn past(shared: &Shared) -> Result<Past, Fault> {
         Err(fault) => return Err(fault),
     }
     let Some((key, written)) = newest else { return Ok(Past::Same) };
-    let key = Bytes::of(&path(&shared.prefix, &key));
+    let key = shared.path(&key);
     let request = RangeRequest { key, revision: Number(revision), ..RangeRequest::default() };
     match shared.client.ask_first::<RangeResponse>("/v3/kv/range", &request).await {
         Ok(read) if read.kvs.first().is_some_and(|pair| pair.mod_revision.0 == written) => {
@@ -173,7 +178,7 @@ async fn past(shared: &Shared) -> Result<Past, Fault> {
 /// Reads everything at one revision, in pages.
 async fn list(shared: &Shared, past: Past) -> Result<(), Fault> {
     let mut request = RangeRequest { limit: Number(PAGE), ..range(shared) };
-    let (mut objects, mut count) = (Vec::new(), 0);
+    let (mut objects, mut strays, mut count) = (Vec::new(), Mirror::default(), 0);
     let mut most = PAGE_MAX;
     loop {
         let page = match shared.client.ask_first::<RangeResponse>("/v3/kv/range", &request).await {
@@ -192,7 +197,10 @@ async fn list(shared: &Shared, past: Past) -> Result<(), Fault> {
         for pair in &page.kvs {
             count += 1;
             match kind(&shared.prefix, pair) {
-                Kind::Object(key) => objects.push(object(key, pair)),
+                Kind::Object(key) => {
+                    strays.note(&shared.prefix, &key, pair);
+                    objects.push(object(key, pair));
+                }
                 Kind::Foreign => {}
             }
         }
@@ -212,6 +220,7 @@ async fn list(shared: &Shared, past: Past) -> Result<(), Fault> {
         return Err(Fault::Wiped);
     }
     state.mirror.replace(revision, objects, count);
+    state.mirror.take_strays(strays);
     state.is_listed = true;
     drop(state);
     shared.revision.send_replace(revision);
@@ -314,7 +323,7 @@ pub(super) async fn read_at(
     key: &crate::key::Key,
     revision: u64,
 ) -> Result<RangeResponse, Fault> {
-    let key = Bytes::of(&path(&shared.prefix, key));
+    let key = shared.path(key);
     let request = RangeRequest { key, revision: Number(revision), ..RangeRequest::default() };
     shared.client.ask("/v3/kv/range", &request, Repeat::Freely).await
 }
@@ -336,6 +345,24 @@ mod tests {
         assert_eq!(page(8), PAGE_MAX);
         assert_eq!(page(PAGE_BYTES), PAGE);
         assert_eq!(next_page(&[]), PAGE_MAX);
+    }
+
+    #[test]
+    fn waits_double_up_to_the_longest() {
+        let step = Duration::from_millis(1);
+        for (backoff, expected) in [
+            (BACKOFF_MIN, BACKOFF_MIN * 2),
+            (BACKOFF_MAX / 2 - step, BACKOFF_MAX - step * 2),
+            (BACKOFF_MAX / 2, BACKOFF_MAX),
+            (BACKOFF_MAX / 2 + step, BACKOFF_MAX),
+            (BACKOFF_MAX, BACKOFF_MAX),
+        ] {
+            assert_eq!(longer(backoff), expected);
+        }
+        for _ in 0..64 {
+            let waited = jittered(BACKOFF_MAX);
+            assert!((BACKOFF_MAX / 2..=BACKOFF_MAX).contains(&waited), "{waited:?}");
+        }
     }
 
     #[test]
