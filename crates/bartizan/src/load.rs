@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bartizan_config::{
-    Diagnostic, Draft, Loaded, Loader, NodeConfig, Place, Resources, SecretFault, SecretName,
-    SourceId, Sources, Surroundings, System, Vault,
+    Diagnostic, Draft, Loaded, Loader, NodeConfig, Place, Resources, SecretFault, SecretManager,
+    SecretName, SourceId, Sources, Surroundings, System,
 };
 use bartizan_core::Clock;
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_net::{EgressPolicy, Network};
 use bartizan_plugins::Catalogue;
 use bartizan_proxy::CompileFault;
-use bartizan_secrets::{Vaults, VaultsSettings};
+use bartizan_secrets::{Managers, ManagersSettings};
 use bartizan_store::{self as store, Digest};
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -26,7 +26,7 @@ use crate::failure::Failure;
 #[derive(Debug, Default)]
 pub(crate) struct Record {
     files: Mutex<BTreeMap<PathBuf, First>>,
-    vaults: OnceLock<Arc<Vaults>>,
+    managers: OnceLock<Arc<Managers>>,
 }
 
 /// The first reading of a file.
@@ -65,9 +65,15 @@ impl Surroundings for Record {
         documents
     }
 
-    fn secret(&self, vault: &Arc<Vault>, name: &SecretName) -> Result<String, SecretFault> {
+    fn secret(
+        &self,
+        manager: &Arc<SecretManager>,
+        name: &SecretName,
+    ) -> Result<String, SecretFault> {
         // Until somebody can be asked, a value is what is still missing.
-        self.vaults.get().map_or(Err(SecretFault::NotFetched), |vaults| vaults.value(vault, name))
+        self.managers
+            .get()
+            .map_or(Err(SecretFault::NotFetched), |managers| managers.value(manager, name))
     }
 }
 
@@ -77,9 +83,9 @@ impl Record {
     }
 
     /// From now on these secret managers are asked.
-    pub(crate) fn ask(&self, vaults: Arc<Vaults>) {
+    pub(crate) fn ask(&self, managers: Arc<Managers>) {
         // There is one set of them for each record.
-        let _ = self.vaults.set(vaults);
+        let _ = self.managers.set(managers);
     }
 
     /// What was read.
@@ -145,7 +151,7 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, Failure> {
 
 /// Secret managers that are asked where no node runs.
 pub(crate) struct Asking {
-    vaults: Arc<Vaults>,
+    managers: Arc<Managers>,
     runtime: Runtime,
 }
 
@@ -156,27 +162,27 @@ impl Asking {
             .enable_all()
             .build()
             .map_err(|cause| Failure::new(format!("no runtime can be started: {cause}")))?;
-        let vaults = vaults(node, runtime.handle(), &Clock::System, &SharedMetrics::default());
-        record.ask(Arc::clone(&vaults));
-        Ok(Self { vaults, runtime })
+        let managers = managers(node, runtime.handle(), &Clock::System, &SharedMetrics::default());
+        record.ask(Arc::clone(&managers));
+        Ok(Self { managers, runtime })
     }
 
     /// Fetches the secrets that are missing; false where none is.
     pub(crate) fn fetch(&self) -> bool {
-        self.runtime.block_on(self.vaults.fetch())
+        self.runtime.block_on(self.managers.fetch())
     }
 }
 
 /// The secret managers of a node, which are asked as its policy for outgoing connections allows.
-pub(crate) fn vaults(
+pub(crate) fn managers(
     node: &NodeConfig,
     runtime: &Handle,
     clock: &Clock,
     metrics: &SharedMetrics,
-) -> Arc<Vaults> {
+) -> Arc<Managers> {
     let reach = Arc::new(Network::new(runtime.clone(), policy(node)));
     let (clock, metrics) = (clock.clone(), metrics.clone());
-    Arc::new(Vaults::new(VaultsSettings { reach, clock, metrics }))
+    Arc::new(Managers::new(ManagersSettings { reach, clock, metrics }))
 }
 
 /// Where a node connects to for itself: not to its own listeners.

@@ -29,7 +29,7 @@ use bartizan_audit::EventKind;
 use bartizan_config::{Ledger, NodeConfig, ObjectName, Pages, Store};
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_proxy::{Gateway, Running};
-use bartizan_secrets::Vaults;
+use bartizan_secrets::Managers;
 use bartizan_store::{Changes, FileWatch};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -77,7 +77,7 @@ pub(crate) struct Node {
     keep_at: Option<tokio::time::Instant>,
     /// How long it took the last time.
     keep_cost: std::time::Duration,
-    vaults: Arc<Vaults>,
+    managers: Arc<Managers>,
     /// The secrets with which the configuration was last judged.
     secrets_seen: u64,
     /// The routes in force, where the Admin API is served, and what is in quarantine.
@@ -131,7 +131,7 @@ impl Node {
         loop {
             let (files, store, seen) = (&mut self.files, &self.store, self.seen);
             let keep_at = self.keep_at;
-            let (vaults, secrets_seen) = (&self.vaults, self.secrets_seen);
+            let (managers, secrets_seen) = (&self.managers, self.secrets_seen);
             let asks = &mut self.asks;
             let wake = self.control.block_on(async {
                 tokio::select! {
@@ -139,7 +139,7 @@ impl Node {
                     change = files.changed() => Wake::Changed(change.files),
                     Some(ask) = next(asks) => Wake::Asked(ask),
                     changes = store.changed(seen) => Wake::Stored(changes),
-                    () = vaults.changed(secrets_seen) => Wake::Secrets,
+                    () = managers.changed(secrets_seen) => Wake::Secrets,
                     () = due(keep_at) => Wake::Keep,
                 }
             });

@@ -9,6 +9,7 @@ mod document;
 mod draft;
 mod field_path;
 mod load;
+mod managers;
 mod many;
 mod merge;
 mod node;
@@ -24,7 +25,6 @@ mod secrets;
 mod sources;
 mod surroundings;
 mod terms;
-mod vault;
 mod wire;
 mod words;
 
@@ -35,6 +35,9 @@ pub use draft::{
     objects_at,
 };
 pub use load::{Failure, Loaded, LoadedResources, Loader, load_node, load_resources};
+pub use managers::{
+    Aws, Gcp, Keeper, KvVersion, SecretManager, SecretName, ServiceAccount, Vault, VaultAuth,
+};
 pub use merge::{Shared, SharedObjects, effective_hosts, effective_plugins, effective_upstream};
 pub use node::{
     AccessLog, Admin, AdminTls, ApiKeys, Audit, EncryptAs, Encryption, EncryptionKey, EtcdSnapshot,
@@ -57,4 +60,3 @@ pub use secrets::{kind_at, resource_schema, secrets_in};
 pub use sources::{Position, Sources, locate};
 pub use surroundings::{Nowhere, SecretFault, Surroundings, System, read_file_up_to};
 pub use terms::References;
-pub use vault::{KvVersion, SecretName, Vault, VaultAuth};

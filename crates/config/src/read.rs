@@ -6,10 +6,11 @@
 
 mod consumers;
 mod ids;
+mod managers;
 mod parts;
 mod plugins;
 mod routes;
-mod secrets;
+mod service_account;
 mod site;
 mod ssls;
 mod upstreams;
@@ -26,7 +27,7 @@ use crate::plugin_schemas::{PluginSchemas, Slot, Standing};
 use crate::resources::{Credential, PluginMetadata, ResourceKind, Resources};
 use crate::schema::{Findings, Rules, Special, Subject, check, conceal};
 use crate::sources::Sources;
-use crate::wire::{COLLECTIONS_NOT_YET, meta_specials, schema, specials};
+use crate::wire::{COLLECTIONS_NOT_YET, manager_schema, meta_specials, schema, specials};
 use crate::words::{choices, did_you_mean, quoted};
 
 use ids::Ids;
@@ -191,7 +192,11 @@ impl<'a> Reader<'a> {
 
     /// Checks an object against the schema of its kind, and nothing beyond it.
     pub(crate) fn fits(&mut self, site: &Site<'_>, kind: ResourceKind) {
-        let schema = schema(kind).unwrap_or(Value::Bool(true));
+        let id = site.node.get("id").and_then(Node::as_text).unwrap_or_default();
+        let schema = match kind {
+            ResourceKind::Secret => manager_schema(id).clone(),
+            kind => schema(kind).unwrap_or(Value::Bool(true)),
+        };
         let mut findings = self.check(site, &schema, &specials(kind), &[]);
         self.take(&mut findings);
     }

@@ -2,8 +2,8 @@
 //!
 //! `$env://NAME` is an environment variable, `$env://NAME/key` a member of the JSON object in it,
 //! `$file://path` a file (relative to the document; one line end at its end is not part of the
-//! value), `$secret://vault/<id>/<path>/<key>` what a Vault keeps, which is one of the resources
-//! `secrets`. Values are read when the configuration is loaded and only where the field is a secret,
+//! value), `$secret://vault/<id>/<path>/<key>` what a secret manager keeps, which is one of the
+//! resources `secrets`. Values are read when the configuration is loaded and only where the field is a secret,
 //! a certificate or a key: anywhere else they could leak into answers and logs.
 
 use std::collections::{BTreeSet, HashMap};
@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use crate::managers::{SecretManager, SecretName};
 use crate::surroundings::{SecretFault, Surroundings};
 use crate::terms::References;
-use crate::vault::{SecretName, Vault};
 use crate::words::quoted;
 
 /// Largest value that a reference may stand for, in bytes.
@@ -71,8 +71,8 @@ pub(crate) enum Unresolved {
     Later,
 }
 
-/// Every Vault by its id; nothing where it is at fault.
-type Vaults = HashMap<Arc<str>, Option<Arc<Vault>>>;
+/// Every secret manager by its id; nothing where it is at fault.
+type Managers = HashMap<Arc<str>, Option<Arc<SecretManager>>>;
 
 /// What stands in the place of a text that a store encrypted and cannot read. It is refused wherever
 /// it is read.
@@ -129,7 +129,7 @@ pub(crate) struct Resolver<'a> {
     known: Mutex<Known>,
     files: Mutex<BTreeSet<PathBuf>>,
     /// Once they are read.
-    vaults: OnceLock<Vaults>,
+    managers: OnceLock<Managers>,
     /// A value is missing that nobody was told of.
     is_unfinished: AtomicBool,
 }
@@ -142,7 +142,7 @@ impl<'a> Resolver<'a> {
             references: References::Any,
             known: Mutex::default(),
             files: Mutex::default(),
-            vaults: OnceLock::new(),
+            managers: OnceLock::new(),
             is_unfinished: AtomicBool::new(false),
         }
     }
@@ -158,9 +158,9 @@ impl<'a> Resolver<'a> {
     }
 
     /// From now on references to secret managers are resolved.
-    pub(crate) fn know_vaults(&self, vaults: Vaults) {
+    pub(crate) fn know_managers(&self, managers: Managers) {
         // They are read once, before what refers to them.
-        let _ = self.vaults.set(vaults);
+        let _ = self.managers.set(managers);
     }
 
     /// Whether a value is missing, so that what was read must not be used.
@@ -229,29 +229,28 @@ impl<'a> Resolver<'a> {
 
     fn secret(&self, name: &str) -> Result<String, Unresolved> {
         let name = SecretName::parse(name).map_err(Unresolved::Because)?;
-        let Some(vaults) = self.vaults.get() else {
+        let Some(managers) = self.managers.get() else {
             let problem = "a secret manager can be asked once it is known, not in the node file \
                            or in a secret manager: use `$env://` or `$file://`";
             return Err(Unresolved::Because(problem.to_owned()));
         };
-        let vault = match vaults.get(&name.vault) {
-            Some(Some(vault)) => vault,
+        let manager = match managers.get(&name.manager) {
+            Some(Some(manager)) => manager,
             Some(None) => return self.later(),
             None => {
-                let id = quoted(&format!("vault/{}", name.vault));
+                let id = quoted(&name.manager);
                 return Err(Unresolved::Because(format!("there is no secret manager {id}")));
             }
         };
         if !self.surroundings.are_known() {
             return self.later();
         }
-        match self.surroundings.secret(vault, &name) {
+        match self.surroundings.secret(manager, &name) {
             // An empty secret is none.
-            Ok(value) if value.is_empty() => {
-                let key = quoted(&name.key);
-                let path = quoted(&name.path);
-                Err(Unresolved::Because(format!("{key} of {path} in Vault is empty")))
-            }
+            Ok(value) if value.is_empty() => Err(Unresolved::Because(format!(
+                "what {} keeps is empty",
+                quoted(&name.to_string())
+            ))),
             Ok(value) => Ok(value),
             Err(SecretFault::Refused(problem)) => Err(Unresolved::Because(problem)),
             Err(SecretFault::NotFetched) => self.later(),

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use crate::diagnostic::Place;
-use crate::vault::Vault;
+use crate::managers::SecretManager;
 
 /// The kinds of resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -155,7 +155,7 @@ pub struct Resources {
     /// Plugin metadata.
     pub plugin_metadata: Vec<PluginMetadata>,
     /// Where references to secrets lead.
-    pub vaults: Vec<Arc<Vault>>,
+    pub managers: Vec<Arc<SecretManager>>,
     /// Routes in quarantine that were never sound.
     pub blocked: Vec<BlockedRoute>,
     /// The objects came one by one, in the order of their names.
@@ -175,7 +175,7 @@ impl Resources {
             global_rules,
             ssls,
             plugin_metadata,
-            vaults,
+            managers,
             blocked,
             is_keyed,
         } = others;
@@ -188,7 +188,7 @@ impl Resources {
         self.global_rules.extend(global_rules);
         self.ssls.extend(ssls);
         self.plugin_metadata.extend(plugin_metadata);
-        self.vaults.extend(vaults);
+        self.managers.extend(managers);
         self.blocked.extend(blocked);
         self.is_keyed |= is_keyed;
     }

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::vault::{SecretName, Vault};
+use crate::managers::{SecretManager, SecretName};
 
 /// What a configuration reaches outside of its own text. Long ones are read by several threads.
 pub trait Surroundings: Sync {
@@ -27,10 +27,14 @@ pub trait Surroundings: Sync {
         Ok(None)
     }
 
-    /// What a Vault keeps under a name. It is not asked now: where the value is not there yet, it
+    /// What a secret manager keeps under a name. It is not asked now: where the value is not there yet, it
     /// can be fetched, and the configuration be judged again.
-    fn secret(&self, vault: &Arc<Vault>, name: &SecretName) -> Result<String, SecretFault> {
-        let _ = (vault, name);
+    fn secret(
+        &self,
+        manager: &Arc<SecretManager>,
+        name: &SecretName,
+    ) -> Result<String, SecretFault> {
+        let _ = (manager, name);
         Err(SecretFault::Refused("secret managers are not asked here".to_owned()))
     }
 }

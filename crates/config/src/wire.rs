@@ -3,7 +3,9 @@
 //! A field of Apache APISIX is here if it works; if not, it is in [`specials`] with its answer, or
 //! its values are in the field's `x-answers`.
 
+mod aws;
 mod consumer;
+mod gcp;
 mod route;
 mod scalar;
 mod secret;
@@ -11,14 +13,18 @@ mod specials;
 mod ssl;
 mod upstream;
 
+use std::sync::LazyLock;
+
 use serde_json::Value;
 
+pub(crate) use aws::AwsWire;
 pub(crate) use consumer::{ConsumerGroupWire, ConsumerWire, CredentialWire};
+pub(crate) use gcp::{GcpWire, ServiceAccountFile, ServiceAccountWire};
 pub(crate) use route::{
     GlobalRuleWire, METHODS, MetaWire, PluginConfigWire, RouteWire, ServiceWire,
 };
 pub(crate) use scalar::{Host, Id, Labels, VaultPath};
-pub(crate) use secret::{VaultAuthWire, VaultWire};
+pub(crate) use secret::{ManagerTlsWire, SecretWire, VaultAuthWire, VaultWire};
 pub(crate) use specials::{COLLECTIONS_NOT_YET, meta_specials, specials};
 pub(crate) use ssl::{SslProtocol, SslTypeWire, SslWire};
 pub(crate) use upstream::{
@@ -47,9 +53,21 @@ pub(crate) fn schema(kind: ResourceKind) -> Option<Value> {
         ResourceKind::PluginConfig => schema_of::<PluginConfigWire>(),
         ResourceKind::GlobalRule => schema_of::<GlobalRuleWire>(),
         ResourceKind::Ssl => schema_of::<SslWire>(),
-        ResourceKind::Secret => schema_of::<VaultWire>(),
+        ResourceKind::Secret => schema_of::<SecretWire>(),
         ResourceKind::PluginMetadata => return None,
     })
+}
+
+/// The schema of a secret manager, by its id.
+pub(crate) fn manager_schema(id: &str) -> &'static Value {
+    static VAULT: LazyLock<Value> = LazyLock::new(schema_of::<VaultWire>);
+    static AWS: LazyLock<Value> = LazyLock::new(schema_of::<AwsWire>);
+    static GCP: LazyLock<Value> = LazyLock::new(schema_of::<GcpWire>);
+    match id.split_once('/') {
+        Some(("aws", _)) => &AWS,
+        Some(("gcp", _)) => &GCP,
+        _ => &VAULT,
+    }
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use bartizan_config::Vault;
+use bartizan_config::SecretManager;
 use tokio::time::Instant;
 
-use crate::answers::{Document, Kept};
+use crate::document::Document;
 use crate::fault::Fault;
 
 /// After how long a secret that could not be had is asked for again, the first time; twice as long
@@ -32,31 +32,24 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// Nothing is known yet.
-    pub(crate) fn new(vault: &Vault) -> Self {
+    pub(crate) fn new(manager: &SecretManager) -> Self {
         Self {
             good: None,
             fault: None,
             failures: 0,
             due: Instant::now(),
-            stale_max: vault.stale_max,
+            stale_max: manager.stale_max,
             is_used: true,
         }
     }
 
-    /// The value of a key, or why there is none.
-    pub(crate) fn value(&self, key: &str) -> Result<String, String> {
+    /// The value of a key, or of all of it, or why there is none.
+    pub(crate) fn value(&self, key: Option<&str>) -> Result<String, String> {
         let Some((document, _)) = &self.good else {
             let fault = self.fault.as_ref().map(ToString::to_string);
             return Err(fault.unwrap_or_else(|| "it was not asked for".to_owned()));
         };
-        match document.values.get(key) {
-            Some(Kept::Text(text)) => match text.expose_str() {
-                Some("") | None => Err("the key has an empty value".to_owned()),
-                Some(text) => Ok(text.to_owned()),
-            },
-            Some(Kept::Other) => Err("the value of the key is no text".to_owned()),
-            None => Err("the path holds no such key".to_owned()),
-        }
+        document.value(key).map(str::to_owned).map_err(str::to_owned)
     }
 
     /// Whether it could not be had the last time.
@@ -81,12 +74,16 @@ impl Entry {
     }
 
     /// Takes what came of asking; true if its values are others now.
-    pub(crate) fn take(&mut self, outcome: Result<Document, Fault>, vault: &Vault) -> bool {
+    pub(crate) fn take(
+        &mut self,
+        outcome: Result<Document, Fault>,
+        manager: &SecretManager,
+    ) -> bool {
         let now = Instant::now();
         match outcome {
             Ok(document) => {
-                let lease = document.lease.unwrap_or(vault.refresh).max(AGAIN);
-                self.due = now + vault.refresh.min(lease);
+                let lease = document.lease.unwrap_or(manager.refresh).max(AGAIN);
+                self.due = now + manager.refresh.min(lease);
                 (self.fault, self.failures) = (None, 0);
                 let before = self.good.replace((document, now)).map(|(document, _)| document);
                 let new = self.good.as_ref().map(|(document, _)| document);

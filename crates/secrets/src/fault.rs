@@ -8,7 +8,7 @@ pub(crate) const ANSWER_MAX: usize = 1 << 20;
 /// Why a secret cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// What is written about the Vault cannot be used.
+    /// What is written about the secret manager cannot be used.
     #[error("{0}")]
     Unusable(String),
     /// There is no answer.
@@ -26,6 +26,12 @@ pub enum Fault {
     /// The token may not write this.
     #[error("the token is not valid, or its policies do not let it write the path (status 403)")]
     MayNotWrite,
+    /// What the gateway shows is not accepted.
+    #[error("it does not accept {0}")]
+    NotAccepted(&'static str),
+    /// Whoever the gateway is may not read this.
+    #[error("the gateway may not read it (status {0})")]
+    MayNotRead(u16),
     /// Whoever is to be let in is not.
     #[error("it does not let the gateway in by `{method}` (status {status})")]
     NotLetIn {
@@ -65,6 +71,7 @@ impl Fault {
                 | Self::Unreachable(_)
                 | Self::OutOfOrder(_)
                 | Self::TooOften
+                | Self::NotAccepted(_)
                 | Self::NotLetIn { .. }
         )
     }

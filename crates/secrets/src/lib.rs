@@ -1,11 +1,11 @@
 //! Values that are kept in secret managers: fetched when a configuration asks for them, kept in
 //! memory, asked for again before they are old, and told when they change. Never in a request.
 //!
-//! Vault is spoken to over its HTTP API by the client that plugins use too: a few calls, for which a
-//! library would bring a second HTTP client.
+//! They are spoken to over their HTTP APIs by the client that plugins use too: a few calls, for which
+//! libraries would bring a second HTTP client. Signatures are made on the cryptography that TLS has.
 //!
 //! Architecture invariant: no value is in a log line, a diagnostic or a metric, and nothing that
-//! Vault says of itself is repeated.
+//! a secret manager says of itself is repeated.
 
 #![deny(
     clippy::unwrap_used,
@@ -15,11 +15,15 @@
     clippy::cast_possible_truncation
 )]
 
-mod answers;
+mod aws;
+mod document;
 mod entry;
 mod fault;
+mod gcp;
+mod line;
+mod managers;
 mod server;
-mod vaults;
+mod vault;
 
 pub use fault::Fault;
-pub use vaults::{ENTRIES_MAX, Vaults, VaultsSettings};
+pub use managers::{ENTRIES_MAX, Managers, ManagersSettings};

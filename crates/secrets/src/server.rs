@@ -1,327 +1,90 @@
-//! One Vault: its token, and the calls to it.
+//! One secret manager, whatever it is.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use bartizan_config::{KvVersion, Vault, VaultAuth};
-use bartizan_core::{Clock, Limits, Secret};
-use bartizan_net::{Answered, Call, CallLimits, Client, Endpoint, Keep, Reach, Url};
-use bartizan_tls::{UpstreamTlsSettings, client_config};
-use bartizan_wire::Fields;
-use http::{Method, StatusCode};
-use serde_json::json;
+use bartizan_config::{Keeper, SecretManager};
+use bartizan_core::Clock;
+use bartizan_net::Reach;
 use tokio::time::Instant;
 
-use crate::answers::{
-    Document, Login, LookUp, Standing, document, is_new_version, login_target, secret_target,
-};
-use crate::fault::{ANSWER_MAX, Fault};
+use crate::aws::AwsServer;
+use crate::document::Document;
+use crate::fault::Fault;
+use crate::gcp::GcpServer;
+use crate::vault::VaultServer;
 
-/// Connections that are kept to a Vault.
-const KEEP: Keep = Keep { size: 4, idle: Duration::from_secs(30) };
-/// For how long a server that did not work is not asked again.
-const DOWN: Duration = Duration::from_secs(1);
-/// After how long a renewal that failed is tried again.
-const RENEW_AGAIN: Duration = Duration::from_secs(10);
-/// How often a secret is written at most, while others write it too.
-const WRITES_MAX: usize = 3;
-/// A token that lasts no longer is not worth a renewal.
-const LEASE_MIN: Duration = Duration::from_secs(10);
-
-/// A token at work.
-#[derive(Clone, Debug)]
-struct Token {
-    secret: Arc<Secret>,
-    /// When it ends; `None` where it does not, or nobody knows.
-    ends: Option<Instant>,
-    /// When it is to be renewed.
-    renew: Option<Instant>,
-}
-
-impl Token {
-    fn new(secret: Arc<Secret>, seconds: u64, is_renewable: bool) -> Self {
-        let lease = Duration::from_secs(seconds.min(u64::from(u32::MAX)));
-        if lease.is_zero() {
-            return Self { secret, ends: None, renew: None };
-        }
-        let now = Instant::now();
-        // Two thirds leave time for several tries.
-        let renew = (is_renewable && lease > LEASE_MIN).then(|| now + lease / 3 * 2);
-        Self { secret, ends: Some(now + lease), renew }
-    }
-}
-
-/// One Vault.
+/// One secret manager.
 #[derive(Debug)]
 pub(crate) struct Server {
-    vault: Arc<Vault>,
-    endpoint: Endpoint,
-    client: Client,
-    /// Held while a token is made or renewed, so that it happens once for all who wait.
-    token: tokio::sync::Mutex<Option<Token>>,
-    /// Until when it is not asked, and why.
-    down: Mutex<Option<(Instant, Fault)>>,
+    manager: Arc<SecretManager>,
+    keeper: Asked,
+}
+
+#[derive(Debug)]
+enum Asked {
+    Vault(VaultServer),
+    Aws(AwsServer),
+    Gcp(Box<GcpServer>),
 }
 
 impl Server {
     pub(crate) fn new(
-        vault: Arc<Vault>,
+        manager: Arc<SecretManager>,
         reach: Arc<dyn Reach>,
         clock: &Clock,
     ) -> Result<Self, Fault> {
-        let unusable = |text: String| Fault::Unusable(text);
-        let url = Url::parse(&vault.uri).map_err(|fault| unusable(format!("its `uri` {fault}")))?;
-        let mut tls = None;
-        if url.is_tls {
-            let settings = UpstreamTlsSettings {
-                ca_certs: vault.ca_certs.clone(),
-                ..UpstreamTlsSettings::default()
-            };
-            let config = client_config(&settings, clock);
-            tls = Some(config.map_err(|fault| unusable(format!("its `tls`: {fault}")))?);
-        }
-        let endpoint = Endpoint::new(&url, tls)
-            .ok_or_else(|| unusable("its `uri` names a host without certificates".to_owned()))?;
-        let client = Client::new(reach, &Limits::default());
-        Ok(Self {
-            vault,
-            endpoint,
-            client,
-            token: tokio::sync::Mutex::default(),
-            down: Mutex::default(),
-        })
+        let keeper = match &manager.keeper {
+            Keeper::Vault(vault) => {
+                Asked::Vault(VaultServer::new(&manager, vault.clone(), reach, clock)?)
+            }
+            Keeper::Aws(aws) => Asked::Aws(AwsServer::new(&manager, aws.clone(), reach, clock)?),
+            Keeper::Gcp(gcp) => Asked::Gcp(Box::new(GcpServer::new(&manager, gcp, &reach, clock)?)),
+        };
+        Ok(Self { manager, keeper })
     }
 
-    pub(crate) fn vault(&self) -> &Arc<Vault> {
-        &self.vault
+    pub(crate) fn manager(&self) -> &Arc<SecretManager> {
+        &self.manager
     }
 
     /// Reads a secret.
     pub(crate) async fn read(&self, path: &str) -> Result<Document, Fault> {
-        let target = secret_target(&self.vault, path);
-        let answered = succeeded(self.ask_let_in(&Method::GET, &target, b"").await?)?;
-        document(self.vault.kv, answered.body())
+        match &self.keeper {
+            Asked::Vault(vault) => vault.read(path).await,
+            Asked::Aws(aws) => aws.read(path).await,
+            Asked::Gcp(gcp) => gcp.read(path).await,
+        }
     }
 
-    /// Replaces a value in a secret, or makes it; what else is in it stays.
+    /// Replaces a value in a secret, or makes it; what else is in it stays. Only a Vault takes one.
     pub(crate) async fn write(&self, path: &str, key: &str, value: &str) -> Result<(), Fault> {
-        let (kv, target) = (self.vault.kv, secret_target(&self.vault, path));
-        let mut nth = 0;
-        loop {
-            nth += 1;
-            let answered = self.ask_let_in(&Method::GET, &target, b"").await?;
-            let is_there = answered.status != StatusCode::NOT_FOUND;
-            let answered = if is_there { succeeded(answered)? } else { answered };
-            let body = Standing::read(kv, is_there, answered.body())?.with(key, value);
-            let answered = self.ask_let_in(&Method::POST, &target, &body).await?;
-            match succeeded(answered) {
-                Ok(answered) if kv == KvVersion::Two && !is_new_version(answered.body()) => {
-                    return Err(Fault::Broken("of version 1 of the engine: write `kv_version: 1`"));
-                }
-                Ok(_) => return Ok(()),
-                Err(Fault::Denied) => return Err(Fault::MayNotWrite),
-                // Somebody else has written meanwhile, which Vault tells with no status of its own.
-                Err(Fault::Status(400)) if kv == KvVersion::Two && nth < WRITES_MAX => {}
-                Err(fault) => return Err(fault),
+        match &self.keeper {
+            Asked::Vault(vault) => vault.write(path, key, value).await,
+            Asked::Aws(_) | Asked::Gcp(_) => {
+                Err(Fault::Unusable("nothing is written there".to_owned()))
             }
         }
     }
 
-    /// Asks with the token; with another one, where that was taken back before its time.
-    async fn ask_let_in(
-        &self,
-        method: &Method,
-        target: &str,
-        body: &[u8],
-    ) -> Result<Answered, Fault> {
-        let token = self.token().await?;
-        let answered = self.call(method, target, body, Some(&token)).await?;
-        if answered.status != StatusCode::FORBIDDEN || !self.can_log_in() {
-            return Ok(answered);
+    /// When a token that it was given is to be renewed, even if nothing is asked.
+    pub(crate) async fn renewal(&self) -> Option<Instant> {
+        match &self.keeper {
+            Asked::Vault(vault) => vault.renewal().await,
+            Asked::Aws(_) | Asked::Gcp(_) => None,
         }
-        self.forget(&token).await;
-        let token = self.token().await?;
-        self.call(method, target, body, Some(&token)).await
     }
 
-    /// When the token is to be renewed.
-    pub(crate) async fn renewal(&self) -> Option<Instant> {
-        self.token.lock().await.as_ref().and_then(|token| token.renew)
+    /// Takes back the token that was made for the gateway, if one was.
+    pub(crate) async fn leave(&self) {
+        if let Asked::Vault(vault) = &self.keeper {
+            vault.leave().await;
+        }
     }
 
     /// Renews the token where that is due. What goes wrong shows where the token is used.
     pub(crate) async fn renew_if_due(&self) {
-        let mut known = self.token.lock().await;
-        if let Some(token) = known.as_mut().filter(|token| is_over(token.renew)) {
-            self.renew(token).await;
+        if let Asked::Vault(vault) = &self.keeper {
+            vault.renew_if_due().await;
         }
     }
-
-    fn can_log_in(&self) -> bool {
-        !matches!(self.vault.auth, VaultAuth::Token(_))
-    }
-
-    async fn token(&self) -> Result<Arc<Secret>, Fault> {
-        let mut known = self.token.lock().await;
-        if let Some(fault) = self.why_down() {
-            return Err(fault);
-        }
-        if let Some(token) = known.as_mut() {
-            if is_over(token.renew) {
-                self.renew(token).await;
-            }
-            if !is_over(token.ends) || !self.can_log_in() {
-                return Ok(token.secret.clone());
-            }
-        }
-        let token = self.enter().await?;
-        Ok(known.insert(token).secret.clone())
-    }
-
-    async fn forget(&self, used: &Arc<Secret>) {
-        let mut known = self.token.lock().await;
-        if known.as_ref().is_some_and(|token| Arc::ptr_eq(&token.secret, used)) {
-            *known = None;
-        }
-    }
-
-    /// Makes a token, or looks at the one that is given.
-    async fn enter(&self) -> Result<Token, Fault> {
-        let text = |secret: &Secret| secret.expose_str().unwrap_or_default().to_owned();
-        let (method, mount, body) = match &self.vault.auth {
-            VaultAuth::Token(token) => return self.look_up(Arc::new(token.clone())).await,
-            VaultAuth::AppRole { mount, role_id, secret_id } => {
-                ("approle", mount, json!({ "role_id": role_id, "secret_id": text(secret_id) }))
-            }
-            VaultAuth::Kubernetes { mount, role, jwt } => {
-                ("kubernetes", mount, json!({ "role": role, "jwt": text(jwt) }))
-            }
-        };
-        let target = login_target(mount);
-        let outcome = self.ask(&Method::POST, &target, body.to_string().as_bytes(), None).await;
-        let not_let_in = |status| {
-            let fault = Fault::NotLetIn { method, status };
-            self.is_down(&fault);
-            fault
-        };
-        let answered = outcome.map_err(|fault| match fault {
-            Fault::Denied => not_let_in(403),
-            Fault::Absent(_) => not_let_in(404),
-            Fault::Status(status) => not_let_in(status),
-            fault => fault,
-        })?;
-        let login: Login =
-            serde_json::from_slice(answered.body()).map_err(|_| Fault::Broken("not Vault's"))?;
-        let auth = login.auth;
-        let secret = Arc::new(Secret::new(auth.client_token));
-        Ok(Token::new(secret, auth.lease_duration, auth.renewable))
-    }
-
-    /// Asks how long a token lasts. One that may not ask that is taken as it is.
-    async fn look_up(&self, secret: Arc<Secret>) -> Result<Token, Fault> {
-        let target = "/v1/auth/token/lookup-self";
-        match self.ask(&Method::GET, target, b"", Some(&secret)).await {
-            Ok(answered) => {
-                let facts: LookUp = serde_json::from_slice(answered.body())
-                    .map_err(|_| Fault::Broken("not Vault's"))?;
-                Ok(Token::new(secret, facts.data.ttl, facts.data.renewable))
-            }
-            Err(fault) if fault.is_of_server() => Err(fault),
-            Err(_) => Ok(Token::new(secret, 0, false)),
-        }
-    }
-
-    async fn renew(&self, token: &mut Token) {
-        let target = "/v1/auth/token/renew-self";
-        let outcome = self.ask(&Method::POST, target, b"{}", Some(&token.secret)).await;
-        let renewed = outcome.and_then(|answered| {
-            serde_json::from_slice::<Login>(answered.body())
-                .map_err(|_| Fault::Broken("not Vault's"))
-        });
-        match renewed {
-            Ok(Login { auth }) => {
-                *token = Token::new(token.secret.clone(), auth.lease_duration, auth.renewable);
-            }
-            Err(fault) if fault.is_of_server() => {
-                token.renew = Some(Instant::now() + RENEW_AGAIN);
-            }
-            Err(fault) => {
-                let id = &*self.vault.id;
-                tracing::warn!(
-                    "the token for the secret manager `vault/{id}` is not renewed: {fault}"
-                );
-                // Where a new one can be made, this one is done with.
-                token.renew = None;
-                token.ends = if self.can_log_in() { Some(Instant::now()) } else { token.ends };
-            }
-        }
-    }
-
-    async fn ask(
-        &self,
-        method: &Method,
-        target: &str,
-        body: &[u8],
-        token: Option<&Secret>,
-    ) -> Result<Answered, Fault> {
-        self.call(method, target, body, token).await.and_then(succeeded)
-    }
-
-    /// The answer, whatever its status.
-    async fn call(
-        &self,
-        method: &Method,
-        target: &str,
-        body: &[u8],
-        token: Option<&Secret>,
-    ) -> Result<Answered, Fault> {
-        let mut fields = Fields::new();
-        fields.append("x-vault-request", "true");
-        if let Some(namespace) = &self.vault.namespace {
-            fields.append("x-vault-namespace", namespace.as_bytes().to_vec());
-        }
-        if let Some(token) = token {
-            fields.append("x-vault-token", token.expose().to_vec());
-        }
-        if !body.is_empty() {
-            fields.append("content-type", "application/json");
-        }
-        let call = Call { method, target, fields: &fields, body };
-        let limits = CallLimits { time: self.vault.timeout, answer: ANSWER_MAX, keep: KEEP };
-        let outcome = self.client.call(&self.endpoint, &call, &limits).await;
-        let outcome = outcome.map_err(Fault::from);
-        let fault = match &outcome {
-            Ok(answered) => fault_of(answered.status),
-            Err(fault) => Some(fault.clone()),
-        };
-        if let Some(fault) = fault.filter(Fault::is_of_server) {
-            self.is_down(&fault);
-        }
-        outcome
-    }
-
-    /// Nobody asks for a while: what waits fails for the same reason.
-    fn is_down(&self, fault: &Fault) {
-        let until = Instant::now() + DOWN;
-        *self.down.lock().unwrap_or_else(PoisonError::into_inner) = Some((until, fault.clone()));
-    }
-
-    fn why_down(&self) -> Option<Fault> {
-        let down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
-        down.as_ref().filter(|(until, _)| *until > Instant::now()).map(|(_, fault)| fault.clone())
-    }
-}
-
-/// What a status means, unless it is of success.
-fn fault_of(status: StatusCode) -> Option<Fault> {
-    let is_success = matches!(status, StatusCode::OK | StatusCode::NO_CONTENT);
-    (!is_success).then(|| Fault::of_status(status.as_u16()))
-}
-
-fn succeeded(answered: Answered) -> Result<Answered, Fault> {
-    fault_of(answered.status).map_or(Ok(answered), Err)
-}
-
-fn is_over(at: Option<Instant>) -> bool {
-    at.is_some_and(|at| at <= Instant::now())
 }

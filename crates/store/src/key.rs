@@ -1,8 +1,9 @@
 //! The names of objects.
 
 use std::fmt::{self, Write as _};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
 
 /// Longest key, in bytes.
 pub const KEY_MAX: usize = 1_024;
@@ -50,24 +51,33 @@ impl Key {
     }
 
     /// The key that stands for whatever somebody wrote in place of one: itself, or where it is none,
-    /// with a `%` for what a key cannot hold. No id has that, so that the object is at fault, and
-    /// not out of sight.
+    /// or looks like what stands for one, with a `%` for what a key cannot hold. No id has that, so
+    /// that the object is at fault, and not out of sight. Two never have the same, and what follows
+    /// the collection is one part, or below `secrets` two, so that the Admin API can name it.
     pub(crate) fn standing_for(bytes: &[u8]) -> Self {
-        if let Some(key) = std::str::from_utf8(bytes).ok().and_then(|text| Self::parse(text).ok()) {
+        let text = std::str::from_utf8(bytes).ok().filter(|text| !text.contains('%'));
+        if let Some(key) = text.and_then(|text| Self::parse(text).ok()) {
             return key;
         }
-        let parts = bytes.split(|byte| *byte == b'/').map(readable);
-        let mut text = parts.collect::<Vec<_>>().join("/");
+        let slash = bytes.iter().position(|byte| *byte == b'/');
+        let (collection, id) = match slash.and_then(|at| bytes.split_at_checked(at)) {
+            Some((collection, id)) => (readable(collection), id.get(1..).map(readable)),
+            // No part begins like that, whose first byte would be written with two digits.
+            None => (readable(bytes), Some("%-".to_owned())),
+        };
+        let below = if collection == MANAGERS { "%/" } else { "" };
+        let mut text = format!("{collection}/{below}{}", id.unwrap_or_default());
         if text.len() > KEY_MAX {
+            // What is not ASCII is written in digits.
             text.truncate(KEY_MAX - HASH_LENGTH);
-            let mut hasher = DefaultHasher::new();
-            bytes.hash(&mut hasher);
-            let kept = text.trim_end_matches('/').len();
-            text.truncate(kept);
+            let slashes = text.matches('/').count();
+            let mark = if slashes == 0 { "/%" } else { "%" };
+            text.truncate(text.trim_end_matches('/').len());
             // Writing to a string cannot fail.
-            let _ = write!(text, "/%{:016x}", hasher.finish());
-        } else if !text.contains('/') {
-            text.push_str("/%");
+            let _ = write!(text, "{mark}_");
+            for byte in digest(&SHA256, bytes).as_ref() {
+                let _ = write!(text, "{byte:02x}");
+            }
         }
         Self(text.into())
     }
@@ -88,15 +98,20 @@ impl Key {
     }
 }
 
-/// What `/%` and a hash need.
-const HASH_LENGTH: usize = 18;
+/// What `/%_` and a hash need.
+const HASH_LENGTH: usize = 3 + 64;
 
-/// A part of a key, with everything but plain characters as `%` and two digits.
+/// The collection whose ids have two parts.
+const MANAGERS: &str = "secrets";
+
+/// A part of a key, with everything but plain characters, and what separates parts, as `%` and two
+/// digits.
 fn readable(part: &[u8]) -> String {
     let mut text = String::new();
     for byte in part {
         match byte {
             b'%' => text.push_str("%25"),
+            b'/' => text.push_str("%2f"),
             byte if byte.is_ascii_graphic() => text.push(char::from(*byte)),
             byte => {
                 // Writing to a string cannot fail.
@@ -115,6 +130,8 @@ impl fmt::Display for Key {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -127,28 +144,49 @@ mod tests {
     #[test]
     fn whatever_is_written_in_place_of_a_key_is_seen_as_one_that_is_no_id() {
         let long = |length: usize| format!("routes/{}", "x".repeat(length - "routes/".len()));
+        let of = |bytes: &[u8]| Key::standing_for(bytes);
         for (bytes, expected) in [
             (&b"routes/1"[..], "routes/1"),
+            (b"consumers/a/credentials/b", "consumers/a/credentials/b"),
             (b"routes/", "routes/%"),
-            (b"routes//1", "routes/%/1"),
+            (b"routes//1", "routes/%2f1"),
+            (b"routes//", "routes/%2f"),
             (b"/1", "%/1"),
-            (b"routes", "routes/%"),
-            (b"", "%/%"),
+            (b"routes", "routes/%-"),
+            (b"", "%/%-"),
+            (b"/", "%/%"),
             (b"routes/a\n\xffb%", "routes/a%0a%ffb%25"),
+            (b"routes/a%0ab", "routes/a%250ab"),
+            (b"routes/%", "routes/%25"),
+            (b"routes/%-", "routes/%25-"),
+            (b"secrets/vault/", "secrets/%/vault%2f"),
+            (b"secrets/", "secrets/%/%"),
             ("routes/\u{e9}\u{7f}".as_bytes(), "routes/%c3%a9%7f"),
         ] {
-            let key = Key::standing_for(bytes);
+            let key = of(bytes);
             assert_eq!(key.as_str(), expected);
             assert_eq!(Key::parse(expected), Ok(key));
         }
-        assert_eq!(Key::standing_for(long(KEY_MAX).as_bytes()).as_str(), long(KEY_MAX));
-        let [one, other] =
-            [KEY_MAX + 1, KEY_MAX + 2].map(|n| Key::standing_for(long(n).as_bytes()));
-        assert!(one != other && one.as_str().len() == KEY_MAX);
+        assert_eq!(of(long(KEY_MAX).as_bytes()).as_str(), long(KEY_MAX));
+        let [one, other] = [KEY_MAX + 1, KEY_MAX + 2].map(|n| of(long(n).as_bytes()));
+        assert!(one != other && one.as_str().len() <= KEY_MAX);
         assert_eq!((one.collection(), Key::parse(one.as_str())), ("routes", Ok(one.clone())));
-        for bytes in ["/".repeat(2_000), "x".repeat(2_000)] {
-            let key = Key::standing_for(bytes.as_bytes());
+        for bytes in ["/".repeat(2_000), "x".repeat(2_000), "secrets/".repeat(500)] {
+            let key = of(bytes.as_bytes());
+            assert!(key.as_str().len() <= KEY_MAX, "{key}");
             assert_eq!(Key::parse(key.as_str()), Ok(key));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn two_that_differ_are_seen_as_two(
+            one in prop::collection::vec(prop::sample::select(b"a/%-_0\n\xff2f".to_vec()), 0..8),
+            other in prop::collection::vec(prop::sample::select(b"a/%-_0\n\xff2f".to_vec()), 0..8),
+        ) {
+            let keys = [&one, &other].map(|bytes| Key::standing_for(bytes));
+            prop_assert_eq!(keys[0] == keys[1], one == other);
+            prop_assert_eq!(Key::parse(keys[0].as_str()), Ok(keys[0].clone()));
         }
     }
 

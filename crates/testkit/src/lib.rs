@@ -36,14 +36,17 @@
 //! Architecture invariant: this crate parses HTTP by itself, so that a mistake of the gateway's
 //! codec is not repeated in what judges it.
 
+mod aws;
 mod browser;
 pub mod cases;
 mod certificates;
 mod client;
 pub mod corpus;
+mod double;
 mod etcd;
 mod events;
 mod gateway;
+mod gcp;
 mod geo;
 mod http1;
 mod load;
@@ -55,11 +58,13 @@ mod tokens;
 mod upstream;
 mod vault;
 
+pub use aws::AwsDouble;
 pub use browser::{Accessible, Browser, Press};
 pub use certificates::TestAuthority;
 pub use client::{Connection, Request};
 pub use etcd::EtcdServer;
 pub use gateway::{Gateway, GatewayBuilder, START, run};
+pub use gcp::GcpDouble;
 pub use geo::geo_database;
 pub use load::Refusal;
 pub use members::with;

@@ -2,17 +2,13 @@
 //! and does what the test says.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::http1::{Inbox, request_length};
-use crate::upstream::{Answer, Seen, Step};
+use crate::upstream::{Answer, Seen};
 
 #[derive(Clone, Copy)]
 struct Token {
@@ -40,8 +36,10 @@ struct State {
     versions: BTreeMap<String, u64>,
     /// Tokens that may only read.
     readers: BTreeSet<String>,
-    /// What somebody else writes just before the next write.
-    rival: Option<(String, Value)>,
+    /// What somebody else writes just before each of the next so many writes.
+    rival: Option<(String, Value, usize)>,
+    /// What every write is answered with, instead of the truth.
+    refusal: Option<Answer>,
 }
 
 /// A Vault with version 1 of the key-value engine at `kv` and version 2 at `kv2`.
@@ -85,9 +83,14 @@ impl VaultDouble {
         self.state().readers.insert(token.to_owned());
     }
 
-    /// Just before the next write, somebody else writes that.
-    pub fn rival(&self, path: &str, values: Value) {
-        self.state().rival = Some((path.to_owned(), values));
+    /// Just before each of the next so many writes, somebody else writes that.
+    pub fn rival(&self, path: &str, values: Value, times: usize) {
+        self.state().rival = Some((path.to_owned(), values, times));
+    }
+
+    /// Answers this to every write, or the truth again.
+    pub fn refuse_writes(&self, answer: Option<Answer>) {
+        self.state().refusal = answer;
     }
 
     /// Takes back every token.
@@ -145,41 +148,8 @@ impl VaultDouble {
 
     /// Serves on a free port of this machine, as long as the process lasts.
     pub fn listen(&self) -> u16 {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        listener.set_nonblocking(true).expect("a listener");
         let double = self.clone();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime");
-            runtime.block_on(async move {
-                let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-                while let Ok((io, _)) = listener.accept().await {
-                    tokio::spawn(double.clone().serve(io));
-                }
-            });
-        });
-        port
-    }
-
-    async fn serve(self, mut io: TcpStream) {
-        let mut inbox = Inbox::new();
-        while let Some(mut message) = inbox.head(&mut io).await {
-            let length = request_length(&message);
-            if !inbox.body(&mut io, &mut message, length).await {
-                return;
-            }
-            let seen = Seen::of(message, "vault", 1, true);
-            for step in self.answer(&seen).steps(&seen.method) {
-                match step {
-                    Step::Send(bytes) => drop(io.write_all(&bytes).await),
-                    Step::Wait(wait) => tokio::time::sleep(wait).await,
-                    Step::Close => return,
-                }
-            }
-        }
+        crate::double::listen("vault", move |seen| double.answer(seen))
     }
 }
 
@@ -225,6 +195,10 @@ impl State {
                 self.tokens.insert(name.clone(), renewed);
                 Answer::json(200, &auth(&name, renewed).to_string())
             }
+            ("POST", "/v1/auth/token/revoke-self") => {
+                self.tokens.remove(&name);
+                Answer::status(204)
+            }
             ("POST", "/v1/auth/token/renew-self") => refusal(400, &["lease is not renewable"]),
             ("GET", target) => self.secret(target),
             ("POST", _) if self.readers.contains(&name) => refusal(403, &["permission denied"]),
@@ -269,7 +243,11 @@ impl State {
     }
 
     fn write(&mut self, target: &str, body: &[u8]) -> Answer {
-        if let Some((path, values)) = self.rival.take() {
+        if let Some(answer) = &self.refusal {
+            return answer.clone();
+        }
+        if let Some((path, values, times)) = self.rival.take().filter(|(.., times)| *times > 0) {
+            self.rival = Some((path.clone(), values.clone(), times - 1));
             let version = self.version(&path) + 1;
             self.versions.insert(path.clone(), version);
             self.secrets.insert(path, values);

@@ -5,6 +5,8 @@ use bartizan_config::{PluginSchemas, is_reference, secret_fields, secrets_in};
 use bartizan_store::Key;
 use serde_json::Value;
 
+use crate::operators::rights::AUTH_FILE;
+
 /// What was sent.
 #[derive(Clone, Copy)]
 pub(super) enum Sent<'a> {
@@ -66,12 +68,16 @@ impl Secrets {
         let mut found = secrets_in(collection, id, after, plugins);
         // Those that are references.
         found.extend(secret_fields(plugins, collection, id, after));
+        // A file with a secret, which a secret manager names, is one as well.
+        let names_file = collection == "secrets" && after.get("auth_file").is_some();
+        found.extend(names_file.then(|| AUTH_FILE.to_owned()));
         found.sort_unstable();
         found.dedup();
         let (clear, mut kept): (Vec<String>, Vec<String>) =
             found.into_iter().partition(|pointer| {
                 let now = after.pointer(pointer);
-                let is_elsewhere = now.and_then(Value::as_str).is_some_and(is_reference);
+                let is_elsewhere =
+                    pointer == AUTH_FILE || now.and_then(Value::as_str).is_some_and(is_reference);
                 !is_elsewhere && sent.at(pointer) == now
             });
         kept.retain(is_sent);
@@ -131,5 +137,10 @@ mod tests {
         assert!(of("routes/1", &trusting, sent).is_empty());
         let manager = json!({ "uri": "https://vault.test", "token": "t" });
         assert_eq!(of("secrets/vault/1", &manager, sent), ["/token"]);
+        // A file is kept elsewhere, whoever names it.
+        let manager = json!({ "auth_file": "account.json" });
+        for sent in [sent, Sent::Object(&manager)] {
+            assert_eq!(of("secrets/gcp/1", &manager, sent), ["/auth_file"]);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What Apache APISIX does not have: `/bartizan/v1`.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::Range;
 
 use bartizan_store::{Commit, Key, OWN_COLLECTION, Object, Revision, Snapshot};
 use serde_json::{Value, json};
@@ -19,6 +20,20 @@ const LISTED: usize = 100;
 const LOG_MAX: usize = 10_000;
 /// Most revisions of one object that are looked at.
 const HISTORY_MAX: usize = 1_000;
+
+/// A revision as it is listed, by what it wrote.
+fn told(written: &[Written]) -> Option<Value> {
+    let first = &written.first()?.revision;
+    let objects = written.iter().map(|Written { key, revision }| {
+        json!({ "object": key.as_str(), "removed": revision.content.is_none() })
+    });
+    Some(json!({
+        "revision": first.number,
+        "author": first.author.as_deref(),
+        "at": first.at.map(bartizan_core::Timestamp::to_rfc3339),
+        "objects": objects.collect::<Vec<_>>(),
+    }))
+}
 
 impl Api {
     /// How the node is.
@@ -49,45 +64,37 @@ impl Api {
             Some(Ok(limit)) if (1..=1_000).contains(&limit) => limit,
             Some(_) => return Err(Answer::bad("`limit` must be between 1 and 1000")),
         };
-        let mut list = self.revision_list().await?;
-        list.truncate(limit);
+        let (list, _) = self.revision_list(|_| 0..limit).await?;
         Ok(Answer::ok(&json!({ "list": list, "total": list.len() })))
     }
 
-    /// All of them, each with the objects that it wrote.
-    pub(crate) async fn revision_list(&self) -> Result<Vec<Value>, Answer> {
-        let mut list: Vec<Value> = Vec::new();
-        let mut last = None;
-        for Written { key, revision } in self.log().await? {
-            let change = json!({
-                "object": key.as_str(),
-                "removed": revision.content.is_none(),
-            });
-            if last == Some(revision.number) {
-                let objects = list.last_mut().and_then(|entry| entry.get_mut("objects"));
-                if let Some(objects) = objects.and_then(Value::as_array_mut) {
-                    objects.push(change);
-                }
-                continue;
-            }
-            last = Some(revision.number);
-            list.push(json!({
-                "revision": revision.number,
-                "author": revision.author.as_deref(),
-                "at": revision.at.map(bartizan_core::Timestamp::to_rfc3339),
-                "objects": [change],
-            }));
-        }
-        Ok(list)
+    /// Those of them that are wanted, by how many there are, each with the objects that it wrote; and
+    /// how many there are.
+    pub(crate) async fn revision_list(
+        &self,
+        wanted: impl FnOnce(usize) -> Range<usize>,
+    ) -> Result<(Vec<Value>, usize), Answer> {
+        let log = self.log().await?;
+        let revisions = || log.chunk_by(|one, next| one.revision.number == next.revision.number);
+        let total = revisions().count();
+        let wanted = wanted(total);
+        let list = revisions().skip(wanted.start).take(wanted.len()).filter_map(told).collect();
+        Ok((list, total))
     }
 
     /// What a revision changed.
     pub(crate) async fn revision_diff(&self, asked: &Asked, number: &str) -> Done {
-        Ok(Answer::ok(&self.difference(asked, number).await?))
+        let (difference, _) = self.difference(asked, number, usize::MAX).await?;
+        Ok(Answer::ok(&difference))
     }
 
-    /// The same, to be shown.
-    pub(crate) async fn difference(&self, asked: &Asked, number: &str) -> Result<Value, Answer> {
+    /// The same, of so many objects at most, and how many more there are. Of those, nothing is read.
+    pub(crate) async fn difference(
+        &self,
+        asked: &Asked,
+        number: &str,
+        most: usize,
+    ) -> Result<(Value, usize), Answer> {
         let snapshot = self.snapshot().await?;
         asked.allow(&What::read("revisions"))?;
         let number = number.parse::<u64>().map_err(|_| Answer::not_found())?;
@@ -102,7 +109,8 @@ impl Api {
         };
         let (author, at) = (first.revision.author.clone(), first.revision.at);
         let mut objects = Vec::new();
-        for Written { key, revision } in own {
+        let more = own.len().saturating_sub(most);
+        for Written { key, revision } in own.into_iter().take(most) {
             let history = self.0.plane.revisions(key.clone(), HISTORY_MAX).await;
             let history = history.map_err(|error| Answer::of_store(&error))?;
             let earlier = history.iter().find(|earlier| earlier.number < number);
@@ -125,12 +133,13 @@ impl Api {
                 .collect();
             objects.push(json!({ "object": key.as_str(), "changes": changes }));
         }
-        Ok(json!({
+        let difference = json!({
             "revision": number,
             "author": author.as_deref(),
             "at": at.map(bartizan_core::Timestamp::to_rfc3339),
             "objects": objects,
-        }))
+        });
+        Ok((difference, more))
     }
 
     /// Gives everything, or one object, the content that it had at a revision.

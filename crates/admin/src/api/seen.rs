@@ -1,14 +1,19 @@
 //! What the node sees of its own: what protects its routes, what it refused, where it sends to.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bartizan_audit::{Event, RecentDenials};
+use bartizan_store::{Object, Snapshot};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Done};
 use super::asked::{Asked, Query};
 use super::{Api, What, references};
 use crate::coverage::{Column, Filter, Selection, Wanted};
+use crate::operators::Operator;
 
 /// Most bytes of a text of strangers that are shown.
 const SHOWN_MAX: usize = 256;
@@ -112,42 +117,77 @@ impl Api {
 
     /// The upstreams, their nodes, and which objects send to them.
     pub(crate) async fn upstreams(&self, asked: &Asked) -> Done {
-        let list = self.upstream_list(asked).await?;
-        Ok(Answer::ok(&json!({ "total": list.len(), "list": list })))
+        let (list, total) = self.upstream_list(asked, |total| 0..total).await?;
+        Ok(Answer::ok(&json!({ "total": total, "list": list })))
     }
 
-    /// The same, as far as this operator may see them.
-    pub(crate) async fn upstream_list(&self, asked: &Asked) -> Result<Vec<Value>, Answer> {
+    /// Those of them that are wanted, by how many this operator may see, and how many those are.
+    /// They are found where no other request waits for it.
+    pub(crate) async fn upstream_list(
+        &self,
+        asked: &Asked,
+        wanted: impl FnOnce(usize) -> Range<usize> + Send + 'static,
+    ) -> Result<(Vec<Value>, usize), Answer> {
         let snapshot = self.snapshot().await?;
         asked.allow(&What::read("upstreams"))?;
-        let users = references::users_of_upstreams(&snapshot);
-        let mut list = Vec::new();
-        for object in &snapshot.objects {
-            let Some(value) = object.value() else { continue };
-            let is_shared = object.key.collection() == "upstreams";
-            let used_by = users.get(object.key.id()).filter(|_| is_shared);
-            let upstream = match object.key.collection() {
-                "upstreams" => Some(&value),
-                "routes" | "services" => value.get("upstream"),
-                _ => None,
-            };
-            let Some(upstream) = upstream else { continue };
-            let what =
-                What::object(object.key.collection(), object.key.id(), Some(&value), &snapshot);
-            if !what.judged(|act| asked.operator.could(act)) {
-                continue;
-            }
-            list.push(json!({
-                "object": object.key.as_str(),
-                "scheme": upstream.get("scheme").cloned().unwrap_or_else(|| json!("http")),
-                "type": upstream.get("type").cloned().unwrap_or_else(|| json!("roundrobin")),
-                "nodes": upstream.get("nodes"),
-                "health": NOT_CHECKED,
-                "used_by": used_by.map(Vec::as_slice).unwrap_or_default(),
-            }));
-        }
-        Ok(list)
+        let operator = asked.operator.clone();
+        let found = tokio::task::spawn_blocking(move || upstreams_of(&operator, &snapshot, wanted));
+        found.await.map_err(|_| Answer::failed())
     }
+}
+
+/// What of an object says whether it is an upstream or has one.
+#[derive(Deserialize)]
+struct Outline {
+    upstream: Option<IgnoredAny>,
+}
+
+/// The wanted ones of the upstreams that an operator may see, and how many those are. What is not
+/// wanted is not read as a whole, but where it takes that to know whether it may be seen.
+fn upstreams_of(
+    operator: &Operator,
+    snapshot: &Snapshot,
+    wanted: impl FnOnce(usize) -> Range<usize>,
+) -> (Vec<Value>, usize) {
+    let may_see = |object: &Object, value: Option<&Value>| {
+        let what = What::object(object.key.collection(), object.key.id(), value, snapshot);
+        what.judged(|act| operator.could(act))
+    };
+    let is_one = |object: &&Object| {
+        let is_shared = object.key.collection() == "upstreams";
+        let may_have = matches!(object.key.collection(), "routes" | "services")
+            && references::mentions(&object.content, &["\"upstream\""]);
+        let outline = || serde_json::from_slice::<Outline>(&object.content).ok();
+        let has = |outline: Outline| is_shared || outline.upstream.is_some();
+        if !(is_shared || may_have) || !outline().is_some_and(has) {
+            return false;
+        }
+        if operator.is_confined() {
+            object.value().is_some_and(|value| may_see(object, Some(&value)))
+        } else {
+            may_see(object, None)
+        }
+    };
+    let all: Vec<&Object> = snapshot.objects.iter().filter(is_one).collect();
+    let shown = all.get(wanted(all.len())).unwrap_or_default();
+    let shared = shown.iter().filter(|object| object.key.collection() == "upstreams");
+    let users = references::users_of_upstreams(snapshot, &shared.map(|one| one.key.id()).collect());
+    let list = shown.iter().map(|object| {
+        let value = object.value().unwrap_or_default();
+        let is_shared = object.key.collection() == "upstreams";
+        let upstream = if is_shared { Some(&value) } else { value.get("upstream") };
+        let member = |name: &str| upstream.and_then(|upstream| upstream.get(name)).cloned();
+        let used_by = users.get(object.key.id()).filter(|_| is_shared);
+        json!({
+            "object": object.key.as_str(),
+            "scheme": member("scheme").unwrap_or_else(|| json!("http")),
+            "type": member("type").unwrap_or_else(|| json!("roundrobin")),
+            "nodes": member("nodes"),
+            "health": NOT_CHECKED,
+            "used_by": used_by.map(Vec::as_slice).unwrap_or_default(),
+        })
+    });
+    (list.collect(), all.len())
 }
 
 /// The beginning of what strangers sent: a page of many such texts stays one that can be read.

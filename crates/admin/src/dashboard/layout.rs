@@ -1,5 +1,6 @@
 //! What all pages have: the frame, and the forms that tables, pages of lists and times take.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -161,6 +162,15 @@ pub(super) fn number(html: &mut Html, value: impl TryInto<u64>) {
     }
 }
 
+/// How many more there are than are shown, if any are, between two pieces of markup.
+pub(super) fn and_more(html: &mut Html, more: usize, before: &'static str, after: &'static str) {
+    if more > 0 {
+        html.raw(before).raw("and ");
+        number(html, more);
+        html.raw(" more").raw(after);
+    }
+}
+
 /// The page of a list that a query asks for, and the items that are on it.
 pub(super) struct Paged {
     pub(super) page: usize,
@@ -174,10 +184,14 @@ impl Paged {
         Self { page: page.clamp(1, pages), pages }
     }
 
+    /// Which of `total` items are on it.
+    pub(super) fn range(&self, total: usize) -> Range<usize> {
+        let start = (self.page - 1).saturating_mul(PAGE).min(total);
+        start..start.saturating_add(PAGE).min(total)
+    }
+
     pub(super) fn items<'l, T>(&self, list: &'l [T]) -> &'l [T] {
-        let start = (self.page - 1).saturating_mul(PAGE).min(list.len());
-        let end = start.saturating_add(PAGE).min(list.len());
-        list.get(start..end).unwrap_or_default()
+        list.get(self.range(list.len())).unwrap_or_default()
     }
 
     /// Links to the pages around; nothing where there is one page.

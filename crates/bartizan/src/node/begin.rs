@@ -11,7 +11,7 @@ use bartizan_config::{Draft, Ledger, NodeConfig, Pages};
 use bartizan_core::NodeKey;
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_proxy::{Dialer, Gateway, GatewaySettings, Running};
-use bartizan_secrets::Vaults;
+use bartizan_secrets::Managers;
 use bartizan_store::FileWatch;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -49,7 +49,7 @@ struct Begun {
     gateway: Arc<Gateway>,
     keys: Option<Keys>,
     store: Arc<NodeStore>,
-    vaults: Arc<Vaults>,
+    managers: Arc<Managers>,
 }
 
 /// What is open to others.
@@ -75,9 +75,9 @@ impl Node {
 
     fn start_and(path: &Path, overrides: Overrides, heeds: bool) -> Result<Self, Failure> {
         let (begun, draft, port) = Begun::read(path, overrides)?;
-        let Begun { control, store, vaults, .. } = &begun;
+        let Begun { control, store, managers, .. } = &begun;
         let mut last_good = control.block_on(store.begin());
-        let secrets_seen = vaults.begin();
+        let secrets_seen = managers.begin();
         let loader = load::loader(&begun.record);
         let settling = Settling {
             gateway: &begun.gateway,
@@ -85,7 +85,7 @@ impl Node {
             on_invalid: begun.config.on_invalid(),
             overrides: &begun.overrides,
             loader: &loader,
-            fetch: &|| control.block_on(vaults.fetch()),
+            fetch: &|| control.block_on(managers.fetch()),
         };
         let (snapshot, first) = settle_all(control, store, &settling, draft, &last_good);
         // Whoever wrote files is there to read the answer; other stores may be in order later.
@@ -94,8 +94,8 @@ impl Node {
             first => first,
         };
         if let Ok(settled) = &first {
-            vaults.end();
-            vaults.know(settled.vaults());
+            managers.end();
+            managers.know(settled.managers());
         }
         let signals = heeds.then(|| control.block_on(async { Signals::listen() })).transpose()?;
         let fronts = begun.open(port, first.as_mut().ok())?;
@@ -143,8 +143,8 @@ impl Begun {
         let keys = keys.transpose()?;
         let store = NodeStore::open(&config, &logs.clock, &metrics, control.handle())?;
         let store = Arc::new(store);
-        let vaults = load::vaults(&config, control.handle(), &logs.clock, &metrics);
-        record.ask(Arc::clone(&vaults));
+        let managers = load::managers(&config, control.handle(), &logs.clock, &metrics);
+        record.ask(Arc::clone(&managers));
         let begun = Self {
             config,
             overrides,
@@ -156,7 +156,7 @@ impl Begun {
             gateway,
             keys,
             store,
-            vaults,
+            managers,
         };
         Ok((begun, draft, port.map(|(listener, _)| listener)))
     }
@@ -177,8 +177,8 @@ impl Begun {
         let status = Status::start(control, config, &readiness, registry, pages)?;
         let mut admin = None;
         if let (Some(settings), Some(listener), Some(keys)) = (&config.admin, port, &self.keys) {
-            let (vaults, readiness, board) = (&self.vaults, &readiness, &board);
-            let around = Around { store, vaults, logs, readiness, board };
+            let (managers, readiness, board) = (&self.managers, &readiness, &board);
+            let around = Around { store, managers, logs, readiness, board };
             let uses = gateway.key_uses();
             let started = AdminApi::start(control, listener, config, settings, keys, uses, around);
             admin = Some(started?);
@@ -220,7 +220,7 @@ impl Begun {
             record,
             keep_at: None,
             keep_cost: std::time::Duration::ZERO,
-            vaults: self.vaults,
+            managers: self.managers,
             secrets_seen,
             board,
             quarantined: HashSet::new(),

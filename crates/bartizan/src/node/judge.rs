@@ -10,7 +10,7 @@ use bartizan_config::{Diagnostic, Loader, Nowhere, ObjectName, OnInvalid, Source
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_plugins::Catalogue;
 use bartizan_proxy::{Report, RouteReport};
-use bartizan_secrets::Vaults;
+use bartizan_secrets::Managers;
 use bartizan_store::{Expect, Key, OWN_COLLECTION, Object, Snapshot, StoreError, Write};
 use tokio::time::timeout;
 
@@ -65,20 +65,20 @@ impl Node {
 
     /// The secret managers that a change is judged with: those in force, unless it is about them.
     /// What may come to nothing must not take their place.
-    fn vaults_for(&self, writes: &[Write]) -> Arc<Vaults> {
+    fn managers_for(&self, writes: &[Write]) -> Arc<Managers> {
         if !writes.iter().any(|write| write.key.collection() == "secrets") {
-            return Arc::clone(&self.vaults);
+            return Arc::clone(&self.managers);
         }
         // Nor may it tell how many secrets cannot be had.
         let metrics = SharedMetrics::default();
-        load::vaults(&self.config, self.control.handle(), &self.logs.clock, &metrics)
+        load::managers(&self.config, self.control.handle(), &self.logs.clock, &metrics)
     }
 
     /// What a changed store amounts to, if nothing that was in order is at fault then.
     fn foresee(&self, changed: &Snapshot, proposal: &Proposal) -> Result<Report, Refused> {
         let record = Record::default();
-        let vaults = self.vaults_for(&proposal.commit.writes);
-        record.ask(Arc::clone(&vaults));
+        let managers = self.managers_for(&proposal.commit.writes);
+        record.ask(Arc::clone(&managers));
         let loader = load::loader(&record);
         let told = |failure: &Failure| {
             let what = failure.lines();
@@ -95,7 +95,7 @@ impl Node {
             on_invalid: self.config.on_invalid(),
             overrides: &self.overrides,
             loader: &loader,
-            fetch: &|| self.control.block_on(vaults.fetch()),
+            fetch: &|| self.control.block_on(managers.fetch()),
         };
         let written: HashSet<ObjectName> = proposal
             .commit

@@ -16,7 +16,7 @@ use bartizan_config::{
     Admin, ApiKeys, KeyInVault, KeyRecipient, KeyRotation, NodeConfig, Store as Configured,
 };
 use bartizan_core::{Clock, Secret};
-use bartizan_secrets::Vaults;
+use bartizan_secrets::Managers;
 use bartizan_store::{FileStore, Key, Revision, Snapshot, Store, StoreError};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -83,7 +83,7 @@ pub(super) fn bind(control: &Runtime, admin: &Admin) -> Result<(TcpListener, Soc
 #[derive(Clone, Copy)]
 pub(super) struct Around<'a> {
     pub(super) store: &'a Arc<NodeStore>,
-    pub(super) vaults: &'a Arc<Vaults>,
+    pub(super) managers: &'a Arc<Managers>,
     pub(super) logs: &'a Logs,
     pub(super) readiness: &'a Readiness,
     pub(super) board: &'a Board,
@@ -100,7 +100,7 @@ impl AdminApi {
         key_uses: KeyUses,
         around: Around<'_>,
     ) -> Result<(Self, mpsc::Receiver<Ask>), Failure> {
-        let Around { store, vaults, logs, readiness, board } = around;
+        let Around { store, managers, logs, readiness, board } = around;
         let (asks, asked) = mpsc::channel(WAITING_MAX);
         let plane = NodePlane {
             store: Arc::clone(store),
@@ -116,7 +116,7 @@ impl AdminApi {
         let plane: Arc<dyn Plane> = Arc::new(plane);
         let operators = keys.operators.clone();
         let of_callers = callers(config, &plane, &operators, &clock, key_uses);
-        let rotations = rotations(config, vaults);
+        let rotations = rotations(config, managers);
         if !rotations.is_empty() {
             control.spawn(of_callers.clone().keep(rotations, keys.stopping()));
         }
@@ -189,7 +189,7 @@ fn callers(
 /// A place in a Vault that keeps a key.
 #[derive(Debug)]
 struct InVault {
-    vaults: Arc<Vaults>,
+    managers: Arc<Managers>,
     at: KeyInVault,
 }
 
@@ -198,13 +198,13 @@ impl Keeper for InVault {
         Box::pin(async move {
             let KeyInVault { mount, path, .. } = &self.at;
             let not_kept = |fault| format!("`{mount}/{path}` in Vault is not written: {fault}");
-            self.vaults.write(&self.at, key).await.map_err(not_kept)
+            self.managers.write(&self.at, key).await.map_err(not_kept)
         })
     }
 }
 
 /// The keys that this node exchanges by itself.
-fn rotations(config: &NodeConfig, vaults: &Arc<Vaults>) -> Vec<Rotation> {
+fn rotations(config: &NodeConfig, managers: &Arc<Managers>) -> Vec<Rotation> {
     let written = config.api_keys.iter().flat_map(|keys| &keys.rotate);
     let rotation = |rotation: &KeyRotation| Rotation {
         consumer: rotation.consumer.clone(),
@@ -213,9 +213,10 @@ fn rotations(config: &NodeConfig, vaults: &Arc<Vaults>) -> Vec<Rotation> {
         to: match &rotation.to {
             KeyRecipient::File(path) => Recipient::File(path.clone()),
             KeyRecipient::Command(words) => Recipient::Command(words.clone()),
-            KeyRecipient::Vault(at) => {
-                Recipient::Keeper(Arc::new(InVault { vaults: Arc::clone(vaults), at: at.clone() }))
-            }
+            KeyRecipient::Vault(at) => Recipient::Keeper(Arc::new(InVault {
+                managers: Arc::clone(managers),
+                at: at.clone(),
+            })),
         },
     };
     written.map(rotation).collect()

@@ -37,8 +37,8 @@ impl Node {
     }
 
     fn try_reload(&mut self, record: &Record) -> Result<Settled, Failure> {
-        record.ask(Arc::clone(&self.vaults));
-        self.secrets_seen = self.vaults.begin();
+        record.ask(Arc::clone(&self.managers));
+        self.secrets_seen = self.managers.begin();
         let loader = load::loader(record);
         let (mut node, mut draft) = match load::draft(&self.config.path, &loader) {
             Ok(read) => read,
@@ -68,21 +68,21 @@ impl Node {
             on_invalid: self.config.on_invalid(),
             overrides: &self.overrides,
             loader: &loader,
-            fetch: &|| self.control.block_on(self.vaults.fetch()),
+            fetch: &|| self.control.block_on(self.managers.fetch()),
         };
         let (snapshot, mut outcome) =
             settle_all(&self.control, &self.store, &settling, draft, &self.last_good);
         self.seen = snapshot.as_ref().map_or(self.seen, |snapshot| snapshot.revision);
         let snapshot = snapshot.as_ref();
         if let Ok(settled) = &mut outcome {
-            self.vaults.know(settled.vaults());
+            self.managers.know(settled.managers());
             // Whoever looks sees what is in force, while the rest is put in order.
             self.remember(&mut settled.applied.report);
         }
         (self.ledger, self.pages) =
             stand_all(&self.store, &settling, snapshot, &mut outcome, &mut self.last_good);
         if outcome.is_ok() {
-            self.vaults.end();
+            self.managers.end();
         }
         give_back(&self.control);
         outcome

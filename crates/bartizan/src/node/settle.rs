@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bartizan_admin::Aside;
 use bartizan_config::{
     Diagnostic, Draft, Ledger, Loader, NodeConfig, ObjectFacts, ObjectName, OnInvalid, Pages,
-    Resources, Sources, Vault, one_line,
+    Resources, SecretManager, Sources, one_line,
 };
 use bartizan_proxy::{Applied, Gateway, Report};
 
@@ -74,8 +74,8 @@ pub(crate) struct Settled {
 
 impl Settled {
     /// The secret managers, until [`Settling::stand`] takes what it was made of.
-    pub(crate) fn vaults(&self) -> &[Arc<Vault>] {
-        self.origin.as_ref().map_or(&[], |origin| &origin.resources.vaults)
+    pub(crate) fn managers(&self) -> &[Arc<SecretManager>] {
+        self.origin.as_ref().map_or(&[], |origin| &origin.resources.managers)
     }
 }
 

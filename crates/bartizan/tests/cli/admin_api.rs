@@ -239,6 +239,19 @@ fn the_same_calls_write_to_etcd_and_see_what_others_write_there() {
     assert!(refused.body.contains("name an `object`"), "{}", refused.body);
     let gone = scene.ask(&Step::of("DELETE", "/apisix/admin/routes/1", ""));
     assert_eq!((gone.status, status(&scene.serving.get("/a", ""))), (200, "404"));
+    // What is no key is shown under a name of its own, by which it can be removed.
+    for (raw, shown, named) in [
+        ("routes/", "routes/%", "routes/%25"),
+        ("routes//n", "routes/%2fn", "routes/%252fn"),
+        ("routes/a\nb", "routes/a%0ab", "routes/a%250ab"),
+        ("secrets/vault/", "secrets/%/vault%2f", "secrets/%25/vault%252f"),
+    ] {
+        server.put(&format!("/apisix/{raw}"), "{}");
+        crate::stores::until_told(&scene.serving, "/readyz", &format!("{shown} at revision"));
+        let gone = scene.ask(&Step::of("DELETE", &format!("/apisix/admin/{named}"), ""));
+        assert_eq!(gone.status, 200, "{shown}: {}", gone.body);
+        crate::stores::until_told(&scene.serving, "/readyz", "\"quarantined_count\":1");
+    }
     assert!(scene.serving.stop().success());
 }
 

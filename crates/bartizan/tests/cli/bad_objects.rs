@@ -41,7 +41,7 @@ fn bad_objects() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ),
         ("rooutes/n", text("{}"), "did you mean `routes`?"),
         ("stream_routes/n", text("{\"server_port\": 9}"), "not supported yet"),
-        ("secrets/aws/n", text("{}"), "not supported yet"),
+        ("secrets/aws/n", text("{}"), "`access_key_id` is required"),
     ]
 }
 
@@ -70,7 +70,7 @@ fn what_is_wrong_in_etcd_is_told_with_key_and_revision_and_opens_nothing() {
         until_told(&serving, "/readyz", "\"last_error\":null");
     }
     // A route stands in the way also under a key that is none.
-    for (key, shown) in [("routes//n", "routes/%/n"), ("routes/a\nb", "routes/a%0ab")] {
+    for (key, shown) in [("routes//n", "routes/%2fn"), ("routes/a\nb", "routes/a%0ab")] {
         let revision = server.put(&format!("/apisix/{key}"), route("/new").to_string());
         until_told(
             &serving,

@@ -8,6 +8,7 @@ mod admin_listener;
 mod bad_input;
 mod bad_objects;
 mod clients;
+mod cloud_secrets;
 mod confinement;
 mod dashboard;
 mod driver;

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::diagnostic::{Invalid, PathStep};
-use crate::vault::is_path;
+use crate::managers::is_path;
 
 /// Shortest hash key: as long as its hash.
 const HASH_KEY_MIN: usize = 32;

@@ -23,9 +23,9 @@ impl Reader<'_> {
         for object in objects {
             self.collect_id(object);
         }
-        let vaults = self.vaults(objects);
+        let managers = self.managers(objects);
         let mut resources = self.resources(objects);
-        resources.vaults = vaults;
+        resources.managers = managers;
         for consumer in &mut resources.consumers {
             let beside = self.credentials.remove(&*consumer.username);
             consumer.credentials.extend(beside.into_iter().flatten());

@@ -503,3 +503,28 @@ fn keywords_that_are_not_checked_are_found() {
         ["#/multipleOf", "#/properties/contains/items/contains"]
     );
 }
+
+#[test]
+fn a_walk_takes_so_many_steps_and_no_more() {
+    let mut sources = Sources::new();
+    let source = sources.add("f", Path::new(""), "text".to_owned());
+    let node = sources.read(source).unwrap();
+    let (resolver, schema) = (Resolver::new(&Fixed), json!({ "type": "string" }));
+    let rules = Rules::new(&resolver, false);
+    let subject = Subject {
+        node: &node,
+        here: node.place,
+        path: "",
+        folder: Path::new(""),
+        schema: &schema,
+        hidden: &[],
+        specials: &[],
+    };
+    for (taken, is_checked) in [(STEPS_MAX - 2, true), (STEPS_MAX - 1, true), (STEPS_MAX, false)] {
+        let mut walk = walk::Walk::new(&rules, &subject);
+        walk.taken = taken;
+        let mut findings = Findings::default();
+        walk.value(&node, node.place, &schema, walk::Marks::default(), &mut findings);
+        assert_eq!(findings.is_clean(), is_checked, "{taken}");
+    }
+}

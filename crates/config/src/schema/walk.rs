@@ -70,7 +70,7 @@ pub(super) struct Walk<'a> {
     pub(super) subject: &'a Subject<'a>,
     pub(super) steps: Vec<Step<'a>>,
     recursion: usize,
-    taken: usize,
+    pub(super) taken: usize,
 }
 
 impl<'a> Walk<'a> {

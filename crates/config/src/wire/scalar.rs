@@ -118,8 +118,8 @@ text! {
 }
 
 text! {
-    /// The id of a secret manager.
-    SecretId,
+    /// The id of a Vault.
+    VaultId,
     {
         "type": "string",
         "pattern": "^vault/[a-zA-Z0-9_.-]{1,64}$",
@@ -128,8 +128,28 @@ text! {
 }
 
 text! {
-    /// Where a Vault is.
-    VaultUri,
+    /// The id of a Secrets Manager of AWS.
+    AwsId,
+    {
+        "type": "string",
+        "pattern": "^aws/[a-zA-Z0-9_.-]{1,64}$",
+        "x-expects": "`aws/` and an id of up to 64 letters, digits, `-`, `_` and `.`"
+    }
+}
+
+text! {
+    /// The id of a Secret Manager of Google Cloud.
+    GcpId,
+    {
+        "type": "string",
+        "pattern": "^gcp/[a-zA-Z0-9_.-]{1,64}$",
+        "x-expects": "`gcp/` and an id of up to 64 letters, digits, `-`, `_` and `.`"
+    }
+}
+
+text! {
+    /// Where a secret manager is.
+    ServerUri,
     {
         "type": "string",
         "pattern": "^https?://([0-9A-Za-z._-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?/?$",

@@ -1,22 +1,38 @@
-//! Secret managers.
+//! Secret managers: what they have in common, and Vault.
 
 use bartizan_core::{Secret, Span};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::scalar::{Pem, SecretId, VaultPath, VaultUri};
+use super::aws::AwsWire;
+use super::gcp::GcpWire;
+use super::scalar::{Pem, ServerUri, VaultId, VaultPath};
+
+/// A secret manager, by its id.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(title = "secret manager")]
+#[expect(dead_code, reason = "its schema is all that is used: each form is read by itself")]
+pub(crate) enum SecretWire {
+    /// A Vault.
+    Vault(Box<VaultWire>),
+    /// Secrets Manager of AWS.
+    Aws(Box<AwsWire>),
+    /// Secret Manager of Google Cloud.
+    Gcp(Box<GcpWire>),
+}
 
 /// A Vault, of `HashiCorp` or `OpenBao`, that references `$secret://vault/<id>/<path>/<key>` are
 /// resolved in.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(title = "secret manager")]
+#[schemars(title = "Vault")]
 #[expect(dead_code, reason = "timestamps have no effect")]
 pub(crate) struct VaultWire {
     /// `vault/` and the id that references name.
-    pub(crate) id: SecretId,
+    pub(crate) id: VaultId,
     /// Where Vault is, as in `https://vault.internal:8200`.
-    pub(crate) uri: VaultUri,
+    pub(crate) uri: ServerUri,
     /// What of the path comes before that of a reference: the mount of the key-value engine, and
     /// what all secrets have in common. `kv/apisix` and `$secret://vault/1/jack/auth-key` lead to
     /// the key `auth-key` of `kv/apisix/jack`.
@@ -34,7 +50,7 @@ pub(crate) struct VaultWire {
     /// Where the engine is mounted, if that is more than the first part of `prefix`.
     pub(crate) mount: Option<VaultPath>,
     /// TLS towards it.
-    pub(crate) tls: Option<VaultTlsWire>,
+    pub(crate) tls: Option<ManagerTlsWire>,
     /// How often values are asked for again, sooner where Vault says that they end sooner.
     #[serde(default = "refresh")]
     pub(crate) refresh: Span,
@@ -88,23 +104,23 @@ pub(crate) enum VaultAuthWire {
     },
 }
 
-/// TLS towards Vault, whose certificate is always verified.
+/// TLS towards a secret manager.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct VaultTlsWire {
+pub(crate) struct ManagerTlsWire {
     /// The authorities that may have signed its certificate. Absent: those of the system.
     pub(crate) ca_certs: Option<Pem>,
 }
 
-fn refresh() -> Span {
+pub(super) fn refresh() -> Span {
     Span(std::time::Duration::from_secs(300))
 }
 
-fn stale_max() -> Span {
+pub(super) fn stale_max() -> Span {
     Span(std::time::Duration::from_secs(24 * 3_600))
 }
 
-fn timeout() -> Span {
+pub(super) fn timeout() -> Span {
     Span(std::time::Duration::from_secs(5))
 }
 

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use bartizan_config::{
-    Failure, Loader, NodeConfig, PluginSchemas, Resources, SecretFault, SecretName, Slot, Standing,
-    Surroundings, Vault, one_line,
+    Failure, Loader, NodeConfig, PluginSchemas, Resources, SecretFault, SecretManager, SecretName,
+    Slot, Standing, Surroundings, one_line,
 };
 use serde_json::{Value, json};
 
@@ -110,6 +110,11 @@ pub(crate) struct Fixed;
 
 pub(crate) const PEM: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
 
+/// A service account as Google gives it out.
+const ACCOUNT: &str = r#"{"type": "service_account", "project_id": "shop-1", "private_key_id": "0",
+    "private_key": "-----BEGIN PRIVATE KEY-----\nAAAA\n", "client_email": "gateway@shop-1.test",
+    "token_uri": "https://token.test/t", "universe_domain": "googleapis.com"}"#;
+
 impl Surroundings for Fixed {
     fn variable(&self, name: &str) -> Option<String> {
         match name {
@@ -120,15 +125,15 @@ impl Surroundings for Fixed {
         }
     }
 
-    fn secret(&self, _: &Arc<Vault>, name: &SecretName) -> Result<String, SecretFault> {
-        match (&*name.path, &*name.key) {
-            ("jack", "key") => Ok("from vault".to_owned()),
-            ("jack", "empty") => Ok(String::new()),
-            ("jack", "later") => Err(SecretFault::NotFetched),
-            (path, key) => {
-                let id = &*name.vault;
-                let shown = format!("`$secret://vault/{id}/{path}/{key}`");
-                Err(SecretFault::Refused(format!("{shown} cannot be had: a test says so")))
+    fn secret(&self, _: &Arc<SecretManager>, name: &SecretName) -> Result<String, SecretFault> {
+        match (&*name.path, name.key.as_deref()) {
+            ("jack", Some("key")) => Ok("from vault".to_owned()),
+            ("jack", None) => Ok(format!("all that {} keeps", name.manager)),
+            ("jack", Some("empty")) => Ok(String::new()),
+            ("jack", Some("later")) => Err(SecretFault::NotFetched),
+            _ => {
+                let problem = format!("`{name}` cannot be had: a test says so");
+                Err(SecretFault::Refused(problem))
             }
         }
     }
@@ -136,6 +141,9 @@ impl Surroundings for Fixed {
     fn file(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         let content = match path.to_str() {
             Some("/etc/b/cert.pem" | "/etc/b/key.pem" | "/etc/b/ca.pem") => PEM.to_owned(),
+            Some("/etc/b/account.json") => ACCOUNT.to_owned(),
+            Some("/etc/b/half.json") => r#"{"client_email": "hunter2@p.test"}"#.to_owned(),
+            Some("/etc/b/clear.json") => ACCOUNT.replace("https://token", "http://token"),
             Some("/etc/b/empty.pem") => "\n".to_owned(),
             Some("/etc/b/text.pem") => "text".to_owned(),
             Some("/etc/b/resources.yaml") => "routes:\n- uri: /a\n  upstream_id: none\n".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::catalogue::{NODE, loader};
+use crate::catalogue::{NODE, loader, resources};
 
 /// What is wrong with a store in etcd that is described with more.
 fn told(endpoints: &[String], more: &str) -> Option<String> {
@@ -142,5 +142,19 @@ fn a_schedule_makes_a_key_a_minute_at_most_and_one_in_180_days_at_least() {
     for (overlap, is_good) in [(3_599, true), (3_600, false), (3_601, false)] {
         let rotation = format!("consumer: a, every: 1h, overlap: {overlap}s, to: {{file: k}}");
         assert_eq!(told_of_rotations(&[rotation]).is_none(), is_good, "{overlap}");
+    }
+}
+
+#[test]
+fn near_names_are_sought_until_there_are_too_many_problems() {
+    for (count, helped) in [(100, 100), (101, 101), (102, 101), (150, 101)] {
+        let routes = items(count, |n| format!("{{uri: /{n}, service_id: order}}"));
+        let upstream = "upstream: {nodes: {'a:80': 1}}";
+        let text =
+            format!("services: [{{id: orders, {upstream}}}]\nroutes: [{}]\n", routes.join(", "));
+        let lines = resources(&text).unwrap_err();
+        assert_eq!(lines.len(), count);
+        let found = lines.iter().filter(|line| line.contains("did you mean `orders`?")).count();
+        assert_eq!(found, helped, "{count}");
     }
 }

@@ -15,4 +15,5 @@ mod merging;
 mod pages;
 mod properties;
 mod schemas;
+mod secret_managers;
 mod secrets;

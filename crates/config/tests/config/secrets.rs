@@ -16,8 +16,9 @@ fn a_reference_stands_for_what_its_vault_keeps() {
     for text in [format!("{vault}{JACK}"), format!("{JACK}{vault}")] {
         let resources = resources(&text).unwrap();
         assert_eq!(resources.consumers[0].plugins[0].config["key"], "from vault");
-        let vault = &resources.vaults[0];
-        assert_eq!((&*vault.id, &*vault.uri), ("1", "https://vault.test:8200"));
+        let manager = &resources.managers[0];
+        let vault = manager.vault().unwrap();
+        assert_eq!((&*manager.id, &*vault.uri), ("vault/1", "https://vault.test:8200"));
         assert_eq!((&*vault.prefix, &*vault.mount, vault.kv), ("kv/a", "kv", KvVersion::One));
         assert!(matches!(&vault.auth, VaultAuth::Token(token) if token.matches(b"alice-key")));
     }
@@ -35,13 +36,14 @@ secrets:
 ",
     )
     .unwrap();
-    let find = |id: &str| resources.vaults.iter().find(|vault| &*vault.id == id).unwrap();
-    let (a, b) = (find("a"), find("b"));
-    assert_eq!((&*a.mount, a.kv, a.namespace.as_deref()), ("m/n", KvVersion::Two, Some("t")));
+    let find = |id: &str| resources.managers.iter().find(|one| &*one.id == id).unwrap();
+    let (a, b) = (find("vault/a"), find("vault/b"));
+    assert!(!a.is_like(b) && a.is_like(&a.as_ref().clone()));
     assert_eq!((a.refresh.as_secs(), a.stale_max.as_secs(), a.timeout.as_secs()), (10, 0, 2));
+    let (a, b) = (a.vault().unwrap(), b.vault().unwrap());
+    assert_eq!((&*a.mount, a.kv, a.namespace.as_deref()), ("m/n", KvVersion::Two, Some("t")));
     assert!(matches!(&a.auth, VaultAuth::AppRole { mount, .. } if mount == "approle"));
     assert!(matches!(&b.auth, VaultAuth::Kubernetes { mount, .. } if mount == "k"));
-    assert!(!a.is_like(b) && a.is_like(&a.as_ref().clone()));
 }
 
 #[test]
@@ -60,8 +62,8 @@ fn references_that_lead_nowhere_say_why() {
         ),
         ("$secret://vault/1/jack/empty", "is empty"),
         ("$secret://vault/1/jack", "is not of the form"),
-        ("$secret://aws/1/jack/key", "the secret manager `aws` is not supported yet"),
-        ("$secret://gcp/1/jack/key", "the secret manager `gcp` is not supported yet"),
+        ("$secret://aws/1/jack/key", "there is no secret manager `aws/1`"),
+        ("$secret://azure/1/jack/key", "is not of the form"),
         ("$sealed://k1/AAAA", "encrypted text of a store"),
         ("$unreadable://clear", "is not encrypted, which `encryption.required` of the store asks"),
     ] {
@@ -118,7 +120,10 @@ fn managers_that_are_not_sound() {
             "uri: 'https://v.test', prefix: kv, token: t, refresh: 0s",
             "the shortest time is one second",
         ),
-        ("uri: 'https://v.test', prefix: kv, token: t, timeout: 0s", "no time to answer"),
+        (
+            "uri: 'https://v.test', prefix: kv, token: t, timeout: 0s",
+            "there would be no time to answer",
+        ),
         (
             "uri: 'https://v.test', prefix: kv, token: '$secret://vault/1/a/b'",
             "not in the node file or in a secret manager",
@@ -131,10 +136,15 @@ fn managers_that_are_not_sound() {
         let lines = lines(more);
         assert!(lines.contains(words), "{more}: {lines}");
     }
-    let others =
-        resources("secrets: [{id: aws/1, access_key_id: hunter2}, {id: '1', uri: x}, {uri: x}]\n");
+    let others = resources(
+        "secrets: [{id: azure/1, token: hunter2}, {id: '1', uri: x}, {id: vault/, uri: x}, {uri: x}]\n",
+    );
     let others = others.unwrap_err();
-    assert!(others[0].contains("the secret manager `aws` is not supported yet"), "{others:?}");
+    let told = "expected `vault/`, `aws/` or `gcp/` and an id of up to 64 letters, digits, `-`, `_` \
+                and `.`, found";
+    for found in ["`azure/1`", "`1`"] {
+        assert!(others.iter().any(|line| line.contains(&format!("{told} {found}"))), "{others:?}");
+    }
     assert!(others.iter().any(|line| line.contains("expected `vault/` and an id")), "{others:?}");
     assert!(others.iter().any(|line| line.contains("needs an `id`")), "{others:?}");
     assert!(!others.join("").contains("hunter2"));

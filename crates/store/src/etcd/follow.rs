@@ -12,7 +12,7 @@ use bytes::BytesMut;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::client::{Client, Fault, Repeat};
-use super::mirror::{Kind, kind, object, path};
+use super::mirror::{Kind, Mirror, kind, object};
 use super::wire::{
     Bytes, KeyValue, Number, RangeRequest, RangeResponse, WatchCreate, WatchLine, WatchRequest,
 };
@@ -51,8 +51,13 @@ pub(super) async fn follow(shared: Arc<Shared>) {
         shared.lost(&fault);
         shared.client.move_on();
         sleep(jittered(backoff)).await;
-        backoff = (backoff * 2).min(BACKOFF_MAX);
+        backoff = longer(backoff);
     }
+}
+
+/// The wait after that one.
+fn longer(backoff: Duration) -> Duration {
+    (backoff * 2).min(BACKOFF_MAX)
 }
 
 /// Between half of it and all of it, so that nodes that lost the same etcd do not return at once.
@@ -163,7 +168,7 @@ async fn past(shared: &Shared) -> Result<Past, Fault> {
         Err(fault) => return Err(fault),
     }
     let Some((key, written)) = newest else { return Ok(Past::Same) };
-    let key = Bytes::of(&path(&shared.prefix, &key));
+    let key = shared.path(&key);
     let request = RangeRequest { key, revision: Number(revision), ..RangeRequest::default() };
     match shared.client.ask_first::<RangeResponse>("/v3/kv/range", &request).await {
         Ok(read) if read.kvs.first().is_some_and(|pair| pair.mod_revision.0 == written) => {
@@ -185,8 +190,12 @@ async fn list(shared: &Shared, past: Past) -> Result<(), Fault> {
     let (first, second, third) =
         tokio::try_join!(pages(shared, first), pages(shared, second), pages(shared, third))?;
     let read = [first, second, third];
-    let count = read.iter().map(|(_, count)| count).sum();
-    let objects: Vec<Object> = read.into_iter().flat_map(|(objects, _)| objects).collect();
+    let count = read.iter().map(|part| part.count).sum();
+    let (mut objects, mut strays) = (Vec::new(), Vec::new());
+    for part in read {
+        objects.extend(part.objects);
+        strays.push(part.strays);
+    }
     let mut state = shared.lock();
     // Whoever removes everything does it under our eyes, or in the past that we have read.
     let is_other = past == Past::Other || revision <= state.mirror.revision;
@@ -194,6 +203,9 @@ async fn list(shared: &Shared, past: Past) -> Result<(), Fault> {
         return Err(Fault::Wiped);
     }
     state.mirror.replace(revision, objects, count);
+    for strays in strays {
+        state.mirror.take_strays(strays);
+    }
     state.is_listed = true;
     drop(state);
     shared.revision.send_replace(revision);
@@ -215,9 +227,18 @@ fn parts(shared: &Shared, revision: u64) -> [RangeRequest; 3] {
     [part(&all.key, Some(&first)), part(&first, Some(&second)), part(&second, None)]
 }
 
-/// Reads a range in pages: the objects in it, and how many keys there are.
-async fn pages(shared: &Shared, mut request: RangeRequest) -> Result<(Vec<Object>, u64), Fault> {
-    let (mut objects, mut count) = (Vec::new(), 0);
+/// What was read of a range.
+#[derive(Default)]
+struct Part {
+    objects: Vec<Object>,
+    strays: Mirror,
+    /// How many keys there are.
+    count: u64,
+}
+
+/// Reads a range in pages.
+async fn pages(shared: &Shared, mut request: RangeRequest) -> Result<Part, Fault> {
+    let mut part = Part::default();
     let mut most = PAGE_MAX;
     loop {
         let page = match shared.client.ask_first::<RangeResponse>("/v3/kv/range", &request).await {
@@ -231,9 +252,12 @@ async fn pages(shared: &Shared, mut request: RangeRequest) -> Result<(Vec<Object
         };
         request.limit = Number(next_page(&page.kvs).min(most));
         for pair in &page.kvs {
-            count += 1;
+            part.count += 1;
             match kind(&shared.prefix, pair) {
-                Kind::Object(key) => objects.push(object(key, pair)),
+                Kind::Object(key) => {
+                    part.strays.note(&shared.prefix, &key, pair);
+                    part.objects.push(object(key, pair));
+                }
                 Kind::Foreign => {}
             }
         }
@@ -242,7 +266,7 @@ async fn pages(shared: &Shared, mut request: RangeRequest) -> Result<(Vec<Object
                 request.key = last.key.clone();
                 request.key.0.push(0);
             }
-            _ => return Ok((objects, count)),
+            _ => return Ok(part),
         }
     }
 }
@@ -343,7 +367,7 @@ pub(super) async fn read_at(
     key: &crate::key::Key,
     revision: u64,
 ) -> Result<RangeResponse, Fault> {
-    let key = Bytes::of(&path(&shared.prefix, key));
+    let key = shared.path(key);
     let request = RangeRequest { key, revision: Number(revision), ..RangeRequest::default() };
     shared.client.ask("/v3/kv/range", &request, Repeat::Freely).await
 }
@@ -365,6 +389,24 @@ mod tests {
         assert_eq!(page(8), PAGE_MAX);
         assert_eq!(page(PAGE_BYTES), PAGE);
         assert_eq!(next_page(&[]), PAGE_MAX);
+    }
+
+    #[test]
+    fn waits_double_up_to_the_longest() {
+        let step = Duration::from_millis(1);
+        for (backoff, expected) in [
+            (BACKOFF_MIN, BACKOFF_MIN * 2),
+            (BACKOFF_MAX / 2 - step, BACKOFF_MAX - step * 2),
+            (BACKOFF_MAX / 2, BACKOFF_MAX),
+            (BACKOFF_MAX / 2 + step, BACKOFF_MAX),
+            (BACKOFF_MAX, BACKOFF_MAX),
+        ] {
+            assert_eq!(longer(backoff), expected);
+        }
+        for _ in 0..64 {
+            let waited = jittered(BACKOFF_MAX);
+            assert!((BACKOFF_MAX / 2..=BACKOFF_MAX).contains(&waited), "{waited:?}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bartizan_core::Timestamp;
 
-use super::wire::{Event, KeyValue};
+use super::wire::{Bytes, Event, KeyValue};
 use crate::key::Key;
 use crate::object::{Change, Changes, Object, Snapshot};
 
@@ -24,11 +24,16 @@ const PLUGINS: &str = "plugins";
 /// What stands for it.
 const PLUGINS_KEY: &str = "plugins/list";
 
+/// What stands for that, where somebody wrote it: nothing else is seen like this.
+const IN_ITS_PLACE: &str = "plugins/list%-";
+
 /// The content of etcd below a prefix.
 #[derive(Debug, Default)]
 pub(super) struct Mirror {
     pub(super) revision: u64,
     objects: BTreeMap<Key, Object>,
+    /// What stands in etcd where a key stands for something that is none.
+    strays: BTreeMap<Key, Vec<u8>>,
     /// How many keys there are, others included.
     pub(super) count: u64,
     log: VecDeque<(u64, Key)>,
@@ -54,13 +59,17 @@ pub(super) fn kind(prefix: &str, pair: &KeyValue) -> Kind {
     if is_placeholder || FOREIGN.iter().any(|known| rest.starts_with(known.as_bytes())) {
         return Kind::Foreign;
     }
+    // What would take the place of the list of plugins.
+    if rest == PLUGINS_KEY.as_bytes() {
+        return Key::parse(IN_ITS_PLACE).map_or(Kind::Foreign, Kind::Object);
+    }
     // The list of plugins is one object, which has no id.
     let rest = if rest == PLUGINS.as_bytes() { PLUGINS_KEY.as_bytes() } else { rest };
     Kind::Object(Key::standing_for(rest))
 }
 
-/// The key in etcd of an object.
-pub(super) fn path(prefix: &str, key: &Key) -> String {
+/// The key in etcd of an object whose key is one.
+fn path(prefix: &str, key: &Key) -> String {
     if key.collection() == PLUGINS {
         format!("{prefix}/{PLUGINS}")
     } else {
@@ -82,13 +91,31 @@ pub(super) fn object(key: Key, pair: &KeyValue) -> Object {
 }
 
 impl Mirror {
+    /// The key in etcd of an object.
+    pub(super) fn path(&self, prefix: &str, key: &Key) -> Bytes {
+        self.strays.get(key).map_or_else(|| Bytes::of(&path(prefix, key)), |raw| Bytes(raw.clone()))
+    }
+
+    /// Remembers what stands in etcd, where that cannot be told from the key.
+    pub(super) fn note(&mut self, prefix: &str, key: &Key, pair: &KeyValue) {
+        if path(prefix, key).as_bytes() != pair.key.0 {
+            self.strays.insert(key.clone(), pair.key.0.clone());
+        }
+    }
+
     /// Takes the whole content, as it was at a revision.
     pub(super) fn replace(&mut self, revision: u64, objects: Vec<Object>, count: u64) {
+        self.strays.clear();
         self.objects = objects.into_iter().map(|object| (object.key.clone(), object)).collect();
         self.count = count;
         self.revision = revision;
         self.log.clear();
         self.log_from = revision;
+    }
+
+    /// Takes what another one noted, too.
+    pub(super) fn take_strays(&mut self, other: Self) {
+        self.strays.extend(other.strays);
     }
 
     /// Takes what happened.
@@ -108,7 +135,9 @@ impl Mirror {
                     self.log.push_back((pair.mod_revision.0, key.clone()));
                     if is_delete {
                         self.objects.remove(&key);
+                        self.strays.remove(&key);
                     } else {
+                        self.note(prefix, &key, pair);
                         self.objects.insert(key.clone(), object(key, pair));
                     }
                 }
@@ -153,7 +182,7 @@ impl Mirror {
 
 #[cfg(test)]
 mod tests {
-    use super::super::wire::{Bytes, Number};
+    use super::super::wire::Number;
     use super::*;
 
     fn pair(key: &str, value: &str, created: u64, revision: u64) -> KeyValue {
@@ -190,17 +219,41 @@ mod tests {
             ("/apisix/routes/1", "{}", Some("routes/1")),
             ("/apisix/consumers/a/credentials/b", "{}", Some("consumers/a/credentials/b")),
             ("/apisix/plugins", "[]", Some("plugins/list")),
+            ("/apisix/plugins/list", "[]", Some("plugins/list%-")),
+            ("/apisix/plugins/list%-", "[]", Some("plugins/list%25-")),
             ("/apisix/routes/", "init_dir", None),
             ("/apisix/data_plane/server_info/x", "{}", None),
             ("/apisix2/routes/1", "{}", None),
             ("/apisix/routes/", "{}", Some("routes/%")),
-            ("/apisix/routes//1", "{}", Some("routes/%/1")),
+            ("/apisix/routes//1", "{}", Some("routes/%2f1")),
             ("/apisix/routes/a\nb", "{}", Some("routes/a%0ab")),
         ] {
             assert_eq!(object(key, value).as_deref(), expected, "{key}");
         }
         assert_eq!(path("/apisix", &Key::parse("plugins/list").unwrap()), "/apisix/plugins");
         assert_eq!(path("/apisix", &Key::parse("routes/1").unwrap()), "/apisix/routes/1");
+    }
+
+    #[test]
+    fn what_is_no_key_is_found_again_where_it_stands() {
+        let mut mirror = Mirror::default();
+        let raws =
+            ["/apisix/routes/", "/apisix/routes//1", "/apisix/routes/a\nb", "/apisix/routes/a%0ab"];
+        let events: Vec<Event> = raws.iter().zip(2..).map(|(raw, at)| put(raw, at)).collect();
+        mirror.apply("/apisix", &events);
+        let keys = |mirror: &Mirror| -> Vec<Key> {
+            mirror.snapshot().objects.iter().map(|object| object.key.clone()).collect()
+        };
+        let found: std::collections::BTreeSet<Vec<u8>> =
+            keys(&mirror).iter().map(|key| mirror.path("/apisix", key).0).collect();
+        assert_eq!(found, raws.iter().map(|raw| raw.as_bytes().to_vec()).collect());
+        let delete = Event { kind: "DELETE".into(), kv: pair(raws[0], "", 0, 9) };
+        mirror.apply("/apisix", &[delete]);
+        assert_eq!((keys(&mirror).len(), mirror.strays.len()), (3, 3));
+        mirror.replace(10, Vec::new(), 0);
+        assert!(mirror.strays.is_empty());
+        let plain = Key::parse("routes/1").unwrap();
+        assert_eq!(mirror.path("/apisix", &plain), Bytes::of("/apisix/routes/1"));
     }
 
     #[test]

@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use self::client::{Client, Fault, Repeat};
-use self::mirror::{Mirror, object, path};
+use self::mirror::{Mirror, object};
 use self::wire::{Bytes, Compare, Number, Operation, TxnRequest, TxnResponse};
 use crate::fault::{OpenError, StoreError};
 use crate::key::Key;
@@ -97,6 +97,11 @@ struct State {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The key in etcd of an object.
+    fn path(&self, key: &Key) -> Bytes {
+        self.lock().mirror.path(&self.prefix, key)
     }
 
     fn lost(&self, fault: &Fault) {
@@ -273,7 +278,7 @@ impl Store for Etcd {
 
     async fn commit(&self, commit: Commit) -> Result<u64, StoreError> {
         commit.check(COMMIT_MAX)?;
-        let request = transaction(&self.shared.prefix, &commit.writes);
+        let request = transaction(&|key| self.shared.path(key), &commit.writes);
         let answer: TxnResponse =
             self.shared.client.ask("/v3/kv/txn", &request, Repeat::IfUnsent).await?;
         if !answer.succeeded {
@@ -353,8 +358,8 @@ fn revision_of(object: Object) -> Revision {
     Revision { number: revision, author, at, content: Some(content), is_first }
 }
 
-fn transaction(prefix: &str, writes: &[Write]) -> TxnRequest {
-    let key = |write: &Write| Bytes::of(&path(prefix, &write.key));
+fn transaction(path: &dyn Fn(&Key) -> Bytes, writes: &[Write]) -> TxnRequest {
+    let key = |write: &Write| path(&write.key);
     let compare = |write: &Write| {
         let (result, revision) = match (write.expect, &write.content) {
             (Expect::Revision(revision), _) => ("EQUAL", revision),

@@ -450,3 +450,84 @@ async fn what_apisix_encrypted_is_read_from_etcd_and_written_as_it_reads() {
     let raw = store.inner().get(&key("ssls/t")).await.unwrap().unwrap().value().unwrap();
     assert_eq!(raw["key"], sealed["key"]);
 }
+
+#[tokio::test]
+async fn what_is_no_key_is_seen_and_can_be_removed() {
+    let server = EtcdServer::start();
+    server.put(A, n(1));
+    let raws = ["routes/", "routes//1", "routes/c\nd", "routes/c%0ad", "plugins/list"];
+    for raw in raws {
+        server.put(&format!("/apisix/{raw}"), n(2));
+    }
+    let long = format!("routes/{}", "x".repeat(2_000));
+    server.put(&format!("/apisix/{long}"), n(2));
+    server.put("/apisix/plugins", "[]");
+    let store = begun(settings(&[server.url()])).await;
+    // One that comes later is found as one that was there.
+    server.put("/apisix/routes/%", n(2));
+    let count = |count: usize| move |held: &[(Key, Value)]| held.len() == count;
+    until(&store, count(9)).await;
+    let strays: Vec<Key> = store
+        .snapshot()
+        .await
+        .unwrap()
+        .objects
+        .into_iter()
+        .map(|object| object.key)
+        .filter(|key| key.as_str().contains('%'))
+        .collect();
+    assert_eq!(strays.len(), 7);
+    for key in &strays {
+        assert!(store.get(key).await.unwrap().is_some(), "{key}");
+        store.delete(key, Expect::Anything, "a test").await.unwrap();
+    }
+    until(&store, count(2)).await;
+    let left = begun(settings(&[server.url()])).await.snapshot().await.unwrap();
+    let left: Vec<&str> = left.objects.iter().map(|object| object.key.as_str()).collect();
+    assert_eq!(left, ["plugins/list", "routes/a"]);
+}
+
+/// A server whose answers about one key are of that length.
+async fn wordy(length: usize) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut io, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut seen = Vec::new();
+                while !seen.ends_with(b"}") {
+                    if io.read_buf(&mut seen).await.unwrap_or_default() == 0 {
+                        return;
+                    }
+                }
+                let is_of_one = !String::from_utf8_lossy(&seen).contains("range_end");
+                let length = if is_of_one { length } else { 2 };
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+                );
+                let mut body = vec![b' '; length];
+                body[..2].copy_from_slice(b"{}");
+                if io.write_all(head.as_bytes()).await.is_ok() {
+                    drop(io.write_all(&body).await);
+                }
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn an_answer_is_of_a_length_at_most() {
+    const MOST: usize = 64 * 1_024 * 1_024;
+    for (length, is_read) in [(MOST - 1, true), (MOST, true), (MOST + 1, false)] {
+        let store = open(settings(&[wordy(length).await]));
+        match store.get(&key("routes/a")).await {
+            Ok(None) => assert!(is_read, "{length}"),
+            Err(StoreError::Broken(why)) => {
+                assert!(!is_read && why.contains("more than 67108864 bytes"), "{length}: {why}");
+            }
+            other => panic!("{length}: {other:?}"),
+        }
+    }
+}

@@ -18,6 +18,7 @@ use super::play::Step;
 use super::route;
 use crate::api::BODY_MAX;
 use crate::certificates::AdminCertificates;
+use crate::dashboard::FORM_MAX;
 use crate::server::{ADMIN_CONNECTIONS_MAX, AdminServer, CHANGES_MAX, DRAIN_TIME};
 
 /// A desk that listens.
@@ -59,6 +60,15 @@ impl Listening {
         let mut head = [0; 12];
         client.read_exact(&mut head).await.unwrap();
         String::from_utf8_lossy(&head[9..]).into_owned()
+    }
+
+    /// All of what is answered to these bytes.
+    async fn answer(&self, bytes: &[u8]) -> String {
+        let mut client = self.connect().await;
+        client.write_all(bytes).await.unwrap();
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
     }
 
     async fn stop(self) -> Desk {
@@ -188,6 +198,27 @@ async fn bodies_and_heads_have_a_greatest_length() {
         step.fields = vec![("X-Long".to_owned(), "x".repeat(length - rest))];
         let told = listening.status(&listening.desk.wire(&step)).await;
         assert_eq!(told, status, "a head of {length} bytes");
+    }
+    listening.stop().await;
+}
+
+#[tokio::test]
+async fn a_form_of_the_dashboard_has_a_greatest_length() {
+    let listening = Listening::open().await;
+    // What is read is a form without a key; what is not is no form.
+    for (length, words) in [
+        (FORM_MAX - 1, "Enter the key of an operator."),
+        (FORM_MAX, "Enter the key of an operator."),
+        (FORM_MAX + 1, "The form could not be read."),
+    ] {
+        let body = format!("x={}", "x".repeat(length - 2));
+        let request = format!(
+            "POST /ui/session HTTP/1.1\r\nHost: {}\r\nSec-Fetch-Site: same-origin\r\n\
+             Content-Length: {length}\r\nConnection: close\r\n\r\n{body}",
+            listening.address
+        );
+        let told = listening.answer(request.as_bytes()).await;
+        assert!(told.contains(words), "{length}: {told}");
     }
     listening.stop().await;
 }

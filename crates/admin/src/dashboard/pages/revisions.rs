@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::api::{Api, Asked, What};
 use crate::dashboard::Shown;
 use crate::dashboard::html::Html;
-use crate::dashboard::layout::{Frame, Paged, number, table, table_about, time};
+use crate::dashboard::layout::{Frame, Paged, and_more, table, table_about, time};
 use crate::dashboard::members::Members as _;
 
 /// Objects that are named of a revision in the list.
@@ -15,14 +15,17 @@ const OBJECTS: usize = 5;
 const CHANGES_MAX: usize = 200;
 /// Objects that the page of a revision shows.
 const OBJECTS_MAX: usize = 50;
+/// Before what is said in passing.
+const MUTED: &str = "<p class=\"muted\">";
 /// Longest value that is shown whole, in bytes.
 const VALUE_MAX: usize = 8 * 1_024;
 
 /// The list.
 pub(in crate::dashboard) async fn revisions(api: &Api, asked: &Asked) -> Shown {
     asked.allow(&What::read("revisions"))?;
-    let list = api.revision_list().await?;
-    let paged = Paged::of(asked.query.find("page"), list.len());
+    let of = |total| Paged::of(asked.query.find("page"), total);
+    let (list, total) = api.revision_list(|total| of(total).range(total)).await?;
+    let paged = of(total);
     let mut html = Html::default();
     if list.is_empty() {
         html.raw("<p class=\"note\">No revisions are kept: the store has none yet, or its ")
@@ -30,7 +33,7 @@ pub(in crate::dashboard) async fn revisions(api: &Api, asked: &Asked) -> Shown {
     } else {
         let heads = ["Revision", "Time (UTC)", "Author", "Objects"];
         table(&mut html, "list", "Revisions, the newest first", &heads, |html| {
-            for revision in paged.items(&list) {
+            for revision in &list {
                 line(html, revision);
             }
         });
@@ -56,12 +59,7 @@ fn line(html: &mut Html, revision: &Value) {
             html.raw(" removed");
         }
     });
-    let more = objects.len().saturating_sub(OBJECTS);
-    if more > 0 {
-        html.raw(" and ");
-        number(html, more);
-        html.raw(" more");
-    }
+    and_more(html, objects.len().saturating_sub(OBJECTS), " ", "");
     html.raw("</td></tr>");
 }
 
@@ -76,15 +74,14 @@ fn about(html: &mut Html, revision: &Value) {
 pub(in crate::dashboard) async fn difference(api: &Api, asked: &Asked, revision: &str) -> Shown {
     // Also of a number that is none: whoever may not read them learns nothing of them.
     asked.allow(&What::read("revisions"))?;
-    let told = api.difference(asked, revision).await?;
+    let (told, more) = api.difference(asked, revision, OBJECTS_MAX).await?;
     let mut html = Html::default();
     html.raw("<p>Written by <strong>")
         .text(told.at("author").as_str().unwrap_or("somebody unknown"));
     html.raw("</strong>, ");
     about(&mut html, &told);
     html.raw(" (UTC). <a href=\"/ui/revisions\">All revisions</a></p>");
-    let objects = told.list("objects");
-    for object in objects.iter().take(OBJECTS_MAX) {
+    for object in told.list("objects") {
         let changes = object.list("changes");
         html.raw("<section><h2><code>").text(object.at("object").as_str().unwrap_or_default());
         html.raw("</code></h2>");
@@ -95,12 +92,7 @@ pub(in crate::dashboard) async fn difference(api: &Api, asked: &Asked, revision:
         }
         html.raw("</section>");
     }
-    let more = objects.len().saturating_sub(OBJECTS_MAX);
-    if more > 0 {
-        html.raw("<p class=\"muted\">and ");
-        number(&mut html, more);
-        html.raw(" more objects, which the API tells.</p>");
-    }
+    and_more(&mut html, more, MUTED, " objects, which the API tells.</p>");
     let title = format!("Revision {revision}");
     let operator = Some(&asked.operator);
     let frame = Frame { title: &title, place: "/ui/revisions", operator };
@@ -120,12 +112,7 @@ fn changed(html: &mut Html, object: &str, changes: &[Value]) {
             html.raw("</td></tr>");
         }
     });
-    let more = changes.len().saturating_sub(CHANGES_MAX);
-    if more > 0 {
-        html.raw("<p class=\"muted\">and ");
-        number(html, more);
-        html.raw(" more, which the API tells.</p>");
-    }
+    and_more(html, changes.len().saturating_sub(CHANGES_MAX), MUTED, ", which the API tells.</p>");
 }
 
 fn value(html: &mut Html, value: &Value, before: &'static str, after: &'static str) {
@@ -141,5 +128,43 @@ fn value(html: &mut Html, value: &Value, before: &'static str, after: &'static s
     html.raw("<pre>").raw(before).text(shown).raw(after).raw("</pre>");
     if shown.len() < text.len() {
         html.raw("<small>cut; the API tells all of it</small>");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn so_many_differences_are_shown_and_the_others_counted() {
+        for (count, more) in [
+            (CHANGES_MAX - 1, None),
+            (CHANGES_MAX, None),
+            (CHANGES_MAX + 1, Some("and 1 more, which the API tells.")),
+        ] {
+            let changes: Vec<Value> = (0..count)
+                .map(|n| json!({ "path": format!("/p{n}"), "before": null, "after": n }))
+                .collect();
+            let mut html = Html::default();
+            changed(&mut html, "routes/a", &changes);
+            let text = html.into_string();
+            assert_eq!(text.matches("<tr><th scope=\"row\">").count(), count.min(CHANGES_MAX));
+            assert_eq!(text.contains(" more, "), more.is_some(), "{count}");
+            assert!(more.is_none_or(|more| text.contains(more)), "{text}");
+        }
+    }
+
+    #[test]
+    fn so_much_of_a_value_is_shown_and_that_it_is_cut_is_told() {
+        for (length, is_cut) in [(VALUE_MAX - 1, false), (VALUE_MAX, false), (VALUE_MAX + 1, true)]
+        {
+            let mut html = Html::default();
+            value(&mut html, &json!("x".repeat(length)), "<ins>", "</ins>");
+            let text = html.into_string();
+            assert_eq!(text.matches('x').count(), length.min(VALUE_MAX));
+            assert_eq!(text.contains("cut; the API tells all of it"), is_cut, "{length}");
+        }
     }
 }

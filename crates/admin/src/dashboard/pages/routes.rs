@@ -6,7 +6,7 @@ use crate::api::{Api, Asked, What};
 use crate::coverage::{Cell, Column, Filter, PAGE, Row, Selection, State, Wanted, Way};
 use crate::dashboard::Shown;
 use crate::dashboard::html::Html;
-use crate::dashboard::layout::{Frame, Paged, number, table};
+use crate::dashboard::layout::{Frame, Paged, and_more, number, table};
 
 const HEADS: [&str; 8] = [
     "Route",
@@ -25,8 +25,7 @@ const SHOWN: usize = 3;
 /// The page.
 pub(in crate::dashboard) async fn routes(api: &Api, asked: &Asked) -> Shown {
     asked.allow(&What::read("coverage"))?;
-    let mut filter = Filter::read(&asked.query)?;
-    filter.size = PAGE;
+    let filter = Filter::read(&asked.query)?;
     let found = api.selected(filter.clone()).await?;
     let mut html = Html::default();
     html.raw("<p class=\"muted\">What always runs for a route, as it was compiled. ")
@@ -43,7 +42,9 @@ pub(in crate::dashboard) async fn routes(api: &Api, asked: &Asked) -> Shown {
         });
     }
     let paged = Paged { page: found.page, pages: found.pages };
-    paged.links(&mut html, "/ui/routes", &[("q", &filter.text), ("gap", filter.wanted.code())]);
+    let size = if filter.size == PAGE { String::new() } else { filter.size.to_string() };
+    let kept = [("q", &*filter.text), ("gap", filter.wanted.code()), ("page_size", &*size)];
+    paged.links(&mut html, "/ui/routes", &kept);
     let frame = Frame { title: "Routes", place: "/ui/routes", operator: Some(&asked.operator) };
     Ok(frame.around(StatusCode::OK, &html))
 }
@@ -127,12 +128,7 @@ fn few(html: &mut Html, texts: &[String]) {
     for text in texts.iter().take(SHOWN) {
         html.raw("<code>").text(text).raw("</code> ");
     }
-    let more = texts.len().saturating_sub(SHOWN);
-    if more > 0 {
-        html.raw("<span>and ");
-        number(html, more);
-        html.raw(" more</span> ");
-    }
+    and_more(html, texts.len().saturating_sub(SHOWN), "<span>", "</span> ");
 }
 
 fn standing(html: &mut Html, reason: Option<&str>, cell: &Cell) {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::api::{Api, Asked, What};
 use crate::dashboard::Shown;
 use crate::dashboard::html::Html;
-use crate::dashboard::layout::{Frame, Paged, number, table};
+use crate::dashboard::layout::{Frame, Paged, and_more, table};
 use crate::dashboard::members::Members as _;
 
 /// Nodes and users that are shown of an upstream.
@@ -15,15 +15,19 @@ const SHOWN: usize = 8;
 /// The page.
 pub(in crate::dashboard) async fn upstreams(api: &Api, asked: &Asked) -> Shown {
     asked.allow(&What::read("upstreams"))?;
-    let list = api.upstream_list(asked).await?;
-    let paged = Paged::of(asked.query.find("page"), list.len());
+    let page = asked.query.find("page").map(str::to_owned);
+    let of = |page: Option<&str>, total| Paged::of(page, total);
+    let wanted = page.clone();
+    let (list, total) =
+        api.upstream_list(asked, move |total| of(wanted.as_deref(), total).range(total)).await?;
+    let paged = of(page.as_deref(), total);
     let mut html = Html::default();
     if list.is_empty() {
         html.raw("<p class=\"note\">There is no upstream.</p>");
     } else {
         let heads = ["Upstream", "Scheme", "Choice", "Nodes", "Health", "Used by"];
         table(&mut html, "list", "Upstreams and their nodes", &heads, |html| {
-            for upstream in paged.items(&list) {
+            for upstream in &list {
                 line(html, upstream);
             }
         });
@@ -56,12 +60,7 @@ fn several(html: &mut Html, texts: &[String]) {
     for text in texts.iter().take(SHOWN) {
         html.raw("<code class=\"item\">").text(text).raw("</code> ");
     }
-    let more = texts.len().saturating_sub(SHOWN);
-    if more > 0 {
-        html.raw("and ");
-        number(html, more);
-        html.raw(" more");
-    }
+    and_more(html, texts.len().saturating_sub(SHOWN), "", "");
 }
 
 /// The nodes in words, in either form in which they are written.

@@ -170,3 +170,82 @@ async fn lists_have_pages_and_pages_have_edges() {
     assert_eq!(lobby.get("/ui/revisions/99", &cookie).await.status, 404);
     assert_eq!(lobby.get("/ui/nowhere", &cookie).await.status, 404);
 }
+
+#[tokio::test(start_paused = true)]
+async fn upstreams_have_pages_on_which_each_is_whole() {
+    let lobby = Lobby::open();
+    for n in 10..62 {
+        put(&lobby.desk, &format!("upstreams/u{n}"), &json!({ "nodes": { "127.0.0.1:1": 1 } }))
+            .await;
+    }
+    let route = json!({
+        "uri": "/a", "upstream_id": "u61",
+        "plugins": { "key-auth": {}, "any-authenticated": { "reason": "a test" } },
+    });
+    put(&lobby.desk, "routes/r", &route).await;
+    let cookie = lobby.sign_in().await;
+    for (page, first, last, count) in
+        [("1", "u10", "u59", 50), ("2", "u60", "u61", 2), ("9", "u60", "u61", 2)]
+    {
+        let text = lobby.get(&format!("/ui/upstreams?page={page}"), &cookie).await.body;
+        let rows = text.split("<th scope=\"row\"><code>upstreams/").skip(1);
+        let named: Vec<&str> = rows.filter_map(|part| part.split('<').next()).collect();
+        assert_eq!((named.first(), named.last(), named.len()), (Some(&first), Some(&last), count));
+        assert_eq!(text.contains("routes/r"), page != "1", "{page}");
+        assert!(text.contains("of 2</span>"), "{text}");
+    }
+    let answer = lobby.desk.ask(&Step::of("GET", "/bartizan/v1/upstreams", "")).await.value();
+    assert_eq!((&answer["total"], answer["list"].as_array().unwrap().len()), (&json!(52), 52));
+    assert_eq!(answer["list"][51]["used_by"], json!(["routes/r"]));
+    // Who is confined sees, and counts, what is theirs.
+    let team = json!({ "role": "editor", "confinement": { "labels": { "team": ["shop"] } } });
+    let editor = lobby.desk.as_one_who("shop", &team);
+    let seen = editor.ask(&Step::of("GET", "/bartizan/v1/upstreams", "")).await.value();
+    let all = seen["list"].as_array().unwrap().len();
+    assert_eq!(seen["total"], json!(all));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_of_routes_is_as_long_as_it_is_asked_for() {
+    let lobby = Lobby::open();
+    let routes = (10..22).map(|n| SampleRoute::of(&format!("r{n}"))).collect();
+    lobby.desk.cover(Sample { version: 1, routes, ..Sample::default() });
+    let cookie = lobby.sign_in().await;
+    for (query, count, kept) in [
+        ("", 12, false),
+        ("?page_size=10", 10, true),
+        ("?page_size=10&page=2", 2, true),
+        ("?page_size=500", 12, false),
+    ] {
+        let text = lobby.get(&format!("/ui/routes{query}"), &cookie).await.body;
+        assert_eq!(text.matches("<span class=\"id\">").count(), count, "{query}");
+        assert_eq!(text.contains("&amp;page_size=10\""), kept, "{query}");
+    }
+    for size in ["9", "501", "x"] {
+        let seen = lobby.get(&format!("/ui/routes?page_size={size}"), &cookie).await;
+        assert_eq!(seen.status, 400, "{size}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_many_objects_of_a_revision_are_shown_and_only_those_are_read() {
+    for (count, shown) in [(49, 49), (50, 50), (51, 50)] {
+        let lobby = Lobby::open();
+        let object = |n: usize| {
+            let plugins = json!({ "key-auth": { "key": format!("a-key-of-number-{n}") } });
+            (format!("consumers/c{n}"), json!({ "username": format!("c{n}"), "plugins": plugins }))
+        };
+        let objects: Vec<_> = (100..100 + count).map(object).collect();
+        let revision = lobby.desk.commit(&objects).await;
+        let reader = lobby.desk.as_one_who("reader", &json!({ "role": "admin", "secrets": true }));
+        let cookie = lobby.sign_in_with(&reader.key).await.cookie();
+        let text = lobby.get(&format!("/ui/revisions/{revision}"), &cookie).await.body;
+        assert_eq!(text.matches("<section>").count(), shown);
+        assert_eq!(text.contains("and 1 more objects, which the API tells."), count > shown);
+        let list = lobby.desk.ask(&Step::of("GET", "/bartizan/v1/revisions?limit=1", "")).await;
+        let objects = &list.value()["list"][0]["objects"];
+        assert_eq!(objects.as_array().unwrap().len(), count);
+        let told = lobby.desk.told();
+        assert_eq!(told.matches("\"event\":\"secrets\"").count(), shown, "{told}");
+    }
+}

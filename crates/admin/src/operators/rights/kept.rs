@@ -2,11 +2,11 @@
 //! server of their own has the secret sent there, so that beside it only what says how much may
 //! change: where it goes, and how, is written together with the secret.
 
-use bartizan_config::is_reference;
 use bartizan_core::{ByteSize, Span};
 use serde_json::Value;
 
 use super::Act;
+use super::references::refers;
 
 /// Where something is changed that may decide where a secret goes that stays, as a JSON pointer. A
 /// secret that is written beside it counts whatever it is, or the answer would tell who guessed it.
@@ -26,7 +26,7 @@ pub(super) fn redirected_reference(
     act: &Act<'_>,
 ) -> Option<String> {
     let is_one = |pointer: &&String| {
-        after.pointer(pointer).and_then(Value::as_str).is_some_and(is_reference)
+        after.pointer(pointer).and_then(Value::as_str).is_some_and(|text| refers(pointer, text))
     };
     act.kept.iter().filter(is_one).find_map(|pointer| changed(before, after, unit(pointer)))
 }

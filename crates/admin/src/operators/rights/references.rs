@@ -4,6 +4,15 @@
 use bartizan_config::is_reference;
 use serde_json::Value;
 
+/// Where a secret manager of Google Cloud names the file of its account, which is read as `$file://`
+/// is.
+pub(crate) const AUTH_FILE: &str = "/auth_file";
+
+/// Whether a text, where it stands, stands for a secret that is kept elsewhere.
+pub(super) fn refers(at: &str, text: &str) -> bool {
+    is_reference(text) || at == AUTH_FILE
+}
+
 /// Where an object refers to something that it did not refer to there before, as a JSON pointer.
 pub(super) fn new_reference(before: Option<&Value>, after: &Value) -> Option<String> {
     let mut at = String::new();
@@ -15,7 +24,7 @@ fn search(before: Option<&Value>, after: &Value, at: &mut String) -> bool {
     let is_found = match after {
         Value::String(text) => {
             let is_known = before.and_then(Value::as_str) == Some(text.as_str());
-            !is_known && is_reference(text)
+            !is_known && refers(at, text)
         }
         Value::Array(items) => items.iter().enumerate().any(|(index, item)| {
             at.truncate(length);
@@ -58,5 +67,8 @@ mod tests {
             assert_eq!(new_reference(Some(&before), &after).as_deref(), expected, "{after}");
         }
         assert_eq!(new_reference(None, &before).as_deref(), Some("/a/0"));
+        let (one, other) = (json!({ "auth_file": "a.json" }), json!({ "auth_file": "b.json" }));
+        assert_eq!(new_reference(Some(&one), &one), None);
+        assert_eq!(new_reference(Some(&one), &other).as_deref(), Some("/auth_file"));
     }
 }

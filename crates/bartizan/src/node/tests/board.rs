@@ -78,3 +78,18 @@ fn what_is_in_quarantine_is_told_with_everything_that_is_wrong_with_it() {
     scene.take_change();
     assert!(scene.node.board.aside().is_empty());
 }
+
+#[test]
+fn so_much_of_what_is_wrong_with_one_object_is_told() {
+    for (wrong, told) in [(49, 49), (50, 50), (51, 50)] {
+        let mut scene = Scene::with(WITH_ADMIN);
+        let mut broken = route("/a");
+        for n in 0..wrong {
+            broken[format!("none-{n}")] = json!(1);
+        }
+        scene.put("routes/a", &broken);
+        scene.take_change();
+        let aside = scene.node.board.aside();
+        assert_eq!((aside.len(), aside[0].problems.len()), (1, told), "{wrong}");
+    }
+}

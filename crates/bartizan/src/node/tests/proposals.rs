@@ -62,9 +62,9 @@ fn a_write_that_comes_to_nothing_leaves_the_secret_managers_that_are_in_force() 
     assert!(scene.propose("secrets/vault/1", &bad, false).is_err());
     // The one in force is asked as before: it notices.
     double.put("kv/jack", json!({ "key": "second-key" }));
-    let (vaults, seen) = (Arc::clone(&scene.node.vaults), scene.node.secrets_seen);
+    let (managers, seen) = (Arc::clone(&scene.node.managers), scene.node.secrets_seen);
     let noticed =
-        async { tokio::time::timeout(Duration::from_secs(20), vaults.changed(seen)).await };
+        async { tokio::time::timeout(Duration::from_secs(20), managers.changed(seen)).await };
     scene.node.control.block_on(noticed).expect("the manager in force to be asked");
     scene.node.reload(&[]);
     let keys = ["first-key", "second-key", "their-key"];

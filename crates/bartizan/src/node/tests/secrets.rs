@@ -34,8 +34,8 @@ pub(super) fn scene() -> (Scene, VaultDouble) {
 impl Scene {
     /// Does what the node does when a secret changes, which it must notice.
     fn take_secret(&mut self) {
-        let (vaults, seen) = (Arc::clone(&self.node.vaults), self.node.secrets_seen);
-        self.node.control.block_on(vaults.changed(seen));
+        let (managers, seen) = (Arc::clone(&self.node.managers), self.node.secrets_seen);
+        self.node.control.block_on(managers.changed(seen));
         self.node.reload(&[]);
     }
 }

@@ -67,6 +67,10 @@ use super::carrier::{self, Realm, StandIn, field_name, parameter_name, settle};
 pub use stored::ConsumerConfig;
 use stored::{end, lookup, over};
 
+/// Fewest bytes of a key that nobody guesses, where a hash is all that is known of it: those that
+/// the gateway makes are longer.
+const TOLD_MIN: usize = 32;
+
 /// The configuration of `key-auth`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -216,18 +220,22 @@ impl KeyAuth {
         let wrong =
             |detail| self.refusal(Reason::InvalidCredential, detail, "Invalid API key in request");
         let found = self.owner(consumers, shown);
-        let Some((digest, owner)) = found else {
+        let Some((digest, place, owner)) = found else {
             return Err(wrong(format!("an unknown key of {} bytes", shown.len())));
         };
-        if let Some(how) = over(&owner, now) {
+        if let Some(over) = over(&owner, now) {
+            let detail = ended(&owner, over.how);
+            // Whoever may have guessed it learns no more than of a key that there never was.
+            if over.is_weak || (place.is_some() && shown.len() < TOLD_MIN) {
+                return Err(wrong(detail));
+            }
             // No guess: whoever shows it had the key.
-            let detail = ended(&owner, how);
             let message = "Invalid API key in request";
             return Err(self.refusal(Reason::ExpiredCredential, detail, message));
         }
         self.uses.note(&digest, now.as_secs());
         let (consumer, credential) = (owner.consumer.clone(), owner.credential.cloned());
-        let expires = end(&owner);
+        let expires = end(&owner).map(|(end, _)| end);
         Ok(IdentityParts {
             consumer: Some(consumer),
             credential,
@@ -242,12 +250,12 @@ impl KeyAuth {
         &self,
         consumers: &'c ConsumerIndex,
         shown: &[u8],
-    ) -> Option<([u8; 32], CredentialRef<'c>)> {
+    ) -> Option<([u8; 32], Option<usize>, CredentialRef<'c>)> {
         let plain = std::iter::once_with(|| (self.node_key.digest(Self::NAME, shown), None));
         let hashed = self.hash_keys.iter().enumerate();
         let hashed = hashed.map(|(place, key)| (key.hash(shown), Some(place)));
         plain.chain(hashed).find_map(|(digest, place)| {
-            Some((digest, consumers.find(Self::NAME, &lookup(&digest, place))?))
+            Some((digest, place, consumers.find(Self::NAME, &lookup(&digest, place))?))
         })
     }
 

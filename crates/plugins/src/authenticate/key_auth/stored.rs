@@ -77,19 +77,36 @@ struct Expires(Timestamp);
 #[derive(Debug)]
 struct Retires(Timestamp);
 
-/// When a key is good no more.
-pub(super) fn end(owner: &CredentialRef<'_>) -> Option<Timestamp> {
-    let retires = owner.data::<Retires>().map(|retires| retires.0);
-    retires.or_else(|| owner.data::<Expires>().map(|expires| expires.0))
-}
+/// When a key expires that may be weak.
+#[derive(Debug)]
+struct WeakExpires(Timestamp);
+
+/// When a key retires that may be weak.
+#[derive(Debug)]
+struct WeakRetires(Timestamp);
 
 /// What became of a key that is good no more.
-pub(super) fn over(owner: &CredentialRef<'_>, now: Timestamp) -> Option<&'static str> {
-    if owner.data::<Expires>().is_some_and(|expires| now >= expires.0) {
-        return Some("expired");
-    }
-    let is_over = owner.data::<Retires>().is_some_and(|retires| now >= retires.0);
-    is_over.then_some("retired")
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Over {
+    pub(super) how: &'static str,
+    /// The key may be weak, by what is said of it.
+    pub(super) is_weak: bool,
+}
+
+/// When a key is good no more, and what it is then.
+pub(super) fn end(owner: &CredentialRef<'_>) -> Option<(Timestamp, Over)> {
+    let found = [
+        ("expired", false, owner.data::<Expires>().map(|end| end.0)),
+        ("retired", false, owner.data::<Retires>().map(|end| end.0)),
+        ("expired", true, owner.data::<WeakExpires>().map(|end| end.0)),
+        ("retired", true, owner.data::<WeakRetires>().map(|end| end.0)),
+    ];
+    found.into_iter().find_map(|(how, is_weak, end)| Some((end?, Over { how, is_weak })))
+}
+
+/// What became of a key; nothing while it is good.
+pub(super) fn over(owner: &CredentialRef<'_>, now: Timestamp) -> Option<Over> {
+    end(owner).filter(|(end, _)| now >= *end).map(|(_, over)| over)
 }
 
 impl ConsumerConfig {
@@ -107,10 +124,12 @@ impl ConsumerConfig {
             return Err(Invalid::at("retires_at", "the key has expired before")
                 .with_help("remove it, or name a time before `expires_at`"));
         }
-        Ok(match (self.retires_at, self.expires_at) {
-            (Some(Instant(end)), _) => CredentialEntry::new(lookup, Retires(end)),
-            (None, Some(Instant(end))) => CredentialEntry::new(lookup, Expires(end)),
-            (None, None) => CredentialEntry::new(lookup, ()),
+        Ok(match (self.retires_at, self.expires_at, self.danger_weak_secret) {
+            (Some(Instant(end)), _, false) => CredentialEntry::new(lookup, Retires(end)),
+            (Some(Instant(end)), _, true) => CredentialEntry::new(lookup, WeakRetires(end)),
+            (None, Some(Instant(end)), false) => CredentialEntry::new(lookup, Expires(end)),
+            (None, Some(Instant(end)), true) => CredentialEntry::new(lookup, WeakExpires(end)),
+            (None, None, _) => CredentialEntry::new(lookup, ()),
         })
     }
 

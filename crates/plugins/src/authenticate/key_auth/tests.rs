@@ -161,6 +161,36 @@ fn a_key_ends_with_the_second_that_is_stated() {
 }
 
 #[test]
+fn that_a_key_has_ended_is_told_to_who_cannot_have_guessed_it() {
+    let (bench, _, plugin) = hashing();
+    let at = "1970-01-12T13:46:40Z";
+    let now = Timestamp::from_secs(1_000_000);
+    let hash = |key: &str| {
+        STANDARD.encode(bench.node.hash_keys.named("old").unwrap().hash(key.as_bytes()))
+    };
+    let hashed = |key: &str| json!({ "hash": hash(key), "hash_key": "old", "expires_at": at });
+    let (short, long) = ("x".repeat(TOLD_MIN - 1), "x".repeat(TOLD_MIN));
+    let weak = |field: &str| json!({ "key": "short", "danger_weak_secret": true, field: at });
+    let strong = json!({ "key": "alice-key-5f1c7f0a9d", "expires_at": at });
+    for (key, config, reason) in [
+        ("short", weak("expires_at"), Reason::InvalidCredential),
+        ("short", weak("retires_at"), Reason::InvalidCredential),
+        (&short, hashed(&short), Reason::InvalidCredential),
+        (&long, hashed(&long), Reason::ExpiredCredential),
+        ("alice-key-5f1c7f0a9d", strong, Reason::ExpiredCredential),
+    ] {
+        let index = alone(&bench, &config);
+        let refused = |shown: &str| plugin.prove(&index, Some(shown.as_bytes()), now).unwrap_err();
+        let (ended, unknown) = (refused(key), refused("never-was"));
+        assert_eq!(ended.reason, reason, "{key}");
+        assert_eq!(unknown.reason, Reason::InvalidCredential);
+        assert!(ended.detail.starts_with("the key `k1` of `alice` is "), "{}", ended.detail);
+        let before = Timestamp::from_secs(999_999);
+        assert!(plugin.prove(&index, Some(key.as_bytes()), before).is_ok(), "{key}");
+    }
+}
+
+#[test]
 fn what_contradicts_itself_is_refused() {
     let (bench, hash, _) = hashing();
     let key = "alice-key-5f1c7f0a9d";

@@ -1,4 +1,4 @@
-//! Every Vault that a configuration names, and the secrets that it refers to.
+//! Every secret manager that a configuration names, and the secrets that it refers to.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use bartizan_config::{KeyInVault, SecretFault, SecretName, Vault};
+use bartizan_config::{KeyInVault, SecretFault, SecretManager, SecretName};
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_core::{Clock, Secret};
 use bartizan_net::Reach;
@@ -29,7 +29,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// What asking needs.
 #[derive(Debug)]
-pub struct VaultsSettings {
+pub struct ManagersSettings {
     /// How servers are reached.
     pub reach: Arc<dyn Reach>,
     /// The time of certificates.
@@ -38,23 +38,23 @@ pub struct VaultsSettings {
     pub metrics: SharedMetrics,
 }
 
-/// Every Vault that a configuration names, and the secrets that it refers to. Values are fetched
-/// when they are first referred to ([`Vaults::fetch`]), then asked for again by a task of its own.
-pub struct Vaults {
+/// Every secret manager that a configuration names, and the secrets that it refers to. Values are fetched
+/// when they are first referred to ([`Managers::fetch`]), then asked for again by a task of its own.
+pub struct Managers {
     shared: Arc<Shared>,
     /// Its end ends the task.
     _task: oneshot::Sender<()>,
 }
 
 /// Holds secrets: nothing is shown.
-impl fmt::Debug for Vaults {
+impl fmt::Debug for Managers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Vaults(…)")
+        f.write_str("Managers(…)")
     }
 }
 
 struct Shared {
-    settings: VaultsSettings,
+    settings: ManagersSettings,
     state: Mutex<State>,
     /// Counts the changes of values.
     generation: watch::Sender<u64>,
@@ -62,11 +62,11 @@ struct Shared {
     news: Notify,
 }
 
-/// The id of the Vault and the path in it.
+/// The id of the secret manager, and the secret in it.
 type At = (Arc<str>, Arc<str>);
 
-/// A Vault that can be asked, or as it is written and why it cannot.
-type Known = Result<Arc<Server>, (Arc<Vault>, Fault)>;
+/// A secret manager that can be asked, or as it is written and why it cannot.
+type Known = Result<Arc<Server>, (Arc<SecretManager>, Fault)>;
 
 #[derive(Default)]
 struct State {
@@ -74,13 +74,16 @@ struct State {
     entries: HashMap<At, Entry>,
     /// What is referred to and was never asked for.
     wanted: BTreeSet<At>,
-    /// Every Vault of the configuration in force, whether anything refers to it or not.
-    in_force: Vec<Arc<Vault>>,
+    /// Every secret manager of the configuration in force, whether anything refers to it or not.
+    in_force: Vec<Arc<SecretManager>>,
+    /// Those of them that something was written to while nothing referred to them: their tokens are
+    /// used for what is written next.
+    writers: HashMap<Arc<str>, Arc<Server>>,
 }
 
-impl Vaults {
+impl Managers {
     /// Nothing is known yet. The task that asks again runs where `reach` runs tasks.
-    pub fn new(settings: VaultsSettings) -> Self {
+    pub fn new(settings: ManagersSettings) -> Self {
         let reach = Arc::clone(&settings.reach);
         let shared = Arc::new(Shared {
             settings,
@@ -94,19 +97,21 @@ impl Vaults {
     }
 
     /// The value of a reference, as far as it is known.
-    pub fn value(&self, vault: &Arc<Vault>, name: &SecretName) -> Result<String, SecretFault> {
+    pub fn value(
+        &self,
+        manager: &Arc<SecretManager>,
+        name: &SecretName,
+    ) -> Result<String, SecretFault> {
         let mut state = self.shared.lock();
-        state.know(vault, &self.shared.settings);
-        let at = (Arc::clone(&name.vault), Arc::clone(&name.path));
-        let SecretName { vault: id, path, key } = name;
-        let shown =
-            format!("`$secret://vault/{id}/{path}/{key}` cannot be had from `{}`", vault.uri);
+        state.know(manager, &self.shared.settings);
+        let at = (Arc::clone(&name.manager), Arc::clone(&name.path));
+        let shown = format!("`{name}` cannot be had from `{}`", manager.address());
         if let Some(entry) = state.entries.get_mut(&at) {
             entry.is_used = true;
-            let value = entry.value(key);
+            let value = entry.value(name.key.as_deref());
             return value.map_err(|cause| SecretFault::Refused(format!("{shown}: {cause}")));
         }
-        if let Some(Err((_, fault))) = state.servers.get(id) {
+        if let Some(Err((_, fault))) = state.servers.get(&name.manager) {
             return Err(SecretFault::Refused(format!("{shown}: {fault}")));
         }
         if state.entries.len() + state.wanted.len() >= ENTRIES_MAX {
@@ -136,7 +141,7 @@ impl Vaults {
     }
 
     /// A configuration will be judged anew: what it does not refer to is forgotten by
-    /// [`Vaults::end`]. Gives what [`Vaults::changed`] is to be asked with.
+    /// [`Managers::end`]. Gives what [`Managers::changed`] is to be asked with.
     pub fn begin(&self) -> u64 {
         let generation = *self.shared.generation.borrow();
         let mut state = self.shared.lock();
@@ -154,9 +159,21 @@ impl Vaults {
         self.shared.measure(&state);
     }
 
-    /// These are the Vaults of the configuration in force.
-    pub fn know(&self, vaults: &[Arc<Vault>]) {
-        self.shared.lock().in_force = vaults.to_vec();
+    /// These are the secret managers of the configuration in force.
+    pub fn know(&self, managers: &[Arc<SecretManager>]) {
+        let mut state = self.shared.lock();
+        state.in_force = managers.to_vec();
+        let is_known = |server: &Server| {
+            managers
+                .iter()
+                .any(|one| one.id == server.manager().id && one.is_like(server.manager()))
+        };
+        let gone: Vec<_> = state.writers.extract_if(|_, server| !is_known(server)).collect();
+        drop(state);
+        for (_, server) in gone {
+            // Nobody waits for it: a token that it does not take back ends by itself.
+            self.shared.settings.reach.spawn(Box::pin(async move { server.leave().await }));
+        }
     }
 
     /// Replaces a value in a secret, of which all else stays as it is. The Vault must be the one that
@@ -178,20 +195,20 @@ impl Vaults {
 }
 
 impl State {
-    /// Makes sure that a Vault is asked as it is written now.
-    fn know(&mut self, vault: &Arc<Vault>, settings: &VaultsSettings) {
-        let known = self.servers.get(&vault.id).map(|server| match server {
-            Ok(server) => server.vault(),
-            Err((vault, _)) => vault,
+    /// Makes sure that a secret manager is asked as it is written now.
+    fn know(&mut self, manager: &Arc<SecretManager>, settings: &ManagersSettings) {
+        let known = self.servers.get(&manager.id).map(|server| match server {
+            Ok(server) => server.manager(),
+            Err((manager, _)) => manager,
         });
-        if known.is_some_and(|known| known.is_like(vault)) {
+        if known.is_some_and(|known| known.is_like(manager)) {
             return;
         }
-        self.entries.retain(|(id, _), _| *id != vault.id);
+        self.entries.retain(|(id, _), _| *id != manager.id);
         let reach = Arc::clone(&settings.reach);
-        let server = Server::new(Arc::clone(vault), reach, &settings.clock);
-        let server = server.map(Arc::new).map_err(|fault| (Arc::clone(vault), fault));
-        self.servers.insert(Arc::clone(&vault.id), server);
+        let server = Server::new(Arc::clone(manager), reach, &settings.clock);
+        let server = server.map(Arc::new).map_err(|fault| (Arc::clone(manager), fault));
+        self.servers.insert(Arc::clone(&manager.id), server);
     }
 }
 
@@ -202,11 +219,13 @@ impl Shared {
 
     /// The Vault that a value is written to, as it is in force, and the path behind its prefix.
     fn server_for(&self, at: &KeyInVault) -> Result<(Arc<Server>, String), Fault> {
-        let state = self.lock();
-        let id = &*at.manager;
-        let no = |why: &str| Fault::Unusable(format!("the secret manager `vault/{id}` {why}"));
-        let found = state.in_force.iter().find(|vault| &*vault.id == id);
-        let vault = found.ok_or_else(|| no("is not in force"))?;
+        let mut state = self.lock();
+        let id = format!("vault/{}", at.manager);
+        let no = |why: &str| Fault::Unusable(format!("the secret manager `{id}` {why}"));
+        let found = state.in_force.iter().find(|manager| *manager.id == *id);
+        let (manager, vault) = found
+            .and_then(|manager| Some((manager, manager.vault()?)))
+            .ok_or_else(|| no("is not in force"))?;
         if vault.uri != at.uri.trim_end_matches('/') {
             return Err(no("has another `uri` than the node file names"));
         }
@@ -216,13 +235,19 @@ impl Shared {
         let whole = format!("{}/{}", at.mount, at.path);
         let path = whole.strip_prefix(&*vault.prefix).and_then(|rest| rest.strip_prefix('/'));
         let path = path.ok_or_else(|| no("has a `prefix` that the path is not below"))?.to_owned();
-        if let Some(Ok(server)) = state.servers.get(id)
-            && server.vault().is_like(vault)
+        if let Some(Ok(server)) = state.servers.get(&manager.id)
+            && server.manager().is_like(manager)
         {
             return Ok((Arc::clone(server), path));
         }
+        if let Some(server) = state.writers.get(&manager.id) {
+            // What is no more like this was dismissed when that became known.
+            return Ok((Arc::clone(server), path));
+        }
         let (reach, clock) = (Arc::clone(&self.settings.reach), &self.settings.clock);
-        Ok((Arc::new(Server::new(Arc::clone(vault), reach, clock)?), path))
+        let server = Arc::new(Server::new(Arc::clone(manager), reach, clock)?);
+        state.writers.insert(Arc::clone(&server.manager().id), Arc::clone(&server));
+        Ok((server, path))
     }
 
     /// Asks for secrets, some at a time.
@@ -260,12 +285,12 @@ impl Shared {
             return;
         }
         let is_new = !state.entries.contains_key(at);
-        let entry = state.entries.entry(at.clone()).or_insert_with(|| Entry::new(server.vault()));
+        let entry = state.entries.entry(at.clone()).or_insert_with(|| Entry::new(server.manager()));
         if let (Err(fault), false) = (&outcome, entry.is_failing()) {
             let (id, path) = at;
-            tracing::warn!("the secret at `{path}` of `vault/{id}` cannot be had: {fault}");
+            tracing::warn!("the secret at `{path}` of `{id}` cannot be had: {fault}");
         }
-        let is_other = entry.take(outcome, server.vault());
+        let is_other = entry.take(outcome, server.manager());
         self.measure(&state);
         drop(state);
         if is_other && !is_new {
@@ -276,10 +301,10 @@ impl Shared {
     fn give_up(&self, at: &At, fault: Fault) {
         let mut state = self.lock();
         let Some(Ok(server)) = state.servers.get(&at.0) else { return };
-        let vault = Arc::clone(server.vault());
+        let manager = Arc::clone(server.manager());
         if !state.entries.contains_key(at) {
-            let mut entry = Entry::new(&vault);
-            entry.take(Err(fault), &vault);
+            let mut entry = Entry::new(&manager);
+            entry.take(Err(fault), &manager);
             state.entries.insert(at.clone(), entry);
         }
     }

@@ -1,14 +1,13 @@
 //! What is asked of Vault, and what its answers mean.
 
-use std::collections::HashMap;
 use std::fmt::Write;
 use std::time::Duration;
 
 use bartizan_config::{KvVersion, Vault};
-use bartizan_core::Secret;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::document::Document;
 use crate::fault::Fault;
 
 /// A token that Vault made.
@@ -52,36 +51,6 @@ struct Read {
     #[serde(default)]
     lease_duration: u64,
     data: Option<Map<String, Value>>,
-}
-
-/// One value of a secret.
-pub(crate) enum Kept {
-    /// Text.
-    Text(Secret),
-    /// Anything else, which stands for nothing.
-    Other,
-}
-
-/// A secret as it was read.
-pub(crate) struct Document {
-    pub(crate) values: HashMap<String, Kept>,
-    /// How long Vault says that it lasts.
-    pub(crate) lease: Option<Duration>,
-}
-
-impl Document {
-    /// Whether the values are the same.
-    pub(crate) fn is_like(&self, other: &Self) -> bool {
-        let is_same = |one: &Kept, other: &Kept| match (one, other) {
-            (Kept::Text(one), Kept::Text(other)) => one.matches(other.expose()),
-            (Kept::Other, Kept::Other) => true,
-            _ => false,
-        };
-        self.values.len() == other.values.len()
-            && self.values.iter().all(|(key, value)| {
-                other.values.get(key).is_some_and(|there| is_same(value, there))
-            })
-    }
 }
 
 /// Where a secret is read.
@@ -134,12 +103,8 @@ pub(crate) fn document(kv: KvVersion, body: &[u8]) -> Result<Document, Fault> {
             _ => return Err(Fault::Broken("of version 1 of the engine: write `kv_version: 1`")),
         },
     };
-    let kept = |(key, value): (String, Value)| match value {
-        Value::String(text) => (key, Kept::Text(Secret::new(text))),
-        _ => (key, Kept::Other),
-    };
     let lease = (read.lease_duration > 0).then(|| Duration::from_secs(read.lease_duration));
-    Ok(Document { values: values.into_iter().map(kept).collect(), lease })
+    Ok(Document::of_members(values, lease))
 }
 
 /// What stands at a path before a value in it is replaced.
@@ -201,6 +166,20 @@ fn is_exact(value: &Value) -> bool {
     }
 }
 
+/// Whether a refusal says that another version is there than the write was for, which Vault tells
+/// with no status of its own.
+pub(crate) fn says_outdated(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Refusal {
+        errors: Vec<String>,
+    }
+    let refusal: Option<Refusal> = serde_json::from_slice(body).ok();
+    let is_one = |error: &String| {
+        error.contains("check-and-set parameter did not match the current version")
+    };
+    refusal.is_some_and(|refusal| refusal.errors.iter().any(is_one))
+}
+
 /// Whether an answer says that version 2 of the engine took a value.
 pub(crate) fn is_new_version(body: &[u8]) -> bool {
     let read: Option<Read> = serde_json::from_slice(body).ok();
@@ -209,26 +188,20 @@ pub(crate) fn is_new_version(body: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use bartizan_config::{Place, SourceId, VaultAuth};
+    use bartizan_config::VaultAuth;
+    use bartizan_core::Secret;
 
     use super::*;
+    use crate::document::Kept;
 
     fn vault(prefix: &str, mount: &str, kv: KvVersion) -> Vault {
         Vault {
-            id: Arc::from("1"),
             uri: "https://vault.test".to_owned(),
             prefix: prefix.to_owned(),
             mount: mount.to_owned(),
             kv,
             namespace: None,
             auth: VaultAuth::Token(Secret::new("t")),
-            ca_certs: None,
-            refresh: Duration::from_secs(300),
-            stale_max: Duration::from_secs(300),
-            timeout: Duration::from_secs(5),
-            place: Place { source: SourceId(0), start: 0, end: 0 },
         }
     }
 

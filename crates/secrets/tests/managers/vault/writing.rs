@@ -12,7 +12,9 @@ fn scene(kv: KvVersion, auth: VaultAuth) -> (Scene, KeyInVault) {
         Vault { prefix: format!("{mount}/shop"), mount: mount.to_owned(), kv, ..vault(auth) };
     let scene = Scene::of(vault);
     scene.double.token("root", None, false);
-    scene.vaults.know(&[Arc::clone(&scene.vault)]);
+    let body = json!({ "role_id": "gateway", "secret_id": "s3cret" });
+    scene.double.let_in("approle", body, Duration::from_secs(600));
+    scene.managers.know(&[Arc::clone(&scene.vault)]);
     let at = KeyInVault {
         manager: "1".to_owned(),
         uri: "http://vault.test:8200/".to_owned(),
@@ -24,13 +26,21 @@ fn scene(kv: KvVersion, auth: VaultAuth) -> (Scene, KeyInVault) {
     (scene, at)
 }
 
+fn approle() -> VaultAuth {
+    VaultAuth::AppRole {
+        mount: "approle".to_owned(),
+        role_id: "gateway".to_owned(),
+        secret_id: Secret::new("s3cret"),
+    }
+}
+
 fn root() -> VaultAuth {
     VaultAuth::Token(Secret::new("root"))
 }
 
 impl Scene {
     async fn write(&self, at: &KeyInVault, value: &str) -> Result<(), Fault> {
-        self.vaults.write(at, &Secret::new(value)).await
+        self.managers.write(at, &Secret::new(value)).await
     }
 }
 
@@ -53,17 +63,73 @@ fn a_value_is_made_and_replaced_and_all_else_in_the_secret_stays() {
     });
 }
 
+fn writes(scene: &Scene) -> usize {
+    let seen = scene.double.take();
+    seen.iter().filter(|line| line.starts_with("POST /v1/kv")).count()
+}
+
 #[test]
 fn what_somebody_else_wrote_meanwhile_is_not_lost_where_there_are_versions() {
     run(async {
-        let (scene, at) = scene(KvVersion::Two, root());
-        scene.double.put("kv2/shop/alice", json!({ "port": 1 }));
-        scene.double.rival("kv2/shop/alice", json!({ "port": 2 }));
-        scene.write(&at, "new").await.unwrap();
-        let whole = json!({ "api-key": "new", "port": 2 });
-        assert_eq!(scene.double.kept("kv2/shop/alice"), Some(whole));
-        let writes = scene.double.take().iter().filter(|line| line.starts_with("POST")).count();
-        assert_eq!(writes, 2);
+        for (times, is_written) in [(1, true), (2, true), (3, false)] {
+            let (scene, at) = scene(KvVersion::Two, root());
+            scene.double.put("kv2/shop/alice", json!({ "port": 1 }));
+            scene.double.rival("kv2/shop/alice", json!({ "port": 2 }), times);
+            let outcome = scene.write(&at, "new").await;
+            assert_eq!(outcome.is_ok(), is_written, "{times}: {outcome:?}");
+            let mut whole = json!({ "port": 2 });
+            if is_written {
+                whole["api-key"] = json!("new");
+            }
+            assert_eq!(scene.double.kept("kv2/shop/alice"), Some(whole));
+            assert_eq!(writes(&scene), (times + 1).min(3));
+        }
+    });
+}
+
+#[test]
+fn what_is_refused_for_good_is_written_once() {
+    run(async {
+        for (status, words) in
+            [(400, "no data provided"), (400, "check-and-set parameter required")]
+        {
+            let (scene, at) = scene(KvVersion::Two, root());
+            let refusal = json!({ "errors": [words] }).to_string();
+            scene.double.refuse_writes(Some(Answer::json(status, &refusal)));
+            let fault = scene.write(&at, "new").await.unwrap_err();
+            assert!(
+                fault.to_string().contains("(status 400)")
+                    || fault.to_string().contains("status 400")
+            );
+            assert_eq!(writes(&scene), 1, "{words}");
+        }
+    });
+}
+
+#[test]
+fn who_is_not_referred_to_is_entered_once_and_left_when_it_is_no_more() {
+    run(async {
+        let (scene, at) = scene(KvVersion::One, approle());
+        let logins = |seen: &[String]| seen.iter().filter(|line| line.ends_with("/login")).count();
+        for nth in 0..3 {
+            scene.write(&at, "key").await.unwrap();
+            assert_eq!(logins(&scene.double.take()), usize::from(nth == 0), "{nth}");
+        }
+        // The same once more changes nothing.
+        scene.managers.know(&[Arc::clone(&scene.vault)]);
+        scene.write(&at, "key").await.unwrap();
+        scene.pass(Duration::from_secs(1)).await;
+        assert!(!scene.double.take().iter().any(|line| line.ends_with("revoke-self")));
+        scene.managers.know(&[]);
+        scene.pass(Duration::from_secs(1)).await;
+        assert_eq!(scene.double.take(), ["POST /v1/auth/token/revoke-self"]);
+        // One that was given stays.
+        let (scene, at) = self::scene(KvVersion::One, root());
+        scene.write(&at, "key").await.unwrap();
+        scene.managers.know(&[]);
+        scene.double.take();
+        scene.pass(Duration::from_secs(1)).await;
+        assert_eq!(scene.double.take(), Vec::<String>::new());
     });
 }
 
@@ -84,7 +150,7 @@ fn a_value_goes_only_where_the_node_file_says() {
             assert!(fault.to_string().contains(words), "{at:?}: {fault}");
         }
         assert_eq!(scene.double.take(), Vec::<String>::new());
-        scene.vaults.know(&[]);
+        scene.managers.know(&[]);
         assert!(scene.write(&at, "new").await.unwrap_err().to_string().contains("not in force"));
     });
 }
@@ -120,14 +186,7 @@ fn what_is_not_written_says_why_and_leaves_what_was_there() {
 #[test]
 fn a_token_is_made_for_writing_as_it_is_for_reading() {
     run(async {
-        let auth = VaultAuth::AppRole {
-            mount: "approle".to_owned(),
-            role_id: "gateway".to_owned(),
-            secret_id: Secret::new("s3cret"),
-        };
-        let (scene, at) = scene(KvVersion::One, auth);
-        let body = json!({ "role_id": "gateway", "secret_id": "s3cret" });
-        scene.double.let_in("approle", body, Duration::from_secs(600));
+        let (scene, at) = scene(KvVersion::One, approle());
         scene.write(&at, "first").await.unwrap();
         assert_eq!(
             scene.double.take(),

@@ -8,55 +8,59 @@ mod writing;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_config::{KvVersion, Place, SecretFault, SecretName, SourceId, Vault, VaultAuth};
+use bartizan_config::{
+    Keeper, KvVersion, SecretFault, SecretManager, SecretName, Vault, VaultAuth,
+};
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_core::{Clock, Secret};
-use bartizan_secrets::{Vaults, VaultsSettings};
+use bartizan_secrets::{Managers, ManagersSettings};
 use bartizan_testkit::{Answer, Remotes, VaultDouble, run};
 use serde_json::json;
 
+use crate::{REFRESH, STALE, assert_says, manager};
+
 const NODE: &str = "vault.test:8200";
-const REFRESH: Duration = Duration::from_secs(300);
-const STALE: Duration = Duration::from_secs(3_600);
 
 /// A configuration that refers to secrets, and the Vault that keeps them.
 struct Scene {
-    vaults: Vaults,
+    managers: Managers,
     double: VaultDouble,
     remotes: Remotes,
     metrics: SharedMetrics,
-    vault: Arc<Vault>,
+    vault: Arc<SecretManager>,
 }
 
 fn vault(auth: VaultAuth) -> Vault {
     Vault {
-        id: "1".into(),
         uri: "http://vault.test:8200".to_owned(),
         prefix: "kv".to_owned(),
         mount: "kv".to_owned(),
         kv: KvVersion::One,
         namespace: None,
         auth,
-        ca_certs: None,
-        refresh: REFRESH,
-        stale_max: STALE,
-        timeout: Duration::from_secs(5),
-        place: Place { source: SourceId(0), start: 0, end: 0 },
     }
+}
+
+fn name(path: &str, key: &str) -> SecretName {
+    SecretName { manager: "vault/1".into(), path: path.into(), key: Some(key.into()) }
 }
 
 impl Scene {
     fn of(vault: Vault) -> Self {
+        Self::of_manager(manager("vault/1", Keeper::Vault(vault)))
+    }
+
+    fn of_manager(manager: SecretManager) -> Self {
         let (double, remotes) = (VaultDouble::default(), Remotes::default());
         let answers = double.clone();
         remotes.respond(NODE, move |seen| answers.answer(seen));
         let metrics = SharedMetrics::default();
-        let vaults = Vaults::new(VaultsSettings {
+        let managers = Managers::new(ManagersSettings {
             reach: Arc::new(remotes.clone()),
             clock: Clock::System,
             metrics: metrics.clone(),
         });
-        Self { vaults, double, remotes, metrics, vault: Arc::new(vault) }
+        Self { managers, double, remotes, metrics, vault: Arc::new(manager) }
     }
 
     fn new() -> Self {
@@ -67,14 +71,14 @@ impl Scene {
     }
 
     /// What the node does: judges, fetches what is missing, judges again.
-    async fn value(&self, name: &str) -> Result<String, String> {
-        let (path, key) = name.rsplit_once('/').unwrap();
-        let name = SecretName { vault: "1".into(), path: path.into(), key: key.into() };
+    async fn value(&self, written: &str) -> Result<String, String> {
+        let (path, key) = written.rsplit_once('/').unwrap();
+        let name = name(path, key);
         loop {
-            match self.vaults.value(&self.vault, &name) {
+            match self.managers.value(&self.vault, &name) {
                 Ok(value) => return Ok(value),
                 Err(SecretFault::Refused(why)) => return Err(why),
-                Err(SecretFault::NotFetched) => assert!(self.vaults.fetch().await),
+                Err(SecretFault::NotFetched) => assert!(self.managers.fetch().await),
             }
         }
     }
@@ -86,11 +90,6 @@ impl Scene {
     }
 }
 
-fn assert_says(outcome: Result<String, String>, words: &str) {
-    let problem = outcome.expect_err("no value");
-    assert!(problem.contains(words), "{problem}");
-}
-
 #[test]
 fn a_value_is_fetched_once_for_all_who_refer_to_its_path() {
     run(async {
@@ -99,7 +98,7 @@ fn a_value_is_fetched_once_for_all_who_refer_to_its_path() {
         assert_eq!(scene.value("jack/key").await.as_deref(), Ok("one"));
         let seen = scene.double.take();
         assert_eq!(seen, ["GET /v1/auth/token/lookup-self", "GET /v1/kv/jack"]);
-        assert!(!scene.vaults.fetch().await);
+        assert!(!scene.managers.fetch().await);
     });
 }
 
@@ -211,12 +210,11 @@ fn many_secrets_of_a_vault_that_is_away_do_not_wait_one_after_the_other() {
         let scene = Scene::new();
         scene.double.slow(Duration::from_secs(60));
         for n in 0..200 {
-            let name =
-                SecretName { vault: "1".into(), path: format!("p{n}").into(), key: "k".into() };
-            assert_eq!(scene.vaults.value(&scene.vault, &name), Err(SecretFault::NotFetched));
+            let name = name(&format!("p{n}"), "k");
+            assert_eq!(scene.managers.value(&scene.vault, &name), Err(SecretFault::NotFetched));
         }
         let begin = tokio::time::Instant::now();
-        assert!(scene.vaults.fetch().await);
+        assert!(scene.managers.fetch().await);
         assert!(begin.elapsed() <= Duration::from_secs(30), "{:?}", begin.elapsed());
         for n in [0, 1, 199] {
             assert_says(scene.value(&format!("p{n}/k")).await, "cannot be reached");
@@ -231,10 +229,11 @@ fn settings_that_cannot_be_used_are_told_without_asking() {
             ("https://vault.test", Some("-----BEGIN nothing"), "its `tls`"),
             ("http://vault.test:0", None, "its `uri`"),
         ] {
-            let mut written = vault(VaultAuth::Token(Secret::new("root")));
-            written.uri = uri.to_owned();
+            let root = vault(VaultAuth::Token(Secret::new("root")));
+            let keeper = Keeper::Vault(Vault { uri: uri.to_owned(), ..root });
+            let mut written = manager("vault/1", keeper);
             written.ca_certs = ca_certs.map(str::to_owned);
-            let scene = Scene::of(written);
+            let scene = Scene::of_manager(written);
             assert_says(scene.value("jack/key").await, words);
             assert_eq!(scene.remotes.connections(), 0);
         }
@@ -246,9 +245,9 @@ fn more_secrets_than_are_kept_are_refused() {
     run(async {
         let scene = Scene::new();
         let ask = |n: usize| {
-            let path = format!("p{n}").into();
-            let name = SecretName { vault: "1".into(), path, key: "k".into() };
-            scene.vaults.value(&scene.vault, &name)
+            let path = format!("p{n}");
+            let name = name(&path, "k");
+            scene.managers.value(&scene.vault, &name)
         };
         for n in 0..bartizan_secrets::ENTRIES_MAX {
             assert_eq!(ask(n), Err(SecretFault::NotFetched), "{n}");

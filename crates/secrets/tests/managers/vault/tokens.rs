@@ -30,11 +30,11 @@ fn a_role_of_an_application_is_let_in_once_for_all_secrets() {
         let scene = scene(approle());
         for n in 0..20 {
             scene.double.put(&format!("kv/p{n}"), json!({ "key": "v" }));
-            let path = format!("p{n}").into();
-            let name = SecretName { vault: "1".into(), path, key: "key".into() };
-            assert_eq!(scene.vaults.value(&scene.vault, &name), Err(SecretFault::NotFetched));
+            let path = format!("p{n}");
+            let name = name(&path, "key");
+            assert_eq!(scene.managers.value(&scene.vault, &name), Err(SecretFault::NotFetched));
         }
-        assert!(scene.vaults.fetch().await);
+        assert!(scene.managers.fetch().await);
         assert_eq!(scene.value("p19/key").await.as_deref(), Ok("v"));
         let seen = scene.double.take();
         assert_eq!((seen.len(), count(&seen, "POST /v1/auth/approle/login")), (21, 1));
@@ -73,9 +73,9 @@ fn who_is_not_let_in_is_told_so() {
 #[test]
 fn a_token_is_renewed_before_it_ends_even_if_nothing_is_asked() {
     run(async {
-        let mut written = vault(approle());
+        let mut written = manager("vault/1", Keeper::Vault(vault(approle())));
         written.refresh = LEASE * 100;
-        let scene = Scene::of(written);
+        let scene = Scene::of_manager(written);
         let body = json!({ "role_id": "gateway", "secret_id": "s3cret" });
         scene.double.let_in("approle", body, LEASE);
         scene.double.put("kv/jack", json!({ "key": "one" }));
@@ -135,10 +135,10 @@ fn a_given_token_that_ends_leaves_its_secrets_stale() {
         let scene = Scene::of(vault(VaultAuth::Token(Secret::new("short"))));
         scene.double.token("short", Some(LEASE), false);
         scene.double.put("kv/jack", json!({ "key": "one" }));
-        let seen = scene.vaults.begin();
+        let seen = scene.managers.begin();
         scene.value("jack/key").await.unwrap();
         let begin = tokio::time::Instant::now();
-        scene.vaults.changed(seen).await;
+        scene.managers.changed(seen).await;
         // It was last seen when the token still was valid.
         let (least, most) = (STALE, STALE + LEASE);
         assert!((least..=most).contains(&begin.elapsed()), "{:?}", begin.elapsed());

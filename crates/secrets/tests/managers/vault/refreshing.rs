@@ -6,12 +6,12 @@ use super::*;
 fn a_value_that_changes_is_told_after_the_interval_and_not_before() {
     run(async {
         let scene = Scene::new();
-        let seen = scene.vaults.begin();
+        let seen = scene.managers.begin();
         assert_eq!(scene.value("jack/key").await.as_deref(), Ok("one"));
-        scene.vaults.end();
+        scene.managers.end();
         scene.double.put("kv/jack", json!({ "key": "two" }));
         let begin = tokio::time::Instant::now();
-        scene.vaults.changed(seen).await;
+        scene.managers.changed(seen).await;
         assert_eq!(begin.elapsed(), REFRESH);
         assert_eq!(scene.value("jack/key").await.as_deref(), Ok("two"));
     });
@@ -21,10 +21,10 @@ fn a_value_that_changes_is_told_after_the_interval_and_not_before() {
 fn a_value_that_stays_tells_nothing() {
     run(async {
         let scene = Scene::new();
-        let seen = scene.vaults.begin();
+        let seen = scene.managers.begin();
         scene.value("jack/key").await.unwrap();
         scene.double.take();
-        let waited = tokio::time::timeout(REFRESH * 4, scene.vaults.changed(seen)).await;
+        let waited = tokio::time::timeout(REFRESH * 4, scene.managers.changed(seen)).await;
         assert!(waited.is_err());
         assert!(scene.double.take().len() >= 3);
     });
@@ -35,11 +35,11 @@ fn a_lease_that_ends_sooner_is_asked_for_sooner() {
     run(async {
         let scene = Scene::new();
         scene.double.lease(20);
-        let seen = scene.vaults.begin();
+        let seen = scene.managers.begin();
         scene.value("jack/key").await.unwrap();
         scene.double.put("kv/jack", json!({ "key": "two" }));
         let begin = tokio::time::Instant::now();
-        scene.vaults.changed(seen).await;
+        scene.managers.changed(seen).await;
         assert_eq!(begin.elapsed(), Duration::from_secs(20));
     });
 }
@@ -48,21 +48,21 @@ fn a_lease_that_ends_sooner_is_asked_for_sooner() {
 fn a_vault_that_goes_away_leaves_the_value_for_a_stated_time_and_no_longer() {
     run(async {
         let scene = Scene::new();
-        let seen = scene.vaults.begin();
+        let seen = scene.managers.begin();
         scene.value("jack/key").await.unwrap();
         let begin = tokio::time::Instant::now();
         scene.double.seal(true);
         scene.pass(Duration::from_secs(3_598)).await;
         assert_eq!(scene.value("jack/key").await.as_deref(), Ok("one"));
         assert_eq!(scene.metrics.secrets_failing.get(), 1);
-        scene.vaults.changed(seen).await;
+        scene.managers.changed(seen).await;
         assert_eq!(begin.elapsed(), STALE);
         assert_says(scene.value("jack/key").await, "sealed");
 
-        let seen = scene.vaults.begin();
+        let seen = scene.managers.begin();
         scene.double.seal(false);
         let begin = tokio::time::Instant::now();
-        scene.vaults.changed(seen).await;
+        scene.managers.changed(seen).await;
         assert!(begin.elapsed() <= Duration::from_secs(60), "{:?}", begin.elapsed());
         assert_eq!(scene.value("jack/key").await.as_deref(), Ok("one"));
         assert_eq!(scene.metrics.secrets_failing.get(), 0);
@@ -73,11 +73,11 @@ fn a_vault_that_goes_away_leaves_the_value_for_a_stated_time_and_no_longer() {
 fn a_secret_that_was_removed_is_not_used_any_longer() {
     run(async {
         let scene = Scene::new();
-        let seen = scene.vaults.begin();
+        let seen = scene.managers.begin();
         scene.value("jack/key").await.unwrap();
         scene.double.remove("kv/jack");
         let begin = tokio::time::Instant::now();
-        scene.vaults.changed(seen).await;
+        scene.managers.changed(seen).await;
         assert_eq!(begin.elapsed(), REFRESH);
         assert_says(scene.value("jack/key").await, "there is nothing at the path");
     });
@@ -87,11 +87,11 @@ fn a_secret_that_was_removed_is_not_used_any_longer() {
 fn a_secret_that_was_not_there_is_found_once_it_is() {
     run(async {
         let scene = Scene::new();
-        let seen = scene.vaults.begin();
+        let seen = scene.managers.begin();
         assert!(scene.value("joe/key").await.is_err());
         scene.pass(Duration::from_secs(10)).await;
         scene.double.put("kv/joe", json!({ "key": "late" }));
-        scene.vaults.changed(seen).await;
+        scene.managers.changed(seen).await;
         assert_eq!(scene.value("joe/key").await.as_deref(), Ok("late"));
     });
 }
@@ -113,11 +113,11 @@ fn tries_become_rare() {
 fn what_nothing_refers_to_is_not_asked_for() {
     run(async {
         let scene = Scene::new();
-        scene.vaults.begin();
+        scene.managers.begin();
         scene.value("jack/key").await.unwrap();
-        scene.vaults.end();
-        scene.vaults.begin();
-        scene.vaults.end();
+        scene.managers.end();
+        scene.managers.begin();
+        scene.managers.end();
         scene.double.take();
         scene.pass(REFRESH * 3).await;
         assert!(scene.double.take().is_empty());
@@ -131,7 +131,8 @@ fn another_way_into_a_vault_is_taken_at_once() {
         scene.value("jack/key").await.unwrap();
         scene.double.revoke_all();
         scene.double.token("next", None, false);
-        scene.vault = Arc::new(vault(VaultAuth::Token(Secret::new("next"))));
+        let next = vault(VaultAuth::Token(Secret::new("next")));
+        scene.vault = Arc::new(manager("vault/1", Keeper::Vault(next)));
         scene.double.put("kv/jack", json!({ "key": "two" }));
         assert_eq!(scene.value("jack/key").await.as_deref(), Ok("two"));
     });
@@ -140,11 +141,11 @@ fn another_way_into_a_vault_is_taken_at_once() {
 #[test]
 fn nothing_is_asked_once_nobody_is_there_to_be_told() {
     run(async {
-        let Scene { vaults, double, vault, .. } = Scene::new();
-        let name = SecretName { vault: "1".into(), path: "jack".into(), key: "key".into() };
-        assert_eq!(vaults.value(&vault, &name), Err(SecretFault::NotFetched));
-        assert!(vaults.fetch().await);
-        drop(vaults);
+        let Scene { managers, double, vault, .. } = Scene::new();
+        let name = name("jack", "key");
+        assert_eq!(managers.value(&vault, &name), Err(SecretFault::NotFetched));
+        assert!(managers.fetch().await);
+        drop(managers);
         double.take();
         tokio::time::sleep(REFRESH * 3).await;
         assert!(double.take().is_empty());
