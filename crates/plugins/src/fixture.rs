@@ -98,6 +98,7 @@ impl Bench {
             metadata: self.metadata.as_ref(),
             has_consumer: &|name| ["alice", "bob", "guest"].contains(&name),
             has_group: &|id| id == "staff",
+            proto: &|_| None,
             exposed: &RefCell::default(),
         })
     }

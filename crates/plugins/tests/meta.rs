@@ -226,6 +226,7 @@ fn every_plugin_has_an_example_that_compiles() {
             metadata: None,
             has_consumer: &|_| true,
             has_group: &|_| true,
+            proto: &|_| None,
             exposed: &std::cell::RefCell::default(),
         };
         if let Err(fault) = (entry.compile)(&config, &mut cx) {

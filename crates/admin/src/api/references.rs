@@ -86,6 +86,7 @@ fn all(kind: &str, value: &Value) -> BTreeSet<(&'static str, String)> {
         .filter_map(|reference| Some((reference.to, text(value.get(reference.member))?)))
         .collect();
     all.extend(split_to(value).map(|id| ("upstreams", id)));
+    all.extend(made_of(value).map(|id| ("protos", id)));
     // The certificate by which the gateway proves itself to servers.
     let certificates = ["/tls/client_cert_id", "/upstream/tls/client_cert_id"];
     let ids = certificates.iter().filter_map(|pointer| text(value.pointer(pointer)));
@@ -117,7 +118,7 @@ fn stand_ins(value: &Value, tell: &mut impl FnMut(&str)) {
 
 /// Whether other objects can refer to those of a kind.
 pub(crate) fn can_be_used(kind: &Kind) -> bool {
-    matches!(kind.segment, "ssls" | "consumers")
+    matches!(kind.segment, "ssls" | "consumers" | "protos")
         || REFERENCES.iter().any(|reference| reference.to == kind.segment)
 }
 
@@ -171,7 +172,9 @@ fn used<'v>(
         .iter()
         .filter(move |reference| reference.from == other.segment && reference.to == to)
         .filter_map(move |reference| text(value.get(reference.member)));
-    by_member.chain(split_to(value).filter(move |_| to == "upstreams"))
+    by_member
+        .chain(split_to(value).filter(move |_| to == "upstreams"))
+        .chain(made_of(value).filter(move |_| to == "protos"))
 }
 
 /// Who uses which upstream: the objects, by the id of the upstream.
@@ -197,6 +200,12 @@ fn split_to(value: &Value) -> impl Iterator<Item = String> {
         .filter_map(|rule| rule.get("weighted_upstreams")?.as_array())
         .flatten();
     shares.filter_map(|share| text(share.get("upstream_id")))
+}
+
+/// The protos that plugins of an object are made of, whichever plugins those are.
+fn made_of(value: &Value) -> impl Iterator<Item = String> {
+    let plugins = value.get("plugins").and_then(Value::as_object);
+    plugins.into_iter().flatten().filter_map(|(_, plugin)| text(plugin.get("proto_id")))
 }
 
 /// The rule for the whole gateway that already has a plugin which another one brings.

@@ -14,5 +14,6 @@ mod limits;
 mod merging;
 mod pages;
 mod properties;
+mod protos;
 mod schemas;
 mod secrets;
