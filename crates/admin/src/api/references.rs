@@ -277,6 +277,7 @@ mod tests {
         let keys = [
             "consumers/guest",
             "plugin_configs/p",
+            "protos/m",
             "services/s",
             "ssls/c",
             "upstreams/7",
@@ -286,6 +287,7 @@ mod tests {
         let snapshot = Snapshot { revision: 1, objects };
         let split = json!({
             "traffic-split": { "rules": [{ "weighted_upstreams": [{ "upstream_id": 7 }] }] },
+            "translated": { "proto_id": "m" },
             "multi-auth": { "auth_plugins": [{ "key-auth": { "anonymous_consumer": "guest" } }] },
         });
         let route = json!({
@@ -307,6 +309,38 @@ mod tests {
         );
         // What is not there is told otherwise.
         assert!(told("routes", None, &json!({ "upstream_id": "none" })).is_empty());
+    }
+
+    #[test]
+    fn a_proto_stays_while_a_plugin_of_any_object_is_made_of_it() {
+        let object = |key: &str, value: &Value| Object {
+            key: Key::parse(key).unwrap(),
+            content: value.to_string().into_bytes().into(),
+            revision: 1,
+            created: 1,
+            author: None,
+            at: None,
+        };
+        let of = |id: Value| json!({ "plugins": { "translated": { "proto_id": id } } });
+        let kind = Kind::find("protos").unwrap();
+        for (user, noun) in [
+            ("routes/r", "route"),
+            ("services/r", "service"),
+            ("plugin_configs/r", "plugin config"),
+            ("consumer_groups/r", "consumer group"),
+            ("global_rules/r", "global rule"),
+        ] {
+            let objects = vec![object(user, &of(json!("m"))), object("protos/m", &json!({}))];
+            let snapshot = Snapshot { revision: 1, objects };
+            let told = super::user(kind, "m", &snapshot).unwrap();
+            assert_eq!(
+                told,
+                format!("can not delete this proto, {noun} [r] is still using it now")
+            );
+            assert_eq!(super::user(kind, "other", &snapshot), None);
+        }
+        let objects = vec![object("routes/r", &of(json!(7)))];
+        assert!(super::user(kind, "7", &Snapshot { revision: 1, objects }).is_some());
     }
 
     #[test]
