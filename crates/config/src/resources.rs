@@ -265,6 +265,32 @@ pub enum Scheme {
     Http,
     /// HTTP/1.1 over verified TLS.
     Https,
+    /// HTTP/2 in plaintext, with prior knowledge.
+    Grpc,
+    /// HTTP/2 over verified TLS.
+    Grpcs,
+}
+
+impl Scheme {
+    /// True where TLS is spoken.
+    pub fn is_tls(self) -> bool {
+        matches!(self, Self::Https | Self::Grpcs)
+    }
+
+    /// True where HTTP/2 is spoken.
+    pub fn is_http2(self) -> bool {
+        matches!(self, Self::Grpc | Self::Grpcs)
+    }
+
+    /// What the same is called under TLS.
+    pub fn under_tls(self) -> &'static str {
+        if self.is_http2() { "grpcs" } else { "https" }
+    }
+
+    /// The port of a node that names none.
+    pub fn default_port(self) -> u16 {
+        if self.is_tls() { 443 } else { 80 }
+    }
 }
 
 /// How a server is chosen.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_core::Reason;
-use bartizan_tls::describe_io;
+use bartizan_tls::{ApplicationProtocol, describe_io};
 use bytes::Bytes;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -257,7 +257,14 @@ impl Attempt<'_> {
         let connector = TlsConnector::from(Arc::clone(&tls.config));
         let handshake = connector.connect(tls.server_name.clone(), socket);
         match timeout_at(self.deadline, handshake).await {
-            Ok(Ok(stream)) => Ok(UpstreamIo::Tls(Box::new(stream))),
+            Ok(Ok(stream)) if speaks_what_it_must(tls, stream.get_ref().1.alpn_protocol()) => {
+                Ok(UpstreamIo::Tls(Box::new(stream)))
+            }
+            Ok(Ok(_)) => Err(ConnectError::Tls {
+                host: Arc::clone(&self.target.host),
+                address,
+                cause: "the server does not agree to HTTP/2 (ALPN `h2`)".to_owned(),
+            }),
             Ok(Err(error)) => Err(ConnectError::Tls {
                 host: Arc::clone(&self.target.host),
                 address,
@@ -266,4 +273,10 @@ impl Attempt<'_> {
             Err(_) => Err(self.timed_out(ConnectPhase::Handshake)),
         }
     }
+}
+
+/// HTTP/2 is spoken only to a server that agreed to it (RFC 9113 §3.2); HTTP/1.1 needs no word.
+fn speaks_what_it_must(tls: &TargetTls, agreed: Option<&[u8]>) -> bool {
+    let http2 = ApplicationProtocol::Http2.alpn();
+    tls.config.alpn_protocols.iter().all(|offered| offered != http2) || agreed == Some(http2)
 }

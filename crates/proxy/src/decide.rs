@@ -16,9 +16,10 @@ use http::Method;
 use tokio::time::Instant;
 
 use crate::answer;
-use crate::exchange::forward::{RATE_WINDOW, forward};
-use crate::exchange::{Downstream, Exchange};
+use crate::exchange::forward::forward;
+use crate::exchange::{Downstream, Exchange, RATE_WINDOW};
 use crate::forwarded::client_address;
+use crate::grpc;
 use crate::piece::Piece;
 use crate::record::Record;
 use crate::shape::shape;
@@ -86,6 +87,7 @@ pub(crate) async fn decide<D: Downstream>(
         answer.head.fields.append(Bytes::from_static(b"date"), worker.date());
     }
     record.status = answer.head.status.as_u16();
+    grpc::dress(&mut answer, record);
     answer
 }
 
@@ -113,6 +115,7 @@ async fn serve<D: Downstream>(
         Err(denial) => return Err(denial),
     };
     let Some(snapshot) = snapshot else {
+        record.note_unserved(*cx);
         return Err(Denial::new(Reason::NotConfigured, "no valid configuration yet"));
     };
     let limits = &shared.node.limits;

@@ -24,6 +24,7 @@ use tokio::sync::watch;
 
 use crate::admission::Admission;
 use crate::exchange::ResponseLimits;
+use crate::links::Links;
 use crate::listener::{self, ListenerSpec};
 use crate::piece::Scratch;
 use crate::snapshot::{CompileFault, Compiler, Report, Snapshot};
@@ -378,6 +379,7 @@ impl Gateway {
         Rc::new(Worker {
             shared: self.shared.clone(),
             pool: Pool::default(),
+            links: Links::default(),
             scratch: Scratch::default(),
             pipes: Pipes::default(),
             dialer,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bartizan_chain::{Peer, TlsFacts};
 use tokio::io::DuplexStream;
 
-use crate::client::h1;
+use crate::client::{h1, h2};
 use crate::decide::Connection;
 use crate::gateway::Gateway;
 use crate::worker::Worker;
@@ -35,11 +35,16 @@ impl InProcess {
     /// The same, or one whose TLS was ended by the caller, who answers for what it established.
     pub fn connect_with(&self, address: SocketAddr, tls: Option<TlsFacts>) -> DuplexStream {
         let (client, server) = tokio::io::duplex(STREAM_SIZE);
-        let local = SocketAddr::from(([127, 0, 0, 1], 9080));
-        let peer = Arc::new(Peer::new(address, local, tls));
-        let connection = Connection { peer, session: None, listener: 0, only_redirects: false };
-        let worker = self.worker.clone();
-        tokio::task::spawn_local(h1::serve(server, Rc::new(connection), worker));
+        let connection = connection(address, tls);
+        tokio::task::spawn_local(h1::serve(server, connection, self.worker.clone()));
+        client
+    }
+
+    /// A connection of HTTP/2 from `address`, its protocol known beforehand.
+    pub fn connect_http2(&self, address: SocketAddr) -> DuplexStream {
+        let (client, server) = tokio::io::duplex(STREAM_SIZE);
+        let connection = connection(address, None);
+        tokio::task::spawn_local(h2::serve(server, connection, self.worker.clone()));
         client
     }
 
@@ -49,6 +54,12 @@ impl InProcess {
             access.borrow_mut().flush();
         }
     }
+}
+
+fn connection(address: SocketAddr, tls: Option<TlsFacts>) -> Rc<Connection> {
+    let local = SocketAddr::from(([127, 0, 0, 1], 9080));
+    let peer = Arc::new(Peer::new(address, local, tls));
+    Rc::new(Connection { peer, session: None, listener: 0, only_redirects: false })
 }
 
 #[cfg(test)]

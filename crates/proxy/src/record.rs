@@ -92,6 +92,18 @@ impl Record {
         self.raw = Raw { method, target, fields, version: Some(version) };
     }
 
+    /// Notes what is known of a request that there is nothing to serve with.
+    pub(crate) fn note_unserved(&mut self, cx: RequestCx) {
+        let target = Bytes::copy_from_slice(cx.canonical().raw_target());
+        let method = cx.canonical().method().clone();
+        self.note_raw(Some(method), target, cx.fields, cx.version);
+    }
+
+    /// The request's fields, as far as it was read.
+    pub(crate) fn fields(&self) -> &Fields {
+        self.cx().map_or(&self.raw.fields, |cx| &cx.fields)
+    }
+
     /// Notes the first line of a request whose head was refused, as far as it can be read.
     pub(crate) fn note_refused(&mut self, line: &Bytes, version: Version) {
         let mut words = line.split(|b| *b == b' ');
@@ -171,7 +183,7 @@ impl Record {
     fn write_access(&self, duration: Duration) {
         let Some(access) = &self.worker.access else { return };
         let cx = self.cx();
-        let fields = cx.map_or(&self.raw.fields, |cx| &cx.fields);
+        let fields = self.fields();
         let matched = cx.and_then(RequestCx::matched);
         let method = cx.map(|cx| cx.canonical().method()).or(self.raw.method.as_ref());
         let version = cx.map(|cx| cx.version).or(self.raw.version);
@@ -224,8 +236,8 @@ impl Record {
             describe(&mut event, cx);
             target = cx.canonical().path_and_query().as_bytes().to_vec();
         }
-        let fields = self.cx().map_or(&self.raw.fields, |cx| &cx.fields);
-        let named = fields
+        let named = self
+            .fields()
             .iter()
             .filter_map(|field| Some((std::str::from_utf8(field.name).ok()?, field.value)));
         event.describe(&shared.redactor.load(), &target, named);

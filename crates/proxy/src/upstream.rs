@@ -72,7 +72,15 @@ pub(crate) struct UpstreamConnection {
 
 /// Counts a connection while it is open.
 #[derive(Debug)]
-struct Open(Gauge);
+pub(crate) struct Open(Gauge);
+
+impl Open {
+    /// Counts one more.
+    pub(crate) fn count(open: &Gauge) -> Self {
+        open.inc();
+        Self(open.clone())
+    }
+}
 
 impl Drop for Open {
     fn drop(&mut self) {
@@ -83,8 +91,7 @@ impl Drop for Open {
 impl UpstreamConnection {
     /// Boxed from the beginning: it goes from hand to hand with every exchange.
     pub(crate) fn new(io: UpstreamIo, open: &Gauge) -> Box<Self> {
-        open.inc();
-        let open = Open(open.clone());
+        let open = Open::count(open);
         let address = io.peer_addr();
         Box::new(Self {
             io,

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use crate::admission::Admission;
 use crate::exchange::ResponseLimits;
+use crate::links::Links;
 use crate::piece::Scratch;
 use crate::snapshot::Snapshot;
 use crate::splice::Pipes;
@@ -51,6 +52,8 @@ pub(crate) struct Shared {
 pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) pool: Pool,
+    /// Connections over HTTP/2.
+    pub(crate) links: Links,
     pub(crate) scratch: Scratch,
     pub(crate) pipes: Pipes,
     pub(crate) dialer: Box<dyn Dial>,
@@ -92,6 +95,7 @@ impl Worker {
             ticks = ticks.wrapping_add(1);
             if ticks.is_multiple_of(10) {
                 self.pool.sweep();
+                self.links.sweep();
                 self.http.sweep();
             }
         }

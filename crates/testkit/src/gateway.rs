@@ -225,6 +225,11 @@ impl Gateway {
         Connection::new(self.connect(SocketAddr::from(CLIENT), None))
     }
 
+    /// A connection of HTTP/2 that nothing was sent on, from the usual client.
+    pub fn open_http2(&self) -> tokio::io::DuplexStream {
+        self.process.connect_http2(SocketAddr::from(CLIENT))
+    }
+
     pub(crate) fn connect(
         &self,
         from: SocketAddr,

@@ -34,6 +34,12 @@ impl Reply {
         self.message.field(&name.to_ascii_lowercase())
     }
 
+    /// The value of a trailer field.
+    pub fn trailer(&self, name: &str) -> Option<&str> {
+        let mut named = self.message.trailers.iter().filter(|(own, _)| own == name);
+        named.next().map(|(_, value)| value.as_str())
+    }
+
     /// The header fields, names in lower case.
     pub fn fields(&self) -> &[(String, String)] {
         &self.message.fields

@@ -181,6 +181,9 @@ impl Answer {
 
 type Respond = Box<dyn FnMut(&Seen) -> Answer + Send>;
 
+/// Serves a connection, the number of which is given, in place of the server here.
+type TakeOver = Arc<dyn Fn(DuplexStream, usize) -> Pin<Box<dyn Future<Output = ()>>> + Send + Sync>;
+
 #[derive(Default)]
 struct State {
     seen: Vec<Seen>,
@@ -191,6 +194,7 @@ struct State {
     next: VecDeque<Answer>,
     always: Answer,
     respond: Option<Respond>,
+    take_over: Option<TakeOver>,
 }
 
 /// All upstreams of a gateway: every node that it connects to is this one.
@@ -216,6 +220,14 @@ impl Upstream {
     /// Answers every request with what `respond` makes of it.
     pub fn respond(&self, respond: impl FnMut(&Seen) -> Answer + Send + 'static) {
         self.state().respond = Some(Box::new(respond));
+    }
+
+    /// Serves every connection from now on with this, which speaks what it will.
+    pub fn take_over<F>(&self, serve: impl Fn(DuplexStream, usize) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        self.state().take_over = Some(Arc::new(move |io, number| Box::pin(serve(io, number))));
     }
 
     /// Refuses connections from now on, or takes them again.
@@ -322,10 +334,14 @@ impl Dial for Dialer {
         }
         state.connections += 1;
         let number = state.connections;
+        let take_over = state.take_over.clone();
         drop(state);
         let (near, far) = tokio::io::duplex(STREAM_SIZE);
         let node = format!("{}:{}", target.host, target.port);
-        tokio::task::spawn_local(upstream.serve(far, node, number));
+        match take_over {
+            Some(serve) => tokio::task::spawn_local(serve(far, number)),
+            None => tokio::task::spawn_local(upstream.serve(far, node, number)),
+        };
         Box::pin(std::future::ready(Ok(UpstreamIo::Virtual(near))))
     }
 }

@@ -29,6 +29,8 @@ pub struct UpstreamTlsSettings {
     pub client_key: Option<Secret>,
     /// The upstream's certificate is not verified: whoever sits between reads and changes all.
     pub danger_verify_off: bool,
+    /// HTTP/2 is spoken, and nothing else offered.
+    pub http2: bool,
 }
 
 impl UpstreamTlsSettings {
@@ -39,7 +41,7 @@ impl UpstreamTlsSettings {
             self.client_cert.as_deref().map(str::as_bytes),
             self.client_key.as_ref().map(Secret::expose),
         ];
-        context.update(&[u8::from(self.danger_verify_off)]);
+        context.update(&[u8::from(self.danger_verify_off), u8::from(self.http2)]);
         for text in texts {
             context.update(&[u8::from(text.is_some())]);
             let text = text.unwrap_or_default();
@@ -52,7 +54,7 @@ impl UpstreamTlsSettings {
     }
 }
 
-/// Compiles settings for connections to HTTP/1.1 servers.
+/// Compiles settings for connections to servers.
 pub fn client_config(
     settings: &UpstreamTlsSettings,
     clock: &Clock,
@@ -73,7 +75,9 @@ pub fn client_config(
         Some(pair) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(pair.key))),
         None => builder.with_no_client_auth(),
     };
-    config.alpn_protocols = vec![ApplicationProtocol::Http1.alpn().to_vec()];
+    let protocol =
+        if settings.http2 { ApplicationProtocol::Http2 } else { ApplicationProtocol::Http1 };
+    config.alpn_protocols = vec![protocol.alpn().to_vec()];
     Ok(Arc::new(config))
 }
 

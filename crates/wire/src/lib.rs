@@ -44,5 +44,6 @@ pub use h2::connection::{
 };
 pub use h2::frame::ErrorCode;
 pub use h2::meter::{Flood, MeterLimits};
+pub use h2::upstream::{judge_h2_response, judge_h2_trailers, write_h2_request};
 pub use head::{BodyLength, ConnectionUse, RequestHead, ResponseHead, Version};
 pub use identity_fields::is_identity_field;

@@ -284,6 +284,7 @@ fn etcd_settings(
             client_cert: etcd.tls.cert.clone(),
             client_key: etcd.tls.key.clone(),
             danger_verify_off: false,
+            http2: false,
         },
         time: etcd.timeout.0,
         kept,

@@ -33,6 +33,8 @@ impl Reader<'_> {
         let scheme = match wire.scheme {
             SchemeWire::Http => Scheme::Http,
             SchemeWire::Https => Scheme::Https,
+            SchemeWire::Grpc => Scheme::Grpc,
+            SchemeWire::Grpcs => Scheme::Grpcs,
         };
         if wire.nodes.is_none() {
             self.invalid(site, &Invalid::new("`nodes` is required"));
@@ -68,10 +70,7 @@ impl Reader<'_> {
     }
 
     fn nodes(&mut self, site: &Site<'_>, nodes: &NodesWire, scheme: Scheme) -> Vec<UpstreamNode> {
-        let default_port = match scheme {
-            Scheme::Http => 80,
-            Scheme::Https => 443,
-        };
+        let default_port = scheme.default_port();
         let mut read = Vec::new();
         match nodes {
             NodesWire::Map(weights) => {
@@ -212,9 +211,10 @@ impl Reader<'_> {
             (Some(_), None, None) => tell("client_cert", "`client_cert` needs `client_key`", None),
             (None, Some(_), None) => tell("client_key", "`client_key` needs `client_cert`", None),
         }
-        if scheme == Scheme::Http {
+        if !scheme.is_tls() {
             let invalid = Invalid::at("tls", "`tls` has no effect on plaintext");
-            self.invalid(site, &invalid.with_help("write `scheme: https`"));
+            let help = format!("write `scheme: {}`", scheme.under_tls());
+            self.invalid(site, &invalid.with_help(help));
         }
         let path = Invalid::at("client_cert_id", "").under(PathStep::Key("tls".to_owned()));
         let client_cert_id = self.link(site, &path, ResourceKind::Ssl, tls.client_cert_id.as_ref());

@@ -103,8 +103,6 @@ pub(crate) enum HashOnWire {
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline, extend("x-answers" = {
-    "grpc": "is not supported yet",
-    "grpcs": "is not supported yet",
     "kafka": "is not supported yet",
     "tcp": "is not supported yet: streams are not proxied",
     "tls": "is not supported yet: streams are not proxied",
@@ -116,6 +114,10 @@ pub(crate) enum SchemeWire {
     Http,
     /// HTTP/1.1 over verified TLS.
     Https,
+    /// HTTP/2 in plaintext, with prior knowledge: for gRPC.
+    Grpc,
+    /// HTTP/2 over verified TLS: for gRPC.
+    Grpcs,
 }
 
 /// Which Host an upstream sees.

@@ -338,8 +338,8 @@ fn upstreams_that_are_not_sound() {
             ],
         ),
         (
-            "upstreams: [{nodes: {}, scheme: grpc}]\n",
-            &["r.yaml:1:33: `grpc` is not supported yet (at upstreams[0].scheme)"],
+            "upstreams: [{nodes: {}, scheme: kafka}]\n",
+            &["r.yaml:1:33: `kafka` is not supported yet (at upstreams[0].scheme)"],
         ),
         (
             "upstreams: [{nodes: {}, pass_host: rewrite}]\n",

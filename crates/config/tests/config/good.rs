@@ -371,3 +371,15 @@ fn the_admin_api_is_on_this_machine_unless_told_otherwise() {
     assert_eq!(admin.cors, ["https://a.test"]);
     assert!(!admin.dashboard);
 }
+
+#[test]
+fn upstreams_of_grpc_have_the_ports_of_http_and_https() {
+    for (scheme, expected, port) in
+        [("grpc", Scheme::Grpc, 80), ("grpcs", Scheme::Grpcs, 443), ("https", Scheme::Https, 443)]
+    {
+        let text = format!("upstreams: [{{id: 1, nodes: {{a.example: 1}}, scheme: {scheme}}}]\n");
+        let resources = resources(&text).unwrap();
+        let upstream = &resources.upstreams[0];
+        assert_eq!((upstream.scheme, upstream.nodes[0].port), (expected, port));
+    }
+}

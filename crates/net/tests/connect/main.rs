@@ -171,6 +171,10 @@ struct Secure {
 
 impl Secure {
     fn new() -> Self {
+        Self::speaking(&[ApplicationProtocol::Http1])
+    }
+
+    fn speaking(alpn: &[ApplicationProtocol]) -> Self {
         let clock = Clock::System;
         let validity = Validity::starting(clock.now(), Duration::from_secs(3_600));
         let authority = Authority::create("test", validity).unwrap();
@@ -184,7 +188,7 @@ impl Secure {
         };
         let settings = StoreSettings {
             minimum: TlsVersion::Tls12,
-            alpn: &[ApplicationProtocol::Http1],
+            alpn,
             default: None,
             refused_names: &[],
             tickets: &TicketKeys::new().unwrap(),
@@ -196,8 +200,13 @@ impl Secure {
     }
 
     fn target(&self, host: &str, port: u16) -> Target {
+        self.target_over(false, host, port)
+    }
+
+    fn target_over(&self, http2: bool, host: &str, port: u16) -> Target {
         let settings = UpstreamTlsSettings {
             ca_certs: Some(self.authority.certificate()),
+            http2,
             ..UpstreamTlsSettings::default()
         };
         let config = client_config(&settings, &self.clock).unwrap();
@@ -228,6 +237,33 @@ async fn a_verified_upstream_is_spoken_to_under_tls() {
     };
     let (session, ()) = tokio::join!(serving, calling);
     assert_eq!(session.facts.sni.as_deref(), Some("a.example"));
+}
+
+/// What comes of speaking HTTP/2 to a server that offers this.
+async fn over_http2(server: &[ApplicationProtocol], client: bool) -> Result<(), String> {
+    let secure = Secure::speaking(server);
+    let (listener, port) = listen().await;
+    let connector = connector(&[("a.example", &["127.0.0.1"])], EgressPolicy::default());
+    let target = secure.target_over(client, "a.example", port);
+    let serving = async {
+        let (socket, _) = listener.accept().await.unwrap();
+        // What the handshake came to is looked at on the other side.
+        let _ = accept(socket, &secure.store).await;
+    };
+    let connecting = connector.connect(&target, LONG);
+    let (connected, ()) = tokio::join!(connecting, serving);
+    connected.map(|io| assert!(io.is_tls())).map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn http2_is_spoken_to_servers_that_agree_to_it_only() {
+    use ApplicationProtocol::{Http1, Http2};
+    assert_eq!(over_http2(&[Http2], true).await, Ok(()));
+    assert_eq!(over_http2(&[Http1, Http2], true).await, Ok(()));
+    assert!(over_http2(&[Http1], true).await.is_err());
+    let error = over_http2(&[], true).await.unwrap_err();
+    assert!(error.ends_with("tls: the server does not agree to HTTP/2 (ALPN `h2`)"), "{error}");
+    assert_eq!(over_http2(&[], false).await, Ok(()));
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use super::h1::{H1, Transport};
 use super::h1_pump::Pump;
 use crate::decide::{Answer, AnswerBody, FromUpstream, refusal};
 use crate::exchange::Downstream;
+use crate::grpc;
 use crate::record::Record;
 use crate::shape::shape;
 use crate::timer::Timer;
@@ -128,6 +129,7 @@ async fn replace<T: Transport>(
     let mut answer = shape(answer, is_head, h1, record, timer, Instant::now()).await;
     answer.head.fields.append(Bytes::from_static(b"date"), worker.date());
     record.status = answer.head.status.as_u16();
+    grpc::dress(&mut answer, record);
     write(h1, answer, asked, record, timer).await
 }
 
@@ -197,25 +199,26 @@ async fn send_upstream<T: Transport>(
     let is_clear = h1.io.clear().is_some();
     let mut pump = Pump::new(&exchange, changes, is_chunked, is_clear);
     let mut quiet_since = None;
-    let mut seen = (0, usize::MAX);
+    let mut seen = (0, usize::MAX, 0);
     let outcome = std::future::poll_fn(|cx| {
         let poll = pump.poll(cx, h1, &mut exchange, &worker);
         if poll.is_ready() {
             return poll;
         }
         let waiting = h1.out.len() + pump.held();
-        let now = (pump.sent.wrapping_add(pump.swallowed), waiting);
+        let moved = pump.sent.wrapping_add(pump.swallowed);
+        let now = (moved, waiting, exchange.sent_meanwhile());
         if now != seen || quiet_since.is_none() {
             seen = now;
             quiet_since = Some(Instant::now());
         }
         let since = quiet_since.unwrap_or_else(Instant::now);
-        let (wait, reason, detail) = if waiting == 0 {
-            (exchange.read, Reason::UpstreamTimeout, "the upstream stopped mid-answer")
-        } else {
-            (limits.idle.0, Reason::ClientTimeout, "the client read nothing for `limits.idle`")
-        };
-        timer.poll(cx, since + wait).map(|()| Err(Denial::new(reason, detail)))
+        if waiting == 0 {
+            return timer.poll(cx, exchange.due(since)).map(|()| Err(exchange.is_late()));
+        }
+        let detail = "the client read nothing for `limits.idle`";
+        let late = || Err(Denial::new(Reason::ClientTimeout, detail));
+        timer.poll(cx, since + limits.idle.0).map(|()| late())
     })
     .await;
     record.bytes_out = pump.sent;

@@ -9,14 +9,17 @@ use std::time::Duration;
 use bartizan_chain::{RequestCx, Screened};
 use bartizan_config::PassHost;
 use bartizan_core::{Denial, Reason};
+use bartizan_net::UpstreamIo;
 use bartizan_plugins::AnyPlugin;
-use bartizan_wire::{BodyLength, ConnectionUse, OutgoingRequest, encode_request};
+use bartizan_wire::{BodyLength, ConnectionUse, OutgoingRequest, Version, encode_request};
 use http::Method;
-use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use super::{Downstream, Exchange, Upload, UploadSource};
+use super::streams::Again;
+use super::watch::Watch;
+use super::{Downstream, Exchange, Over, Upload, UploadSource};
 use crate::forwarded::{self, Announced};
+use crate::grpc;
 use crate::snapshot::{Route, Upstream};
 use crate::timer::Timer;
 use crate::upstream::{Node, UpstreamConnection};
@@ -47,10 +50,15 @@ pub(crate) async fn forward<D: Downstream>(
     };
     let announced = forwarded::announce(screened.cx_mut());
     let outgoing = Outgoing::of(screened, length, announced);
-    let waits = route.waits(&worker.shared.node.limits, end);
+    let mut waits = route.waits(&worker.shared.node.limits, end);
+    let call = upstream.is_http2.then(|| Call::of(screened.cx())).transpose()?.flatten();
+    if let Some(call) = call {
+        waits.end = call.end;
+    }
     let mut order = upstream.balancer.first(screened.cx());
     let started = Instant::now();
     let mut last = None;
+    let mut again = Again::default();
     for attempt in 0..upstream.tries() {
         if attempt == 1 {
             // Only a request whose first node failed pays for the whole order.
@@ -65,8 +73,13 @@ pub(crate) async fn forward<D: Downstream>(
         // Reading the clock costs as much as a small plugin: once is enough where no time passes.
         let now = if attempt == 0 { started } else { Instant::now() };
         let outgoing = &outgoing;
-        let mut trial = Trial { worker, upstream, node, number, outgoing, waits, timer, now };
-        match trial.run(screened.cx_mut(), downstream).await {
+        let mut trial = Trial { worker, upstream, node, number, outgoing, waits, call, timer, now };
+        let outcome = if upstream.is_http2 {
+            Box::pin(trial.run_http2(screened.cx_mut(), downstream, &mut again)).await
+        } else {
+            trial.run(screened.cx_mut(), downstream).await
+        };
+        match outcome {
             Ok(answer) => return Ok(answer),
             Err(Failure { denial, may_retry: true }) => last = Some(denial),
             Err(Failure { denial, .. }) => return Err(denial),
@@ -76,13 +89,39 @@ pub(crate) async fn forward<D: Downstream>(
         .unwrap_or_else(|| Denial::new(Reason::NoUpstream, "no node of the upstream has weight")))
 }
 
+/// A call of gRPC: it may go on for as long as it moves.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Call {
+    pub(super) end: Instant,
+    /// The caller has said when it must be over.
+    pub(super) is_timed: bool,
+}
+
+/// No timer runs for longer.
+const FOREVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+impl Call {
+    fn of(cx: &RequestCx) -> Result<Option<Self>, Denial> {
+        if !grpc::is_grpc(&cx.fields) {
+            return Ok(None);
+        }
+        if cx.version == Version::Http10 {
+            let detail = "gRPC ends with trailers, which HTTP/1.0 does not have";
+            return Err(Denial::new(Reason::VersionNotSupported, detail));
+        }
+        let timeout = grpc::timeout(&cx.fields);
+        let end = Instant::now() + timeout.unwrap_or(FOREVER).min(FOREVER);
+        Ok(Some(Self { end, is_timed: timeout.is_some() }))
+    }
+}
+
 /// What is the same for every attempt.
-struct Outgoing {
-    length: BodyLength,
+pub(super) struct Outgoing {
+    pub(super) length: BodyLength,
     body: Option<bytes::Bytes>,
-    is_idempotent: bool,
+    pub(super) is_idempotent: bool,
     /// The most bytes that the body may have, and what says so.
-    max: (u64, &'static str),
+    pub(super) max: (u64, &'static str),
     announced: Announced,
 }
 
@@ -103,7 +142,7 @@ impl Outgoing {
         Self { length, body, is_idempotent, max, announced }
     }
 
-    fn source(&self) -> UploadSource {
+    pub(super) fn source(&self) -> UploadSource {
         match (&self.body, self.length) {
             (Some(bytes), BodyLength::Fixed(_)) => UploadSource::Held(bytes.clone()),
             (_, BodyLength::None) => UploadSource::Nothing,
@@ -112,27 +151,28 @@ impl Outgoing {
     }
 
     /// True if the body can be sent a second time.
-    fn is_repeatable(&self) -> bool {
+    pub(super) fn is_repeatable(&self) -> bool {
         !matches!(self.source(), UploadSource::Stream)
     }
 }
 
-struct Failure {
-    denial: Denial,
-    may_retry: bool,
+pub(super) struct Failure {
+    pub(super) denial: Denial,
+    pub(super) may_retry: bool,
 }
 
-struct Trial<'a> {
-    worker: &'a Worker,
-    upstream: &'a Upstream,
-    node: &'a std::sync::Arc<Node>,
+pub(super) struct Trial<'a> {
+    pub(super) worker: &'a Worker,
+    pub(super) upstream: &'a Upstream,
+    pub(super) node: &'a std::sync::Arc<Node>,
     /// The node's place in its upstream.
-    number: u16,
-    outgoing: &'a Outgoing,
-    waits: Waits,
-    timer: &'a mut Timer,
+    pub(super) number: u16,
+    pub(super) outgoing: &'a Outgoing,
+    pub(super) waits: Waits,
+    pub(super) call: Option<Call>,
+    pub(super) timer: &'a mut Timer,
     /// The time, as of the last wait.
-    now: Instant,
+    pub(super) now: Instant,
 }
 
 impl Trial<'_> {
@@ -160,8 +200,13 @@ impl Trial<'_> {
     }
 
     async fn connect(&mut self) -> Result<Box<UpstreamConnection>, Failure> {
+        let io = self.dial(self.waits.connect).await?;
+        Ok(UpstreamConnection::new(io, &self.worker.shared.metrics.upstream_connections))
+    }
+
+    pub(super) async fn dial(&mut self, limit: Duration) -> Result<UpstreamIo, Failure> {
         self.worker.shared.metrics.upstream_connects.inc();
-        let dial = self.worker.dialer.dial(&self.node.target, self.waits.connect);
+        let dial = self.worker.dialer.dial(&self.node.target, limit);
         // A connector bounds itself; the end of the exchange bounds it too.
         let Some(dialled) = self.timer.bound(self.waits.end, dial).await else {
             let denial = Denial::new(
@@ -170,11 +215,10 @@ impl Trial<'_> {
             );
             return Err(Failure { denial, may_retry: false });
         };
-        let io = dialled.map_err(|error| {
+        dialled.map_err(|error| {
             let detail = format!("{}: {error}", self.node.label);
             Failure { denial: Denial::new(error.reason(), detail), may_retry: true }
-        })?;
-        Ok(UpstreamConnection::new(io, &self.worker.shared.metrics.upstream_connections))
+        })
     }
 
     async fn exchange(
@@ -195,20 +239,11 @@ impl Trial<'_> {
             self.node.clone(),
             self.upstream.keep,
             self.waits.read,
-            connection,
+            Over::Connection(connection),
             upload,
         );
-        exchange.lease = self.upstream.balancer.lease(self.number);
-        let sent = self.now;
-        let method = cx.outgoing().method().clone();
-        match self.answer(&mut exchange, downstream, &method).await {
-            Ok(()) => {
-                cx.upstream.status = exchange.head.as_ref().map(|head| head.status.as_u16());
-                let answered = Instant::now();
-                cx.upstream.response_time = Some(answered - sent);
-                exchange.answered = Some(answered);
-                Ok(exchange)
-            }
+        match self.await_answer(&mut exchange, cx, downstream).await {
+            Ok(()) => Ok(exchange),
             Err(denial) => {
                 let is_transport =
                     matches!(denial.reason, Reason::UpstreamClosed | Reason::UpstreamTimeout);
@@ -221,7 +256,31 @@ impl Trial<'_> {
         }
     }
 
+    /// Waits for the head of the answer, and notes what came.
+    pub(super) async fn await_answer(
+        &mut self,
+        exchange: &mut Exchange,
+        cx: &mut RequestCx,
+        downstream: &mut impl Downstream,
+    ) -> Result<(), Denial> {
+        exchange.lease = self.upstream.balancer.lease(self.number);
+        let sent = self.now;
+        let method = cx.outgoing().method().clone();
+        self.answer(exchange, downstream, &method).await?;
+        cx.upstream.status = exchange.head.as_ref().map(|head| head.status.as_u16());
+        let answered = Instant::now();
+        cx.upstream.response_time = Some(answered - sent);
+        exchange.answered = Some(answered);
+        Ok(())
+    }
+
     fn encode(&self, cx: &RequestCx, out: &mut Vec<u8>) -> Result<(), Denial> {
+        encode_request(out, &self.request(cx))
+            .map_err(|fault| Denial::new(Reason::RewriteRefused, fault.detail))
+    }
+
+    /// What is sent.
+    pub(super) fn request<'b>(&'b self, cx: &'b RequestCx) -> OutgoingRequest<'b> {
         let outgoing = cx.outgoing();
         let host = match &self.upstream.pass_host {
             PassHost::Pass => outgoing.authority(),
@@ -229,7 +288,7 @@ impl Trial<'_> {
             PassHost::Rewrite(host) => host,
         };
         let (lines, forwarded_host) = self.outgoing.announced.lines(cx);
-        let request = OutgoingRequest {
+        OutgoingRequest {
             method: outgoing.method(),
             target: outgoing.path_and_query(),
             host,
@@ -240,9 +299,7 @@ impl Trial<'_> {
             connection: ConnectionUse::KeepAlive,
             websocket: false,
             expect_continue: false,
-        };
-        encode_request(out, &request)
-            .map_err(|fault| Denial::new(Reason::RewriteRefused, fault.detail))
+        }
     }
 
     /// Sends the body while watching for the answer, the client and the clock.
@@ -254,7 +311,7 @@ impl Trial<'_> {
     ) -> Result<(), Denial> {
         let limits = self.worker.shared.response_limits;
         let scratch = &self.worker.scratch;
-        let mut watch = Watch::new(self.waits, self.worker, self.now);
+        let mut watch = Watch::new(self.waits, self.worker, self.now, self.call.is_some());
         std::future::poll_fn(|cx| {
             let mut fault = None;
             if !exchange.upload.is_done() {
@@ -283,106 +340,5 @@ impl Trial<'_> {
             watch.poll(cx, self.timer, exchange, downstream.is_body_done())
         })
         .await
-    }
-}
-
-/// Watches the clock while a request is sent and its answer awaited.
-struct Watch {
-    waits: Waits,
-    body_rate: u64,
-    /// Since when nothing was sent.
-    quiet_since: Instant,
-    sent_at: Option<Instant>,
-    /// Whether time has passed since the watch began.
-    has_waited: bool,
-    seen: u64,
-    window_end: Instant,
-    window_seen: u64,
-}
-
-/// The rate of a body is measured over this time.
-pub(crate) const RATE_WINDOW: Duration = Duration::from_secs(10);
-
-impl Watch {
-    fn new(waits: Waits, worker: &Worker, now: Instant) -> Self {
-        let limits = &worker.shared.node.limits;
-        Self {
-            waits,
-            body_rate: limits.body_rate.0,
-            quiet_since: now,
-            sent_at: None,
-            has_waited: false,
-            seen: 0,
-            window_end: now + limits.body_grace.0 + RATE_WINDOW,
-            window_seen: 0,
-        }
-    }
-
-    fn sent(&mut self, exchange: &Exchange) {
-        // A request whose body was here left at once, at the time the watch began.
-        let is_instant = !self.has_waited || exchange.upload.total == 0;
-        self.sent_at = Some(if is_instant { self.quiet_since } else { Instant::now() });
-    }
-
-    fn poll<T>(
-        &mut self,
-        cx: &mut std::task::Context<'_>,
-        timer: &mut Timer,
-        exchange: &Exchange,
-        is_body_done: bool,
-    ) -> Poll<Result<T, Denial>> {
-        loop {
-            let mut due: SmallVec<[Instant; 3]> = SmallVec::new();
-            due.push(self.waits.end);
-            match self.sent_at {
-                Some(sent) => due.push(sent + self.waits.read),
-                None if is_body_done => due.push(self.quiet_since + self.waits.send),
-                None => due.extend([self.quiet_since + self.waits.send, self.window_end]),
-            }
-            let next = due.iter().min().copied().unwrap_or(self.waits.end);
-            if timer.poll(cx, next).is_pending() {
-                self.has_waited = true;
-                return Poll::Pending;
-            }
-            if let Err(denial) = self.judge(exchange) {
-                return Poll::Ready(Err(denial));
-            }
-        }
-    }
-
-    /// Something is due: either too little happened, or the next date is set.
-    fn judge(&mut self, exchange: &Exchange) -> Result<(), Denial> {
-        let now = Instant::now();
-        if now >= self.waits.end {
-            return Err(Denial::new(
-                Reason::RequestTimeout,
-                "the exchange took longer than `limits.request_time`",
-            ));
-        }
-        if self.sent_at.is_some_and(|sent| now >= sent + self.waits.read) {
-            let detail = format!("{} sent no answer", exchange.node.label);
-            return Err(Denial::new(Reason::UpstreamTimeout, detail));
-        }
-        let total = exchange.upload.total;
-        if now >= self.window_end {
-            let least = self.body_rate.saturating_mul(RATE_WINDOW.as_secs());
-            if total.saturating_sub(self.window_seen) < least && !exchange.is_blocked() {
-                return Err(Denial::new(
-                    Reason::ClientTimeout,
-                    "the body came more slowly than `limits.body_rate`",
-                ));
-            }
-            self.window_seen = total;
-            self.window_end = now + RATE_WINDOW;
-        }
-        if now >= self.quiet_since + self.waits.send {
-            if total == self.seen && exchange.is_blocked() {
-                let detail = format!("{} takes nothing", exchange.node.label);
-                return Err(Denial::new(Reason::UpstreamTimeout, detail));
-            }
-            self.seen = total;
-            self.quiet_since = now;
-        }
-        Ok(())
     }
 }

@@ -4,7 +4,10 @@
 //! a channel nor a second task stands between the two connections.
 
 pub(crate) mod forward;
+mod http2;
+mod streams;
 mod upload;
+mod watch;
 
 use std::io;
 use std::sync::Arc;
@@ -26,7 +29,9 @@ use crate::piece::{Piece, Scratch};
 use crate::splice::Pipe;
 use crate::upstream::{KeepAlive, Node, UpstreamConnection};
 use crate::worker::Worker;
+pub(crate) use http2::Streamed;
 pub(crate) use upload::{Upload, UploadSource, end_chunks};
+pub(crate) use watch::RATE_WINDOW;
 
 /// Where a request's body comes from and whether its sender is still there.
 pub(crate) trait Downstream {
@@ -56,6 +61,10 @@ pub(crate) struct Exchange {
     pub(crate) read: Duration,
     /// Taken when the exchange is over.
     connection: Option<Box<UpstreamConnection>>,
+    /// The same over HTTP/2; also taken when the exchange is over.
+    stream: Option<Box<Streamed>>,
+    /// When the answer must be complete.
+    pub(crate) deadline: Option<Instant>,
     pub(crate) upload: Upload,
     body: Option<BodyReader>,
     reusable: bool,
@@ -71,8 +80,19 @@ pub(crate) struct Exchange {
     lease: Option<Lease>,
 }
 
+/// What an exchange goes over.
+pub(crate) enum Over {
+    /// A connection of HTTP/1, which it has for itself.
+    Connection(Box<UpstreamConnection>),
+    /// A stream of HTTP/2.
+    Stream(Box<Streamed>),
+}
+
 /// Read for a head whose body is expected to pass inside the kernel.
 const HEAD_AHEAD: usize = 4_096;
+
+/// The caller's own time was over.
+const OVER_GRPC_TIMEOUT: &str = "the exchange took longer than `grpc-timeout` says";
 
 /// An upstream may announce its answer so often; more would keep a request for ever.
 const INFORMATIONAL_MAX: u32 = 32;
@@ -82,15 +102,23 @@ impl Exchange {
         node: Arc<Node>,
         keep: KeepAlive,
         read: Duration,
-        mut connection: Box<UpstreamConnection>,
+        over: Over,
         upload: Upload,
     ) -> Box<Self> {
-        connection.served = connection.served.saturating_add(1);
+        let (connection, stream) = match over {
+            Over::Connection(mut connection) => {
+                connection.served = connection.served.saturating_add(1);
+                (Some(connection), None)
+            }
+            Over::Stream(stream) => (None, Some(stream)),
+        };
         Box::new(Self {
             node,
             keep,
             read,
-            connection: Some(connection),
+            connection,
+            stream,
+            deadline: None,
             upload,
             body: None,
             reusable: false,
@@ -109,6 +137,9 @@ impl Exchange {
         downstream: &mut impl Downstream,
         scratch: &Scratch,
     ) -> Poll<Result<(), Denial>> {
+        if let Some(stream) = &mut self.stream {
+            return self.upload.poll_stream(cx, stream, downstream, scratch);
+        }
         let Some(connection) = &mut self.connection else { return Poll::Ready(Ok(())) };
         self.upload.poll(cx, connection, downstream, scratch)
     }
@@ -122,6 +153,13 @@ impl Exchange {
         limits: &ResponseLimits,
         scratch: &Scratch,
     ) -> Poll<Result<(), Denial>> {
+        if let Some(stream) = &mut self.stream {
+            let head = ready!(stream.poll_head(cx, method, limits))?;
+            self.has_answered = true;
+            self.upload.forget_taken();
+            self.head = Some(head);
+            return Poll::Ready(Ok(()));
+        }
         let Some(connection) = &mut self.connection else {
             return Poll::Ready(Err(Denial::new(Reason::Internal, "no upstream connection")));
         };
@@ -176,6 +214,9 @@ impl Exchange {
         cx: &mut Context<'_>,
         scratch: &Scratch,
     ) -> Poll<Result<Piece, Denial>> {
+        if let Some(stream) = &mut self.stream {
+            return stream.poll_piece(cx);
+        }
         let (Some(connection), Some(body)) = (&mut self.connection, &mut self.body) else {
             return Poll::Ready(Ok(Piece::End(Fields::new())));
         };
@@ -266,18 +307,57 @@ impl Exchange {
 
     /// True once the answer's body was read to its end.
     pub(crate) fn is_received(&self) -> bool {
+        if let Some(stream) = &self.stream {
+            return stream.is_received();
+        }
         self.body.as_ref().is_none_or(BodyReader::is_done)
     }
 
     /// True if the upstream is what the upload waits for.
     pub(crate) fn is_blocked(&self) -> bool {
+        if let Some(stream) = &self.stream {
+            return stream.is_blocked();
+        }
         self.connection.as_ref().is_some_and(|c| !c.out.is_empty())
+    }
+
+    /// Bytes that went the other way while the answer was read, where that goes on for its own sake.
+    pub(crate) fn sent_meanwhile(&self) -> u64 {
+        if self.stream.is_some() { self.upload.total } else { 0 }
+    }
+
+    /// When an answer must be complete that is silent since `since`.
+    pub(crate) fn due(&self, since: Instant) -> Instant {
+        let silent = since + self.read;
+        self.deadline.map_or(silent, |deadline| silent.min(deadline))
+    }
+
+    /// True if the upstream says that it has done nothing about the request.
+    pub(crate) fn is_unprocessed(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.is_unprocessed)
+    }
+
+    /// The exchange timed out: a connection on which nothing was heard is used no more.
+    pub(crate) fn note_silence(&self) {
+        if let Some(stream) = &self.stream {
+            stream.ticket.note_silence();
+        }
+    }
+
+    /// Why an answer is not waited for any longer.
+    pub(crate) fn is_late(&self) -> Denial {
+        self.note_silence();
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Denial::new(Reason::RequestTimeout, OVER_GRPC_TIMEOUT);
+        }
+        Denial::new(Reason::UpstreamTimeout, "the upstream stopped mid-answer")
     }
 
     /// The exchange is over: the connection is kept where nothing is left open on it.
     pub(crate) fn finish(&mut self, worker: &Worker, now: Instant) {
         let is_complete = self.body.as_ref().is_some_and(BodyReader::is_done);
         self.lease = None;
+        self.stream = None;
         let Some(connection) = self.connection.take() else { return };
         if is_complete && self.reusable && self.upload.is_done() {
             worker.pool.put(&self.node, connection, self.keep, now);

@@ -1,5 +1,6 @@
 //! Sending a request's body.
 
+use std::collections::VecDeque;
 use std::task::{Context, Poll, ready};
 
 use bartizan_core::{Denial, Reason};
@@ -7,7 +8,7 @@ use bartizan_wire::{BodyLength, CHUNK_END, Fields, chunk_head};
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
 
-use super::Downstream;
+use super::{Downstream, Streamed};
 use crate::piece::{Piece, Scratch};
 use crate::upstream::UpstreamConnection;
 
@@ -23,6 +24,8 @@ pub(crate) enum UploadSource {
     Stream,
     /// From memory, where screening has read it.
     Held(Bytes),
+    /// From the client, after what was taken from it before.
+    Again(Taken),
 }
 
 /// A request's body on its way.
@@ -41,7 +44,21 @@ pub(crate) struct Upload {
     has_failed: bool,
     /// What stands behind the last chunk stays here.
     drops_trailers: bool,
+    /// What was taken from the client, while it is little, to be sent again.
+    taken: Option<Taken>,
 }
+
+/// A part of a body that was taken from the client, whole from its beginning.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    parts: VecDeque<Bytes>,
+    size: usize,
+    /// What stands behind it, where it is all there is.
+    end: Option<Fields>,
+}
+
+/// No more of a streamed body is kept to be sent again.
+const TAKEN_MAX: usize = 64 * 1_024;
 
 impl Upload {
     pub(crate) fn new(
@@ -59,7 +76,33 @@ impl Upload {
             is_flushed: false,
             has_failed: false,
             drops_trailers: false,
+            taken: None,
         }
+    }
+
+    /// Begins with what another attempt has taken, and keeps what it takes itself for the next.
+    pub(crate) fn again(&mut self, taken: Taken) {
+        if matches!(self.source, UploadSource::Stream) {
+            self.source = UploadSource::Again(taken);
+            self.taken = Some(Taken::default());
+        }
+    }
+
+    /// What was taken from the client, if it is still all at hand.
+    pub(crate) fn give_taken(&mut self) -> Option<Taken> {
+        let source = std::mem::replace(&mut self.source, UploadSource::Nothing);
+        let mut taken = self.taken.take()?;
+        if let UploadSource::Again(mut rest) = source {
+            taken.parts.append(&mut rest.parts);
+            taken.size = taken.size.saturating_add(rest.size);
+            taken.end = rest.end;
+        }
+        Some(taken)
+    }
+
+    /// Nothing is sent again once there is an answer.
+    pub(super) fn forget_taken(&mut self) {
+        self.taken = None;
     }
 
     /// Lets no trailers through.
@@ -105,7 +148,8 @@ impl Upload {
     ) -> Poll<Result<(), Denial>> {
         loop {
             match std::mem::replace(&mut self.source, UploadSource::Nothing) {
-                UploadSource::Nothing => break,
+                // Nothing is sent again over HTTP/1.
+                UploadSource::Nothing | UploadSource::Again(_) => break,
                 UploadSource::Held(bytes) => {
                     self.total = bytes.len() as u64;
                     send(connection, cx, &bytes)?;
@@ -160,18 +204,23 @@ impl Upload {
         }
     }
 
+    fn count(&mut self, size: usize) -> Result<(), Denial> {
+        self.total = self.total.saturating_add(size as u64);
+        if self.total > self.max {
+            let (max, bound) = (self.max, self.bound);
+            let detail = format!("the body grew beyond {max} bytes, over {bound}");
+            return Err(Denial::new(Reason::BodyTooLarge, detail));
+        }
+        Ok(())
+    }
+
     fn put(
         &mut self,
         cx: &mut Context<'_>,
         connection: &mut UpstreamConnection,
         data: &[u8],
     ) -> Result<(), Denial> {
-        self.total = self.total.saturating_add(data.len() as u64);
-        if self.total > self.max {
-            let (max, bound) = (self.max, self.bound);
-            let detail = format!("the body grew beyond {max} bytes, over {bound}");
-            return Err(Denial::new(Reason::BodyTooLarge, detail));
-        }
+        self.count(data.len())?;
         if self.is_chunked {
             chunk_head(data.len(), connection.out.bytes());
             send(connection, cx, data)?;
@@ -179,6 +228,98 @@ impl Upload {
             return Ok(());
         }
         send(connection, cx, data)
+    }
+}
+
+impl Upload {
+    /// The same over HTTP/2.
+    pub(super) fn poll_stream(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut Streamed,
+        downstream: &mut impl Downstream,
+        scratch: &Scratch,
+    ) -> Poll<Result<(), Denial>> {
+        if self.has_failed {
+            let detail = "the request's body ended before its end";
+            return Poll::Ready(Err(Denial::new(Reason::UpstreamClosed, detail)));
+        }
+        if self.is_flushed {
+            return Poll::Ready(Ok(()));
+        }
+        let poll = self.poll_frames(cx, stream, downstream, scratch);
+        self.has_failed = matches!(poll, Poll::Ready(Err(_)));
+        self.is_flushed = matches!(poll, Poll::Ready(Ok(())));
+        poll
+    }
+
+    fn poll_frames(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut Streamed,
+        downstream: &mut impl Downstream,
+        scratch: &Scratch,
+    ) -> Poll<Result<(), Denial>> {
+        loop {
+            ready!(stream.poll_sent(cx))?;
+            match std::mem::replace(&mut self.source, UploadSource::Nothing) {
+                UploadSource::Nothing => return Poll::Ready(Ok(())),
+                UploadSource::Held(bytes) => {
+                    self.total = bytes.len() as u64;
+                    stream.put(bytes);
+                    stream.end(Fields::new());
+                }
+                UploadSource::Again(mut taken) => {
+                    let part = taken.parts.pop_front();
+                    taken.size = taken.size.saturating_sub(part.as_ref().map_or(0, Bytes::len));
+                    let end = if part.is_none() { taken.end.take() } else { None };
+                    let is_more = part.is_some();
+                    self.source =
+                        if is_more { UploadSource::Again(taken) } else { UploadSource::Stream };
+                    if let Some(piece) = part.map(Piece::Bytes).or(end.map(Piece::End)) {
+                        self.pass(stream, piece, scratch)?;
+                    }
+                }
+                UploadSource::Stream => {
+                    self.source = UploadSource::Stream;
+                    let piece = ready!(downstream.poll_body(cx, scratch))?;
+                    self.pass(stream, piece, scratch)?;
+                }
+            }
+        }
+    }
+
+    fn pass(
+        &mut self,
+        stream: &mut Streamed,
+        piece: Piece,
+        scratch: &Scratch,
+    ) -> Result<(), Denial> {
+        let data = match piece {
+            Piece::Bytes(bytes) => bytes,
+            Piece::Scratch(range) => {
+                Bytes::copy_from_slice(scratch.0.borrow().get(range).unwrap_or_default())
+            }
+            Piece::End(mut trailers) => {
+                self.source = UploadSource::Nothing;
+                if self.drops_trailers {
+                    trailers.clear();
+                }
+                if let Some(taken) = &mut self.taken {
+                    taken.end = Some(trailers.clone());
+                }
+                stream.end(trailers);
+                return Ok(());
+            }
+        };
+        self.count(data.len())?;
+        if let Some(taken) = &mut self.taken {
+            taken.size = taken.size.saturating_add(data.len());
+            taken.parts.push_back(data.clone());
+        }
+        self.taken = self.taken.take().filter(|taken| taken.size <= TAKEN_MAX);
+        stream.put(data);
+        Ok(())
     }
 }
 

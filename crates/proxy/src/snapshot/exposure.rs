@@ -25,10 +25,10 @@ impl UpstreamTls {
     pub(super) fn of(upstream: &Upstream) -> Self {
         let mut beyond = upstream.nodes.iter().filter(|node| !is_loopback(&node.host));
         match upstream.scheme {
-            Scheme::Https if upstream.tls.danger_verify_off => Self::Unverified,
-            Scheme::Https => Self::Verified,
-            Scheme::Http if beyond.next().is_some() => Self::InClear,
-            Scheme::Http => Self::OnThisMachine,
+            Scheme::Https | Scheme::Grpcs if upstream.tls.danger_verify_off => Self::Unverified,
+            Scheme::Https | Scheme::Grpcs => Self::Verified,
+            Scheme::Http | Scheme::Grpc if beyond.next().is_some() => Self::InClear,
+            Scheme::Http | Scheme::Grpc => Self::OnThisMachine,
         }
     }
 }
@@ -79,22 +79,24 @@ fn exposure(upstream: &Upstream) -> Option<Invalid> {
     let first = beyond.next()?;
     let (host, port) = (&first.host, first.port);
     match upstream.scheme {
-        Scheme::Http => {
+        Scheme::Http | Scheme::Grpc => {
             let more = match beyond.count() {
                 0 => String::new(),
                 more => format!(" and {more} more"),
             };
             let problem = format!("{subject} is spoken to in clear at `{host}:{port}`{more}");
-            let help = "write `scheme: https`: whoever is on the way can read and change all";
+            let scheme = upstream.scheme.under_tls();
+            let help =
+                format!("write `scheme: {scheme}`: whoever is on the way can read and change all");
             Some(Invalid::at("scheme", problem).with_help(help))
         }
-        Scheme::Https if upstream.tls.danger_verify_off => {
+        Scheme::Https | Scheme::Grpcs if upstream.tls.danger_verify_off => {
             let problem = format!("the certificate of {subject} is not verified");
             let help = "name its authority in `tls.ca_certs`: whoever is on the way can take its \
                         place";
             let key = PathStep::Key("tls".into());
             Some(Invalid::at("danger_tls_verify_off", problem).with_help(help).under(key))
         }
-        Scheme::Https => None,
+        Scheme::Https | Scheme::Grpcs => None,
     }
 }

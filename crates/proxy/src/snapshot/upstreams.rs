@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bartizan_chain::Var;
 use bartizan_config::{
-    Balancing, Invalid, PassHost, PathStep, ResourceKind, ResourceRef, Scheme, SslType, Timeouts,
+    Balancing, Invalid, PassHost, PathStep, ResourceKind, ResourceRef, SslType, Timeouts,
     UpstreamNode,
 };
 use bartizan_net::{Target, TargetTls};
@@ -39,6 +39,8 @@ pub(crate) struct Upstream {
     pub(crate) balancer: Arc<Balancer>,
     pub(crate) keep: KeepAlive,
     pub(crate) pass_host: PassHost,
+    /// HTTP/2 is spoken to it.
+    pub(crate) is_http2: bool,
     /// Time for all tries together.
     pub(crate) retry_timeout: Option<Duration>,
     pub(crate) timeout: Option<Timeouts>,
@@ -115,10 +117,8 @@ impl<'a> Compilation<'a> {
                 help: Some("give at least one node a weight above 0".into()),
             });
         }
-        let tls = match written.scheme {
-            Scheme::Http => None,
-            Scheme::Https => Some(self.tls_towards(written, &subject)?),
-        };
+        let tls =
+            if written.scheme.is_tls() { Some(self.tls_towards(written, &subject)?) } else { None };
         let mut nodes = Vec::with_capacity(written.nodes.len());
         for node in &written.nodes {
             match self.node(written, node, tls.as_ref()) {
@@ -151,6 +151,7 @@ impl<'a> Compilation<'a> {
                 requests: written.keepalive_requests.unwrap_or(REQUESTS),
             },
             pass_host: written.pass_host.clone(),
+            is_http2: written.scheme.is_http2(),
             retry_timeout: written.retry_timeout.filter(|limit| !limit.is_zero()),
             timeout: written.timeout,
             retries: written.retries,
@@ -197,10 +198,7 @@ impl<'a> Compilation<'a> {
         tls: Option<&Arc<ClientConfig>>,
     ) -> Result<Node, Invalid> {
         let host = bracketed(&node.host);
-        let default_port = match written.scheme {
-            Scheme::Http => 80,
-            Scheme::Https => 443,
-        };
+        let default_port = written.scheme.default_port();
         let label: Arc<str> = format!("{host}:{}", node.port).into();
         if let Ok(ip) = node.host.parse::<IpAddr>() {
             // A name is judged when it is resolved, each time anew.
@@ -231,6 +229,7 @@ impl<'a> Compilation<'a> {
             client_cert: tls.client_cert.clone(),
             client_key: tls.client_key.clone(),
             danger_verify_off: tls.danger_verify_off,
+            http2: written.scheme.is_http2(),
         };
         let in_tls = |key: &str, problem: String| {
             Invalid::at(key, problem).under(PathStep::Key("tls".into()))

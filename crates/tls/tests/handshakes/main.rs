@@ -74,6 +74,7 @@ impl Scene {
             client_cert: identity.map(|issued| issued.chain.clone()),
             client_key: identity.map(|issued| issued.key.clone()),
             danger_verify_off: false,
+            http2: false,
         };
         client_config(&settings, &self.clock).unwrap()
     }

@@ -43,6 +43,17 @@ impl Lines {
         self.0.extend_from_slice(b"\r\n");
         Ok(())
     }
+
+    /// The fields in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Field<'_>> {
+        // No name holds a colon and no value a line end.
+        self.0.split(|byte| *byte == b'\n').filter_map(|line| {
+            let line = line.strip_suffix(b"\r")?;
+            let colon = line.iter().position(|byte| *byte == b':')?;
+            let (name, value) = line.split_at_checked(colon)?;
+            Some(Field { name, value: value.strip_prefix(b": ")? })
+        })
+    }
 }
 
 /// A request to an upstream. Connection and framing fields are not in `fields`: they follow from
@@ -163,11 +174,11 @@ fn write_request(out: &mut Vec<u8>, request: &OutgoingRequest<'_>) -> Result<(),
     Ok(())
 }
 
-fn is_sendable_host(host: &str) -> bool {
+pub(crate) fn is_sendable_host(host: &str) -> bool {
     !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic())
 }
 
-fn is_sendable_target(target: &str) -> bool {
+pub(crate) fn is_sendable_target(target: &str) -> bool {
     let is_allowed = |b: u8| b.is_ascii_graphic() && b != b'#';
     target == "*" || (target.starts_with('/') && target.bytes().all(is_allowed))
 }

@@ -15,6 +15,7 @@ use super::super::h1_answer::{forget_digests, is_upstreams_fault};
 use super::stream::{Stream, Upload};
 use crate::decide::{Answer, AnswerBody, FromUpstream, refusal};
 use crate::exchange::Exchange;
+use crate::grpc;
 use crate::piece::{Piece, SCRATCH_SIZE};
 use crate::record::Record;
 use crate::shape::shape;
@@ -101,6 +102,7 @@ async fn replace(
     let mut answer = shape(answer, is_head, upload, record, timer, Instant::now()).await;
     answer.head.fields.append(Bytes::from_static(b"date"), worker.date());
     record.status = answer.head.status.as_u16();
+    grpc::dress(&mut answer, record);
     write(stream, answer, method, upload, record, timer).await;
 }
 
@@ -177,6 +179,8 @@ struct Pump<'a, 'b> {
     /// It has left.
     is_ended: bool,
     sent: u64,
+    /// What had gone either way when this was last looked at.
+    moved: (u64, u64),
     quiet_since: Option<Instant>,
     upload_fault: Option<Denial>,
 }
@@ -205,6 +209,7 @@ impl<'a, 'b> Pump<'a, 'b> {
             trailers: None,
             is_ended: false,
             sent: 0,
+            moved: (0, 0),
             quiet_since: None,
             upload_fault: None,
         }
@@ -237,9 +242,10 @@ impl<'a, 'b> Pump<'a, 'b> {
                 self.upload_fault.get_or_insert(denial);
             }
         }
-        let before = self.sent;
+        let before = self.moved;
         let Some(waits) = self.go_on(cx)? else { return Poll::Ready(Ok(())) };
-        if self.sent != before {
+        self.moved = (self.sent, self.exchange.sent_meanwhile());
+        if self.moved != before {
             self.quiet_since = None;
         }
         match waits {
@@ -251,10 +257,7 @@ impl<'a, 'b> Pump<'a, 'b> {
             Waits::Client => self.stream.wait(cx, timer, &mut self.quiet_since).map(Err),
             Waits::Upstream => {
                 let since = *self.quiet_since.get_or_insert_with(Instant::now);
-                timer.poll(cx, since + self.exchange.read).map(|()| {
-                    let detail = "the upstream stopped mid-answer";
-                    Err(Denial::new(Reason::UpstreamTimeout, detail))
-                })
+                timer.poll(cx, self.exchange.due(since)).map(|()| Err(self.exchange.is_late()))
             }
         }
     }

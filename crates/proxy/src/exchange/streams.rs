@@ -1,0 +1,152 @@
+//! Trying a node over HTTP/2.
+
+use std::task::Poll;
+
+use bartizan_chain::RequestCx;
+use bartizan_core::{Denial, Reason};
+use bartizan_wire::BodyLength;
+use tokio::time::Instant;
+
+use super::forward::{Failure, Trial};
+use super::upload::Taken;
+use super::{Downstream, Exchange, Over, Streamed, Upload};
+use crate::links::{Found, LINKS_MAX, LinkLimits, Ticket};
+
+/// How often a node is tried: a second time where it has done nothing about the request, or where
+/// a connection turns out dead.
+const ROUNDS: usize = 2;
+
+/// What of a streamed body earlier attempts have taken from the client.
+#[derive(Default)]
+pub(super) struct Again {
+    taken: Taken,
+    /// More of it is gone than can be sent again.
+    is_gone: bool,
+}
+
+impl Trial<'_> {
+    /// Tries one node over HTTP/2.
+    pub(super) async fn run_http2(
+        &mut self,
+        cx: &mut RequestCx,
+        downstream: &mut impl Downstream,
+        again: &mut Again,
+    ) -> Result<Box<Exchange>, Failure> {
+        let mut round = 1;
+        loop {
+            let ticket = self.place().await?;
+            self.now = Instant::now();
+            let is_reused = ticket.is_reused;
+            match self.stream(cx, downstream, ticket, again).await {
+                Err((failure, is_unprocessed))
+                    if failure.may_retry
+                        && round < ROUNDS
+                        && failure.denial.reason == Reason::UpstreamClosed
+                        && (is_unprocessed || is_reused) => {}
+                outcome => return outcome.map_err(|(failure, _)| failure),
+            }
+            round += 1;
+        }
+    }
+
+    /// A place on a connection, waited for or made, within the time for connecting.
+    async fn place(&mut self) -> Result<Ticket, Failure> {
+        let keep = self.upstream.keep;
+        let site = self.worker.links.site(self.node, keep);
+        let by = Instant::now() + self.waits.connect;
+        loop {
+            let found = std::future::poll_fn(|task| Poll::Ready(site.find(task, keep))).await;
+            let end = by.min(self.waits.end);
+            match found {
+                Found::Place(ticket) => {
+                    if ticket.is_reused {
+                        self.worker.tally.reuse();
+                    }
+                    return Ok(ticket);
+                }
+                Found::Dial(dialing) => {
+                    let io = self.dial(by.saturating_duration_since(Instant::now())).await?;
+                    let limits = &self.worker.shared.node.limits;
+                    let bound = |size: u64| u32::try_from(size).unwrap_or(u32::MAX >> 1);
+                    let header_list = self.worker.shared.response_limits.head.header_block as u64;
+                    let limits = LinkLimits {
+                        header_list: bound(header_list),
+                        window: bound(limits.h2_window.0),
+                    };
+                    let gauge = &self.worker.shared.metrics.upstream_connections;
+                    let opening = dialing.open(io, limits, keep, gauge);
+                    return match self.timer.bound(end, opening).await {
+                        Some(Ok(ticket)) => Ok(ticket),
+                        Some(Err(error)) => Err(self.no_place(&error.to_string())),
+                        None => Err(self.no_place("it takes no connection preface")),
+                    };
+                }
+                Found::Wait(waiting) => {
+                    if self.timer.bound(end, waiting.changed()).await.is_none() {
+                        let detail = format!("none of up to {LINKS_MAX} connections has room");
+                        return Err(self.no_place(&detail));
+                    }
+                }
+                Found::Crowded => return Err(self.no_place("too many requests wait for it")),
+            }
+        }
+    }
+
+    fn no_place(&self, detail: &str) -> Failure {
+        let detail = format!("{}: {detail}", self.node.label);
+        let is_late = Instant::now() >= self.waits.end;
+        let reason = if is_late { Reason::RequestTimeout } else { Reason::UpstreamConnect };
+        Failure { denial: Denial::new(reason, detail), may_retry: !is_late }
+    }
+
+    /// One attempt on one connection; a failure says whether the upstream has done nothing.
+    async fn stream(
+        &mut self,
+        cx: &mut RequestCx,
+        downstream: &mut impl Downstream,
+        ticket: Ticket,
+        again: &mut Again,
+    ) -> Result<Box<Exchange>, (Failure, bool)> {
+        cx.upstream.address = ticket.address();
+        let is_last = self.outgoing.length == BodyLength::None;
+        let is_tls = self.node.target.tls.is_some();
+        let limits = self.worker.shared.response_limits;
+        let is_repeatable = self.outgoing.is_repeatable() || !again.is_gone;
+        let opened = Streamed::open(ticket, &self.request(cx), (is_tls, is_last), &limits)
+            .map_err(|denial| (Failure { denial, may_retry: false }, true))?;
+        let stream = opened.map_err(|(denial, is_unprocessed)| {
+            (Failure { denial, may_retry: is_repeatable }, is_unprocessed)
+        })?;
+        let source = self.outgoing.source();
+        let mut upload = Upload::new(source, self.outgoing.length, self.outgoing.max);
+        if cx.drops_trailers() {
+            upload.drop_trailers();
+        }
+        if !again.is_gone {
+            upload.again(std::mem::take(&mut again.taken));
+        }
+        let (node, keep, read) = (self.node.clone(), self.upstream.keep, self.waits.read);
+        let mut exchange = Exchange::new(node, keep, read, Over::Stream(stream), upload);
+        exchange.deadline = self.call.filter(|call| call.is_timed).map(|call| call.end);
+        let Err(denial) = self.await_answer(&mut exchange, cx, downstream).await else {
+            return Ok(exchange);
+        };
+        if !self.outgoing.is_repeatable() {
+            match exchange.upload.give_taken() {
+                Some(taken) => again.taken = taken,
+                None => again.is_gone = true,
+            }
+        }
+        let is_unprocessed = exchange.is_unprocessed();
+        if denial.reason == Reason::UpstreamTimeout {
+            exchange.note_silence();
+        }
+        let is_transport =
+            matches!(denial.reason, Reason::UpstreamClosed | Reason::UpstreamTimeout);
+        let may_retry = is_transport
+            && !exchange.has_answered
+            && (self.outgoing.is_idempotent || is_unprocessed)
+            && (self.outgoing.is_repeatable() || !again.is_gone);
+        Err((Failure { denial, may_retry }, is_unprocessed))
+    }
+}

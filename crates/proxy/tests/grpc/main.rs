@@ -1,0 +1,8 @@
+//! HTTP/2 towards upstreams, and gRPC over it: in process, between a client and servers of another
+//! make.
+
+mod calls;
+mod kit;
+mod links;
+mod refusals;
+mod rough;
