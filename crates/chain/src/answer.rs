@@ -62,6 +62,8 @@ pub struct AnswerHead {
     pub is_local: bool,
     /// The length of the body as it would be sent now, where that is known.
     pub length: Option<u64>,
+    /// What followed the body, where that was held: known to [`HeldBody::decide`], and sent to nobody.
+    pub trailers: Fields,
     /// What is asked of the body.
     pub plan: BodyPlan,
 }
@@ -75,6 +77,7 @@ impl AnswerHead {
             replacement: None,
             is_local,
             length: None,
+            trailers: Fields::new(),
             plan: BodyPlan::default(),
         }
     }

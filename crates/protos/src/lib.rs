@@ -11,6 +11,10 @@
 //! fields it has. A file may import what every `protoc` brings along, `google/protobuf/*.proto`, and
 //! nothing else: there is no folder to look into. A set holds all of its files, or those.
 //!
+//! A [`Method`] translates: a value of JSON into the message that it takes, and the message that it
+//! gives into a value. Nothing is guessed: what a message does not have, or what does not fit, is
+//! told with its path.
+//!
 //! Architecture invariants: no I/O, no HTTP library, no async; the parser and the reflection stay
 //! behind this crate's types.
 #![cfg_attr(
@@ -27,12 +31,20 @@
 mod bounds;
 mod fault;
 mod known;
+mod method;
+mod misfit;
 mod rehearsal;
 mod scan;
 mod set;
 mod source;
+mod status;
 #[cfg(test)]
 mod tests;
+mod to_json;
+mod to_wire;
+#[cfg(test)]
+mod translation_tests;
+mod wire;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -40,6 +52,11 @@ use prost_reflect::DescriptorPool;
 
 pub use bounds::{DEPTH_MAX, FIELDS_MAX, FILES_MAX, TYPES_MAX};
 pub use fault::{At, ProtoFault};
+pub use method::{Method, NoMethod};
+pub use misfit::Misfit;
+pub use status::{Details, status};
+pub use to_json::{Defaults, Style, VALUES_MAX, Wide};
+pub use to_wire::LEVELS_MAX;
 
 /// Messages and services, linked.
 #[derive(Clone, Debug)]

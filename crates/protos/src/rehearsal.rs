@@ -38,7 +38,7 @@ fn has_key_and_value(message: &MessageDescriptor) -> bool {
             Kind::Message(_) | Kind::Enum(_) | Kind::Bytes | Kind::Float | Kind::Double
         )
     });
-    is_key && message.get_field(2).filter(is_plain).is_some() && message.fields().len() == 2
+    is_key && message.get_field(2).as_ref().is_some_and(is_plain) && message.fields().len() == 2
 }
 
 fn field_of(field: &FieldDescriptor) -> Result<(), ProtoFault> {

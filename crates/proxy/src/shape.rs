@@ -8,7 +8,7 @@ use std::task::Poll;
 
 use bartizan_chain::{AnswerHead, BodyChanges, BodyPlan, Held, ReplacementBody, Run};
 use bartizan_core::{Denial, Reason};
-use bartizan_wire::BodyLength;
+use bartizan_wire::{BodyLength, Fields};
 use bytes::Bytes;
 use tokio::time::Instant;
 
@@ -171,7 +171,10 @@ async fn work<D: Downstream>(
         let body = match (&mut answer.body, &held) {
             (AnswerBody::Local(body), _) => changed(&mut changes, std::mem::take(body)).await?,
             (AnswerBody::Upstream(from), Some(held)) => {
-                collect(from, &mut changes, held, downstream, record, timer, end).await?
+                let collected =
+                    collect(from, &mut changes, held, downstream, record, timer, end).await?;
+                answer.head.trailers = collected.1;
+                collected.0
             }
             (AnswerBody::Upstream(_), None) => {
                 return Err(Denial::new(Reason::Internal, "a body that nothing holds"));
@@ -226,7 +229,7 @@ async fn collect<D: Downstream>(
     record: &mut Record,
     timer: &mut Timer,
     end: Instant,
-) -> Result<Bytes, Denial> {
+) -> Result<(Bytes, Fields), Denial> {
     let worker = record.worker().clone();
     let exchange = &mut from.exchange;
     if let BodyLength::Fixed(length) = from.length
@@ -235,7 +238,8 @@ async fn collect<D: Downstream>(
     {
         return Err(held.over());
     }
-    let mut holding = Holding { changes, held, body: Vec::new(), is_complete: false };
+    let mut holding =
+        Holding { changes, held, body: Vec::new(), trailers: Fields::new(), is_complete: false };
     let mut upload_fault = None;
     let mut quiet_since = Instant::now();
     std::future::poll_fn(|cx| {
@@ -275,7 +279,7 @@ async fn collect<D: Downstream>(
         record.denial.get_or_insert(denial);
     }
     exchange.finish(&worker, Instant::now());
-    Ok(holding.body.into())
+    Ok((holding.body.into(), holding.trailers))
 }
 
 /// A body that is being held.
@@ -283,6 +287,7 @@ struct Holding<'a> {
     changes: &'a mut BodyChanges,
     held: &'a Held,
     body: Vec<u8>,
+    trailers: Fields,
     is_complete: bool,
 }
 
@@ -294,8 +299,9 @@ impl Holding<'_> {
                 self.add(buffer.get(range).unwrap_or_default())
             }
             Piece::Bytes(bytes) => self.add(&bytes),
-            Piece::End(_) => {
+            Piece::End(trailers) => {
                 self.is_complete = true;
+                self.trailers = trailers;
                 let rest = self.changes.end()?;
                 self.body.extend_from_slice(rest);
                 self.check()

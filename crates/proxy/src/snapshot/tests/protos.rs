@@ -65,3 +65,50 @@ fn a_change_is_compiled_by_itself_and_what_is_at_fault_changes_nothing() {
         assert!(stood(&live).is_none());
     }
 }
+
+const SHOP: &str = "syntax = \"proto3\"; message A {} service S { rpc Say(A) returns (A); }";
+
+/// A route to a method of the service that a proto describes.
+fn calling(id: &str) -> Value {
+    let mut plugins = guarded();
+    plugins["grpc-transcode"] = json!({ "proto_id": id, "service": "S", "method": "Say" });
+    let upstream = json!({ "nodes": { "127.0.0.1:1": 1 }, "scheme": "grpc" });
+    json!({ "uri": "/a", "plugins": plugins, "upstream": upstream })
+}
+
+#[test]
+fn a_change_compiles_the_routes_that_are_made_of_it_and_no_others() {
+    let mut objects = super::live::first();
+    objects.insert("protos/p", proto(SHOP));
+    objects.insert("protos/q", proto(SHOP));
+    objects.insert("routes/r1", calling("p"));
+    objects.insert("routes/r2", calling("q"));
+    let mut live = Live::start(Written::Stored, objects);
+    let route = |live: &Live, id: &str| {
+        live.bench.compiler.standing.as_ref().unwrap().routes[id].route.clone()
+    };
+    let before = ["r0", "r1", "r2"].map(|id| route(&live, id));
+    let other = SHOP.replace("message A {}", "message A { string a = 1; }");
+    assert!(live.amend(&[("protos/p", Some(proto(&other)))]));
+    let is_same = |at: usize, id: &str| Arc::ptr_eq(&before[at], &route(&live, id));
+    assert!(is_same(0, "r0") && !is_same(1, "r1") && is_same(2, "r2"));
+    // What a route is made of is no less than it names.
+    assert!(!live.amend(&[("protos/p", Some(proto("message A {}")))]));
+    let faults = live.take().unwrap_err();
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].problem.contains("no service `S`"), "{faults:?}");
+}
+
+#[test]
+fn of_a_proto_at_fault_and_the_routes_that_name_it_the_first_is_told() {
+    let mut routes = vec![calling("p"), calling("nosuch")];
+    for (at, route) in routes.iter_mut().enumerate() {
+        route["id"] = json!(format!("r{at}"));
+    }
+    let mut broken = proto(BROKEN);
+    broken["id"] = json!("p");
+    let problems = Bench::new(&node()).problems(&json!({ "protos": [broken], "routes": routes }));
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(problems[0].starts_with("line 2, column 22"), "{problems:?}");
+    assert_eq!(problems[1], "there is no proto `nosuch`");
+}
