@@ -62,7 +62,7 @@ pub struct AnswerHead {
     pub is_local: bool,
     /// The length of the body as it would be sent now, where that is known.
     pub length: Option<u64>,
-    /// What followed the body, where that was held: known to [`HeldBody::decide`], and sent to nobody.
+    /// What follows the body, where that is held: [`HeldBody::decide`] may read and change it.
     pub trailers: Fields,
     /// What is asked of the body.
     pub plan: BodyPlan,

@@ -10,7 +10,7 @@ use bartizan_chain::{
 };
 use bartizan_core::{Denial, Reason};
 use bartizan_tls::{SessionFacts, check_host, has_certificate_for};
-use bartizan_wire::{BodyLength, Canonical, RequestHead, ResponseHead};
+use bartizan_wire::{BodyLength, Canonical, Fields, RequestHead, ResponseHead};
 use bytes::{Bytes, BytesMut};
 use http::Method;
 use tokio::time::Instant;
@@ -62,8 +62,17 @@ pub(crate) struct Answer {
     /// Boxed: it is large, and goes through several hands.
     pub(crate) head: Box<AnswerHead>,
     pub(crate) body: AnswerBody,
+    /// What stands behind a body that was held here; where it passes, it brings its own.
+    pub(crate) trailers: Fields,
     /// Whether the connection must not be used again.
     pub(crate) must_close: bool,
+}
+
+impl Answer {
+    /// One that is made here.
+    pub(crate) fn local(head: Box<AnswerHead>, body: Bytes, must_close: bool) -> Self {
+        Self { head, body: AnswerBody::Local(body), trailers: Fields::new(), must_close }
+    }
 }
 
 /// Serves one request up to the head of its answer.
@@ -95,7 +104,7 @@ pub(crate) fn refusal(record: &mut Record, denial: Denial, worker: &Worker) -> A
     let (head, body) = answer::refuse(&denial, record.id, worker.shared.node.compatibility);
     let must_close = matches!(denial.reason, Reason::ClientTimeout | Reason::BadBody);
     record.denial = Some(denial);
-    Answer { head, body: AnswerBody::Local(body), must_close }
+    Answer::local(head, body, must_close)
 }
 
 async fn serve<D: Downstream>(
@@ -143,7 +152,7 @@ async fn serve<D: Downstream>(
         Screening::Proceed(screened) => screened,
         Screening::Answer(local) => {
             let (head, body) = answer::local(*local);
-            return Ok(Answer { head, body: AnswerBody::Local(body), must_close: false });
+            return Ok(Answer::local(head, body, false));
         }
     };
     // What cannot be recorded must not happen.
@@ -161,6 +170,7 @@ async fn serve<D: Downstream>(
     Ok(Answer {
         head: Box::new(AnswerHead::new(status, fields, false)),
         body: AnswerBody::Upstream(from),
+        trailers: Fields::new(),
         must_close: false,
     })
 }

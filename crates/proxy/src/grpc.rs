@@ -27,6 +27,10 @@ pub(crate) fn is_grpc(fields: &Fields) -> bool {
     begin.eq_ignore_ascii_case(TYPE) && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
 }
 
+/// What a refusal says of a body that it does not have here.
+const OF_THE_BODY: [&[u8]; 4] =
+    [b"content-type", b"content-encoding", b"content-language", b"etag"];
+
 /// How long the caller waits: `grpc-timeout`, up to eight digits and a unit. What cannot be read is
 /// the server's to refuse.
 pub(crate) fn timeout(fields: &Fields) -> Option<Duration> {
@@ -63,14 +67,13 @@ pub(crate) fn dress(answer: &mut Answer, record: &Record) {
         Some(denial) => (code_of(denial, answer.head.status), text_of(denial)),
         None => (code(answer.head.status), answer.head.status.canonical_reason().unwrap_or("")),
     };
-    const OF_THE_BODY: [&[u8]; 4] =
-        [b"content-type", b"content-encoding", b"content-language", b"etag"];
     fields.retain(|field| !OF_THE_BODY.contains(&field.name));
     fields.append(Bytes::from_static(b"content-type"), Bytes::from_static(b"application/grpc"));
     fields.append(Bytes::from_static(b"grpc-status"), Bytes::from(code.to_string()));
     fields.append(Bytes::from_static(b"grpc-message"), Bytes::from(encoded(message)));
     answer.head.status = StatusCode::OK;
     answer.head.plan = BodyPlan::default();
+    answer.trailers.clear();
     answer.body = AnswerBody::Local(Bytes::new());
 }
 

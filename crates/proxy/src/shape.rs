@@ -12,6 +12,7 @@ use bartizan_wire::{BodyLength, Fields};
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use crate::client::forget_digests;
 use crate::decide::{Answer, AnswerBody, FromUpstream, refusal};
 use crate::exchange::Downstream;
 use crate::piece::{Piece, Scratch};
@@ -171,19 +172,21 @@ async fn work<D: Downstream>(
         let body = match (&mut answer.body, &held) {
             (AnswerBody::Local(body), _) => changed(&mut changes, std::mem::take(body)).await?,
             (AnswerBody::Upstream(from), Some(held)) => {
-                let collected =
+                let (body, trailers) =
                     collect(from, &mut changes, held, downstream, record, timer, end).await?;
-                answer.head.trailers = collected.1;
-                collected.0
+                answer.trailers = trailers;
+                body
             }
             (AnswerBody::Upstream(_), None) => {
                 return Err(Denial::new(Reason::Internal, "a body that nothing holds"));
             }
         };
+        answer.head.trailers = std::mem::take(&mut answer.trailers);
         answer.body = AnswerBody::Local(match held {
             Some(held) => decide(held, &mut answer.head, record, &body).await?,
             None => body,
         });
+        answer.trailers = std::mem::take(&mut answer.head.trailers);
     }
     Ok(())
 }
@@ -238,8 +241,7 @@ async fn collect<D: Downstream>(
     {
         return Err(held.over());
     }
-    let mut holding =
-        Holding { changes, held, body: Vec::new(), trailers: Fields::new(), is_complete: false };
+    let mut holding = Holding { changes, held, body: Vec::new(), trailers: None };
     let mut upload_fault = None;
     let mut quiet_since = Instant::now();
     std::future::poll_fn(|cx| {
@@ -253,7 +255,7 @@ async fn collect<D: Downstream>(
         while let Poll::Ready(piece) = exchange.poll_piece(cx, &worker.scratch) {
             quiet_since = Instant::now();
             holding.take(piece?, &worker.scratch)?;
-            if holding.is_complete {
+            if holding.trailers.is_some() {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -279,7 +281,9 @@ async fn collect<D: Downstream>(
         record.denial.get_or_insert(denial);
     }
     exchange.finish(&worker, Instant::now());
-    Ok((holding.body.into(), holding.trailers))
+    let mut trailers = holding.trailers.unwrap_or_default();
+    forget_digests(&mut trailers);
+    Ok((holding.body.into(), trailers))
 }
 
 /// A body that is being held.
@@ -287,8 +291,8 @@ struct Holding<'a> {
     changes: &'a mut BodyChanges,
     held: &'a Held,
     body: Vec<u8>,
-    trailers: Fields,
-    is_complete: bool,
+    /// What stands behind it, once all of it is here.
+    trailers: Option<Fields>,
 }
 
 impl Holding<'_> {
@@ -300,8 +304,7 @@ impl Holding<'_> {
             }
             Piece::Bytes(bytes) => self.add(&bytes),
             Piece::End(trailers) => {
-                self.is_complete = true;
-                self.trailers = trailers;
+                self.trailers = Some(trailers);
                 let rest = self.changes.end()?;
                 self.body.extend_from_slice(rest);
                 self.check()

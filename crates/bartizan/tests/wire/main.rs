@@ -12,6 +12,7 @@ mod certificates;
 mod curl;
 mod drain;
 mod endings;
+mod grpc;
 mod h2_streams;
 mod http2;
 mod kept_connections;

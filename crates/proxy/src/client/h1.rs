@@ -19,7 +19,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::h1_answer::{self, Next};
 use crate::contain::contain;
-use crate::decide::{Answer, AnswerBody, Connection, decide};
+use crate::decide::{Answer, Connection, decide};
 use crate::exchange::Downstream;
 use crate::outbox::Outbox;
 use crate::piece::{Piece, Scratch};
@@ -258,7 +258,7 @@ impl<T: Transport> H1<T> {
             crate::answer::refuse(&denial, record.id, worker.shared.node.compatibility);
         record.status = head.status.as_u16();
         record.denial = Some(denial);
-        let answer = Answer { head, body: AnswerBody::Local(body), must_close: true };
+        let answer = Answer::local(head, body, true);
         let request = h1_answer::Asked {
             method: http::Method::GET,
             version: Version::Http11,

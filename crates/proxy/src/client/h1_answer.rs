@@ -5,7 +5,8 @@ use std::task::ready;
 
 use bartizan_core::{Denial, Reason};
 use bartizan_wire::{
-    BodyLength, ConnectionUse, Fields, OutgoingResponse, Version, encode_response,
+    BodyLength, CHUNK_END, ConnectionUse, Fields, OutgoingResponse, Version, chunk_head,
+    encode_response,
 };
 use bytes::Bytes;
 use http::Method;
@@ -14,7 +15,7 @@ use tokio::time::Instant;
 use super::h1::{H1, Transport};
 use super::h1_pump::Pump;
 use crate::decide::{Answer, AnswerBody, FromUpstream, refusal};
-use crate::exchange::Downstream;
+use crate::exchange::{Downstream, end_chunks};
 use crate::grpc;
 use crate::record::Record;
 use crate::shape::shape;
@@ -79,7 +80,8 @@ pub(super) async fn write<T: Transport>(
     let sent = match answer.body {
         AnswerBody::Local(body) => {
             let body = if has_body { body } else { Bytes::new() };
-            send_local(h1, &body, record, timer).await
+            let trailers = Some(&answer.trailers).filter(|_| length == BodyLength::Chunked);
+            send_local(h1, &body, trailers, record, timer).await
         }
         AnswerBody::Upstream(from) => {
             let is_chunked = length == BodyLength::Chunked;
@@ -145,6 +147,8 @@ fn framing(answer: &Answer, asked: &Asked) -> (BodyLength, Option<u64>, bool) {
                 (BodyLength::None, None, false)
             } else if asked.method == Method::HEAD {
                 (BodyLength::None, Some(length), false)
+            } else if !answer.trailers.is_empty() && asked.version != Version::Http10 {
+                (BodyLength::Chunked, None, false)
             } else {
                 (BodyLength::Fixed(length), None, false)
             }
@@ -162,10 +166,20 @@ fn framing(answer: &Answer, asked: &Asked) -> (BodyLength, Option<u64>, bool) {
 async fn send_local<T: Transport>(
     h1: &mut H1<T>,
     body: &[u8],
+    trailers: Option<&Fields>,
     record: &mut Record,
     timer: &mut Timer,
 ) -> Result<(), Denial> {
+    if trailers.is_some() && !body.is_empty() {
+        chunk_head(body.len(), h1.out.bytes());
+    }
     h1.out.bytes().extend_from_slice(body);
+    if let Some(trailers) = trailers {
+        if !body.is_empty() {
+            h1.out.bytes().extend_from_slice(CHUNK_END);
+        }
+        end_chunks(h1.out.bytes(), trailers);
+    }
     record.bytes_out = body.len() as u64;
     let due = Instant::now() + record.worker().shared.node.limits.idle.0;
     let sending = std::future::poll_fn(|cx| {
@@ -239,7 +253,7 @@ async fn send_upstream<T: Transport>(
 }
 
 /// What trailers say of the exact bytes is not true of a body that was changed.
-pub(super) fn forget_digests(trailers: &mut Fields) {
+pub(crate) fn forget_digests(trailers: &mut Fields) {
     const DIGESTS: [&str; 5] = ["content-md5", "content-digest", "repr-digest", "digest", "etag"];
     trailers.retain(|field| !DIGESTS.iter().any(|name| name.as_bytes() == field.name));
 }

@@ -173,3 +173,20 @@ fn a_stream_may_go_on_for_long_while_either_side_speaks() {
         assert_eq!(read(response).await.unwrap().body, [b'x'; 20]);
     });
 }
+
+#[test]
+fn the_status_stays_behind_an_answer_that_a_plugin_holds() {
+    run(async {
+        let held = "anonymous-access: {reason: a test}, \
+                    response-rewrite: {filters: [{regex: hello, replace: goodbye}]}";
+        let gateway = Gateway::of(&OPEN.replace("anonymous-access: {reason: a test}", held));
+        serve(&gateway, echo);
+        let came = ask(&client(&gateway).await, call("/"), b"hello").await.unwrap();
+        assert_eq!((came.body.as_slice(), came.trailers.len()), (&b"goodbye"[..], 1));
+        assert_eq!(came.trailers["grpc-status"], "0");
+        let request = gateway.post("/").header("Content-Type", "application/grpc").body("hello");
+        let reply = request.send().await;
+        assert_eq!(reply.text(), "goodbye");
+        assert_eq!(reply.trailer("grpc-status"), Some("0"));
+    });
+}

@@ -173,9 +173,9 @@ mod tests {
 
     #[test]
     fn the_length_of_an_answer_is_what_status_method_and_fields_say() {
+        use BodyLength::{Chunked, Fixed, None as Nothing};
         let (get, head) = (Method::GET, Method::HEAD);
         let length = |text: &'static str| [("content-length", text)];
-        use BodyLength::{Chunked, Fixed, None as Nothing};
         assert_eq!(judge(200, &[], &get, false), Ok((Chunked, None, 0)));
         assert_eq!(judge(200, &[("grpc-status", "0")], &get, true), Ok((Chunked, None, 1)));
         assert_eq!(judge(200, &length("5"), &get, false), Ok((Fixed(5), None, 0)));

@@ -46,6 +46,7 @@ impl HeldBody for Translated {
         body: Bytes,
     ) -> Result<Bytes, Denial> {
         let told = Told::of(answer)?;
+        answer.trailers.clear();
         answer.fields.retain(|field| !OF_GRPC.contains(&field.name));
         answer.fields.append(Bytes::from_static(b"grpc-status"), told.code.to_string());
         if let Some(message) = &told.message {

@@ -35,7 +35,7 @@ pub(super) async fn write(
     record: &mut Record,
     timer: &mut Timer,
 ) {
-    let Answer { head, body, .. } = answer;
+    let Answer { head, body, trailers, .. } = answer;
     let bodiless = head.status.is_informational() || matches!(head.status.as_u16(), 204 | 304);
     let (length, declared_length) = match &body {
         AnswerBody::Upstream(from) => (from.length, from.declared),
@@ -57,7 +57,8 @@ pub(super) async fn write(
     let sent = match body {
         AnswerBody::Local(bytes) => {
             let bytes = if length == BodyLength::None { Bytes::new() } else { bytes };
-            send_local(stream, &head, bytes, record, timer).await
+            let trailers = if length == BodyLength::None { Fields::new() } else { trailers };
+            send_local(stream, &head, bytes, &trailers, record, timer).await
         }
         AnswerBody::Upstream(from) => {
             let mut pump = Pump::new(stream, from, &head, upload);
@@ -128,6 +129,7 @@ async fn send_local(
     stream: &Stream,
     head: &OutgoingResponse<'_>,
     mut bytes: Bytes,
+    trailers: &Fields,
     record: &mut Record,
     timer: &mut Timer,
 ) -> Result<(), Denial> {
@@ -136,15 +138,19 @@ async fn send_local(
     let mut since = None;
     std::future::poll_fn(|cx| {
         if !has_head {
-            std::task::ready!(poll_head(stream, cx, head, bytes.is_empty(), timer, &mut since))?;
+            let is_last = bytes.is_empty() && trailers.is_empty();
+            std::task::ready!(poll_head(stream, cx, head, is_last, timer, &mut since))?;
             has_head = true;
         }
-        if bytes.is_empty() {
-            return Poll::Ready(Ok(()));
+        let is_last = trailers.is_empty();
+        let mut sent = 0;
+        if !bytes.is_empty() {
+            sent = stream.shared.state.borrow_mut().send_data(stream.id, &bytes, is_last);
+            bytes.advance(sent.min(bytes.len()));
         }
-        let sent = stream.shared.state.borrow_mut().send_data(stream.id, &bytes, true);
-        bytes.advance(sent.min(bytes.len()));
-        if bytes.is_empty() {
+        if bytes.is_empty()
+            && (is_last || stream.shared.state.borrow_mut().send_trailers(stream.id, trailers))
+        {
             return Poll::Ready(Ok(()));
         }
         if sent > 0 {

@@ -9,7 +9,7 @@ use http::Method;
 use tokio::time::Instant;
 
 use super::{Shared, answer};
-use crate::decide::{Answer, AnswerBody, decide};
+use crate::decide::{Answer, decide};
 use crate::exchange::Downstream;
 use crate::piece::{Piece, Scratch};
 use crate::record::Record;
@@ -86,7 +86,7 @@ fn refuse(refusal: &HeadRefusal, record: &mut Record) -> Answer {
     let (head, body) = crate::answer::refuse(&denial, record.id, compatibility);
     record.status = head.status.as_u16();
     record.denial = Some(denial);
-    Answer { head, body: AnswerBody::Local(body), must_close: false }
+    Answer::local(head, body, false)
 }
 
 /// The body of a request.
