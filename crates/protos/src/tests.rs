@@ -149,14 +149,16 @@ fn a_set_nests_no_deeper_than_its_bound() {
 
 #[test]
 fn what_a_description_may_hold_is_counted() {
-    let text = |count: usize| (0..count).map(|at| format!("message M{at}{{}}")).collect::<String>();
+    let text = |count: usize| {
+        (0..count).map(|at| format!("message M{at}{{}}")).collect::<Vec<_>>().concat()
+    };
     assert!(Protos::compile(&text(TYPES_MAX)).is_ok());
     assert_eq!(
         told(&text(TYPES_MAX + 1)),
         format!("more than {TYPES_MAX} messages, enums and services")
     );
     let values = |count: usize| {
-        let values = (0..count).map(|at| format!("V{at}={at};")).collect::<String>();
+        let values = (0..count).map(|at| format!("V{at}={at};")).collect::<Vec<_>>().concat();
         format!("enum E {{ {values} }}")
     };
     assert!(Protos::compile(&values(FIELDS_MAX)).is_ok());

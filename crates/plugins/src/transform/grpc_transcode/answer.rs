@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Base64 as gRPC has it in headers, padded or not.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -78,18 +78,18 @@ impl HeldBody for Translated {
 impl Reading {
     /// The body of an error.
     fn error(&self, told: &Told) -> Result<Value, Denial> {
-        let mut error = match &told.details {
-            None => json!({}),
+        let told_more = match &told.details {
+            None => Value::Null,
             Some(bytes) => status(bytes, self.details.as_ref(), self.style)
                 .map_err(|misfit| unreadable(format!("`grpc-status-details-bin`: {misfit}")))?,
         };
-        if error.get("code").is_none() {
-            error["code"] = told.code.into();
-        }
-        if error.get("message").is_none()
-            && let Some(message) = &told.message
-        {
-            error["message"] = decoded(message).into();
+        let mut error = match told_more {
+            Value::Object(members) => members,
+            _ => Map::new(),
+        };
+        error.entry("code").or_insert_with(|| told.code.into());
+        if let Some(message) = &told.message {
+            error.entry("message").or_insert_with(|| decoded(message).into());
         }
         Ok(json!({ "error": error }))
     }

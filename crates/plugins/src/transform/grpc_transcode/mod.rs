@@ -280,12 +280,11 @@ impl GrpcTranscode {
             return self.method.input_of_parameters(pairs).map_err(|misfit| refused(&misfit));
         };
         let parsed;
-        let value = match cx.body_value() {
-            Some(value) => value,
-            None => {
-                parsed = cx.parse_body(body, self.json)?;
-                &parsed
-            }
+        let value = if let Some(value) = cx.body_value() {
+            value
+        } else {
+            parsed = cx.parse_body(body, self.json)?;
+            &parsed
         };
         let message = match value {
             Value::Object(members) if cx.has_form()? => {
