@@ -331,7 +331,8 @@ impl Links {
         self.sites.borrow_mut().retain(|_, (site, idle)| {
             site.links.borrow_mut().retain(|link| {
                 let is_idle = link.streams.get() == 0;
-                !link.is_retired.get() && !(is_idle && now >= link.idle_since.get() + *idle)
+                let is_stale = is_idle && now >= link.idle_since.get() + *idle;
+                !is_stale && !link.is_retired.get()
             });
             !site.is_unused()
         });
