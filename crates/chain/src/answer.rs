@@ -62,6 +62,8 @@ pub struct AnswerHead {
     pub is_local: bool,
     /// The length of the body as it would be sent now, where that is known.
     pub length: Option<u64>,
+    /// What follows the body, where that is held: [`HeldBody::decide`] may read and change it.
+    pub trailers: Fields,
     /// What is asked of the body.
     pub plan: BodyPlan,
 }
@@ -75,6 +77,7 @@ impl AnswerHead {
             replacement: None,
             is_local,
             length: None,
+            trailers: Fields::new(),
             plan: BodyPlan::default(),
         }
     }

@@ -10,6 +10,7 @@ use bartizan_audit::Redactor;
 use bartizan_config::{Invalid, References, ResourceRef};
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_core::{Clock, Compatibility, HashKeys, Limits, NodeKey, Timestamp};
+use bartizan_protos::Protos;
 use prometheus_client::registry::Registry;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -108,6 +109,8 @@ pub struct CompileCx<'a> {
     pub has_consumer: &'a dyn Fn(&str) -> bool,
     /// Whether there is a consumer group of this id.
     pub has_group: &'a dyn Fn(&str) -> bool,
+    /// The messages and services of the proto of this id; `None` where there is none.
+    pub proto: &'a dyn Fn(&str) -> Option<Arc<Protos>>,
     /// What the plugin tells others on the way: servers beyond this machine to which it speaks in
     /// clear or unverified. Told as warnings, or as faults where the node requires TLS.
     pub exposed: &'a RefCell<Vec<Invalid>>,

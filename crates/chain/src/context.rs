@@ -151,6 +151,8 @@ pub struct RequestCx {
     pub(crate) consumers: Arc<ConsumerIndex>,
     pub(crate) body: Option<Bytes>,
     pub(crate) body_value: Option<Value>,
+    /// The body that is sent upstream in place of the client's.
+    pub(crate) translated: Option<Bytes>,
     /// Some plugin wants to know what schemas prove.
     pub(crate) wants_proven: bool,
     proven: Option<Box<Proven>>,
@@ -223,6 +225,7 @@ impl RequestCx {
             consumers: arrival.consumers,
             body: None,
             body_value: None,
+            translated: None,
             wants_proven: false,
             proven: None,
             rewritten: None,
@@ -404,6 +407,18 @@ impl RequestCx {
     /// stays as it is.
     pub fn rewrite(&mut self, outgoing: Canonical) {
         self.rewritten = Some(outgoing);
+    }
+
+    /// Sends this body upstream in place of the client's, whatever that had; for plugins in the
+    /// Transform stage that have read it. The fields are theirs to change as well. The client is
+    /// answered in its own way.
+    pub fn translate(&mut self, body: Bytes) {
+        self.translated = Some(body);
+    }
+
+    /// The body that is sent upstream in place of the client's, where there is one.
+    pub fn translated(&self) -> Option<&Bytes> {
+        self.translated.as_ref()
     }
 
     /// Removes a query parameter from what will be sent upstream (a credential that was read).

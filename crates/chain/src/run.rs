@@ -66,9 +66,10 @@ impl<P: PluginSet> Screened<'_, P> {
         &mut self.run.cx
     }
 
-    /// The body, where screening has read it; the bytes checked are the bytes to send.
+    /// The body, where screening has read it; the bytes checked are the bytes to send, unless a
+    /// plugin translated them.
     pub fn body(&self) -> Option<&Bytes> {
-        self.run.cx.body.as_ref()
+        self.run.cx.translated.as_ref().or(self.run.cx.body.as_ref())
     }
 }
 

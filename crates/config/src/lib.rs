@@ -51,8 +51,9 @@ pub use reference::{Unreadable, is_of_machine, is_reference, unreadable};
 pub use report::{one_line, render};
 pub use resources::{
     Amendment, Balancing, BlockedRoute, Consumer, ConsumerGroup, Credential, GlobalRule, HashedBy,
-    Meta, PassHost, PluginConfig, PluginMetadata, PluginUse, ResourceKind, ResourceRef, Resources,
-    Route, Scheme, Service, Ssl, SslClient, SslType, Timeouts, Upstream, UpstreamNode, UpstreamTls,
+    Meta, PassHost, PluginConfig, PluginMetadata, PluginUse, Proto, ResourceKind, ResourceRef,
+    Resources, Route, Scheme, Service, Ssl, SslClient, SslType, Timeouts, Upstream, UpstreamNode,
+    UpstreamTls,
 };
 pub use schema::unsupported_keywords;
 pub use secret_fields::{SecretFields, secret_fields};

@@ -24,10 +24,12 @@ use serde_json::Value;
 use crate::diagnostic::{Diagnostic, Invalid, PathStep, Place};
 use crate::document::{Content, Node};
 use crate::plugin_schemas::{PluginSchemas, Slot, Standing};
-use crate::resources::{Credential, PluginMetadata, ResourceKind, Resources};
+use crate::resources::{Credential, PluginMetadata, Proto, ResourceKind, Resources};
 use crate::schema::{Findings, Rules, Special, Subject, check, conceal};
 use crate::sources::Sources;
-use crate::wire::{COLLECTIONS_NOT_YET, manager_schema, meta_specials, schema, specials};
+use crate::wire::{
+    COLLECTIONS_NOT_YET, ProtoWire, manager_schema, meta_specials, schema, specials,
+};
 use crate::words::{choices, did_you_mean, quoted};
 
 use ids::Ids;
@@ -288,9 +290,15 @@ impl<'a> Reader<'a> {
             ResourceKind::PluginMetadata => {
                 resources.plugin_metadata.extend(self.plugin_metadata(site));
             }
+            ResourceKind::Proto => resources.protos.extend(self.proto(site, id)),
             // They are read before the others.
             ResourceKind::Secret => {}
         }
+    }
+
+    fn proto(&mut self, site: &Site<'_>, id: Arc<str>) -> Option<Proto> {
+        let wire: ProtoWire = self.wire(site, ResourceKind::Proto)?;
+        Some(Proto { id, content: wire.content.into(), place: site.node.place })
     }
 
     fn plugin_metadata(&mut self, site: &Site<'_>) -> Option<PluginMetadata> {

@@ -37,11 +37,13 @@ pub enum ResourceKind {
     PluginMetadata,
     /// Where secrets are kept.
     Secret,
+    /// Messages and services of gRPC.
+    Proto,
 }
 
 impl ResourceKind {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Route,
         Self::Service,
         Self::Upstream,
@@ -53,6 +55,7 @@ impl ResourceKind {
         Self::Ssl,
         Self::PluginMetadata,
         Self::Secret,
+        Self::Proto,
     ];
 
     /// The key in a declarative document and the path segment of the Admin API.
@@ -69,6 +72,7 @@ impl ResourceKind {
             Self::Ssl => "ssls",
             Self::PluginMetadata => "plugin_metadata",
             Self::Secret => "secrets",
+            Self::Proto => "protos",
         }
     }
 
@@ -86,6 +90,7 @@ impl ResourceKind {
             Self::Ssl => "ssl",
             Self::PluginMetadata => "plugin metadata",
             Self::Secret => "secret manager",
+            Self::Proto => "proto",
         }
     }
 }
@@ -154,6 +159,8 @@ pub struct Resources {
     pub ssls: Vec<Ssl>,
     /// Plugin metadata.
     pub plugin_metadata: Vec<PluginMetadata>,
+    /// Messages and services of gRPC.
+    pub protos: Vec<Proto>,
     /// Where references to secrets lead.
     pub managers: Vec<Arc<SecretManager>>,
     /// Routes in quarantine that were never sound.
@@ -175,6 +182,7 @@ impl Resources {
             global_rules,
             ssls,
             plugin_metadata,
+            protos,
             managers,
             blocked,
             is_keyed,
@@ -188,6 +196,7 @@ impl Resources {
         self.global_rules.extend(global_rules);
         self.ssls.extend(ssls);
         self.plugin_metadata.extend(plugin_metadata);
+        self.protos.extend(protos);
         self.managers.extend(managers);
         self.blocked.extend(blocked);
         self.is_keyed |= is_keyed;
@@ -547,5 +556,16 @@ pub struct PluginMetadata {
     /// Its settings.
     pub config: Value,
     /// Where they stand.
+    pub place: Place,
+}
+
+/// Messages and services of gRPC.
+#[derive(Clone, Debug)]
+pub struct Proto {
+    /// Its id.
+    pub id: Arc<str>,
+    /// The text of a `.proto` file, or a set of files in base64; whoever compiles it reads it.
+    pub content: Arc<str>,
+    /// Where it stands.
     pub place: Place,
 }

@@ -6,6 +6,7 @@
 mod aws;
 mod consumer;
 mod gcp;
+mod proto;
 mod route;
 mod scalar;
 mod secret;
@@ -20,6 +21,7 @@ use serde_json::Value;
 pub(crate) use aws::AwsWire;
 pub(crate) use consumer::{ConsumerGroupWire, ConsumerWire, CredentialWire};
 pub(crate) use gcp::{GcpWire, ServiceAccountFile, ServiceAccountWire};
+pub(crate) use proto::ProtoWire;
 pub(crate) use route::{
     GlobalRuleWire, METHODS, MetaWire, PluginConfigWire, RouteWire, ServiceWire,
 };
@@ -54,6 +56,7 @@ pub(crate) fn schema(kind: ResourceKind) -> Option<Value> {
         ResourceKind::GlobalRule => schema_of::<GlobalRuleWire>(),
         ResourceKind::Ssl => schema_of::<SslWire>(),
         ResourceKind::Secret => schema_of::<SecretWire>(),
+        ResourceKind::Proto => schema_of::<ProtoWire>(),
         ResourceKind::PluginMetadata => return None,
     })
 }

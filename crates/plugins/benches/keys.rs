@@ -122,6 +122,7 @@ fn entry(node: &NodeFacts, shown: &[u8]) -> CredentialEntry {
         exposed: &std::cell::RefCell::default(),
         has_consumer: &|_| true,
         has_group: &|_| true,
+        proto: &|_| None,
     };
     (plugin.credential)(&config, &mut cx).unwrap_or_else(|fault| panic!("{fault}"))
 }

@@ -1,6 +1,7 @@
 //! What tests compile plugins with: a node, a route, and who is there.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use bartizan_chain::{
 };
 use bartizan_config::{Invalid, ResourceKind, ResourceRef};
 use bartizan_core::{Clock, Compatibility, Limits, ManualClock, NodeKey, RequestId, Timestamp};
+use bartizan_protos::Protos;
 use bartizan_wire::{
     BodyLength, Canonical, ConnectionUse, Fields, PathPolicy, RequestHead, Version,
 };
@@ -21,6 +23,7 @@ use serde_json::Value;
 pub(crate) struct Bench {
     pub(crate) node: NodeFacts,
     pub(crate) metadata: Option<Value>,
+    pub(crate) protos: HashMap<&'static str, Arc<Protos>>,
 }
 
 impl Bench {
@@ -53,7 +56,13 @@ impl Bench {
             outside: bartizan_chain::Outside::default(),
             redactor: Arc::default(),
         };
-        Self { node, metadata: None }
+        Self { node, metadata: None, protos: HashMap::new() }
+    }
+
+    /// The same with a proto.
+    pub(crate) fn with_proto(mut self, id: &'static str, protos: Arc<Protos>) -> Self {
+        self.protos.insert(id, protos);
+        self
     }
 
     /// Compiles a plugin of the route `r`.
@@ -98,6 +107,7 @@ impl Bench {
             metadata: self.metadata.as_ref(),
             has_consumer: &|name| ["alice", "bob", "guest"].contains(&name),
             has_group: &|id| id == "staff",
+            proto: &|id| self.protos.get(id).cloned(),
             exposed: &RefCell::default(),
         })
     }

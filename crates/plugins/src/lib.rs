@@ -106,6 +106,7 @@ catalogue! {
     GraphqlLimitCount => meter::graphql_limit_count::GraphqlLimitCount,
     ApiBreaker => transform::api_breaker::ApiBreaker,
     FaultInjection => transform::fault_injection::FaultInjection,
+    GrpcTranscode => transform::grpc_transcode::GrpcTranscode,
     Mocking => transform::mocking::Mocking,
     OasValidator => validate::oas_validator::OasValidator,
     Waf => inspect::waf::Waf,

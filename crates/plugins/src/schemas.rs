@@ -166,15 +166,7 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
     ),
     (
         Standing::NotYet("upstreams are HTTP"),
-        &[
-            "mcp-bridge",
-            "degraphql",
-            "kafka-proxy",
-            "dubbo-proxy",
-            "grpc-transcode",
-            "grpc-web",
-            "http-dubbo",
-        ],
+        &["mcp-bridge", "degraphql", "kafka-proxy", "dubbo-proxy", "grpc-web", "http-dubbo"],
     ),
     (Standing::NotYet("metrics are scraped by Prometheus; see `prometheus`"), &["datadog"]),
     (Standing::NotYet("logs are rotated by the operating system"), &["log-rotate"]),

@@ -20,6 +20,7 @@ use bartizan_config::{
 };
 use bartizan_core::{Clock, Compatibility, Limits, NodeKey};
 use bartizan_plugins::{CATALOGUE, Catalogue, Entry};
+use bartizan_protos::Protos;
 use serde_json::Value;
 
 /// The schemas of a plugin, each with what it is for.
@@ -207,10 +208,15 @@ fn a_field_has_one_answer() {
     }
 }
 
+/// What examples call.
+const SHOP: &str = "syntax = \"proto3\"; package shop.v1; message Order { string id = 1; } \
+                    service Orders { rpc Find(Order) returns (Order); }";
+
 #[test]
 fn every_plugin_has_an_example_that_compiles() {
     let files = example_files();
     let node = node(files.path());
+    let protos = Arc::new(Protos::compile(SHOP).unwrap());
     for entry in CATALOGUE.iter() {
         let text = example(entry.name).unwrap_or_else(|| panic!("{} has no example", entry.name));
         let document = read(SourceId(0), &text, Format::Yaml)
@@ -226,6 +232,7 @@ fn every_plugin_has_an_example_that_compiles() {
             metadata: None,
             has_consumer: &|_| true,
             has_group: &|_| true,
+            proto: &|id| (id == "shop").then(|| protos.clone()),
             exposed: &std::cell::RefCell::default(),
         };
         if let Err(fault) = (entry.compile)(&config, &mut cx) {

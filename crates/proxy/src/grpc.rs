@@ -53,7 +53,9 @@ pub(crate) fn timeout(fields: &Fields) -> Option<Duration> {
 /// Tells a refusal as gRPC does, where the request was one of gRPC: a client would make of the
 /// HTTP status what it can, and show nothing of the body. The record keeps the status.
 pub(crate) fn dress(answer: &mut Answer, record: &Record) {
-    if !matches!(answer.body, AnswerBody::Local(_)) {
+    // Who did not ask so is not answered so.
+    let is_translated = record.cx().is_some_and(|cx| cx.translated().is_some());
+    if is_translated || !matches!(answer.body, AnswerBody::Local(_)) {
         return;
     }
     let is_refusal = record.denial.is_some() || !answer.head.status.is_success();

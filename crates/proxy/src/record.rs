@@ -120,7 +120,7 @@ impl Record {
         &self.worker
     }
 
-    fn cx(&self) -> Option<&RequestCx> {
+    pub(crate) fn cx(&self) -> Option<&RequestCx> {
         self.run.as_ref().map(Run::cx)
     }
 

@@ -198,10 +198,12 @@ async fn work<D: Downstream>(
                 return Err(Denial::new(Reason::Internal, "a switch has no body"));
             }
         };
+        answer.head.trailers = std::mem::take(&mut answer.trailers);
         answer.body = AnswerBody::Local(match held {
             Some(held) => decide(held, &mut answer.head, record, &body).await?,
             None => body,
         });
+        answer.trailers = std::mem::take(&mut answer.head.trailers);
     }
     Ok(())
 }

@@ -58,6 +58,26 @@ impl Seen {
         }
     }
 
+    /// A request without its body, as it came over HTTP/2.
+    fn of_http2(head: &http::request::Parts, node: &str, connection: usize) -> Self {
+        let host = head.uri.authority().map(ToString::to_string).unwrap_or_default();
+        let fields = head.headers.iter();
+        let fields = fields.map(|(name, value)| {
+            (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        });
+        Self {
+            node: node.to_owned(),
+            connection,
+            method: head.method.to_string(),
+            target: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+            fields: std::iter::once(("host".to_owned(), host)).chain(fields).collect(),
+            body: Vec::new(),
+            trailers: Vec::new(),
+            head: Vec::new(),
+            is_complete: true,
+        }
+    }
+
     /// The value of a field; panics where it occurs more than once.
     pub fn field(&self, name: &str) -> Option<&str> {
         let mut values = self.fields.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name));
@@ -84,6 +104,8 @@ pub struct Answer {
     before: Vec<Step>,
     raw: Option<Vec<u8>>,
     closes: bool,
+    /// Sent behind the body, over HTTP/2.
+    trailers: Option<Vec<(String, String)>>,
 }
 
 impl Default for Answer {
@@ -102,6 +124,7 @@ impl Answer {
             before: Vec::new(),
             raw: None,
             closes: false,
+            trailers: None,
         }
     }
 
@@ -134,6 +157,13 @@ impl Answer {
         self
     }
 
+    /// Adds a field behind the body, for an upstream that is asked over HTTP/2.
+    #[must_use]
+    pub fn trailer(mut self, name: &str, value: &str) -> Self {
+        self.trailers.get_or_insert_default().push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Waits before it answers.
     #[must_use]
     pub fn after(mut self, wait: Duration) -> Self {
@@ -156,6 +186,28 @@ impl Answer {
             steps.push(Step::Close);
         }
         steps
+    }
+
+    fn send_http2(self, respond: &mut h2::server::SendResponse<bytes::Bytes>) {
+        let mut head = http::Response::builder().status(self.status);
+        for (name, value) in &self.fields {
+            head = head.header(name, value);
+        }
+        let head = head.body(()).expect("an answer that HTTP/2 carries");
+        let is_last = self.body.is_empty() && self.trailers.is_none();
+        // The gateway may have gone away.
+        let Ok(mut stream) = respond.send_response(head, is_last) else { return };
+        if is_last {
+            return;
+        }
+        let _ = stream.send_data(self.body.into(), self.trailers.is_none());
+        let Some(trailers) = self.trailers else { return };
+        let mut map = http::HeaderMap::new();
+        for (name, value) in &trailers {
+            let name = http::HeaderName::from_bytes(name.as_bytes()).expect("a name");
+            map.append(name, value.parse().expect("a value"));
+        }
+        let _ = stream.send_trailers(map);
     }
 
     fn encoded(&self, method: &str) -> Vec<u8> {
@@ -195,6 +247,7 @@ struct State {
     always: Answer,
     respond: Option<Respond>,
     take_over: Option<TakeOver>,
+    speaks_http2: bool,
 }
 
 /// All upstreams of a gateway: every node that it connects to is this one.
@@ -228,6 +281,11 @@ impl Upstream {
         F: Future<Output = ()> + 'static,
     {
         self.state().take_over = Some(Arc::new(move |io, number| Box::pin(serve(io, number))));
+    }
+
+    /// Speaks HTTP/2 on every connection from now on.
+    pub fn speak_http2(&self) {
+        self.state().speaks_http2 = true;
     }
 
     /// Refuses connections from now on, or takes them again.
@@ -272,6 +330,30 @@ impl Upstream {
         state.unread.clear();
     }
 
+    /// Serves a connection over HTTP/2, one request after the other.
+    async fn serve_http2(self, io: DuplexStream, node: String, connection: usize) {
+        let Ok(mut calls) = h2::server::handshake(io).await else { return };
+        while let Some(Ok((request, mut respond))) = calls.accept().await {
+            let (this, node) = (self.clone(), node.clone());
+            tokio::task::spawn_local(async move {
+                let (head, mut body) = request.into_parts();
+                let mut seen = Seen::of_http2(&head, &node, connection);
+                while let Some(Ok(data)) = body.data().await {
+                    // The connection may be gone; then nobody waits for an answer.
+                    let _ = body.flow_control().release_capacity(data.len());
+                    seen.body.extend_from_slice(&data);
+                }
+                let answer = this.chosen(seen);
+                for step in &answer.before {
+                    if let Step::Wait(wait) = step {
+                        tokio::time::sleep(*wait).await;
+                    }
+                }
+                answer.send_http2(&mut respond);
+            });
+        }
+    }
+
     async fn serve(self, mut io: DuplexStream, node: String, connection: usize) {
         let mut inbox = Inbox::new();
         while let Some(mut message) = inbox.head(&mut io).await {
@@ -301,15 +383,20 @@ impl Upstream {
         is_complete: bool,
     ) -> Vec<Step> {
         let seen = Seen::of(message, node, connection, is_complete);
+        let method = seen.method.clone();
+        self.chosen(seen).steps(&method)
+    }
+
+    /// Notes a request, and says what it is answered with.
+    fn chosen(&self, seen: Seen) -> Answer {
         let mut state = self.state();
         let answer = match (state.next.pop_front(), &mut state.respond) {
             (Some(answer), _) => answer,
             (None, Some(respond)) => respond(&seen),
             (None, None) => state.always.clone(),
         };
-        let steps = answer.steps(&seen.method);
         state.seen.push(seen);
-        steps
+        answer
     }
 }
 
@@ -334,12 +421,15 @@ impl Dial for Dialer {
         }
         state.connections += 1;
         let number = state.connections;
-        let take_over = state.take_over.clone();
+        let (take_over, speaks_http2) = (state.take_over.clone(), state.speaks_http2);
         drop(state);
         let (near, far) = tokio::io::duplex(STREAM_SIZE);
         let node = format!("{}:{}", target.host, target.port);
         match take_over {
             Some(serve) => tokio::task::spawn_local(serve(far, number)),
+            None if speaks_http2 => {
+                tokio::task::spawn_local(upstream.serve_http2(far, node, number))
+            }
             None => tokio::task::spawn_local(upstream.serve(far, node, number)),
         };
         Box::pin(std::future::ready(Ok(UpstreamIo::Virtual(near))))

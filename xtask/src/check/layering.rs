@@ -12,7 +12,7 @@ use serde_json::Value;
 /// The layers, lowest first.
 const LAYERS: [&[&str]; 9] = [
     &["core"],
-    &["config", "waf", "audit", "tls", "wire"],
+    &["config", "waf", "audit", "tls", "wire", "protos"],
     &["net"],
     &["chain"],
     &["authz"],
@@ -29,9 +29,10 @@ const TEST_ONLY: &str = "testkit";
 const USABLE_ALONE: [&str; 2] = ["config", "waf"];
 
 /// Crates that stay free of what they are meant to be usable without.
-const NEVER: [(&str, &[&str]); 2] = [
+const NEVER: [(&str, &[&str]); 3] = [
     ("core", &["tokio", "http", "hyper", "h2", "rustls"]),
     ("waf", &["tokio", "http", "http-body", "hyper", "h2", "rustls"]),
+    ("protos", &["tokio", "http", "http-body", "hyper", "h2", "rustls"]),
 ];
 
 /// One dependency of one crate of the workspace.

@@ -83,7 +83,7 @@ impl Kind {
     /// Whether its objects are written yet: what is not supported is read as others wrote it, and
     /// every write is 400.
     pub(crate) fn is_written(&self) -> bool {
-        !matches!(self.segment, "protos" | "stream_routes")
+        self.segment != "stream_routes"
     }
 
     /// Which methods may be sent, for `Allow`.

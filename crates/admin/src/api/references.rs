@@ -86,6 +86,7 @@ fn all(kind: &str, value: &Value) -> BTreeSet<(&'static str, String)> {
         .filter_map(|reference| Some((reference.to, text(value.get(reference.member))?)))
         .collect();
     all.extend(split_to(value).map(|id| ("upstreams", id)));
+    all.extend(made_of(value).map(|id| ("protos", id)));
     // The certificate by which the gateway proves itself to servers.
     let certificates = ["/tls/client_cert_id", "/upstream/tls/client_cert_id"];
     let ids = certificates.iter().filter_map(|pointer| text(value.pointer(pointer)));
@@ -117,7 +118,7 @@ fn stand_ins(value: &Value, tell: &mut impl FnMut(&str)) {
 
 /// Whether other objects can refer to those of a kind.
 pub(crate) fn can_be_used(kind: &Kind) -> bool {
-    matches!(kind.segment, "ssls" | "consumers")
+    matches!(kind.segment, "ssls" | "consumers" | "protos")
         || REFERENCES.iter().any(|reference| reference.to == kind.segment)
 }
 
@@ -171,7 +172,9 @@ fn used<'v>(
         .iter()
         .filter(move |reference| reference.from == other.segment && reference.to == to)
         .filter_map(move |reference| text(value.get(reference.member)));
-    by_member.chain(split_to(value).filter(move |_| to == "upstreams"))
+    by_member
+        .chain(split_to(value).filter(move |_| to == "upstreams"))
+        .chain(made_of(value).filter(move |_| to == "protos"))
 }
 
 /// Who uses these upstreams: the objects, by the id of the upstream.
@@ -211,6 +214,12 @@ fn split_to(value: &Value) -> impl Iterator<Item = String> {
         .filter_map(|rule| rule.get("weighted_upstreams")?.as_array())
         .flatten();
     shares.filter_map(|share| text(share.get("upstream_id")))
+}
+
+/// The protos that plugins of an object are made of, whichever plugins those are.
+fn made_of(value: &Value) -> impl Iterator<Item = String> {
+    let plugins = value.get("plugins").and_then(Value::as_object);
+    plugins.into_iter().flatten().filter_map(|(_, plugin)| text(plugin.get("proto_id")))
 }
 
 /// The rule for the whole gateway that already has a plugin which another one brings.
@@ -282,6 +291,7 @@ mod tests {
         let keys = [
             "consumers/guest",
             "plugin_configs/p",
+            "protos/m",
             "services/s",
             "ssls/c",
             "upstreams/7",
@@ -291,6 +301,7 @@ mod tests {
         let snapshot = Snapshot { revision: 1, objects };
         let split = json!({
             "traffic-split": { "rules": [{ "weighted_upstreams": [{ "upstream_id": 7 }] }] },
+            "translated": { "proto_id": "m" },
             "multi-auth": { "auth_plugins": [{ "key-auth": { "anonymous_consumer": "guest" } }] },
         });
         let route = json!({
@@ -312,6 +323,38 @@ mod tests {
         );
         // What is not there is told otherwise.
         assert!(told("routes", None, &json!({ "upstream_id": "none" })).is_empty());
+    }
+
+    #[test]
+    fn a_proto_stays_while_a_plugin_of_any_object_is_made_of_it() {
+        let object = |key: &str, value: &Value| Object {
+            key: Key::parse(key).unwrap(),
+            content: value.to_string().into_bytes().into(),
+            revision: 1,
+            created: 1,
+            author: None,
+            at: None,
+        };
+        let of = |id: Value| json!({ "plugins": { "translated": { "proto_id": id } } });
+        let kind = Kind::find("protos").unwrap();
+        for (user, noun) in [
+            ("routes/r", "route"),
+            ("services/r", "service"),
+            ("plugin_configs/r", "plugin config"),
+            ("consumer_groups/r", "consumer group"),
+            ("global_rules/r", "global rule"),
+        ] {
+            let objects = vec![object(user, &of(json!("m"))), object("protos/m", &json!({}))];
+            let snapshot = Snapshot { revision: 1, objects };
+            let told = super::user(kind, "m", &snapshot).unwrap();
+            assert_eq!(
+                told,
+                format!("can not delete this proto, {noun} [r] is still using it now")
+            );
+            assert_eq!(super::user(kind, "other", &snapshot), None);
+        }
+        let objects = vec![object("routes/r", &of(json!(7)))];
+        assert!(super::user(kind, "7", &Snapshot { revision: 1, objects }).is_some());
     }
 
     #[test]

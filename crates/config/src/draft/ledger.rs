@@ -33,6 +33,9 @@ pub struct Ledger {
     before: Vec<(ResourceRef, Option<Arc<[u8]>>)>,
 }
 
+/// The member by which a plugin, whichever it is, names the proto that it is made of.
+const PROTO_ID: &str = "proto_id";
+
 /// A list of enabled plugins, which is no resource.
 struct Enabled {
     /// Its name and text, where it is an object of a store.
@@ -214,6 +217,13 @@ impl Ledger {
                 ResourceKind::Service | ResourceKind::PluginConfig => {
                     names.extend(dependents(&name).cloned());
                 }
+                // Plugins are made of it, and routes of those.
+                ResourceKind::Proto => {
+                    for user in dependents(&name) {
+                        names.extend(self.with_plugins_of(user));
+                        names.insert(user.clone());
+                    }
+                }
                 ResourceKind::Consumer => names.extend(dependents(&name).cloned()),
                 ResourceKind::Credential => {
                     if let Some(owner) = owner(&name) {
@@ -227,6 +237,18 @@ impl Ledger {
         }
         names.retain(|name| self.objects.contains_key(name));
         names
+    }
+
+    /// What takes its plugins from an object: the routes of a service or plugin config, a consumer
+    /// for what is written in one of its keys.
+    fn with_plugins_of(&self, name: &ResourceRef) -> BTreeSet<ResourceRef> {
+        match name.kind {
+            ResourceKind::Service
+            | ResourceKind::PluginConfig
+            | ResourceKind::Consumer
+            | ResourceKind::Credential => self.closure(BTreeSet::from([name.clone()])),
+            _ => BTreeSet::new(),
+        }
     }
 
     fn judge(
@@ -286,7 +308,8 @@ pub(super) fn stands_alone(kind: ResourceKind) -> bool {
         | ResourceKind::Consumer
         | ResourceKind::Credential
         | ResourceKind::ConsumerGroup
-        | ResourceKind::PluginConfig => true,
+        | ResourceKind::PluginConfig
+        | ResourceKind::Proto => true,
         ResourceKind::GlobalRule
         | ResourceKind::Ssl
         | ResourceKind::PluginMetadata
@@ -310,6 +333,19 @@ fn owner(credential: &ResourceRef) -> Option<ResourceRef> {
     Some(ResourceRef { kind: ResourceKind::Consumer, id: owner.into() })
 }
 
+/// The protos that plugins of an object are made of, whichever plugins those are.
+fn protos(node: &Node) -> impl Iterator<Item = ResourceRef> {
+    let plugins = node.get("plugins").map(Node::members).unwrap_or_default();
+    plugins.iter().filter_map(|plugin| {
+        let id = match &plugin.value.get(PROTO_ID)?.content {
+            Content::Text(text) => text.as_str().into(),
+            Content::Number(number) => number.to_string().into(),
+            _ => return None,
+        };
+        Some(ResourceRef { kind: ResourceKind::Proto, id })
+    })
+}
+
 /// What an object refers to.
 fn targets(name: &ResourceRef, node: &Node) -> Vec<ResourceRef> {
     let keys: &[(&str, ResourceKind)] = match name.kind {
@@ -331,5 +367,5 @@ fn targets(name: &ResourceRef, node: &Node) -> Vec<ResourceRef> {
         Some(ResourceRef { kind: *kind, id })
     });
     let owner = (name.kind == ResourceKind::Credential).then(|| owner(name)).flatten();
-    named.chain(owner).collect()
+    named.chain(owner).chain(protos(node)).collect()
 }

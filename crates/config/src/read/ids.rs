@@ -11,7 +11,7 @@ use crate::wire::Id;
 use crate::words::{did_you_mean, quoted};
 
 /// The lists of a declarative document that are read. Credentials stand among the consumers.
-pub(crate) const READ: [ResourceKind; 10] = [
+pub(crate) const READ: [ResourceKind; 11] = [
     ResourceKind::Route,
     ResourceKind::Service,
     ResourceKind::Upstream,
@@ -22,6 +22,7 @@ pub(crate) const READ: [ResourceKind; 10] = [
     ResourceKind::Ssl,
     ResourceKind::PluginMetadata,
     ResourceKind::Secret,
+    ResourceKind::Proto,
 ];
 
 /// What stands between a consumer's name and the id of its credential.

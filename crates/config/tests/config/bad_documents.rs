@@ -62,10 +62,9 @@ fn documents_that_cannot_be_read() {
         ("routes: {}\n", &["r.yaml:1:1: expected a list (at routes)"]),
         ("routes: [x]\n", &["r.yaml:1:10: expected a map, found the string `x` (at routes[0])"]),
         (
-            "stream_routes: [{id: 1}]\nprotos: [{id: 1}]\nsecrets: {}\n",
+            "stream_routes: [{id: 1}]\nprotos: []\nsecrets: {}\n",
             &[
                 "r.yaml:1:1: `stream_routes` is not supported yet: streams are not proxied (at stream_routes)",
-                "r.yaml:2:1: `protos` is not supported yet: gRPC is not transcoded (at protos)",
                 "r.yaml:3:1: expected a list (at secrets)",
             ],
         ),

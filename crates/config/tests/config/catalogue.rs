@@ -28,6 +28,10 @@ static SCHEMAS: LazyLock<HashMap<(&str, Slot), Value>> = LazyLock::new(|| {
         ),
         (("mtls-auth", Slot::Config), object(json!({}), json!([]))),
         (
+            ("translated", Slot::Config),
+            object(json!({ "proto_id": { "type": ["string", "integer"] } }), json!(["proto_id"])),
+        ),
+        (
             ("limit-count", Slot::Config),
             object(
                 json!({
@@ -71,7 +75,7 @@ impl With for Value {
 
 impl PluginSchemas for Catalogue {
     fn names(&self) -> Vec<&'static str> {
-        vec!["key-auth", "mtls-auth", "limit-count", "ip-restriction", "http-logger"]
+        vec!["key-auth", "mtls-auth", "limit-count", "ip-restriction", "http-logger", "translated"]
     }
 
     fn standing(&self, plugin: &str) -> Standing {

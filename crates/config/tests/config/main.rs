@@ -14,6 +14,7 @@ mod limits;
 mod merging;
 mod pages;
 mod properties;
+mod protos;
 mod schemas;
 mod secret_managers;
 mod secrets;

@@ -42,7 +42,7 @@ fn the_schema_of_resources_knows_where_which_plugin_may_stand() {
     };
     assert_eq!(
         plugins("plugins"),
-        ["key-auth", "mtls-auth", "limit-count", "ip-restriction", "http-logger"]
+        ["key-auth", "mtls-auth", "limit-count", "ip-restriction", "http-logger", "translated"]
     );
     assert_eq!(plugins("plugins of a credential"), ["key-auth"]);
     assert!(!plugins("plugins of a consumer group").contains(&"key-auth"));

@@ -104,6 +104,7 @@ impl Ground {
             exposed: &std::cell::RefCell::default(),
             has_consumer: &|_| true,
             has_group: &|_| true,
+            proto: &|_| None,
         })
     }
 }

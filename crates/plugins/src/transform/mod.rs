@@ -4,6 +4,7 @@
 pub mod api_breaker;
 pub mod attach_consumer_label;
 pub mod fault_injection;
+pub mod grpc_transcode;
 pub mod identity_forward;
 pub mod mocking;
 pub mod proxy_rewrite;

@@ -350,6 +350,13 @@ const PLUGINS: &[(&str, Proof)] = &[
         )),
     ),
     (
+        "grpc-transcode",
+        By((
+            "protos/src/translation_tests.rs",
+            "what_is_read_of_any_bytes_can_be_written_and_means_the_same",
+        )),
+    ),
+    (
         "mocking",
         By(("plugins/src/transform/mocking/example/tests.rs", "schemas_that_can_be_satisfied_are")),
     ),

@@ -62,7 +62,9 @@ pub(crate) async fn forward<D: Downstream>(
     let mut waits = route.waits(&worker.shared.node.limits, errand.end);
     let call = upstream.is_http2.then(|| Call::of(screened.cx())).transpose()?.flatten();
     if let Some(call) = call {
-        waits.end = call.end;
+        // Who did not ask for a stream waits no longer than for any other answer.
+        let is_translated = screened.cx().translated().is_some();
+        waits.end = if is_translated { waits.end.min(call.end) } else { call.end };
     }
     let mut order = upstream.balancer.first(screened.cx());
     let started = Instant::now();
@@ -114,11 +116,14 @@ impl Call {
         if !grpc::is_grpc(&cx.fields) {
             return Ok(None);
         }
-        if cx.version == Version::Http10 {
+        if cx.version == Version::Http10 && cx.translated().is_none() {
             let detail = "gRPC ends with trailers, which HTTP/1.0 does not have";
             return Err(Denial::new(Reason::VersionNotSupported, detail));
         }
         let timeout = grpc::timeout(&cx.fields);
+        if timeout.is_none() && cx.translated().is_some() {
+            return Ok(None);
+        }
         let end = Instant::now() + timeout.unwrap_or(FOREVER).min(FOREVER);
         Ok(Some(Self { end, is_timed: timeout.is_some() }))
     }

@@ -63,6 +63,7 @@ impl Compiler {
         cx.shared = cx.shared.over(&standing.shared);
         cx.metadata = standing.metadata.iter().map(|(name, this)| (&**name, this)).collect();
         cx.changed = listed.iter().map(|name| (name.kind, &*name.id)).collect();
+        cx.compile_protos();
         cx.find_running();
         cx.check_unused();
         let callers = touches_callers(change).then(|| changed_callers(&mut cx, &listed, previous));
@@ -217,7 +218,8 @@ fn names(put: &Resources) -> impl Iterator<Item = ResourceRef> {
     let consumers = consumers.map(move |this| of(ResourceKind::Consumer, &this.username));
     let groups = put.consumer_groups.iter();
     let groups = groups.map(move |this| of(ResourceKind::ConsumerGroup, &this.id));
-    shared.chain(configs).chain(consumers).chain(groups).chain(names_of_owners(put))
+    let protos = put.protos.iter().map(move |this| of(ResourceKind::Proto, &this.id));
+    shared.chain(configs).chain(protos).chain(consumers).chain(groups).chain(names_of_owners(put))
 }
 
 /// The names of objects that may have an upstream of their own.

@@ -1,6 +1,6 @@
 //! One compilation, from resources to a snapshot.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use super::fault::{CompileFault, Warning};
 use super::parameters::parameters_read_in;
 use super::plugins::Compiled;
 use super::pools::Pools;
+use super::protos::StoodProto;
 use super::routes::Routes;
 use super::standing::Standing;
 use super::{Report, Snapshot, Upstream, overlap};
@@ -113,6 +114,7 @@ impl Compiler {
         previous: Option<&Snapshot>,
     ) -> Result<(Snapshot, Standing), Vec<CompileFault>> {
         let mut cx = Compilation::new(self, resources, previous);
+        cx.compile_protos();
         cx.find_running();
         cx.check_unused();
         let global = resources.global_rules.iter().flat_map(|rule| &rule.plugins);
@@ -177,6 +179,12 @@ pub(super) struct Compilation<'a> {
     resting: HashSet<&'a str>,
     /// The consumers and groups that plugins asked for.
     pub(super) referred: RefCell<HashSet<(ResourceKind, Arc<str>)>>,
+    /// Protos by id; `None` where one is at fault.
+    pub(super) protos: HashMap<&'a str, Option<StoodProto>>,
+    /// Whether the plugin that compiles asked for one that is at fault.
+    pub(super) asked_for_broken: Cell<bool>,
+    /// Those that are in force.
+    pub(super) protos_before: Option<&'a HashMap<Arc<str>, StoodProto>>,
     pub(super) metadata: HashMap<&'a str, &'a PluginMetadata>,
     pub(super) consumers: HashSet<&'a str>,
     pub(super) groups: HashSet<&'a str>,
@@ -213,6 +221,9 @@ impl<'a> Compilation<'a> {
             running: HashSet::new(),
             resting: HashSet::new(),
             referred: RefCell::default(),
+            protos: HashMap::new(),
+            asked_for_broken: Cell::new(false),
+            protos_before: compiler.standing.as_ref().map(|standing| &standing.protos),
             metadata: resources.plugin_metadata.iter().map(|this| (&*this.name, this)).collect(),
             consumers: resources.consumers.iter().map(|this| &*this.username).collect(),
             groups: resources.consumer_groups.iter().map(|this| &*this.id).collect(),

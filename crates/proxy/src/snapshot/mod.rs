@@ -23,6 +23,7 @@ mod overlap;
 mod parameters;
 mod plugins;
 mod pools;
+mod protos;
 mod report;
 mod require;
 mod route;

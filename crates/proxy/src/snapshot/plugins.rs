@@ -115,6 +115,7 @@ impl<'a> Compilation<'a> {
         let mut problems = Vec::new();
         let mut stages = entry.stages;
         let exposed = RefCell::default();
+        self.asked_for_broken.set(false);
         let made = self.within(used, entry, &exposed, |cx| (entry.compile)(&used.config, cx));
         let plugin = match made {
             Ok(plugin) => {
@@ -126,6 +127,8 @@ impl<'a> Compilation<'a> {
                 }
                 Some(plugin)
             }
+            // The fault of the proto is enough.
+            Err(_) if self.asked_for_broken.get() => None,
             Err(invalid) => {
                 problems.push(invalid);
                 None
@@ -240,6 +243,7 @@ impl<'a> Compilation<'a> {
             metadata: self.metadata.get(entry.name).map(|metadata| &metadata.config),
             has_consumer: &|name| self.has_caller(ResourceKind::Consumer, name),
             has_group: &|id| self.has_caller(ResourceKind::ConsumerGroup, id),
+            proto: &|id| self.proto(id),
             exposed,
         })
     }

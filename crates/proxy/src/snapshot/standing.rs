@@ -12,6 +12,7 @@ use bartizan_plugins::AnyPlugin;
 use super::compile::Compilation;
 use super::held::Held;
 use super::plugins::{Assembled, Compiled};
+use super::protos::StoodProto;
 use super::route::Route;
 use super::routes::SharedChains;
 use crate::router::Order;
@@ -52,6 +53,7 @@ pub(crate) struct Standing {
     pub(super) shared: SharedObjects,
     pub(super) metadata: HashMap<Arc<str>, PluginMetadata>,
     pub(super) groups: HashSet<Arc<str>>,
+    pub(super) protos: HashMap<Arc<str>, StoodProto>,
     /// Compiled plugins of what routes share.
     plugins: HashMap<ResourceRef, Vec<Kept>>,
     chains: Held<SharedBy, Chain<AnyPlugin>>,
@@ -100,6 +102,7 @@ impl Standing {
             shared: SharedObjects::default(),
             metadata: metadata.map(|this| (this.name.clone(), this.clone())).collect(),
             groups: HashSet::new(),
+            protos: HashMap::new(),
             plugins: HashMap::new(),
             chains: Held::default(),
             routes: HashMap::with_capacity(resources.routes.len()),
@@ -127,6 +130,7 @@ impl Standing {
     pub(super) fn take_parts(&mut self, parts: Parts, resources: &Resources) {
         self.shared.take(resources);
         self.groups.extend(resources.consumer_groups.iter().map(|group| group.id.clone()));
+        self.protos.extend(parts.protos);
         for (origin, plugins) in parts.plugins {
             let known = self.plugins.entry(origin).or_default();
             for (name, compiled) in plugins {
@@ -155,6 +159,7 @@ impl Standing {
             }
             ResourceKind::Route => drop(self.routes.remove(&name.id)),
             ResourceKind::ConsumerGroup => drop(self.groups.remove(&name.id)),
+            ResourceKind::Proto => drop(self.protos.remove(&name.id)),
             _ => {}
         }
         self.exposed.remove(name);
@@ -177,6 +182,7 @@ impl Standing {
 pub(super) struct Parts {
     plugins: HashMap<ResourceRef, Vec<(Arc<str>, Compiled)>>,
     chains: HashMap<SharedBy, Assembled>,
+    protos: Vec<(Arc<str>, StoodProto)>,
     stood: Vec<(Arc<str>, Stood)>,
     referred: HashSet<(ResourceKind, Arc<str>)>,
     exposed: Vec<ResourceRef>,
@@ -201,9 +207,12 @@ impl Parts {
         }
         let owned = |id: Option<&str>| id.map(Arc::from);
         let chains = chains.into_iter();
+        let protos = cx.protos.iter();
+        let protos = protos.filter_map(|(id, made)| Some(((*id).into(), made.clone()?)));
         Self {
             plugins,
             chains: chains.map(|((s, c), (made, _))| ((owned(s), owned(c)), made)).collect(),
+            protos: protos.collect(),
             stood,
             referred: cx.referred.take(),
             exposed: cx.exposed.iter().map(|origin| (*origin).clone()).collect(),

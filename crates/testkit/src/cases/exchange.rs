@@ -190,6 +190,11 @@ pub(super) fn answer(text: &str) -> Answer {
             ("@after", span) => {
                 answer = answer.after(span.parse::<Span>().expect("a time such as `10s`").0);
             }
+            ("@hex", "") => body = bytes_of(&body),
+            ("@trailer", line) => {
+                let (name, value) = line.split_once(':').expect("a trailer field");
+                answer = answer.trailer(name, value.trim());
+            }
             ("@chunked", "") => is_chunked = true,
             ("@cut", "") => is_cut = true,
             _ => panic!("no directive `{directive}` of an answer"),
@@ -206,6 +211,16 @@ pub(super) fn answer(text: &str) -> Answer {
         answer = answer.then_close();
     }
     answer.body(body)
+}
+
+/// The bytes that are written as pairs of digits.
+fn bytes_of(text: &[u8]) -> Vec<u8> {
+    let digits: Vec<u8> = text.iter().copied().filter(u8::is_ascii_hexdigit).collect();
+    let byte = |pair: &[u8]| {
+        let pair = std::str::from_utf8(pair).expect("digits");
+        u8::from_str_radix(pair, 16).expect("two digits")
+    };
+    digits.chunks(2).map(byte).collect()
 }
 
 /// Chunks of a size that splits words.

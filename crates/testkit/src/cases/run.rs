@@ -162,6 +162,9 @@ impl Runner<'_> {
             Err(_) => return Err(gateway.map_err(told).err().unwrap_or_default()),
         };
         self.gateway = gateway.ok();
+        if let Some(gateway) = self.gateway.as_ref().filter(|_| self.setup.speaks_http2()) {
+            gateway.upstream().speak_http2();
+        }
         self.report = shown::report(&applied?.report);
         Ok("accepted".to_owned())
     }

@@ -13,6 +13,9 @@ const OPEN: &str = "anonymous-access: {reason: a case}";
 const ANYONE: &str = "any-authenticated: {reason: a case}";
 const BY_KEY: &str = "key-auth: {}";
 
+/// The plugin whose upstream speaks gRPC.
+const GRPC: &str = "grpc-transcode";
+
 /// Who there is, where the case says nothing.
 const CONSUMERS: &str = "\
 - {username: alice, labels: {tenant: acme}, plugins: {key-auth: {key: alice-key, danger_weak_secret: true}}}
@@ -44,6 +47,11 @@ pub(super) struct Assembled {
 impl Setup {
     pub(super) fn new(plugin: &str) -> Self {
         Self { plugin: plugin.to_owned(), ..Self::default() }
+    }
+
+    /// Whether the upstream is asked over HTTP/2.
+    pub(super) fn speaks_http2(&self) -> bool {
+        self.plugin == GRPC
     }
 
     /// Takes a section in; false where it is about something else.
@@ -89,7 +97,9 @@ impl Setup {
             all.put("resources", 0, resources);
             return all;
         }
-        all.line("routes:\n- id: case\n  upstream: {nodes: {\"127.0.0.1:8080\": 1}}");
+        let scheme = if self.plugin == GRPC { ", scheme: grpc" } else { "" };
+        all.line("routes:\n- id: case");
+        all.line(&format!("  upstream: {{nodes: {{\"127.0.0.1:8080\": 1}}{scheme}}}"));
         all.put("route", 2, self.route.as_deref().unwrap_or("uri: /*"));
         let is_bare = self.config.is_none() && self.beside().is_empty();
         all.line(if is_bare { "  plugins: {}" } else { "  plugins:" });

@@ -152,6 +152,9 @@ impl<'e> Shown<'e> {
             if !body.is_empty() {
                 out.push_str("\n\n@body");
             }
+        } else if seen.body.contains(&0) {
+            let digits: String = seen.body.iter().map(|byte| format!("{byte:02x}")).collect();
+            let _ = write!(out, "\n\n@hex {digits}");
         } else {
             let _ = write!(out, "\n\n{body}");
         }

@@ -175,6 +175,7 @@ fn every_field_stands_in_the_tables_of_compatibility() {
         (ResourceKind::Credential, "Consumers, credentials, groups"),
         (ResourceKind::ConsumerGroup, "Consumers, credentials, groups"),
         (ResourceKind::Ssl, "Certificates (`ssls`)"),
+        (ResourceKind::Proto, "Protos"),
     ] {
         let table = compatibility(heading);
         let schema = resource_schema(kind).unwrap();

@@ -26,6 +26,7 @@ fn object(kind: &str) -> Value {
         }
         "plugin_configs" => json!({ "plugins": { "key-auth": {} } }),
         "global_rules" => json!({ "plugins": { "request-id": {} } }),
+        "protos" => json!({ "content": "syntax = \"proto3\"; message A {}" }),
         "plugin_metadata" => json!({ "log_format": { "host": "$host" } }),
         "secrets" => json!({ "uri": "https://127.0.0.1:1", "prefix": "kv", "token": "t" }),
         _ => json!({}),
@@ -81,7 +82,7 @@ async fn furnished(only: Option<&Kind>) -> Desk {
     for kind in KINDS.iter().filter(|kind| only.is_none_or(|only| only.segment == kind.segment)) {
         let body = object(kind.segment).to_string();
         match kind.segment {
-            "consumers" | "ssls" | "protos" | "stream_routes" => {}
+            "consumers" | "ssls" | "stream_routes" => {}
             "credentials" => put("consumers/jack/credentials/1", &body).await,
             "plugin_metadata" => put("plugin_metadata/http-logger", &body).await,
             "secrets" => put("secrets/vault/1", &body).await,

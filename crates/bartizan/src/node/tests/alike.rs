@@ -127,6 +127,7 @@ fn documents() -> impl Strategy<Value = Value> {
         some_of(&[
             ("plugin_metadata", json!([{ "id": "file-logger", "log_format": { "a": "$host" } }])),
             ("secrets", json!([vault])),
+            ("protos", json!([{ "id": "p", "content": "message A {}" }])),
         ]),
     );
     (lists, prop::bool::weighted(0.6)).prop_map(|(lists, is_mended)| {

@@ -133,6 +133,7 @@ fn compile<P: Plugin>(config: &Value, cx: &CompileCx<'_>) -> Result<P, Invalid> 
         metadata: None,
         has_consumer: cx.has_consumer,
         has_group: cx.has_group,
+        proto: cx.proto,
         exposed: cx.exposed,
     };
     P::compile(config, &mut inside)

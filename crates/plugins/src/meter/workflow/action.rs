@@ -182,6 +182,7 @@ fn nested<P: Plugin>(config: &Value, place: &str, cx: &CompileCx<'_>) -> Result<
         metadata: None,
         has_consumer: cx.has_consumer,
         has_group: cx.has_group,
+        proto: cx.proto,
         exposed: cx.exposed,
     };
     P::compile(read(config)?, &mut inner)

@@ -109,6 +109,7 @@ fn content(key: &'static str) -> BoxedStrategy<Value> {
             ("hosts", vec![none.clone(), none, json!(["a.example"]), json!(["b.example"])]),
         ]),
         ("upstreams", _) => object(vec![("nodes", nodes.to_vec())]),
+        ("protos", _) => object(vec![("content", vec![json!("message A {}"), json!("message")])]),
         ("plugin_configs", _) => object(vec![("plugins", vec![guarded(), deny, admit, told])]),
         ("consumer_groups", _) => object(vec![("plugins", vec![deny, admit])]),
         ("global_rules", _) => object(vec![("plugins", vec![admit])]),
@@ -131,6 +132,7 @@ fn change() -> impl Strategy<Value = Change> {
         "consumers/bob",
         "consumers/alice/credentials/x",
         "consumer_groups/g0",
+        "protos/p0",
     ];
     let key = prop_oneof![
         12 => prop::sample::select(often.to_vec()),

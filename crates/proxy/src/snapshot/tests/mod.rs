@@ -6,6 +6,7 @@ mod credentials;
 mod fixture;
 mod live;
 mod properties;
+mod protos;
 mod requirements;
 mod resting;
 mod routers;
