@@ -22,7 +22,7 @@ pub(crate) fn handshake(lines: &str) -> String {
     )
 }
 
-/// A route for everything that takes WebSockets; its plugins, and further keys of it and of its
+/// A route for everything that takes handshakes; its plugins, and further keys of it and of its
 /// upstream in YAML's flow style, with a comma before them.
 pub(crate) fn route_with(node: SocketAddr, plugins: &str, more: &str, upstream: &str) -> String {
     format!(

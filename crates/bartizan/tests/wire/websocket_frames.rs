@@ -15,12 +15,11 @@ pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
 /// A frame of a server.
 pub(crate) fn plain(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
-    match u8::try_from(payload.len()) {
-        Ok(short @ 0..=125) => frame.push(short),
-        _ => {
-            frame.push(126);
-            frame.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
-        }
+    if let Ok(short @ 0..=125) = u8::try_from(payload.len()) {
+        frame.push(short);
+    } else {
+        frame.push(126);
+        frame.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
     }
     frame.extend(payload);
     frame
@@ -186,7 +185,8 @@ fn a_client_that_reads_nothing_holds_little_and_is_let_go() {
     let upstream = Upstream::start(|peer, _| {
         peer.send(agreement(""));
         // A gateway that took all of it would have no end of it.
-        while peer.try_send(plain(0x82, &[0; 60_000])) {}
+        let frame = plain(0x82, &vec![0; 60_000]);
+        while peer.try_send(&frame) {}
         false
     });
     let gateway =
