@@ -3,6 +3,7 @@
 //! A field of Apache APISIX is here if it works; if not, it is in [`specials`] with its answer, or
 //! its values are in the field's `x-answers`.
 
+mod checks;
 mod consumer;
 mod route;
 mod scalar;
@@ -13,6 +14,7 @@ mod upstream;
 
 use serde_json::Value;
 
+pub(crate) use checks::{ActiveWire, CheckTypeWire, ChecksWire, PassiveWire};
 pub(crate) use consumer::{ConsumerGroupWire, ConsumerWire, CredentialWire};
 pub(crate) use route::{
     GlobalRuleWire, METHODS, MetaWire, PluginConfigWire, RouteWire, ServiceWire,

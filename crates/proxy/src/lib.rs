@@ -22,6 +22,7 @@ mod exchange;
 mod forwarded;
 pub mod fuzz;
 mod gateway;
+mod health;
 mod in_process;
 mod listener;
 mod outbox;
@@ -38,6 +39,7 @@ mod ways;
 mod worker;
 
 pub use gateway::{Applied, BindError, Dialer, Gateway, GatewaySettings, Running};
+pub use health::{LastProbe, ServerHealth, Verdict, describe_health};
 pub use in_process::InProcess;
 pub use router::{Leaf, Order, Router};
 pub use snapshot::{

@@ -13,6 +13,7 @@ mod curl;
 mod drain;
 mod endings;
 mod h2_streams;
+mod health;
 mod http2;
 mod kept_connections;
 mod limits;

@@ -17,10 +17,11 @@ use tokio::time::Instant;
 
 use super::{Downstream, Exchange, Upload, UploadSource};
 use crate::forwarded::{self, Announced};
-use crate::snapshot::{Route, Upstream};
+use crate::health::Voice;
+use crate::snapshot::{Came, Route, Upstream};
 use crate::timer::Timer;
 use crate::upstream::{Node, UpstreamConnection};
-use crate::worker::Worker;
+use crate::worker::{Shared, Worker};
 
 /// The waits of one exchange.
 #[derive(Clone, Copy, Debug)]
@@ -48,13 +49,13 @@ pub(crate) async fn forward<D: Downstream>(
     let announced = forwarded::announce(screened.cx_mut());
     let outgoing = Outgoing::of(screened, length, announced);
     let waits = route.waits(&worker.shared.node.limits, end);
-    let mut order = upstream.balancer.first(screened.cx());
     let started = Instant::now();
+    let mut order = upstream.first(screened.cx(), started);
     let mut last = None;
     for attempt in 0..upstream.tries() {
         if attempt == 1 {
             // Only a request whose first node failed pays for the whole order.
-            order = upstream.balancer.order_after(screened.cx(), &order, upstream.tries());
+            order = upstream.order_after(screened.cx(), &order);
         }
         let Some(&number) = order.get(attempt) else { break };
         let is_late = upstream.retry_timeout.is_some_and(|limit| started.elapsed() >= limit);
@@ -66,14 +67,33 @@ pub(crate) async fn forward<D: Downstream>(
         let now = if attempt == 0 { started } else { Instant::now() };
         let outgoing = &outgoing;
         let mut trial = Trial { worker, upstream, node, number, outgoing, waits, timer, now };
-        match trial.run(screened.cx_mut(), downstream).await {
+        let tried = trial.run(screened.cx_mut(), downstream).await;
+        learn(worker, upstream, (number, node), &tried);
+        match tried {
             Ok(answer) => return Ok(answer),
             Err(Failure { denial, may_retry: true }) => last = Some(denial),
             Err(Failure { denial, .. }) => return Err(denial),
         }
     }
-    Err(last
-        .unwrap_or_else(|| Denial::new(Reason::NoUpstream, "no node of the upstream has weight")))
+    Err(last.unwrap_or_else(|| upstream.nobody()))
+}
+
+/// Lets an upstream know what came of a try.
+fn learn(
+    worker: &Worker,
+    upstream: &Upstream,
+    (number, node): (u16, &Node),
+    tried: &Result<Box<Exchange>, Failure>,
+) {
+    let came = match tried {
+        Ok(exchange) => {
+            let Some(head) = &exchange.head else { return };
+            Came::Answer(head.status.as_u16(), exchange.took)
+        }
+        Err(failure) => Came::Failure(failure.denial.reason),
+    };
+    let Shared { audit, node: facts, .. } = &*worker.shared;
+    upstream.learn(number, node, came, Voice { audit, clock: &facts.clock });
 }
 
 /// What is the same for every attempt.
@@ -205,7 +225,8 @@ impl Trial<'_> {
             Ok(()) => {
                 cx.upstream.status = exchange.head.as_ref().map(|head| head.status.as_u16());
                 let answered = Instant::now();
-                cx.upstream.response_time = Some(answered - sent);
+                exchange.took = answered - sent;
+                cx.upstream.response_time = Some(exchange.took);
                 exchange.answered = Some(answered);
                 Ok(exchange)
             }
