@@ -3,18 +3,17 @@
 use std::sync::Arc;
 
 use bartizan_audit::{Event, RecentDenials};
+use bartizan_config::ObjectName;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Done};
 use super::asked::{Asked, Query};
 use super::{Api, What, references};
 use crate::coverage::{Column, Filter, Selection, Wanted};
+use crate::health::{self, ServerHealth};
 
 /// Most bytes of a text of strangers that are shown.
 const SHOWN_MAX: usize = 256;
-
-/// The health of upstreams, of which this node asks nothing.
-const NOT_CHECKED: &str = "not_checked";
 
 impl Filter {
     /// Reads `q`, `gap`, `page` and `page_size`.
@@ -137,16 +136,31 @@ impl Api {
             if !what.judged(|act| asked.operator.could(act)) {
                 continue;
             }
-            list.push(json!({
+            let servers = self.servers(object.key.collection(), object.key.id(), upstream);
+            let mut row = json!({
                 "object": object.key.as_str(),
                 "scheme": upstream.get("scheme").cloned().unwrap_or_else(|| json!("http")),
                 "type": upstream.get("type").cloned().unwrap_or_else(|| json!("roundrobin")),
                 "nodes": upstream.get("nodes"),
-                "health": NOT_CHECKED,
+                "health": health::word(&servers),
                 "used_by": used_by.map(Vec::as_slice).unwrap_or_default(),
-            }));
+            });
+            if !servers.is_empty() {
+                let told = servers.iter().map(health::told).collect();
+                row.as_object_mut().map(|row| row.insert("servers".to_owned(), told));
+            }
+            list.push(row);
         }
         Ok(list)
+    }
+
+    /// How the servers of an upstream with checks stand.
+    fn servers(&self, collection: &str, id: &str, upstream: &Value) -> Vec<ServerHealth> {
+        if upstream.get("checks").is_none() {
+            return Vec::new();
+        }
+        let object = ObjectName { collection: collection.into(), id: id.into() };
+        self.0.plane.health(&object).unwrap_or_default()
     }
 }
 
