@@ -9,6 +9,7 @@ use bartizan_store::{Commit, Key, Revision, Snapshot, StoreError};
 use serde_json::Value;
 
 use crate::coverage::Coverage;
+use crate::health::ServerHealth;
 
 /// An answer that takes a while.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -141,6 +142,10 @@ pub trait Plane: Send + Sync + 'static {
 
     /// The same objects with everything that is wrong with them, in order of their names.
     fn aside(&self) -> Arc<[Aside]>;
+
+    /// How the servers stand of the upstream that is an object or in it; `None` where nobody checks
+    /// their health.
+    fn health(&self, object: &ObjectName) -> Option<Vec<ServerHealth>>;
 
     /// What protects the routes in force; `None` before there are any.
     fn coverage(&self) -> Option<Arc<dyn Coverage>>;

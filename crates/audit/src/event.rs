@@ -62,6 +62,8 @@ kinds! {
     Secrets = "secrets";
     /// An operator signed in to the dashboard, or out of it.
     Session = "session";
+    /// A server of an upstream became unhealthy or healthy again.
+    Health = "health";
     /// The node started, drained or stopped.
     Node = "node";
     /// Many events of one peer and reason, with their exact number.

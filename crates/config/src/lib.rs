@@ -4,6 +4,7 @@
 //! Architecture invariant: this crate knows no plugin by name. What a plugin accepts is asked of
 //! [`PluginSchemas`].
 
+mod checks;
 mod diagnostic;
 mod document;
 mod draft;
@@ -28,6 +29,7 @@ mod terms;
 mod wire;
 mod words;
 
+pub use checks::{ActiveCheck, CheckKind, CheckRule, HealthChecks, PassiveCheck};
 pub use diagnostic::{Diagnostic, Invalid, PathStep, Place, SourceId};
 pub use document::{Content, Format, Member, Node, read};
 pub use draft::{

@@ -4,6 +4,7 @@
 //! others. A problem of one object does not hide those of the next; what cannot be known because
 //! of it is not told.
 
+mod checks;
 mod consumers;
 mod ids;
 mod managers;

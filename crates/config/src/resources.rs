@@ -9,6 +9,7 @@ use bartizan_core::Secret;
 use ipnet::IpNet;
 use serde_json::Value;
 
+use crate::checks::HealthChecks;
 use crate::diagnostic::Place;
 use crate::managers::SecretManager;
 
@@ -341,6 +342,8 @@ pub enum Balancing {
     LeastConnections,
     /// By a key that the request holds.
     Hash(HashedBy),
+    /// The better of two, by how long answers took of late.
+    Latency,
 }
 
 /// Where the key of consistent hashing is found.
@@ -440,6 +443,8 @@ pub struct Upstream {
     pub keepalive_requests: Option<u32>,
     /// TLS.
     pub tls: UpstreamTls,
+    /// Health checks.
+    pub checks: Option<Arc<HealthChecks>>,
     /// Where it stands.
     pub place: Place,
 }

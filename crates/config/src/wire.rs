@@ -4,6 +4,7 @@
 //! its values are in the field's `x-answers`.
 
 mod aws;
+mod checks;
 mod consumer;
 mod gcp;
 mod proto;
@@ -19,6 +20,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 pub(crate) use aws::AwsWire;
+pub(crate) use checks::{ActiveWire, CheckTypeWire, ChecksWire, PassiveWire};
 pub(crate) use consumer::{ConsumerGroupWire, ConsumerWire, CredentialWire};
 pub(crate) use gcp::{GcpWire, ServiceAccountFile, ServiceAccountWire};
 pub(crate) use proto::ProtoWire;

@@ -212,6 +212,8 @@ reasons! {
 
     /// No node of the upstream has weight, or all were tried.
     NoUpstream = "upstream.none", 503, "No upstream is available.", Page;
+    /// Health checks speak against every server of the upstream. See `checks` of an upstream, and its `danger_use_unhealthy`.
+    UpstreamUnhealthy = "upstream.unhealthy", 503, "No upstream is healthy.", Page;
     /// The upstream could not be reached, or its certificate does not verify.
     UpstreamConnect = "upstream.connect", 502, "The upstream could not be reached.", Page;
     /// The upstream's answer is not valid HTTP, or is ambiguous.

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwapOption;
 use bartizan_audit::{AccessLog, AuditLog, Redactor};
 use bartizan_chain::{CpuPool, KeyUses, NodeFacts, Outside, StateRegistry};
-use bartizan_config::{Amendment, ApiKeys, NodeConfig, Resources};
+use bartizan_config::{Amendment, ApiKeys, NodeConfig, ResourceRef, Resources};
 use bartizan_core::metrics::{ReloadLabel, SharedMetrics};
 use bartizan_core::{Clock, IdSource, NodeKey};
 use bartizan_net::{Client, Connector, EgressPolicy, Network, NoReach, Reach, Resolver};
@@ -24,10 +24,11 @@ use tokio::sync::watch;
 
 use crate::admission::Admission;
 use crate::exchange::ResponseLimits;
+use crate::health::{Gauges, Prober, ServerHealth};
 use crate::links::Links;
 use crate::listener::{self, ListenerSpec};
 use crate::piece::Scratch;
-use crate::snapshot::{CompileFault, Compiler, Report, Snapshot};
+use crate::snapshot::{CompileFault, Compiler, ProbedNow, Report, Snapshot};
 use crate::splice::Pipes;
 use crate::tally::Tally;
 use crate::upstream::{Dial, Pool};
@@ -104,6 +105,8 @@ pub struct Gateway {
     dialer: Dialer,
     /// How plugins reach the network, where it is one.
     network: Option<Arc<Network>>,
+    /// Sends the probes of upstreams with checks.
+    prober: Arc<Prober>,
     draining: watch::Sender<bool>,
     workers_made: AtomicU16,
 }
@@ -141,6 +144,12 @@ impl Gateway {
         });
         let compiler = Compiler::new(facts.clone(), &node)?;
         let (draining, is_draining) = watch::channel(false);
+        let outside = facts.outside.reach.clone();
+        let prober = Prober::new(outside, &limits, audit.clone(), facts.clock.clone());
+        let prober = Arc::new(prober);
+        let gauges = Box::new(Gauges(Arc::downgrade(&prober)));
+        let registered = facts.metrics.lock();
+        registered.unwrap_or_else(PoisonError::into_inner).register_collector(gauges);
         let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let head = HeadLimits::from(&limits);
         let shared = Shared {
@@ -171,6 +180,7 @@ impl Gateway {
             access,
             dialer: settings.dialer,
             network,
+            prober,
             draining,
             workers_made: AtomicU16::new(0),
         }))
@@ -256,8 +266,17 @@ impl Gateway {
     fn exchange(&self, mut snapshot: Snapshot) -> Applied {
         let generation = snapshot.generation;
         let report = std::mem::take(&mut snapshot.report);
+        let probed = std::mem::take(&mut snapshot.probed);
         self.generation.store(generation, Ordering::Relaxed);
         self.shared.snapshot.store(Some(Arc::new(snapshot)));
+        match probed {
+            ProbedNow::All(healths) => self.prober.follow_all(&healths),
+            ProbedNow::Changed(places) => {
+                for (origin, health) in places {
+                    self.prober.follow(&origin, health.as_ref());
+                }
+            }
+        }
         self.shared.node.registry.sweep();
         Applied { generation, report }
     }
@@ -354,6 +373,11 @@ impl Gateway {
     /// How requests travel to this node and on from it, now; `None` before the first configuration.
     pub fn ways(&self) -> Option<Ways> {
         Some(Ways::new(&self.node.listeners, self.shared.snapshot.load_full()?))
+    }
+
+    /// How the servers stand of the upstream written there; `None` where it has no checks.
+    pub fn health(&self, origin: &ResourceRef) -> Option<Vec<ServerHealth>> {
+        self.prober.find(origin).map(|health| ServerHealth::all(&health))
     }
 
     /// When the keys of callers were used on this node.

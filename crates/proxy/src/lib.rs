@@ -24,6 +24,7 @@ mod forwarded;
 pub mod fuzz;
 mod gateway;
 mod grpc;
+mod health;
 mod in_process;
 mod links;
 mod listener;
@@ -42,6 +43,7 @@ mod websocket;
 mod worker;
 
 pub use gateway::{Applied, BindError, Dialer, Gateway, GatewaySettings, Running};
+pub use health::{LastProbe, ServerHealth, Verdict, describe_health};
 pub use in_process::InProcess;
 pub use router::{Leaf, Order, Router};
 pub use snapshot::{

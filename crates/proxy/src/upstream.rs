@@ -19,6 +19,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::Instant;
 
+use crate::health::Standing;
 use crate::outbox::Outbox;
 use crate::snapshot::PoolNumber;
 
@@ -42,6 +43,8 @@ pub(crate) struct Node {
     pub(crate) target: Target,
     /// Connections with the same number are interchangeable: same address, same TLS.
     pub(crate) pool: Arc<PoolNumber>,
+    /// How it stands, where its upstream has checks.
+    pub(crate) standing: Option<Arc<Standing>>,
 }
 
 /// How long and how many idle connections are kept.

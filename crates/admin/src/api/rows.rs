@@ -139,7 +139,8 @@ pub(super) const ROWS: &[Row] = &[
         OWN,
         "/upstreams",
         Call::Upstreams,
-        "The upstreams, their nodes, and which objects send to them.",
+        "The upstreams, their nodes, how these stand where their health is checked, and which objects \
+         send to them.",
         &[],
         &[200],
     ),

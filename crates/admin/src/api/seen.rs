@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bartizan_audit::{Event, RecentDenials};
-use bartizan_store::{Object, Snapshot};
+use bartizan_config::ObjectName;
+use bartizan_store::{Key, Object, Snapshot};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
@@ -13,13 +14,12 @@ use super::answer::{Answer, Done};
 use super::asked::{Asked, Query};
 use super::{Api, What, references};
 use crate::coverage::{Column, Filter, Selection, Wanted};
+use crate::health::{self, ServerHealth};
 use crate::operators::Operator;
+use crate::plane::Plane;
 
 /// Most bytes of a text of strangers that are shown.
 const SHOWN_MAX: usize = 256;
-
-/// The health of upstreams, of which this node asks nothing.
-const NOT_CHECKED: &str = "not_checked";
 
 impl Filter {
     /// Reads `q`, `gap`, `page` and `page_size`.
@@ -130,10 +130,19 @@ impl Api {
     ) -> Result<(Vec<Value>, usize), Answer> {
         let snapshot = self.snapshot().await?;
         asked.allow(&What::read("upstreams"))?;
-        let operator = asked.operator.clone();
-        let found = tokio::task::spawn_blocking(move || upstreams_of(&operator, &snapshot, wanted));
-        found.await.map_err(|_| Answer::failed())
+        let (operator, plane) = (asked.operator.clone(), Arc::clone(&self.0.plane));
+        let find = move || upstreams_of(&operator, &snapshot, &*plane, wanted);
+        tokio::task::spawn_blocking(find).await.map_err(|_| Answer::failed())
     }
+}
+
+/// How the servers of an upstream with checks stand.
+fn servers(plane: &dyn Plane, key: &Key, upstream: Option<&Value>) -> Vec<ServerHealth> {
+    if upstream.is_none_or(|upstream| upstream.get("checks").is_none()) {
+        return Vec::new();
+    }
+    let object = ObjectName { collection: key.collection().into(), id: key.id().into() };
+    plane.health(&object).unwrap_or_default()
 }
 
 /// What of an object says whether it is an upstream or has one.
@@ -147,6 +156,7 @@ struct Outline {
 fn upstreams_of(
     operator: &Operator,
     snapshot: &Snapshot,
+    plane: &dyn Plane,
     wanted: impl FnOnce(usize) -> Range<usize>,
 ) -> (Vec<Value>, usize) {
     let may_see = |object: &Object, value: Option<&Value>| {
@@ -178,14 +188,20 @@ fn upstreams_of(
         let upstream = if is_shared { Some(&value) } else { value.get("upstream") };
         let member = |name: &str| upstream.and_then(|upstream| upstream.get(name)).cloned();
         let used_by = users.get(object.key.id()).filter(|_| is_shared);
-        json!({
+        let servers = servers(plane, &object.key, upstream);
+        let mut row = json!({
             "object": object.key.as_str(),
             "scheme": member("scheme").unwrap_or_else(|| json!("http")),
             "type": member("type").unwrap_or_else(|| json!("roundrobin")),
             "nodes": member("nodes"),
-            "health": NOT_CHECKED,
+            "health": health::word(&servers),
             "used_by": used_by.map(Vec::as_slice).unwrap_or_default(),
-        })
+        });
+        if !servers.is_empty() {
+            let told = servers.iter().map(health::told).collect();
+            row.as_object_mut().map(|row| row.insert("servers".to_owned(), told));
+        }
+        row
     });
     (list.collect(), all.len())
 }

@@ -108,6 +108,10 @@ impl Plane for Shelf {
         Arc::default()
     }
 
+    fn health(&self, _: &bartizan_config::ObjectName) -> Option<Vec<crate::ServerHealth>> {
+        None
+    }
+
     fn coverage(&self) -> Option<Arc<dyn Coverage>> {
         None
     }

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
-use bartizan_admin::Aside;
 use bartizan_admin::coverage::{Coverage, CoveredRoute, CoveringPlugin, Way};
-use bartizan_config::ResourceKind;
+use bartizan_admin::{Aside, LastProbe, ServerHealth, Verdict};
+use bartizan_config::{ObjectName, ResourceKind, ResourceRef};
 use bartizan_proxy::{ClientTls, Gateway, RouteReport, UpstreamTls, Ways};
 
 /// The routes in force; shared with whoever looks at them, so that a change copies no route.
@@ -79,6 +79,15 @@ impl Board {
         self.write().aside = aside;
     }
 
+    /// How the servers stand of the upstream that is an object or in it, if it has checks.
+    pub(super) fn health(&self, object: &ObjectName) -> Option<Vec<ServerHealth>> {
+        let mut kinds = ResourceKind::ALL.into_iter();
+        let kind = kinds.find(|kind| kind.collection() == &*object.collection)?;
+        let origin = ResourceRef { kind, id: object.id.clone() };
+        let servers = self.gateway.upgrade()?.health(&origin)?;
+        Some(servers.into_iter().map(told).collect())
+    }
+
     /// What protects the routes; `None` before there is a configuration.
     pub(super) fn coverage(&self) -> Option<Arc<dyn Coverage>> {
         let (version, routes) = {
@@ -96,6 +105,25 @@ impl Board {
 
     fn write(&self) -> RwLockWriteGuard<'_, Face> {
         self.face.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A server's health in the words of those who tell it.
+fn told(server: bartizan_proxy::ServerHealth) -> ServerHealth {
+    let last =
+        server.last.map(|last| LastProbe { at: last.at, took: last.took, fault: last.fault });
+    ServerHealth {
+        server: server.server,
+        verdict: match server.verdict {
+            bartizan_proxy::Verdict::Healthy => Verdict::Healthy,
+            bartizan_proxy::Verdict::Unhealthy => Verdict::Unhealthy,
+            bartizan_proxy::Verdict::NotChecked => Verdict::NotChecked,
+        },
+        successes: server.successes,
+        http_failures: server.http_failures,
+        tcp_failures: server.tcp_failures,
+        timeouts: server.timeouts,
+        last,
     }
 }
 

@@ -9,11 +9,12 @@ use bartizan_admin::callers::{CallerKeySettings, CallerKeys, Keeper, Recipient, 
 use bartizan_admin::coverage::Coverage;
 use bartizan_admin::{
     AdminCertificates, AdminServer, Api, ApiSettings, Aside, Document, Later, Operators, Outcome,
-    Plane, Problem, Proposal, Readiness, Refused, StoreFacts, Written,
+    Plane, Problem, Proposal, Readiness, Refused, ServerHealth, StoreFacts, Written,
 };
 use bartizan_chain::KeyUses;
 use bartizan_config::{
-    Admin, ApiKeys, KeyInVault, KeyRecipient, KeyRotation, NodeConfig, Store as Configured,
+    Admin, ApiKeys, KeyInVault, KeyRecipient, KeyRotation, NodeConfig, ObjectName,
+    Store as Configured,
 };
 use bartizan_core::{Clock, Secret};
 use bartizan_secrets::Managers;
@@ -337,6 +338,10 @@ impl Plane for NodePlane {
 
     fn aside(&self) -> Arc<[Aside]> {
         self.board.aside()
+    }
+
+    fn health(&self, object: &ObjectName) -> Option<Vec<ServerHealth>> {
+        self.board.health(object)
     }
 
     fn coverage(&self) -> Option<Arc<dyn Coverage>> {

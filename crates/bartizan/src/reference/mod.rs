@@ -164,6 +164,7 @@ fn metrics() -> String {
     let mut registry = Registry::default();
     let metrics = NodeMetrics::default();
     metrics.register(&mut registry);
+    bartizan_proxy::describe_health(&mut registry);
     // A family is told once it has a member.
     metrics.denied(Reason::Malformed);
     metrics.limit_hit("");

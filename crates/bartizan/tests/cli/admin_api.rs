@@ -106,6 +106,35 @@ fn every_documented_call_is_answered_as_the_cases_say() {
 }
 
 #[test]
+fn a_server_that_is_down_is_told_with_what_is_wrong() {
+    let scene = Scene::start("admin");
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let node = nobody.local_addr().unwrap().to_string();
+    drop(nobody);
+    let checks = serde_json::json!({ "active": { "unhealthy": { "tcp_failures": 1 } } });
+    let upstream = serde_json::json!({ "nodes": { &node: 1 }, "checks": checks });
+    assert_eq!(scene.put("/apisix/admin/upstreams/u", &upstream), 201);
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let told = loop {
+        let answer = scene.ask(&Step::of("GET", "/bartizan/v1/upstreams", ""));
+        let list: Value = serde_json::from_str(&answer.body).unwrap();
+        if list["list"][0]["health"] != "not_checked" {
+            break list["list"][0].clone();
+        }
+        assert!(std::time::Instant::now() < end, "never probed: {list}");
+    };
+    assert_eq!(told["health"], "unhealthy");
+    let server = &told["servers"][0];
+    assert_eq!(
+        (server["server"].as_str(), server["tcp_failures"].as_u64()),
+        (Some(&*node), Some(1))
+    );
+    let fault = server["last_probe"]["fault"].as_str().unwrap();
+    assert!(fault.contains("refused"), "{fault}");
+    assert!(scene.serving.stop().success());
+}
+
+#[test]
 fn a_route_serves_when_its_write_is_answered_and_a_bad_one_changes_nothing() {
     let scene = Scene::start("admin");
     let served = |path: &str| status(&scene.serving.get(path, "")).to_owned();

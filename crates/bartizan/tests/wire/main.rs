@@ -14,6 +14,7 @@ mod drain;
 mod endings;
 mod grpc;
 mod h2_streams;
+mod health;
 mod http2;
 mod kept_connections;
 mod limits;

@@ -43,6 +43,7 @@ impl Reader<'_> {
         let balancing = self.balancing(site, wire);
         let pass_host = self.pass_host(site, wire);
         let tls = self.upstream_tls(site, wire, scheme);
+        let checks = self.checks(site, wire.checks.as_ref());
         let timeout = wire.timeout.and_then(|wire| self.timeouts(site, &["timeout"], wire));
         let retry_timeout =
             wire.retry_timeout.and_then(|value| self.seconds(site, &["retry_timeout"], value));
@@ -65,6 +66,7 @@ impl Reader<'_> {
             keepalive_idle,
             keepalive_requests: pool.requests,
             tls,
+            checks,
             place: site.node.place,
         })
     }
@@ -93,6 +95,7 @@ impl Reader<'_> {
             }
             NodesWire::List(nodes) => {
                 for (index, node) in nodes.iter().enumerate() {
+                    self.metadata(site, index, node.metadata.as_ref());
                     match host_name(&node.host) {
                         Ok(host) => read.push(UpstreamNode {
                             host,
@@ -125,6 +128,7 @@ impl Reader<'_> {
             }
             return match wire.balancer {
                 Balancer::LeastConn => Balancing::LeastConnections,
+                Balancer::Ewma => Balancing::Latency,
                 _ => Balancing::Turns,
             };
         }
@@ -260,7 +264,7 @@ fn below(mut invalid: Invalid, step: PathStep) -> Invalid {
 }
 
 /// True for what names of headers and cookies are made of (RFC 9110 §5.6.2).
-fn is_token(text: &str) -> bool {
+pub(super) fn is_token(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 

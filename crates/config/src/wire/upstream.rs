@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::checks::ChecksWire;
 use super::scalar::{Desc, Host, Id, Labels, Name, Pem};
 
 /// An upstream: the servers that answer, and how to reach them.
@@ -55,6 +56,8 @@ pub(crate) struct UpstreamWire {
     pub(crate) keepalive_pool: Option<KeepaliveWire>,
     /// TLS towards the servers.
     pub(crate) tls: Option<TlsWire>,
+    /// Health checks. Absent: servers are not probed, and all are used.
+    pub(crate) checks: Option<ChecksWire>,
     /// When it was made; has no effect.
     pub(crate) create_time: Option<i64>,
     /// When it was last changed; has no effect.
@@ -64,9 +67,7 @@ pub(crate) struct UpstreamWire {
 /// How a server is chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-#[schemars(inline, extend("x-answers" = {
-    "ewma": "is not supported yet: `least_conn` prefers servers that answer sooner, too"
-}))]
+#[schemars(inline)]
 pub(crate) enum Balancer {
     /// In turn, by weight.
     #[default]
@@ -79,6 +80,9 @@ pub(crate) enum Balancer {
     /// The one with the fewest requests under way for its weight.
     #[serde(rename = "least_conn")]
     LeastConn,
+    /// The better of two that chance names: the one whose answers come sooner of late. Weights do
+    /// not matter, but for 0.
+    Ewma,
 }
 
 /// What consistent hashing finds its key in.
@@ -182,6 +186,10 @@ pub(crate) struct NodeWire {
     /// Servers of higher priority are used first.
     #[serde(default)]
     pub(crate) priority: i32,
+    /// What others note about the server, at most 64 members and 16 KiB. It is kept and has no
+    /// effect.
+    #[schemars(extend("maxProperties" = 64))]
+    pub(crate) metadata: Option<Map<String, Value>>,
 }
 
 /// Timeouts in seconds.

@@ -7,6 +7,7 @@ mod bad_nodes;
 mod bad_plugins;
 mod bad_resources;
 mod catalogue;
+mod checks;
 mod drafts;
 mod good;
 mod lent;

@@ -50,6 +50,11 @@ impl Endpoint {
         Some(Self { target, authority: url.authority.clone() })
     }
 
+    /// A server at `target` that is called `authority` in Host.
+    pub fn at(target: Target, authority: Arc<str>) -> Self {
+        Self { target, authority }
+    }
+
     /// What it is called in Host: the host, with its port unless that is the usual one.
     pub fn authority(&self) -> &Arc<str> {
         &self.authority

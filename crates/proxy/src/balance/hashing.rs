@@ -57,27 +57,44 @@ impl Hashing {
         Self { key, groups: groups.into_iter().map(|(_, group)| group.into()).collect() }
     }
 
-    /// The node that serves a request.
-    pub(crate) fn first(&self, cx: &RequestCx) -> Option<u16> {
-        self.first_of(self.key.of(cx))
+    /// The node that serves a request, of those that are fit.
+    pub(crate) fn first(&self, cx: &RequestCx, fit: impl Fn(u16) -> bool) -> Option<u16> {
+        self.first_of(self.key.of(cx), fit)
     }
 
-    /// The nodes that a request is tried on, at most `tries`: by their place, within each priority.
-    pub(crate) fn order(&self, cx: &RequestCx, tries: usize) -> SmallVec<[u16; 4]> {
-        self.order_of(self.key.of(cx), tries)
+    /// The nodes that a request is tried on after those that it was tried on, at most `tries` in
+    /// all: by their place, within each priority.
+    pub(crate) fn order_after(
+        &self,
+        cx: &RequestCx,
+        tried: &[u16],
+        tries: usize,
+        fit: impl Fn(u16) -> bool,
+    ) -> SmallVec<[u16; 4]> {
+        self.order_of(self.key.of(cx), tried, tries, fit)
     }
 
-    fn first_of(&self, key: u64) -> Option<u16> {
-        let group = self.groups.first()?;
-        let best = group.iter().min_by(|a, b| a.place(key).total_cmp(&b.place(key)));
-        best.map(|member| member.node)
+    fn first_of(&self, key: u64, fit: impl Fn(u16) -> bool) -> Option<u16> {
+        self.groups.iter().find_map(|group| {
+            let fit = group.iter().filter(|member| fit(member.node));
+            let best = fit.min_by(|a, b| a.place(key).total_cmp(&b.place(key)));
+            best.map(|member| member.node)
+        })
     }
 
-    fn order_of(&self, key: u64, tries: usize) -> SmallVec<[u16; 4]> {
-        let mut order = SmallVec::new();
+    fn order_of(
+        &self,
+        key: u64,
+        tried: &[u16],
+        tries: usize,
+        fit: impl Fn(u16) -> bool,
+    ) -> SmallVec<[u16; 4]> {
+        let mut order: SmallVec<[u16; 4]> = tried.iter().copied().take(tries).collect();
         for group in &self.groups {
+            let others = group.iter();
+            let others = others.filter(|other| !tried.contains(&other.node) && fit(other.node));
             let mut places: Vec<(f64, u16)> =
-                group.iter().map(|member| (member.place(key), member.node)).collect();
+                others.map(|member| (member.place(key), member.node)).collect();
             places.sort_by(|a, b| a.0.total_cmp(&b.0));
             order.extend(places.into_iter().map(|(_, node)| node).take(tries - order.len()));
             if order.len() >= tries {
@@ -171,7 +188,7 @@ fn hash(bytes: &[u8]) -> u64 {
 }
 
 /// The finaliser of `MurmurHash3`: every bit of the input changes every bit of the output.
-fn mix(mut bits: u64) -> u64 {
+pub(crate) fn mix(mut bits: u64) -> u64 {
     bits ^= bits >> 33;
     bits = bits.wrapping_mul(0xff51_afd7_ed55_8ccd);
     bits ^= bits >> 33;
@@ -184,6 +201,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const ALL: fn(u16) -> bool = |_| true;
 
     type Node = (String, u32, i32);
 
@@ -213,7 +232,7 @@ mod tests {
         let hashing = hashing(&nodes(&[1, 2, 0, 5]));
         let mut counts = [0_u32; 4];
         for n in 0..80_000_u32 {
-            let node = hashing.first_of(hash(&n.to_be_bytes())).unwrap();
+            let node = hashing.first_of(hash(&n.to_be_bytes()), ALL).unwrap();
             counts[usize::from(node)] += 1;
         }
         assert_eq!(counts[2], 0);
@@ -228,7 +247,7 @@ mod tests {
         let hashing = hashing(&nodes(&[1, 1, 3]));
         let chosen: Vec<u16> = ["/a", "/b", "/c", "/d", "/e", "/f", "/g", "/h"]
             .iter()
-            .filter_map(|key| hashing.first_of(hash(key.as_bytes())))
+            .filter_map(|key| hashing.first_of(hash(key.as_bytes()), ALL))
             .collect();
         assert_eq!(chosen, [1, 0, 2, 2, 1, 2, 2, 1]);
     }
@@ -240,10 +259,26 @@ mod tests {
         list[2].2 = 7;
         let hashing = hashing(&list);
         for key in keys() {
-            let order = hashing.order_of(key, 9);
+            let order = hashing.order_of(key, &[], 9, ALL);
             assert_eq!((order[0], order[3], order.len()), (2, 0, 4));
-            assert_eq!(hashing.first_of(key), Some(2));
+            assert_eq!(hashing.first_of(key, ALL), Some(2));
         }
+    }
+
+    #[test]
+    fn a_node_that_is_not_fit_gives_its_keys_away_and_gets_them_back() {
+        let hashing = hashing(&nodes(&[1, 2, 3]));
+        for key in keys() {
+            let order = hashing.order_of(key, &[], 9, ALL);
+            let first = order[0];
+            assert_eq!(hashing.first_of(key, |node| node != first), Some(order[1]));
+            let other = hashing.first_of(key, |node| node != order[2]);
+            assert_eq!(other, Some(first), "nobody else's keys move");
+            // What was tried stays first, whatever became of it since.
+            let after = hashing.order_of(key, &[first], 9, |node| node != first);
+            assert_eq!(after, order);
+        }
+        assert_eq!(hashing.first_of(1, |_| false), None);
     }
 
     proptest! {
@@ -258,9 +293,9 @@ mod tests {
             let (lost, ..) = after.remove(gone);
             let (one, other) = (hashing(&before), hashing(&after));
             for key in keys() {
-                let order = one.order_of(key, 9);
+                let order = one.order_of(key, &[], 9, ALL);
                 let was = label(&before, order[0]);
-                let is = label(&after, other.first_of(key).unwrap());
+                let is = label(&after, other.first_of(key, ALL).unwrap());
                 if was == lost {
                     // Its keys go where they would have been tried next.
                     prop_assert_eq!(is, label(&before, order[1]));
@@ -278,10 +313,10 @@ mod tests {
         ) {
             let list = nodes(&weights);
             let hashing = hashing(&list);
-            let order = hashing.order_of(key, tries);
+            let order = hashing.order_of(key, &[], tries, ALL);
             let usable = weights.iter().filter(|weight| **weight > 0).count();
             prop_assert_eq!(order.len(), usable.min(tries));
-            prop_assert!(tries == 0 || order.first().copied() == hashing.first_of(key));
+            prop_assert!(tries == 0 || order.first().copied() == hashing.first_of(key, ALL));
             let mut seen = order.to_vec();
             seen.sort_unstable();
             seen.dedup();

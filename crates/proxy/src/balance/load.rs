@@ -74,10 +74,12 @@ impl Load {
         (busy(a) * u64::from(b.weight)).cmp(&(busy(b) * u64::from(a.weight)))
     }
 
-    /// The node that serves a request.
-    pub(crate) fn first(&self) -> Option<u16> {
-        let highest = self.members.first()?.priority;
-        let group = self.members.iter().take_while(|member| member.priority == highest);
+    /// The node that serves a request, of those that are fit.
+    pub(crate) fn first(&self, fit: impl Fn(u16) -> bool) -> Option<u16> {
+        let highest = self.members.iter().find(|member| fit(member.node))?.priority;
+        let above = self.members.iter().skip_while(|member| member.priority > highest);
+        let group = above.take_while(|member| member.priority == highest);
+        let group = group.filter(|member| fit(member.node));
         let count = group.clone().count();
         let start = self.next.fetch_add(1, Ordering::Relaxed) % count.max(1);
         let in_turn = group.clone().cycle().skip(start).take(count);
@@ -85,9 +87,15 @@ impl Load {
     }
 
     /// The others by how busy they are, within each priority.
-    pub(crate) fn order_after(&self, tried: &[u16], tries: usize) -> SmallVec<[u16; 4]> {
-        let mut others: Vec<&Member> =
-            self.members.iter().filter(|member| !tried.contains(&member.node)).collect();
+    pub(crate) fn order_after(
+        &self,
+        tried: &[u16],
+        tries: usize,
+        fit: impl Fn(u16) -> bool,
+    ) -> SmallVec<[u16; 4]> {
+        let members = self.members.iter();
+        let others = members.filter(|member| !tried.contains(&member.node) && fit(member.node));
+        let mut others: Vec<&Member> = others.collect();
         others.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| self.compare(a, b)));
         let others = others.into_iter().map(|member| member.node);
         tried.iter().copied().chain(others).take(tries).collect()
@@ -100,6 +108,8 @@ mod tests {
 
     use super::*;
 
+    const ALL: fn(u16) -> bool = |_| true;
+
     fn load(nodes: &[(u32, i32)]) -> Load {
         Load::new(nodes, nodes.iter().map(|_| Arc::default()).collect())
     }
@@ -109,7 +119,7 @@ mod tests {
         let load = load(&[(1, 0), (3, 0), (0, 0)]);
         let leases: Vec<Lease> = (0..8)
             .map(|_| {
-                let node = load.first().unwrap();
+                let node = load.first(ALL).unwrap();
                 load.lease(node).unwrap()
             })
             .collect();
@@ -121,7 +131,7 @@ mod tests {
     #[test]
     fn equals_take_turns() {
         let load = load(&[(1, 0), (1, 0), (1, 0)]);
-        let mut seen: Vec<u16> = (0..3).filter_map(|_| load.first()).collect();
+        let mut seen: Vec<u16> = (0..3).filter_map(|_| load.first(ALL)).collect();
         seen.sort_unstable();
         assert_eq!(seen, [0, 1, 2]);
     }
@@ -130,10 +140,20 @@ mod tests {
     fn lower_priorities_come_after_all_higher_ones() {
         let load = load(&[(1, 0), (1, 5), (1, 5)]);
         let _busy = load.lease(1);
-        assert_eq!(load.first(), Some(2));
-        assert_eq!(load.order_after(&[2], 9).as_slice(), [2, 1, 0]);
-        assert_eq!(load.order_after(&[2], 2).as_slice(), [2, 1]);
-        assert!(self::load(&[]).first().is_none());
+        assert_eq!(load.first(ALL), Some(2));
+        assert_eq!(load.order_after(&[2], 9, ALL).as_slice(), [2, 1, 0]);
+        assert_eq!(load.order_after(&[2], 2, ALL).as_slice(), [2, 1]);
+        assert!(self::load(&[]).first(ALL).is_none());
+    }
+
+    #[test]
+    fn those_that_are_not_fit_are_passed_over() {
+        let load = load(&[(1, 0), (1, 5), (1, 5)]);
+        let _busy = load.lease(2);
+        assert_eq!(load.first(|node| node != 1), Some(2));
+        assert_eq!(load.first(|node| node == 0), Some(0));
+        assert_eq!(load.first(|_| false), None);
+        assert_eq!(load.order_after(&[2], 9, |node| node != 1).as_slice(), [2, 0]);
     }
 
     proptest! {
@@ -145,7 +165,7 @@ mod tests {
             let nodes: Vec<(u32, i32)> = weights.iter().map(|weight| (*weight, 0)).collect();
             let load = load(&nodes);
             let leases: Vec<Lease> =
-                (0..requests).filter_map(|_| load.first().and_then(|n| load.lease(n))).collect();
+                (0..requests).filter_map(|_| load.first(ALL).and_then(|n| load.lease(n))).collect();
             prop_assert_eq!(leases.len(), requests);
             // No node could have been spared a request by giving it to another.
             for (a, weight) in (0_u16..).zip(&weights) {

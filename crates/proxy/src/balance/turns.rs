@@ -6,8 +6,13 @@ use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 use smallvec::SmallVec;
 
+use super::mix;
+
 /// The longest turn; weights whose sum is larger are scaled down to it.
 const TURN_MAX: u64 = 4_096;
+
+/// Draws for a node that stands in for another, before any that is fit is taken.
+const DRAWS: u64 = 16;
 
 /// Smooth weighted round-robin over a fixed list of nodes, grouped by priority.
 ///
@@ -38,16 +43,39 @@ impl Turns {
         Self { turns: priorities.into_iter().map(turn).collect(), next: AtomicUsize::new(0) }
     }
 
-    /// The node whose turn it is.
-    pub(crate) fn first(&self) -> SmallVec<[u16; 4]> {
+    /// The node whose turn it is, or one that stands in for it where it is not fit.
+    pub(crate) fn first(&self, fit: impl Fn(u16) -> bool) -> SmallVec<[u16; 4]> {
         let start = self.next.fetch_add(1, Ordering::Relaxed);
         let first = self.turns.first().and_then(|turn| turn.get(start % turn.len().max(1)));
-        first.copied().into_iter().collect()
+        match first {
+            Some(node) if !fit(*node) => self.stand_in(start, fit).into_iter().collect(),
+            first => first.copied().into_iter().collect(),
+        }
+    }
+
+    /// A fit node of the highest priority that has one, drawn from its turn: each takes over as much
+    /// as its weight says, not only the one that comes next.
+    fn stand_in(&self, start: usize, fit: impl Fn(u16) -> bool) -> Option<u16> {
+        let seed = u64::try_from(start).unwrap_or_default();
+        self.turns.iter().find_map(|turn| {
+            let draw = |n: u64| {
+                let chance = mix(seed.wrapping_mul(DRAWS).wrapping_add(n + 1));
+                let place = chance.checked_rem(u64::try_from(turn.len()).ok()?)?;
+                turn.get(usize::try_from(place).ok()?).copied()
+            };
+            let drawn = (0..DRAWS).filter_map(draw).find(|node| fit(*node));
+            drawn.or_else(|| turn.iter().copied().find(|node| fit(*node)))
+        })
     }
 
     /// The order in which a request goes on after the nodes that it has tried: the others of the
     /// same priority as they come in the turn, then those of the next; at most `tries` in all.
-    pub(crate) fn order_after(&self, tried: &[u16], tries: usize) -> SmallVec<[u16; 4]> {
+    pub(crate) fn order_after(
+        &self,
+        tried: &[u16],
+        tries: usize,
+        fit: impl Fn(u16) -> bool,
+    ) -> SmallVec<[u16; 4]> {
         let mut order = SmallVec::from_slice(tried);
         let mut seen: HashSet<u16, RandomState> = tried.iter().copied().collect();
         for turn in &self.turns {
@@ -57,7 +85,7 @@ impl Turns {
                 if order.len() >= tries {
                     return order;
                 }
-                if seen.insert(node) {
+                if fit(node) && seen.insert(node) {
                     order.push(node);
                 }
             }
@@ -103,8 +131,10 @@ mod tests {
 
     use super::*;
 
+    const ALL: fn(u16) -> bool = |_| true;
+
     fn firsts(balancer: &Turns, count: usize) -> Vec<u16> {
-        (0..count).filter_map(|_| balancer.first().first().copied()).collect()
+        (0..count).filter_map(|_| balancer.first(ALL).first().copied()).collect()
     }
 
     #[test]
@@ -117,17 +147,39 @@ mod tests {
     fn nodes_without_weight_get_nothing() {
         let balancer = Turns::new(&[(0, 0), (1, 0)]);
         assert_eq!(firsts(&balancer, 3), [1, 1, 1]);
-        assert!(Turns::new(&[(0, 0)]).first().is_empty());
-        assert!(Turns::new(&[]).first().is_empty());
+        assert!(Turns::new(&[(0, 0)]).first(ALL).is_empty());
+        assert!(Turns::new(&[]).first(ALL).is_empty());
     }
 
     #[test]
     fn retries_go_to_other_nodes_and_then_to_the_next_priority() {
         let balancer = Turns::new(&[(1, 0), (1, 5), (1, 5)]);
-        let order = |tries| balancer.order_after(&balancer.first(), tries);
+        let order = |tries| balancer.order_after(&balancer.first(ALL), tries, ALL);
         assert_eq!(order(9).as_slice(), [1, 2, 0]);
         assert_eq!(order(9).as_slice(), [2, 1, 0]);
         assert_eq!(order(2).as_slice(), [1, 2]);
+    }
+
+    #[test]
+    fn those_that_are_fit_take_over_by_weight_and_before_lower_priorities() {
+        let balancer = Turns::new(&[(6, 1), (1, 1), (3, 1), (9, 0)]);
+        let mut counts = [0_u32; 4];
+        for _ in 0..10_000 {
+            let node = balancer.first(|node| node != 0)[0];
+            counts[usize::from(node)] += 1;
+        }
+        assert_eq!((counts[0], counts[3]), (0, 0));
+        assert!(counts[1].abs_diff(2_500) < 200 && counts[2].abs_diff(7_500) < 200, "{counts:?}");
+        assert_eq!(balancer.first(|node| node == 3).as_slice(), [3]);
+        assert!(balancer.first(|_| false).is_empty());
+    }
+
+    #[test]
+    fn those_that_are_not_fit_are_not_tried_next() {
+        let balancer = Turns::new(&[(1, 0), (1, 0), (1, 0)]);
+        assert_eq!(balancer.order_after(&[0], 9, |node| node != 1).as_slice(), [0, 2]);
+        // What was tried stays where it is, whatever became of it.
+        assert_eq!(balancer.order_after(&[0], 9, |node| node == 1).as_slice(), [0, 1]);
     }
 
     proptest! {
@@ -165,7 +217,7 @@ mod tests {
                 if let Some(best) = best {
                     gained[best] -= sum;
                 }
-                let first = balancer.first().first().map(|node| usize::from(*node));
+                let first = balancer.first(ALL).first().map(|node| usize::from(*node));
                 prop_assert_eq!(first, best);
             }
         }
@@ -176,8 +228,8 @@ mod tests {
             tries in 0_usize..8,
         ) {
             let balancer = Turns::new(&nodes);
-            let tried = balancer.first();
-            let order = balancer.order_after(&tried, tries);
+            let tried = balancer.first(ALL);
+            let order = balancer.order_after(&tried, tries, ALL);
             let usable = nodes.iter().filter(|(weight, _)| *weight > 0).count();
             prop_assert_eq!(order.len(), usable.min(tries).max(tried.len()));
             let mut left: Vec<u16> = (0_u16..)

@@ -20,10 +20,11 @@ use super::watch::Watch;
 use super::{Downstream, Exchange, Over, Upload, UploadSource};
 use crate::forwarded::{self, Announced};
 use crate::grpc;
-use crate::snapshot::{Route, Upstream};
+use crate::health::Voice;
+use crate::snapshot::{Came, Route, Upstream};
 use crate::timer::Timer;
 use crate::upstream::{Node, UpstreamConnection};
-use crate::worker::Worker;
+use crate::worker::{Shared, Worker};
 
 /// The waits of one exchange.
 #[derive(Clone, Copy, Debug)]
@@ -66,14 +67,14 @@ pub(crate) async fn forward<D: Downstream>(
         let is_translated = screened.cx().translated().is_some();
         waits.end = if is_translated { waits.end.min(call.end) } else { call.end };
     }
-    let mut order = upstream.balancer.first(screened.cx());
     let started = Instant::now();
+    let mut order = upstream.first(screened.cx(), started);
     let mut last = None;
     let mut again = Again::default();
     for attempt in 0..upstream.tries() {
         if attempt == 1 {
             // Only a request whose first node failed pays for the whole order.
-            order = upstream.balancer.order_after(screened.cx(), &order, upstream.tries());
+            order = upstream.order_after(screened.cx(), &order);
         }
         let Some(&number) = order.get(attempt) else { break };
         let is_late = upstream.retry_timeout.is_some_and(|limit| started.elapsed() >= limit);
@@ -90,14 +91,32 @@ pub(crate) async fn forward<D: Downstream>(
         } else {
             trial.run(screened.cx_mut(), downstream).await
         };
+        learn(worker, upstream, (number, node), &outcome);
         match outcome {
             Ok(answer) => return Ok(answer),
             Err(Failure { denial, may_retry: true }) => last = Some(denial),
             Err(Failure { denial, .. }) => return Err(denial),
         }
     }
-    Err(last
-        .unwrap_or_else(|| Denial::new(Reason::NoUpstream, "no node of the upstream has weight")))
+    Err(last.unwrap_or_else(|| upstream.nobody()))
+}
+
+/// Lets an upstream know what came of a try.
+fn learn(
+    worker: &Worker,
+    upstream: &Upstream,
+    (number, node): (u16, &Node),
+    tried: &Result<Box<Exchange>, Failure>,
+) {
+    let came = match tried {
+        Ok(exchange) => {
+            let Some(head) = &exchange.head else { return };
+            Came::Answer(head.status.as_u16(), exchange.took)
+        }
+        Err(failure) => Came::Failure(failure.denial.reason),
+    };
+    let Shared { audit, node: facts, .. } = &*worker.shared;
+    upstream.learn(number, node, came, Voice { audit, clock: &facts.clock });
 }
 
 /// A call of gRPC: it may go on for as long as it moves.
@@ -288,7 +307,8 @@ impl Trial<'_> {
         self.answer(exchange, downstream, &method).await?;
         cx.upstream.status = exchange.head.as_ref().map(|head| head.status.as_u16());
         let answered = Instant::now();
-        cx.upstream.response_time = Some(answered - sent);
+        exchange.took = answered - sent;
+        cx.upstream.response_time = Some(exchange.took);
         exchange.answered = Some(answered);
         Ok(())
     }

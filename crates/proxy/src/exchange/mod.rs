@@ -76,6 +76,8 @@ pub(crate) struct Exchange {
     informational: u32,
     /// When the head of the answer had come.
     pub(crate) answered: Option<Instant>,
+    /// How long the head of the answer was waited for.
+    pub(crate) took: Duration,
     /// The head of the answer, until it is taken.
     pub(crate) head: Option<ResponseHead>,
     /// Counts the exchange on its node.
@@ -128,6 +130,7 @@ impl Exchange {
             has_answered: false,
             informational: 0,
             answered: None,
+            took: Duration::ZERO,
             head: None,
             lease: None,
         })

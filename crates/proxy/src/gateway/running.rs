@@ -108,6 +108,7 @@ impl Running {
     pub fn drain(&self) {
         self.gateway.shared.is_draining.store(true, Ordering::Relaxed);
         self.gateway.draining.send_replace(true);
+        self.gateway.prober.stop();
     }
 
     /// Stops accepting and waits until the workers have ended and sinks have handed over what they

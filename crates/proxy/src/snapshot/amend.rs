@@ -14,7 +14,7 @@ use super::consumers::Callers;
 use super::order::orders;
 use super::routes::{Ground, Made};
 use super::standing::{Parts, Standing, Stood};
-use super::{Report, Route, Snapshot, Upstream};
+use super::{ProbedNow, Report, Route, Snapshot, Upstream};
 use crate::router::Router;
 
 /// Changes that are compiled by themselves before everything is compiled again. So often may a name
@@ -156,6 +156,12 @@ impl Changed {
                 enter(&mut router, stood);
             }
         }
+        let names = names(&change.put).chain(change.gone.iter().cloned());
+        let probed = names.map(|name| {
+            let health = known.get(&name).and_then(|upstream| upstream.health.clone());
+            (name, health)
+        });
+        let probed = ProbedNow::Changed(probed.collect());
         let (consumers, profiles) = match callers {
             Some(callers) => (Arc::new(callers.index), callers.profiles),
             None => (previous.consumers.clone(), previous.profiles.clone()),
@@ -169,6 +175,7 @@ impl Changed {
             tls: previous.tls.clone(),
             upstreams: known,
             report,
+            probed,
         }
     }
 }

@@ -22,7 +22,7 @@ use super::pools::Pools;
 use super::protos::StoodProto;
 use super::routes::Routes;
 use super::standing::Standing;
-use super::{Report, Snapshot, Upstream, overlap};
+use super::{ProbedNow, Report, Snapshot, Upstream, overlap};
 
 /// Where upstreams may not be, as far as the node file says it.
 fn own_addresses(config: &NodeConfig) -> Vec<SocketAddr> {
@@ -135,8 +135,10 @@ impl Compiler {
         let mut standing = Standing::of(resources, global.clone());
         standing.take(&cx, chains, stood);
         let mut upstreams = bartizan_chain::SharedMap::default();
+        let mut probed = Vec::new();
         for (origin, upstream) in &cx.upstreams {
             if let Some(upstream) = upstream {
+                probed.extend(upstream.health.clone());
                 upstreams.insert((*origin).clone(), upstream.clone());
             }
         }
@@ -149,6 +151,7 @@ impl Compiler {
             tls,
             upstreams,
             report: Report { routes: reports, warnings: cx.warnings },
+            probed: ProbedNow::All(probed),
         };
         Ok((snapshot, standing))
     }

@@ -1,7 +1,7 @@
 //! Upstreams, and servers that plugins speak to, that others on the way can read or take the place
 //! of.
 
-use bartizan_config::{Invalid, PathStep, PluginUse, Requirement, Scheme, Upstream};
+use bartizan_config::{CheckKind, Invalid, PathStep, PluginUse, Requirement, Scheme, Upstream};
 use bartizan_net::is_loopback;
 
 use super::compile::Compilation;
@@ -97,6 +97,29 @@ fn exposure(upstream: &Upstream) -> Option<Invalid> {
             let key = PathStep::Key("tls".into());
             Some(Invalid::at("danger_tls_verify_off", problem).with_help(help).under(key))
         }
-        Scheme::Https | Scheme::Grpcs => None,
+        Scheme::Https | Scheme::Grpcs => exposed_probes(upstream, &subject),
+    }
+}
+
+/// Where requests are protected and probes are not.
+fn exposed_probes(upstream: &Upstream, subject: &str) -> Option<Invalid> {
+    let active = &upstream.checks.as_ref()?.active;
+    let at = |key: &str, problem: String| {
+        let above = ["active", "checks"].map(|key| PathStep::Key(key.into()));
+        above.into_iter().fold(Invalid::at(key, problem), Invalid::under)
+    };
+    match active.kind {
+        CheckKind::Http => {
+            let problem = format!("{subject} is spoken to under TLS, and probed in clear");
+            let help = "write `type: https` in `checks.active`";
+            Some(at("type", problem).with_help(help))
+        }
+        CheckKind::Https if active.danger_verify_off => {
+            let problem = format!("the certificate of {subject} is not verified by probes");
+            let help = "name its authority in `tls.ca_certs`: whoever is on the way can say that it \
+                        is healthy";
+            Some(at("danger_https_verify_certificate", problem).with_help(help))
+        }
+        CheckKind::Https | CheckKind::Tcp => None,
     }
 }

@@ -12,7 +12,10 @@
 //! of balancers are carried over where nothing changed.
 
 mod amend;
+mod balancing;
 mod certificates;
+mod checks;
+mod choice;
 mod compile;
 mod consumers;
 mod exposure;
@@ -35,11 +38,13 @@ mod upstreams;
 
 use std::sync::Arc;
 
+use crate::health::Health;
 use crate::router::Router;
 use bartizan_chain::{Chain, Consumer, ConsumerIndex, OwnedFields, Profiles, SharedMap};
 use bartizan_config::ResourceRef;
 use bartizan_plugins::AnyPlugin;
 use bartizan_tls::CertificateStore;
+pub(crate) use choice::Came;
 pub(crate) use compile::Compiler;
 pub use exposure::UpstreamTls;
 pub use fault::{CompileFault, Warning};
@@ -61,6 +66,22 @@ pub struct Snapshot {
     upstreams: SharedMap<ResourceRef, Arc<Upstream>>,
     /// What the configuration amounts to, for people.
     pub report: Report,
+    /// Which upstreams are probed from now on, until somebody sees to it.
+    pub(crate) probed: ProbedNow,
+}
+
+/// Which upstreams have checks.
+pub(crate) enum ProbedNow {
+    /// These, and no others.
+    All(Vec<Arc<Health>>),
+    /// As before, but for what is written in these places.
+    Changed(Vec<(ResourceRef, Option<Arc<Health>>)>),
+}
+
+impl Default for ProbedNow {
+    fn default() -> Self {
+        Self::Changed(Vec::new())
+    }
 }
 
 impl Snapshot {

@@ -2,10 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use bartizan_chain::Var;
 use bartizan_config::{
     Balancing, Invalid, PassHost, PathStep, ResourceKind, ResourceRef, SslType, Timeouts,
     UpstreamNode,
@@ -18,8 +16,8 @@ use super::certificates::pair_field;
 use super::compile::Compilation;
 use super::exposure::UpstreamTls;
 use super::fault::Warning;
-use super::parameters;
-use crate::balance::{Balancer, HashKey, Hashing, Load, Turns};
+use crate::balance::Balancer;
+use crate::health::Health;
 use crate::upstream::{KeepAlive, Node};
 
 /// Most servers of one upstream.
@@ -44,10 +42,12 @@ pub(crate) struct Upstream {
     /// Time for all tries together.
     pub(crate) retry_timeout: Option<Duration>,
     pub(crate) timeout: Option<Timeouts>,
+    /// Health checks, where it has any.
+    pub(crate) health: Option<Arc<Health>>,
     retries: Option<u32>,
     /// Weight and priority of each node.
-    shares: Box<[(u32, i32)]>,
-    balancing: Balancing,
+    pub(super) shares: Box<[(u32, i32)]>,
+    pub(super) balancing: Balancing,
 }
 
 impl Upstream {
@@ -58,18 +58,18 @@ impl Upstream {
         retries.unwrap_or_else(others).saturating_add(1)
     }
 
-    /// True if both spread requests over the same servers in the same way.
-    fn spreads_as(
-        &self,
-        nodes: &[Arc<Node>],
-        shares: &[(u32, i32)],
-        balancing: &Balancing,
-    ) -> bool {
-        *self.shares == *shares
-            && self.balancing == *balancing
-            && self.nodes.len() == nodes.len()
-            && self.nodes.iter().zip(nodes).all(|(one, other)| one.label == other.label)
+    /// Its name in a sentence.
+    pub(super) fn subject(&self) -> String {
+        upstream_subject(&self.origin)
     }
+}
+
+/// How a server is spoken to under TLS.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trust {
+    pub(super) danger_verify_off: bool,
+    /// It must agree to HTTP/2.
+    pub(super) http2: bool,
 }
 
 impl<'a> Compilation<'a> {
@@ -117,18 +117,30 @@ impl<'a> Compilation<'a> {
                 help: Some("give at least one node a weight above 0".into()),
             });
         }
-        let tls =
-            if written.scheme.is_tls() { Some(self.tls_towards(written, &subject)?) } else { None };
+        let tls = if written.scheme.is_tls() {
+            let trust = Trust {
+                danger_verify_off: written.tls.danger_verify_off,
+                http2: written.scheme.is_http2(),
+            };
+            Some(self.tls_towards(written, &subject, trust)?)
+        } else {
+            None
+        };
         let mut nodes = Vec::with_capacity(written.nodes.len());
         for node in &written.nodes {
             match self.node(written, node, tls.as_ref()) {
-                Ok(node) => nodes.push(Arc::new(node)),
+                Ok(node) => nodes.push(node),
                 Err(invalid) => {
                     self.fault(written.place, &subject, invalid);
                     return None;
                 }
             }
         }
+        let health = match &written.checks {
+            Some(checks) => Some(self.health(written, checks, &subject, &mut nodes)?),
+            None => None,
+        };
+        let nodes: Vec<Arc<Node>> = nodes.into_iter().map(Arc::new).collect();
         let shares: Box<[_]> =
             written.nodes.iter().map(|node| (node.weight, node.priority)).collect();
         let limits = &self.node.limits;
@@ -154,41 +166,11 @@ impl<'a> Compilation<'a> {
             is_http2: written.scheme.is_http2(),
             retry_timeout: written.retry_timeout.filter(|limit| !limit.is_zero()),
             timeout: written.timeout,
+            health,
             retries: written.retries,
             shares,
             balancing: written.balancing.clone(),
         })
-    }
-
-    /// The balancer so far, so that a reload does not send every first request to the same node.
-    fn balancer(
-        &self,
-        written: &bartizan_config::Upstream,
-        nodes: &[Arc<Node>],
-        shares: &[(u32, i32)],
-    ) -> Result<Arc<Balancer>, Invalid> {
-        let before = self.previous.and_then(|snapshot| snapshot.upstreams.get(&written.origin));
-        let same = before.filter(|old| old.spreads_as(nodes, shares, &written.balancing));
-        if let Some(same) = same {
-            return Ok(same.balancer.clone());
-        }
-        Ok(Arc::new(match &written.balancing {
-            Balancing::Turns => Balancer::Turns(Turns::new(shares)),
-            Balancing::LeastConnections => {
-                Balancer::Load(Load::new(shares, counts(nodes, before.map(|old| &**old))))
-            }
-            Balancing::Hash(by) => {
-                let nodes = nodes.iter().zip(shares);
-                let nodes =
-                    nodes.map(|(node, (weight, priority))| (&*node.label, *weight, *priority));
-                let key = HashKey::compile(by)?;
-                let is_parameter = |var: &&Var| matches!(var, Var::UriParam(_));
-                if !self.router.has_parameters() && key.vars().iter().any(is_parameter) {
-                    return Err(parameters::fault().under(PathStep::Key("key".into())));
-                }
-                Balancer::Hashing(Hashing::new(key, nodes))
-            }
-        }))
     }
 
     fn node(
@@ -214,22 +196,24 @@ impl<'a> Compilation<'a> {
             label,
             pool: self.pools.number(&target),
             target,
+            standing: None,
         })
     }
 
-    /// What is trusted and shown towards an upstream.
-    fn tls_towards(
+    /// What is trusted and shown towards an upstream, by requests or by probes.
+    pub(super) fn tls_towards(
         &mut self,
         written: &bartizan_config::Upstream,
         subject: &str,
+        trust: Trust,
     ) -> Option<Arc<ClientConfig>> {
         let tls = &written.tls;
         let mut settings = UpstreamTlsSettings {
             ca_certs: tls.ca_certs.clone(),
             client_cert: tls.client_cert.clone(),
             client_key: tls.client_key.clone(),
-            danger_verify_off: tls.danger_verify_off,
-            http2: written.scheme.is_http2(),
+            danger_verify_off: trust.danger_verify_off,
+            http2: trust.http2,
         };
         let in_tls = |key: &str, problem: String| {
             Invalid::at(key, problem).under(PathStep::Key("tls".into()))
@@ -293,22 +277,9 @@ impl<'a> Compilation<'a> {
     }
 }
 
-/// Counters of requests under way: those of the same nodes go on.
-fn counts(nodes: &[Arc<Node>], before: Option<&Upstream>) -> Box<[Arc<AtomicU32>]> {
-    let count = |node: &Arc<Node>| {
-        let old = before?;
-        let place = old.nodes.iter().position(|other| other.label == node.label)?;
-        match &*old.balancer {
-            Balancer::Load(load) => load.count(place).cloned(),
-            Balancer::Turns(_) | Balancer::Hashing(_) => None,
-        }
-    };
-    nodes.iter().map(|node| count(node).unwrap_or_default()).collect()
-}
-
 /// What is verified of a server: that it is whom the request names where that is fixed, else that
 /// it is the node. The client's own Host is nothing to verify by: clients choose it.
-fn server_tls(
+pub(super) fn server_tls(
     config: &Arc<ClientConfig>,
     pass_host: &PassHost,
     node: &str,
@@ -323,7 +294,7 @@ fn server_tls(
     })
 }
 
-fn without_port(host: &str) -> &str {
+pub(super) fn without_port(host: &str) -> &str {
     if let Some(address) = host.strip_prefix('[') {
         return address.split_once(']').map_or(host, |(address, _)| address);
     }

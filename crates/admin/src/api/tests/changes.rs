@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use bartizan_core::Timestamp;
 use serde_json::{Value, json};
 
 use super::desk::Desk;
 use super::play::Step;
 use super::route;
+use crate::{LastProbe, ServerHealth, Verdict};
 
 /// Objects of which an event tells a change, and whether each is gone.
 fn told(desk: &Desk) -> Vec<(String, bool)> {
@@ -136,6 +138,54 @@ async fn a_rollback_is_whole_or_refused() {
         let u: Value = serde_json::from_str(&desk.content("upstreams/u")).unwrap();
         assert_eq!(u["nodes"], json!({ format!("127.0.0.1:{port}"): 1 }), "{history}");
     }
+}
+
+#[tokio::test]
+async fn how_servers_stand_is_told_where_they_are_checked() {
+    let desk = Desk::open();
+    let server = |server: &str, verdict, last| ServerHealth {
+        server: server.into(),
+        verdict,
+        successes: 1,
+        http_failures: 2,
+        tcp_failures: 3,
+        timeouts: 4,
+        last,
+    };
+    let last = LastProbe {
+        at: Timestamp::from_secs(1_700_000_000),
+        took: std::time::Duration::from_millis(12),
+        fault: Some("it answered with 500".into()),
+    };
+    let servers =
+        vec![server("a:1", Verdict::Unhealthy, Some(last)), server("b:1", Verdict::Healthy, None)];
+    desk.stand(servers);
+    let plain = json!({ "nodes": { "127.0.0.1:1": 1 } });
+    let checked = json!({ "nodes": { "127.0.0.1:1": 1 }, "checks": { "active": {} } });
+    for (path, body) in [("upstreams/checked", &checked), ("upstreams/u", &plain)] {
+        let put = Step::of("PUT", &format!("/apisix/admin/{path}"), &body.to_string());
+        assert_eq!(desk.ask(&put).await.status, 201, "{path}");
+    }
+    let list = desk.ask(&Step::of("GET", "/bartizan/v1/upstreams", "")).await.value();
+    let told = &list["list"][0];
+    assert_eq!(told["health"], "partly_healthy");
+    let expected = json!([
+        {
+            "server": "a:1", "health": "unhealthy", "successes": 1, "http_failures": 2,
+            "tcp_failures": 3, "timeouts": 4,
+            "last_probe": {
+                "time": "2023-11-14T22:13:20.000Z", "took_ms": 12,
+                "fault": "it answered with 500",
+            },
+        },
+        {
+            "server": "b:1", "health": "healthy", "successes": 1, "http_failures": 2,
+            "tcp_failures": 3, "timeouts": 4, "last_probe": null,
+        },
+    ]);
+    assert_eq!(told["servers"], expected);
+    assert_eq!(list["list"][1]["health"], "not_checked");
+    assert!(list["list"][1].get("servers").is_none());
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError};
 
 use bartizan_audit::{AuditLog, AuditOptions, Target};
-use bartizan_config::{Draft, Loader, Nowhere, StoredObject};
+use bartizan_config::{Draft, Loader, Nowhere, ObjectName, StoredObject};
 use bartizan_core::metrics::SharedMetrics;
 use bartizan_core::{Clock, Limits, ManualClock, Timestamp};
 use bartizan_plugins::Catalogue;
@@ -25,6 +25,7 @@ use super::play::{Answered, Step};
 use crate::api::{Api, ApiSettings};
 use crate::coverage::Coverage;
 use crate::coverage::samples::Sample;
+use crate::health::ServerHealth;
 use crate::operators::samples::{DAY, author};
 use crate::operators::{NewOperator, OperatorSettings, Operators, Rights};
 use crate::plane::{
@@ -86,6 +87,8 @@ struct DeskPlane {
 struct Face {
     aside: Arc<[Aside]>,
     coverage: Option<Arc<dyn Coverage>>,
+    /// Those of the upstream `checked`.
+    servers: Vec<ServerHealth>,
 }
 
 /// How a desk is unlike others.
@@ -99,6 +102,11 @@ struct Unlike {
 const USUAL: Unlike = Unlike { read_only: None, reads_secrets: false, history: 1_000 };
 
 impl Desk {
+    /// The servers of the upstream `checked` stand so.
+    pub(crate) fn stand(&self, servers: Vec<ServerHealth>) {
+        self.plane.face.lock().unwrap().servers = servers;
+    }
+
     pub(crate) fn open() -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         std::fs::write(folder.path().join("bartizan.yaml"), NODE).unwrap();
@@ -468,6 +476,11 @@ impl Plane for DeskPlane {
 
     fn aside(&self) -> Arc<[Aside]> {
         self.face.lock().unwrap().aside.clone()
+    }
+
+    fn health(&self, object: &ObjectName) -> Option<Vec<ServerHealth>> {
+        let face = self.face.lock().unwrap();
+        (*object.id == *"checked").then(|| face.servers.clone())
     }
 
     fn coverage(&self) -> Option<Arc<dyn Coverage>> {

@@ -44,12 +44,38 @@ fn line(html: &mut Html, upstream: &Value) {
     html.text(text("scheme")).raw("</td><td>").text(text("type")).raw("</td><td>");
     let nodes = nodes(upstream.at("nodes"));
     several(html, &nodes);
-    html.raw("</td><td>").text(&text("health").replace('_', "\u{a0}")).raw("</td><td>");
+    html.raw("</td><td>").text(&text("health").replace('_', "\u{a0}")).raw(" ");
+    let troubled: Vec<String> = upstream.list("servers").iter().filter_map(trouble).collect();
+    if !troubled.is_empty() {
+        several(html, &troubled);
+    }
+    html.raw("</td><td>");
     let users = upstream.list("used_by");
     let users: Vec<String> =
         users.iter().filter_map(|user| user.as_str().map(str::to_owned)).collect();
     several(html, &users);
     html.raw("</td></tr>");
+}
+
+/// What is wrong with a server, if anything is.
+fn trouble(server: &Value) -> Option<String> {
+    let count = |name: &str| server.at(name).as_u64().unwrap_or_default();
+    let counts = [
+        ("bad answers", count("http_failures")),
+        ("failed connections", count("tcp_failures")),
+        ("timeouts", count("timeouts")),
+    ];
+    let fault = server.at("last_probe").at("fault").as_str();
+    let health = server.at("health").as_str().unwrap_or_default();
+    let counted = counts.iter().filter(|(_, count)| *count > 0);
+    let counted = counted.map(|(what, count)| format!("{count} {what}"));
+    let said: Vec<String> = counted.chain(fault.map(str::to_owned)).collect();
+    if health != "unhealthy" && said.is_empty() {
+        return None;
+    }
+    let server = server.at("server").as_str().unwrap_or_default();
+    let health = health.replace('_', " ");
+    Some([format!("{server} {health}")].into_iter().chain(said).collect::<Vec<_>>().join(", "))
 }
 
 fn several(html: &mut Html, texts: &[String]) {

@@ -2,6 +2,7 @@
 
 mod amend;
 mod chains;
+mod checks;
 mod credentials;
 mod fixture;
 mod live;

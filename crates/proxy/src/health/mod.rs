@@ -1,0 +1,192 @@
+//! Which servers of an upstream work, by probes and by what requests say of them.
+//!
+//! [`Health`] belongs to an upstream as it is written; the [`Standing`] of a server is shared by all
+//! workers and by every snapshot in which its checks are the same, so that a reload is no amnesty. A
+//! server that nobody has judged yet counts as healthy.
+//!
+//! Probes run on the control runtime from the moment a configuration is in force, whether there are
+//! requests or not: [`Prober`].
+
+mod probe;
+mod prober;
+mod rounds;
+mod seen;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bartizan_audit::{AuditLog, Event, EventKind};
+use bartizan_config::{CheckRule, HealthChecks, ResourceKind, ResourceRef};
+use bartizan_core::{Clock, Reason, Timestamp};
+
+pub(crate) use probe::{Form, Probe};
+pub(crate) use prober::Prober;
+pub(crate) use seen::Gauges;
+pub use seen::{LastProbe, ServerHealth, Verdict, describe_health};
+pub(crate) use state::{Counts, Outcome};
+
+/// What is known of a server.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    /// `host:port`.
+    pub(crate) label: Arc<str>,
+    counts: AtomicU64,
+    last: Mutex<Option<LastProbe>>,
+}
+
+impl Standing {
+    /// A server of which nothing is known.
+    pub(crate) fn new(label: Arc<str>) -> Self {
+        Self { label, counts: AtomicU64::new(0), last: Mutex::new(None) }
+    }
+
+    /// Whether requests are sent to it.
+    pub(crate) fn is_healthy(&self) -> bool {
+        !Counts::is_unhealthy(self.counts.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        Counts::of(self.counts.load(Ordering::Relaxed))
+    }
+
+    /// Counts an outcome; gives what it became where that changed. One caller is told of a change.
+    fn count(&self, outcome: Outcome, rule: &CheckRule) -> Option<Counts> {
+        let step = |word| {
+            let next = Counts::of(word).after(outcome, rule).word();
+            (next != word).then_some(next)
+        };
+        let before = self.counts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).ok()?;
+        let after = Counts::of(before).after(outcome, rule);
+        (after.is_unhealthy != Counts::is_unhealthy(before)).then_some(after)
+    }
+
+    fn probed(&self, last: LastProbe) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+    }
+
+    pub(crate) fn last(&self) -> Option<LastProbe> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The checks of an upstream, and how its servers stand.
+#[derive(Debug)]
+pub(crate) struct Health {
+    pub(crate) origin: ResourceRef,
+    pub(crate) checks: Arc<HealthChecks>,
+    /// What every probe has in common.
+    form: Form,
+    /// One for each server, however often it is listed.
+    probes: Box<[Probe]>,
+}
+
+/// Who is told of changes.
+#[derive(Clone, Copy)]
+pub(crate) struct Voice<'a> {
+    pub(crate) audit: &'a AuditLog,
+    pub(crate) clock: &'a Clock,
+}
+
+impl Health {
+    /// Checks whose servers begin as `before` left them, where it says the same of a check.
+    pub(crate) fn new(
+        origin: &ResourceRef,
+        checks: &Arc<HealthChecks>,
+        form: Form,
+        mut probes: Vec<Probe>,
+        before: Option<&Arc<Self>>,
+    ) -> Arc<Self> {
+        if let Some(before) = before.filter(|before| before.checks == *checks) {
+            let same = |one: &Probe, other: &Probe| one.is_same(other);
+            let is_same = before.probes.len() == probes.len()
+                && before.probes.iter().zip(&probes).all(|(one, other)| same(one, other));
+            if is_same {
+                return before.clone();
+            }
+            let known = before.probes.iter();
+            let known: std::collections::HashMap<&str, &Arc<Standing>> =
+                known.map(|probe| (&*probe.standing.label, &probe.standing)).collect();
+            for probe in &mut probes {
+                if let Some(standing) = known.get(&*probe.standing.label) {
+                    probe.standing = (*standing).clone();
+                }
+            }
+        }
+        let (origin, checks) = (origin.clone(), checks.clone());
+        Arc::new(Self { origin, checks, form, probes: probes.into() })
+    }
+
+    /// How the servers stand.
+    pub(crate) fn standings(&self) -> impl Iterator<Item = &Arc<Standing>> {
+        self.probes.iter().map(|probe| &probe.standing)
+    }
+
+    /// What a request says of a server that answered it.
+    pub(crate) fn answered(&self, standing: &Standing, status: u16, voice: Voice<'_>) {
+        let Some(passive) = &self.checks.passive else { return };
+        if let Some(outcome) = state::of_status(passive.kind, &passive.rule, status) {
+            let cause = || format!("requests were answered with {status}");
+            self.count(standing, outcome, &passive.rule, cause, voice);
+        }
+    }
+
+    /// What a request says of a server that did not answer it.
+    pub(crate) fn failed(&self, standing: &Standing, reason: Reason, voice: Voice<'_>) {
+        let Some(passive) = &self.checks.passive else { return };
+        let outcome = match reason {
+            Reason::UpstreamConnect | Reason::UpstreamClosed => Outcome::TcpFailure,
+            Reason::UpstreamTimeout => Outcome::Timeout,
+            Reason::UpstreamMalformed => Outcome::HttpFailure,
+            // Whatever else went wrong, the server has no part in it.
+            _ => return,
+        };
+        let cause = || format!("requests failed: {}", reason.code());
+        self.count(standing, outcome, &passive.rule, cause, voice);
+    }
+
+    /// Counts an outcome, and tells where the server became another.
+    fn count(
+        &self,
+        standing: &Standing,
+        outcome: Outcome,
+        rule: &CheckRule,
+        cause: impl FnOnce() -> String,
+        voice: Voice<'_>,
+    ) {
+        let Some(counts) = standing.count(outcome, rule) else { return };
+        let (server, cause) = (&standing.label, cause());
+        let upstream = match self.origin.kind {
+            ResourceKind::Upstream => self.origin.to_string(),
+            _ => format!("the upstream of {}", self.origin),
+        };
+        let became = if counts.is_unhealthy {
+            tracing::warn!(%upstream, %server, %cause, "a server is unhealthy");
+            "unhealthy"
+        } else {
+            tracing::info!(%upstream, %server, %cause, "a server is healthy again");
+            "healthy again"
+        };
+        let mut event = Event::new(EventKind::Health, voice.clock.now());
+        let detail = format!("server `{server}` of {upstream} is {became}: {cause}");
+        event.detail = Some(detail.into());
+        voice.audit.record(event);
+    }
+}
+
+/// Notes a probe that ended, and counts what it says.
+fn note(health: &Health, probe: &Probe, probed: probe::Probed, took: Duration, voice: Voice<'_>) {
+    let at: Timestamp = voice.clock.now();
+    let fault = probed.fault.clone().map(Into::into);
+    probe.standing.probed(LastProbe { at, took, fault });
+    if let Some(outcome) = probed.outcome {
+        let cause = || match probed.fault {
+            Some(fault) => format!("a probe failed: {fault}"),
+            None => "probes succeed".to_owned(),
+        };
+        health.count(&probe.standing, outcome, &health.checks.active.rule, cause, voice);
+    }
+}

@@ -1,0 +1,192 @@
+//! Sends the probes of every upstream in force.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bartizan_audit::AuditLog;
+use bartizan_config::ResourceRef;
+use bartizan_core::{Clock, Limits};
+use bartizan_net::{Client, Reach};
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::{Id, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+use super::rounds::Rounds;
+use super::{Health, Voice, note};
+
+/// Most probes of a node at once, over all upstreams; what waits for its turn has no time limit yet.
+pub(crate) const PROBES_MAX: usize = 256;
+
+/// An upstream that is probed, for as long as this is here.
+struct Watched {
+    health: Arc<Health>,
+    _stop: oneshot::Sender<Infallible>,
+}
+
+#[derive(Default)]
+struct Table {
+    watched: HashMap<ResourceRef, Watched>,
+    is_over: bool,
+}
+
+/// What probes are sent with.
+struct Tools {
+    reach: Arc<dyn Reach>,
+    client: Client,
+    permits: Semaphore,
+    audit: AuditLog,
+    clock: Clock,
+}
+
+/// The upstreams that are probed.
+pub(crate) struct Prober {
+    tools: Arc<Tools>,
+    table: Mutex<Table>,
+    chance: RandomState,
+}
+
+impl fmt::Debug for Prober {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prober").finish_non_exhaustive()
+    }
+}
+
+impl Prober {
+    /// One that reaches servers by `reach`, and watches none yet.
+    pub(crate) fn new(
+        reach: Arc<dyn Reach>,
+        limits: &Limits,
+        audit: AuditLog,
+        clock: Clock,
+    ) -> Self {
+        let mut limits = limits.clone();
+        // Probes wait for each other here, not for the calls of plugins.
+        limits.calls = u32::try_from(PROBES_MAX).unwrap_or(u32::MAX);
+        let client = Client::new(reach.clone(), &limits);
+        let permits = Semaphore::new(PROBES_MAX);
+        let tools = Arc::new(Tools { reach, client, permits, audit, clock });
+        Self { tools, table: Mutex::default(), chance: RandomState::new() }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on these are the upstreams with checks.
+    pub(crate) fn follow_all(&self, healths: &[Arc<Health>]) {
+        let mut table = self.table();
+        let of = |health: &Arc<Health>| Arc::as_ptr(health);
+        let kept: std::collections::HashSet<_> = healths.iter().map(of).collect();
+        table.watched.retain(|_, watched| kept.contains(&of(&watched.health)));
+        for health in healths {
+            self.watch(&mut table, health);
+        }
+    }
+
+    /// From now on the upstream written there has these checks, or none.
+    pub(crate) fn follow(&self, origin: &ResourceRef, health: Option<&Arc<Health>>) {
+        let mut table = self.table();
+        match health {
+            Some(health) => self.watch(&mut table, health),
+            None => drop(table.watched.remove(origin)),
+        }
+    }
+
+    /// Ends all probes, for good.
+    pub(crate) fn stop(&self) {
+        let mut table = self.table();
+        table.is_over = true;
+        table.watched.clear();
+    }
+
+    /// Begins to probe an upstream, unless that goes on already.
+    fn watch(&self, table: &mut Table, health: &Arc<Health>) {
+        let known = table.watched.get(&health.origin);
+        if table.is_over || known.is_some_and(|known| Arc::ptr_eq(&known.health, health)) {
+            return;
+        }
+        let (stop, stopped) = oneshot::channel();
+        let seed = self.chance.hash_one(&health.origin);
+        let task = probe_on(health.clone(), self.tools.clone(), seed, stopped);
+        let watched = Watched { health: health.clone(), _stop: stop };
+        table.watched.insert(health.origin.clone(), watched);
+        self.tools.reach.spawn(Box::pin(task));
+    }
+
+    /// The checks of the upstream written there.
+    pub(crate) fn find(&self, origin: &ResourceRef) -> Option<Arc<Health>> {
+        self.table().watched.get(origin).map(|watched| watched.health.clone())
+    }
+
+    /// All upstreams that are probed, in order of their names.
+    pub(crate) fn all(&self) -> Vec<Arc<Health>> {
+        let table = self.table();
+        let mut all: Vec<_> = table.watched.values().map(|one| one.health.clone()).collect();
+        drop(table);
+        all.sort_by(|one, other| one.origin.cmp(&other.origin));
+        all
+    }
+}
+
+/// Probes the servers of an upstream until it is told to stop.
+async fn probe_on(
+    health: Arc<Health>,
+    tools: Arc<Tools>,
+    seed: u64,
+    mut stopped: oneshot::Receiver<Infallible>,
+) {
+    let active = &health.checks.active;
+    let most = usize::try_from(active.concurrency).unwrap_or(usize::MAX).max(1);
+    let servers = health.probes.len();
+    let mut rounds = Rounds::new(servers, active.healthy_every, seed, Instant::now());
+    let mut under_way = JoinSet::new();
+    let mut began: HashMap<Id, (usize, Instant)> = HashMap::new();
+    loop {
+        let now = Instant::now();
+        while under_way.len() < most
+            && let Some(server) = rounds.next(now)
+        {
+            let id = under_way.spawn(probe(health.clone(), server, tools.clone())).id();
+            began.insert(id, (server, now));
+        }
+        let due = rounds.due().filter(|_| under_way.len() < most);
+        let ended = tokio::select! {
+            _ = &mut stopped => return,
+            Some(ended) = under_way.join_next_with_id(), if !under_way.is_empty() => ended,
+            () = sleep_until(due.unwrap_or(now)), if due.is_some() => continue,
+            else => return,
+        };
+        let id = match ended {
+            Ok((id, ())) => id,
+            Err(error) => {
+                tracing::error!(%error, "a probe did not end");
+                error.id()
+            }
+        };
+        if let Some((server, began)) = began.remove(&id) {
+            rounds.again(server, began, every(&health, server));
+        }
+    }
+}
+
+fn every(health: &Health, server: usize) -> Duration {
+    let active = &health.checks.active;
+    let standing = health.probes.get(server).map(|probe| &probe.standing);
+    let is_healthy = standing.is_none_or(|standing| standing.is_healthy());
+    if is_healthy { active.healthy_every } else { active.unhealthy_every }
+}
+
+/// Probes one server, once it is its turn.
+async fn probe(health: Arc<Health>, server: usize, tools: Arc<Tools>) {
+    let Some(probe) = health.probes.get(server) else { return };
+    let Ok(_permit) = tools.permits.acquire().await else { return };
+    let began = Instant::now();
+    let active = &health.checks.active;
+    let probed = probe.run(active, &health.form, &tools.client, &*tools.reach).await;
+    let voice = Voice { audit: &tools.audit, clock: &tools.clock };
+    note(&health, probe, probed, began.elapsed(), voice);
+}
