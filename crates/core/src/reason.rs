@@ -197,6 +197,8 @@ reasons! {
 
     /// No node of the upstream has weight, or all were tried.
     NoUpstream = "upstream.none", 503, "No upstream is available.", Page;
+    /// The registry that knows the servers of the upstream has not told any yet.
+    UpstreamUndiscovered = "upstream.undiscovered", 503, "No upstream is known yet.", Page;
     /// The upstream could not be reached, or its certificate does not verify.
     UpstreamConnect = "upstream.connect", 502, "The upstream could not be reached.", Page;
     /// The upstream's answer is not valid HTTP, or is ambiguous.

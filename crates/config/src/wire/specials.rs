@@ -11,13 +11,8 @@ const ROUTE: &[(&str, Standing)] =
 
 const SERVICE: &[(&str, Standing)] = &[("script", Refused(CODE))];
 
-const DISCOVERY: Standing = NotYet("name the servers in `nodes`; names are resolved by DNS");
-
 const UPSTREAM: &[(&str, Standing)] = &[
     ("checks", NotYet("servers are not probed; connections that fail are tried elsewhere")),
-    ("service_name", DISCOVERY),
-    ("discovery_type", DISCOVERY),
-    ("discovery_args", DISCOVERY),
     ("nodes[].metadata", NotYet("nothing reads it")),
 ];
 

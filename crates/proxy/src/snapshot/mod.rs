@@ -15,6 +15,7 @@ mod amend;
 mod certificates;
 mod compile;
 mod consumers;
+mod discovered;
 mod exposure;
 mod fault;
 mod held;
