@@ -14,7 +14,7 @@ use crate::steps::Steps;
 use crate::tools::{self, Program};
 
 /// What tests start as real counterparts of the gateway.
-const NEEDED: [Program; 10] = [
+const NEEDED: [Program; 11] = [
     Program { name: "cc", package: "gcc" },
     Program { name: "curl", package: "curl" },
     Program { name: "bash", package: "bash" },
@@ -22,6 +22,7 @@ const NEEDED: [Program; 10] = [
     Program { name: "openssl", package: "openssl" },
     Program { name: "python3", package: "python3" },
     Program { name: "nginx", package: "nginx-light" },
+    Program { name: "dnsmasq", package: "dnsmasq-base" },
     Program { name: "etcd", package: "etcd-server" },
     Program { name: "node", package: "nodejs" },
     Program { name: "chromium", package: "chromium" },

@@ -42,20 +42,21 @@ pub use managers::{
 };
 pub use merge::{Shared, SharedObjects, effective_hosts, effective_plugins, effective_upstream};
 pub use node::{
-    AccessLog, Admin, AdminTls, ApiKeys, Audit, EncryptAs, Encryption, EncryptionKey, EtcdSnapshot,
-    EtcdStore, EtcdTls, HashKeyConfig, KeyInVault, KeyRecipient, KeyRotation, Listener,
-    ListenerCertificate, ListenerTls, NodeConfig, OnFull, OnInvalid, Requirement, Security, Sink,
-    Status, Store, StoreReferences, TlsVersion,
+    AccessLog, Admin, AdminTls, ApiKeys, Audit, ConsulDiscovery, Discovery, DnsDiscovery,
+    DnsRecords, EncryptAs, Encryption, EncryptionKey, EtcdSnapshot, EtcdStore, EtcdTls,
+    EurekaDiscovery, HashKeyConfig, KeyInVault, KeyRecipient, KeyRotation, KubernetesDiscovery,
+    Listener, ListenerCertificate, ListenerTls, NacosDiscovery, NodeConfig, OnFull, OnInvalid,
+    Requirement, Security, Sink, Status, Store, StoreReferences, TlsVersion,
 };
 pub use plugin_schemas::{PluginSchemas, Slot, Standing};
 pub use publish::{node_schema, resources_schema};
 pub use reference::{Unreadable, is_of_machine, is_reference, unreadable};
 pub use report::{one_line, render};
 pub use resources::{
-    Amendment, Balancing, BlockedRoute, Consumer, ConsumerGroup, Credential, GlobalRule, HashedBy,
-    Meta, PassHost, PluginConfig, PluginMetadata, PluginUse, Proto, ResourceKind, ResourceRef,
-    Resources, Route, Scheme, Service, Ssl, SslClient, SslType, Timeouts, Upstream, UpstreamNode,
-    UpstreamTls,
+    Amendment, Balancing, BlockedRoute, Consumer, ConsumerGroup, Credential, FoundArgs, FoundIn,
+    GlobalRule, HashedBy, Meta, PassHost, PluginConfig, PluginMetadata, PluginUse, Proto,
+    RegistryType, ResourceKind, ResourceRef, Resources, Route, Scheme, Service, Ssl, SslClient,
+    SslType, Timeouts, Upstream, UpstreamNode, UpstreamTls,
 };
 pub use schema::unsupported_keywords;
 pub use secret_fields::{SecretFields, secret_fields};

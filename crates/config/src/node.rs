@@ -6,6 +6,7 @@
 mod admin;
 mod api_keys;
 mod complete;
+mod discovery;
 mod forms;
 mod lent;
 mod store;
@@ -25,6 +26,10 @@ use crate::terms::References;
 pub use admin::{Admin, AdminTls};
 pub use api_keys::{ApiKeys, HashKeyConfig, KeyInVault, KeyRecipient, KeyRotation};
 pub(crate) use complete::complete;
+pub use discovery::{
+    ConsulDiscovery, Discovery, DnsDiscovery, DnsRecords, EurekaDiscovery, KubernetesDiscovery,
+    NacosDiscovery,
+};
 pub(crate) use forms::Network;
 pub(crate) use store::is_local;
 pub use store::{
@@ -48,6 +53,9 @@ pub struct NodeConfig {
     /// `resources` instead.
     #[serde(default)]
     pub store: Option<Store>,
+    /// Registries that know the servers of upstreams.
+    #[serde(default)]
+    pub discovery: Discovery,
     /// Whose wire habits the node follows: error bodies, reject codes, headers and defaults. What a
     /// route must prove is the same.
     #[serde(default)]

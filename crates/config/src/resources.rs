@@ -332,6 +332,54 @@ impl Scheme {
     }
 }
 
+/// Where the servers of an upstream are found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FoundIn {
+    /// The registry.
+    pub registry: RegistryType,
+    /// What they are called there.
+    pub service: Arc<str>,
+    /// What else it asks for.
+    pub args: FoundArgs,
+}
+
+/// Where in a registry a service is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct FoundArgs {
+    /// The namespace, in Nacos.
+    pub namespace: Option<Arc<str>>,
+    /// The group, in Nacos.
+    pub group: Option<Arc<str>>,
+}
+
+/// A kind of registry of servers; a node has one of each at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RegistryType {
+    /// DNS.
+    Dns,
+    /// Consul.
+    Consul,
+    /// Kubernetes.
+    Kubernetes,
+    /// Nacos.
+    Nacos,
+    /// Eureka.
+    Eureka,
+}
+
+impl RegistryType {
+    /// Its name in a configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Consul => "consul",
+            Self::Kubernetes => "kubernetes",
+            Self::Nacos => "nacos",
+            Self::Eureka => "eureka",
+        }
+    }
+}
+
 /// How a server is chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Balancing {
@@ -421,8 +469,10 @@ pub struct Upstream {
     pub origin: ResourceRef,
     /// Its name, for people.
     pub name: Option<Arc<str>>,
-    /// Servers.
+    /// Servers; none where a registry knows them.
     pub nodes: Vec<UpstreamNode>,
+    /// Where the servers are found, if they are not written.
+    pub found_in: Option<FoundIn>,
     /// How one of them is chosen.
     pub balancing: Balancing,
     /// How to speak to them.

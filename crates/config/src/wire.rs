@@ -32,7 +32,8 @@ pub(crate) use secret::{ManagerTlsWire, SecretWire, VaultAuthWire, VaultWire};
 pub(crate) use specials::{COLLECTIONS_NOT_YET, meta_specials, specials};
 pub(crate) use ssl::{SslProtocol, SslTypeWire, SslWire};
 pub(crate) use upstream::{
-    Balancer, HashOnWire, NodesWire, PassHostWire, SchemeWire, TimeoutWire, UpstreamWire,
+    Balancer, DiscoveryTypeWire, HashOnWire, NodesWire, PassHostWire, SchemeWire, TimeoutWire,
+    UpstreamWire,
 };
 
 use crate::resources::ResourceKind;

@@ -101,6 +101,10 @@ pub struct NodeMetrics {
     pub quarantined: Gauge,
     /// Secrets of secret managers that could not be had when they were last asked for.
     pub secrets_failing: Gauge,
+    /// Services in registries of servers whose registry told nothing when it was last asked.
+    pub discovery_failing: Gauge,
+    /// Lists of servers that differed from the one before.
+    pub discovery_lists: Counter,
     /// 1 while the store that others write to is followed; 0 while it cannot be reached.
     pub store_reachable: Gauge,
     /// Audit events that were dropped because the queue was full.
@@ -151,6 +155,16 @@ impl NodeMetrics {
             "secrets_failing",
             "Secrets of secret managers that could not be had when they were last asked for",
             self.secrets_failing.clone(),
+        );
+        r.register(
+            "discovery_failing",
+            "Services whose registry of servers told nothing when it was last asked",
+            self.discovery_failing.clone(),
+        );
+        r.register(
+            "discovery_lists",
+            "Lists of servers from registries that differed from the one before",
+            self.discovery_lists.clone(),
         );
         r.register(
             "store_reachable",

@@ -214,6 +214,8 @@ reasons! {
     NoUpstream = "upstream.none", 503, "No upstream is available.", Page;
     /// Health checks speak against every server of the upstream. See `checks` of an upstream, and its `danger_use_unhealthy`.
     UpstreamUnhealthy = "upstream.unhealthy", 503, "No upstream is healthy.", Page;
+    /// The registry that knows the servers of the upstream has not told any yet.
+    UpstreamUndiscovered = "upstream.undiscovered", 503, "No upstream is known yet.", Page;
     /// The upstream could not be reached, or its certificate does not verify.
     UpstreamConnect = "upstream.connect", 502, "The upstream could not be reached.", Page;
     /// The upstream's answer is not valid HTTP, or is ambiguous.

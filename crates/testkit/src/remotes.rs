@@ -12,6 +12,7 @@ use bartizan_net::{ConnectError, ConnectPhase, Reach, Target, Task, UpstreamIo};
 use bytes::Bytes;
 use tokio::io::{AsyncWriteExt, DuplexStream};
 
+use crate::dns::DnsDouble;
 use crate::http1::{Inbox, request_length};
 use crate::upstream::{Answer, Seen, Step};
 
@@ -56,6 +57,8 @@ struct Server {
     next: Vec<Answer>,
     respond: Option<Respond>,
     refuses: bool,
+    /// It speaks DNS.
+    dns: Option<DnsDouble>,
     /// How long it takes to be reached.
     slow: Duration,
 }
@@ -99,6 +102,11 @@ impl Remotes {
         self.state().servers.entry(node.to_owned()).or_default().refuses = refuses;
     }
 
+    /// The server at `host:port` is a DNS server.
+    pub fn dns(&self, node: &str, dns: &DnsDouble) {
+        self.state().servers.entry(node.to_owned()).or_default().dns = Some(dns.clone());
+    }
+
     /// The server at `host:port` takes so long to be reached from now on.
     pub fn slow(&self, node: &str, slow: Duration) {
         self.state().servers.entry(node.to_owned()).or_default().slow = slow;
@@ -115,6 +123,10 @@ impl Remotes {
     }
 
     async fn serve(self, mut io: DuplexStream, node: String, tls: Option<String>, number: usize) {
+        let dns = self.state().servers.get(&node).and_then(|server| server.dns.clone());
+        if let Some(dns) = dns {
+            return dns.serve(io).await;
+        }
         let mut inbox = Inbox::new();
         if !inbox.fill(&mut io).await {
             return;

@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 9] = [
     &["core"],
     &["config", "waf", "audit", "tls", "wire", "protos"],
     &["net"],
-    &["chain"],
+    &["chain", "discovery"],
     &["authz"],
     &["plugins"],
     &["store"],

@@ -10,6 +10,7 @@ mod bodies;
 mod calls;
 mod certificates;
 mod curl;
+mod discovery;
 mod drain;
 mod endings;
 mod grpc;

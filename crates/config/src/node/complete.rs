@@ -36,6 +36,7 @@ pub(crate) fn complete(
     if let Some(store) = &mut node.store {
         super::store::complete(store, folder, resolver, &mut problems);
     }
+    super::discovery::complete(&mut node.discovery, folder, resolver, &mut problems);
     let absolute = |path: &mut PathBuf| *path = folder.join(&*path);
     for sink in node.audit.sinks.iter_mut().chain(&mut node.access_log.sinks) {
         if let Sink::File { path } = sink {

@@ -65,6 +65,9 @@ fn own_files(node: &NodeConfig, resolver: &Resolver<'_>) -> Vec<PathBuf> {
         KeyRecipient::File(path) => Some(path.clone()),
         KeyRecipient::Command(_) | KeyRecipient::Vault(_) => None,
     }));
+    let kubernetes = node.discovery.kubernetes.iter();
+    let kubernetes = kubernetes.filter(|kubernetes| kubernetes.token.is_none());
+    files.extend(kubernetes.map(|kubernetes| kubernetes.token_file.clone()));
     files.extend(node.admin.iter().flat_map(|admin| [admin.keys.clone(), admin.socket.clone()]));
     files
 }

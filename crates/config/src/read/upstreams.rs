@@ -7,11 +7,12 @@ use std::time::Duration;
 use super::{Reader, Site};
 use crate::diagnostic::{Invalid, PathStep};
 use crate::resources::{
-    Balancing, HashedBy, PassHost, ResourceKind, ResourceRef, Scheme, Timeouts, Upstream,
-    UpstreamNode, UpstreamTls,
+    Balancing, FoundArgs, FoundIn, HashedBy, PassHost, RegistryType, ResourceKind, ResourceRef,
+    Scheme, Timeouts, Upstream, UpstreamNode, UpstreamTls,
 };
 use crate::wire::{
-    Balancer, HashOnWire, NodesWire, PassHostWire, SchemeWire, TimeoutWire, UpstreamWire,
+    Balancer, DiscoveryTypeWire, HashOnWire, NodesWire, PassHostWire, SchemeWire, TimeoutWire,
+    UpstreamWire,
 };
 use crate::words::quoted;
 
@@ -36,14 +37,17 @@ impl Reader<'_> {
             SchemeWire::Grpc => Scheme::Grpc,
             SchemeWire::Grpcs => Scheme::Grpcs,
         };
-        if wire.nodes.is_none() {
-            self.invalid(site, &Invalid::new("`nodes` is required"));
-        }
+        let found_in = self.found_in(site, wire);
         let nodes = wire.nodes.as_ref().map(|nodes| self.nodes(site, nodes, scheme));
         let balancing = self.balancing(site, wire);
         let pass_host = self.pass_host(site, wire);
         let tls = self.upstream_tls(site, wire, scheme);
         let checks = self.checks(site, wire.checks.as_ref());
+        if wire.checks.is_some() && found_in.is_some() {
+            let problem = "`checks` of servers that a registry names are not supported yet";
+            let help = "registries name those that pass their own checks; remove it";
+            self.invalid(site, &Invalid::at("checks", problem).with_help(help));
+        }
         let timeout = wire.timeout.and_then(|wire| self.timeouts(site, &["timeout"], wire));
         let retry_timeout =
             wire.retry_timeout.and_then(|value| self.seconds(site, &["retry_timeout"], value));
@@ -56,6 +60,7 @@ impl Reader<'_> {
             origin: origin.clone(),
             name: wire.name.as_ref().map(|name| name.0.as_str().into()),
             nodes: nodes.unwrap_or_default(),
+            found_in,
             balancing,
             scheme,
             pass_host,
@@ -69,6 +74,47 @@ impl Reader<'_> {
             checks,
             place: site.node.place,
         })
+    }
+
+    /// Servers are written, or found in a registry, and not both.
+    fn found_in(&mut self, site: &Site<'_>, wire: &UpstreamWire) -> Option<FoundIn> {
+        let registry = wire.discovery_type.map(|registry| match registry {
+            DiscoveryTypeWire::Dns => RegistryType::Dns,
+            DiscoveryTypeWire::Consul => RegistryType::Consul,
+            DiscoveryTypeWire::Kubernetes => RegistryType::Kubernetes,
+            DiscoveryTypeWire::Nacos => RegistryType::Nacos,
+            DiscoveryTypeWire::Eureka => RegistryType::Eureka,
+        });
+        if wire.discovery_args.is_some() && registry != Some(RegistryType::Nacos) {
+            let problem = "`discovery_args` has no effect without `discovery_type: nacos`";
+            self.invalid(site, &Invalid::at("discovery_args", problem));
+        }
+        let args = wire.discovery_args.as_ref().map(|args| FoundArgs {
+            namespace: args.namespace_id.as_deref().map(Arc::from),
+            group: args.group_name.as_deref().map(Arc::from),
+        });
+        let invalid = match (&wire.nodes, &wire.service_name, registry) {
+            (Some(_), None, None) => return None,
+            (None, Some(service), Some(registry)) => {
+                let (service, args) = (service.as_str().into(), args.unwrap_or_default());
+                return Some(FoundIn { registry, service, args });
+            }
+            (None, None, None) => Invalid::new("`nodes` is required")
+                .with_help("write `nodes`, or `service_name` and `discovery_type`"),
+            (Some(_), Some(_), _) => {
+                Invalid::at("service_name", "`nodes` and `service_name` are both given")
+                    .with_help("keep one of them")
+            }
+            (_, None, Some(_)) => {
+                Invalid::at("discovery_type", "`discovery_type` needs `service_name`")
+            }
+            (None, Some(_), None) => {
+                Invalid::at("service_name", "`service_name` needs `discovery_type`")
+                    .with_help("name the registry, such as `discovery_type: dns`")
+            }
+        };
+        self.invalid(site, &invalid);
+        None
     }
 
     fn nodes(&mut self, site: &Site<'_>, nodes: &NodesWire, scheme: Scheme) -> Vec<UpstreamNode> {

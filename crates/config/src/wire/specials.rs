@@ -1,6 +1,6 @@
 //! Fields of Apache APISIX that have an answer of their own.
 
-use crate::plugin_schemas::Standing::{self, NotYet, Refused};
+use crate::plugin_schemas::Standing::{self, Refused};
 use crate::resources::ResourceKind;
 use crate::schema::Special;
 
@@ -10,11 +10,6 @@ const ROUTE: &[(&str, Standing)] =
     &[("script", Refused(CODE)), ("script_id", Refused(CODE)), ("filter_func", Refused(CODE))];
 
 const SERVICE: &[(&str, Standing)] = &[("script", Refused(CODE))];
-
-const DISCOVERY: Standing = NotYet("name the servers in `nodes`; names are resolved by DNS");
-
-const UPSTREAM: &[(&str, Standing)] =
-    &[("service_name", DISCOVERY), ("discovery_type", DISCOVERY), ("discovery_args", DISCOVERY)];
 
 const META: &[(&str, Standing)] = &[("pre_function", Refused(CODE))];
 
@@ -26,25 +21,18 @@ pub(crate) const COLLECTIONS_NOT_YET: &[(&str, &str)] = &[
 
 /// The special fields of a resource.
 pub(crate) fn specials(kind: ResourceKind) -> Vec<Special> {
-    let (own, has_upstream): (&[(&str, Standing)], bool) = match kind {
-        ResourceKind::Route => (ROUTE, true),
-        ResourceKind::Service => (SERVICE, true),
-        ResourceKind::Upstream => (UPSTREAM, false),
-        _ => (&[], false),
+    let own: &[(&str, Standing)] = match kind {
+        ResourceKind::Route => ROUTE,
+        ResourceKind::Service => SERVICE,
+        _ => &[],
     };
-    let upstream: &[(&str, Standing)] = if has_upstream { UPSTREAM } else { &[] };
-    let owner = format!("{} {}", article(kind), kind.noun());
-    let own = own.iter().map(|(path, standing)| Special {
+    let owner = format!("a {}", kind.noun());
+    let special = |(path, standing): &(&str, Standing)| Special {
         path: (*path).to_owned(),
         owner: owner.clone(),
         standing: *standing,
-    });
-    let inline = upstream.iter().map(|(path, standing)| Special {
-        path: format!("upstream.{path}"),
-        owner: "an upstream".to_owned(),
-        standing: *standing,
-    });
-    own.chain(inline).collect()
+    };
+    own.iter().map(special).collect()
 }
 
 /// The special fields of `_meta`.
@@ -56,8 +44,4 @@ pub(crate) fn meta_specials() -> Vec<Special> {
             standing: *standing,
         })
         .collect()
-}
-
-fn article(kind: ResourceKind) -> &'static str {
-    if kind == ResourceKind::Upstream { "an" } else { "a" }
 }

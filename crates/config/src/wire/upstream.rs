@@ -26,6 +26,14 @@ pub(crate) struct UpstreamWire {
     pub(crate) labels: Option<Labels>,
     /// The servers: a map from `host:port` to weight, or a list.
     pub(crate) nodes: Option<NodesWire>,
+    /// What the servers are found by in a registry, instead of `nodes`; how it is written depends on
+    /// `discovery_type`.
+    #[schemars(length(min = 1, max = 256))]
+    pub(crate) service_name: Option<String>,
+    /// The registry that knows the servers, which the node must have under `discovery`.
+    pub(crate) discovery_type: Option<DiscoveryTypeWire>,
+    /// What `discovery_type: nacos` asks for besides.
+    pub(crate) discovery_args: Option<DiscoveryArgsWire>,
     /// How a server is chosen.
     #[serde(default, rename = "type")]
     pub(crate) balancer: Balancer,
@@ -122,6 +130,40 @@ pub(crate) enum SchemeWire {
     Grpc,
     /// HTTP/2 over verified TLS: for gRPC.
     Grpcs,
+}
+
+/// Where in Nacos a service is.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DiscoveryArgsWire {
+    /// The namespace. Absent: `public`.
+    #[schemars(length(min = 1, max = 256))]
+    pub(crate) namespace_id: Option<String>,
+    /// The group. Absent: `DEFAULT_GROUP`.
+    #[schemars(length(min = 1, max = 256))]
+    pub(crate) group_name: Option<String>,
+}
+
+/// A registry of servers.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline, extend("x-answers" = {
+    "consul_kv": "is not supported yet",
+    "tars": "is refused: its registry is a MySQL database, which would have to be read under its \
+             own password; name the servers in `nodes`"
+}))]
+pub(crate) enum DiscoveryTypeWire {
+    /// DNS. The name may have a port, as in `orders.internal:8080`.
+    Dns,
+    /// Consul.
+    Consul,
+    /// Nacos.
+    Nacos,
+    /// Eureka. The name is that of an application.
+    Eureka,
+    /// Kubernetes. The name is that of a service with its namespace and port, as in
+    /// `shop/orders:https`.
+    Kubernetes,
 }
 
 /// Which Host an upstream sees.

@@ -353,6 +353,10 @@ fn objects_are_lent_nothing_that_the_node_keeps_for_itself() {
         ("admin: {keys: lent/operators}", "lent/operators"),
         ("admin: {socket: lent/socket}", "lent/socket"),
         ("audit: {sinks: [{file: {path: lent/log}}]}", "lent/log"),
+        (
+            "discovery: {kubernetes: {server: 'http://localhost', token_file: lent/token}}",
+            "lent/token",
+        ),
     ] {
         let text = format!(
             "{NODE}{more}\nstore: {{etcd: {{endpoints: ['https://a'], references: {{files: [lent]}}}}}}\n"
@@ -446,4 +450,80 @@ fn keys_of_callers_that_are_not_sound() {
     );
     let told = told(&format!("resources: {{}}\n{sound}"));
     assert!(told.len() == 1 && told[0].contains("where there is `admin`"), "{told:?}");
+}
+
+#[test]
+fn registries_that_are_not_sound() {
+    for (discovery, problems_told) in [
+        ("{dns: {}}", &["no DNS server is named (at discovery.dns)"][..]),
+        ("{dns: {servers: []}}", &["`servers` is an empty list (at discovery.dns.servers)"]),
+        (
+            "{dns: {servers: [10.0.0.2, dns.example, '10.0.0.2:0']}}",
+            &[
+                "`dns.example` is no address (at discovery.dns.servers[1])",
+                "`10.0.0.2:0` is no address (at discovery.dns.servers[2])",
+            ],
+        ),
+        (
+            "{dns: {servers: [10.0.0.2], resolv_conf: resolv.conf}}",
+            &["`servers` and `resolv_conf` are both given (at discovery.dns.resolv_conf)"],
+        ),
+        ("{dns: {resolv_conf: none.conf}}", &["(at discovery.dns.resolv_conf)"]),
+        (
+            "{dns: {servers: [10.0.0.2], order: [last]}}",
+            &["`last` alone asks for nothing (at discovery.dns.order)"],
+        ),
+        (
+            "{consul: {servers: ['http://127.0.0.1:8500', 'http://consul:8500'], timeout: 0s}}",
+            &[
+                "the server is on another machine and not `https` (at discovery.consul.servers[1]); \
+                 write `https://`, or `danger_plaintext: true` beside it",
+                "must be from 1s to 1h (at discovery.consul.timeout)",
+            ],
+        ),
+        (
+            "{consul: {servers: ['https://consul:8501'], ca_certs: none.pem}}",
+            &["(at discovery.consul.ca_certs)"],
+        ),
+        (
+            "{kubernetes: {server: 'http://kube:8080'}}",
+            &["the server is on another machine and not `https` (at discovery.kubernetes.server)"],
+        ),
+        ("{kubernetes: {ca_certs: none.pem}}", &["(at discovery.kubernetes.ca_certs)"]),
+        (
+            "{nacos: {servers: ['http://nacos:8848'], username: u, interval: 999ms, timeout: 3601s}}",
+            &[
+                "the server is on another machine and not `https` (at discovery.nacos.servers[0])",
+                "a user needs a `password` (at discovery.nacos.username)",
+                "must be from 1s to 1h (at discovery.nacos.interval)",
+                "must be from 1s to 1h (at discovery.nacos.timeout)",
+            ],
+        ),
+        (
+            "{eureka: {servers: ['https://a'], password: p, ca_certs: none.pem}}",
+            &[
+                "a password needs a `username` (at discovery.eureka.password)",
+                "(at discovery.eureka.ca_certs)",
+            ],
+        ),
+        ("{consol: {}}", &["unknown field `consol` (at discovery.consol); did you mean `consul`?"]),
+    ] {
+        let told = problems(&format!("{NODE}discovery: {discovery}\nresources: {{}}\n"));
+        assert_eq!(told.len(), problems_told.len(), "{discovery}: {told:?}");
+        for (told, problem) in told.iter().zip(problems_told) {
+            assert!(told.contains(problem), "{discovery}: {told}");
+        }
+    }
+    for discovery in [
+        "{dns: {servers: ['[2001:db8::53]:5353'], order: [A]}}",
+        "{consul: {servers: ['http://127.0.0.1:8500'], token: t}}",
+        "{consul: {servers: ['http://consul:8500'], danger_plaintext: true}}",
+        "{kubernetes: {server: 'http://localhost:8001', token: t, weight: 0}}",
+        "{nacos: {servers: ['https://nacos/nacos'], interval: 1s, timeout: 1h}}",
+        "{eureka: {servers: ['https://eureka/eureka'], username: u, password: p, weight: 0}}",
+    ] {
+        let text = format!("{NODE}discovery: {discovery}\nresources: {{}}\n");
+        let read = loader().node_text(Path::new("/etc/b/n.yaml"), &text);
+        assert!(read.is_ok(), "{discovery}");
+    }
 }

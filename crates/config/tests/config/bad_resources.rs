@@ -244,7 +244,12 @@ fn what_is_given_twice_is_told_with_the_first_place() {
 #[test]
 fn upstreams_that_are_not_sound() {
     check(&[
-        ("upstreams: [{id: a}]\n", &["r.yaml:1:13: `nodes` is required (at upstreams[0])"]),
+        (
+            "upstreams: [{id: a}]\n",
+            &[
+                "r.yaml:1:13: `nodes` is required (at upstreams[0]); write `nodes`, or `service_name` and `discovery_type`",
+            ],
+        ),
         (
             "upstreams: [{nodes: {'a:x': 1, 'a b': 1, '[a]:1': 1}}]\n",
             &[
@@ -274,11 +279,51 @@ fn upstreams_that_are_not_sound() {
             ],
         ),
         (
-            "upstreams: [{service_name: a, discovery_type: dns}]\n",
+            "upstreams: [{nodes: {}, service_name: a, discovery_type: dns}]\n",
             &[
-                "r.yaml:1:14: `service_name` of an upstream is not supported yet: name the servers in `nodes`; names are resolved by DNS (at upstreams[0].service_name)",
-                "r.yaml:1:31: `discovery_type` of an upstream is not supported yet: name the servers in `nodes`; names are resolved by DNS (at upstreams[0].discovery_type)",
+                "r.yaml:1:39: `nodes` and `service_name` are both given (at upstreams[0].service_name); keep one of them",
             ],
+        ),
+        (
+            "upstreams: [{service_name: a}]\n",
+            &[
+                "r.yaml:1:28: `service_name` needs `discovery_type` (at upstreams[0].service_name); name the registry, such as `discovery_type: dns`",
+            ],
+        ),
+        (
+            "upstreams: [{service_name: a, discovery_type: dns, discovery_args: {group_name: g}}]\n",
+            &[
+                "r.yaml:1:52: `discovery_args` has no effect without `discovery_type: nacos` (at upstreams[0].discovery_args)",
+            ],
+        ),
+        (
+            "upstreams: [{discovery_type: dns}]\n",
+            &[
+                "r.yaml:1:30: `discovery_type` needs `service_name` (at upstreams[0].discovery_type)",
+            ],
+        ),
+        (
+            "upstreams: [{nodes: {}, discovery_type: dns}]\n",
+            &[
+                "r.yaml:1:41: `discovery_type` needs `service_name` (at upstreams[0].discovery_type)",
+            ],
+        ),
+        (
+            "upstreams: [{service_nam: a, discovery_type: tars}]\n",
+            &[
+                "r.yaml:1:14: unknown field `service_nam` (at upstreams[0].service_nam); did you mean `service_name`?",
+                "r.yaml:1:46: `tars` is refused: its registry is a MySQL database, which would have to be read under its own password; name the servers in `nodes` (at upstreams[0].discovery_type)",
+            ],
+        ),
+        (
+            "upstreams: [{service_name: a, discovery_type: dns, checks: {active: {}}}]\n",
+            &[
+                "r.yaml:1:52: `checks` of servers that a registry names are not supported yet (at upstreams[0].checks); registries name those that pass their own checks; remove it",
+            ],
+        ),
+        (
+            "upstreams: [{service_name: '', discovery_type: dns}]\n",
+            &["r.yaml:1:28: `service_name` is empty (at upstreams[0].service_name)"],
         ),
         (
             "upstreams: [{nodes: {}, hash_on: header, key: x}]\n",

@@ -58,6 +58,15 @@ pub(crate) async fn forward<D: Downstream>(
     let Some(upstream) = &route.upstream else {
         return Err(Denial::new(Reason::NoUpstream, "the route has no upstream"));
     };
+    let now;
+    let upstream = match &upstream.discovered {
+        None => upstream,
+        Some(discovered) => {
+            let unknown = || Denial::new(Reason::UpstreamUndiscovered, discovered.unknown());
+            now = discovered.now().ok_or_else(unknown)?;
+            &now
+        }
+    };
     let announced = forwarded::announce(screened.cx_mut());
     let outgoing = Outgoing::of(screened, errand, announced);
     let mut waits = route.waits(&worker.shared.node.limits, errand.end);

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU32;
 use bartizan_chain::Var;
 use bartizan_config::{Balancing, Invalid, PathStep};
 
-use super::compile::Compilation;
+use super::upstreams::Means;
 use super::{Upstream, parameters};
 use crate::balance::{Balancer, HashKey, Hashing, Latency, Load, Pace, Turns};
 use crate::upstream::Node;
@@ -27,34 +27,30 @@ impl Upstream {
     }
 }
 
-impl Compilation<'_> {
+impl Means {
     /// The balancer so far, so that a reload does not send every first request to the same node.
     pub(super) fn balancer(
         &self,
         written: &bartizan_config::Upstream,
         nodes: &[Arc<Node>],
         shares: &[(u32, i32)],
+        before: Option<&Upstream>,
     ) -> Result<Arc<Balancer>, Invalid> {
-        let before = self.previous.and_then(|snapshot| snapshot.upstreams.get(&written.origin));
         let same = before.filter(|old| old.spreads_as(nodes, shares, &written.balancing));
         if let Some(same) = same {
             return Ok(same.balancer.clone());
         }
         Ok(Arc::new(match &written.balancing {
             Balancing::Turns => Balancer::Turns(Turns::new(shares)),
-            Balancing::LeastConnections => {
-                Balancer::Load(Load::new(shares, counts(nodes, before.map(|old| &**old))))
-            }
-            Balancing::Latency => {
-                Balancer::Latency(Latency::new(shares, paces(nodes, before.map(|old| &**old))))
-            }
+            Balancing::LeastConnections => Balancer::Load(Load::new(shares, counts(nodes, before))),
+            Balancing::Latency => Balancer::Latency(Latency::new(shares, paces(nodes, before))),
             Balancing::Hash(by) => {
                 let nodes = nodes.iter().zip(shares);
                 let nodes =
                     nodes.map(|(node, (weight, priority))| (&*node.label, *weight, *priority));
                 let key = HashKey::compile(by)?;
                 let is_parameter = |var: &&Var| matches!(var, Var::UriParam(_));
-                if !self.router.has_parameters() && key.vars().iter().any(is_parameter) {
+                if !self.has_parameters && key.vars().iter().any(is_parameter) {
                     return Err(parameters::fault().under(PathStep::Key("key".into())));
                 }
                 Balancer::Hashing(Hashing::new(key, nodes))

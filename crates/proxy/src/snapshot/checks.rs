@@ -68,7 +68,7 @@ impl Compilation<'_> {
         let port = active.port.unwrap_or(node.target.port);
         if let Ok(ip) = host.parse::<IpAddr>() {
             // A name is judged when it is resolved, each time anew.
-            self.egress.check(SocketAddr::new(ip, port)).map_err(|denial| {
+            self.means.egress.check(SocketAddr::new(ip, port)).map_err(|denial| {
                 below_active(Invalid::at("port", format!("`{host}` at port {port} {denial}")))
             })?;
         }

@@ -11,6 +11,7 @@ use bartizan_config::{
     Resources, Shared,
 };
 use bartizan_core::RouterMode;
+use bartizan_discovery::Registries;
 use bartizan_net::EgressPolicy;
 use bartizan_tls::UpstreamConfigs;
 
@@ -18,10 +19,10 @@ use super::certificates::ListenerCertificates;
 use super::fault::{CompileFault, Warning};
 use super::parameters::parameters_read_in;
 use super::plugins::Compiled;
-use super::pools::Pools;
 use super::protos::StoodProto;
 use super::routes::Routes;
 use super::standing::Standing;
+use super::upstreams::Means;
 use super::{ProbedNow, Report, Snapshot, Upstream, overlap};
 
 /// Where upstreams may not be, as far as the node file says it.
@@ -36,13 +37,12 @@ pub(crate) struct Compiler {
     node: Arc<NodeFacts>,
     listeners: ListenerCertificates,
     upstream_tls: UpstreamConfigs,
-    pools: Pools,
+    means: Means,
+    registries: Registries,
     require: Vec<Requirement>,
     router: RouterMode,
     merges_slashes: bool,
     deletes_tail_slash: bool,
-    /// Where upstreams may not be, as far as that is known before names are resolved.
-    egress: EgressPolicy,
     /// What the snapshot in force was compiled from, as far as a change needs it.
     pub(super) standing: Option<Standing>,
 }
@@ -54,19 +54,28 @@ impl Compiler {
         config: &NodeConfig,
     ) -> Result<Self, Vec<CompileFault>> {
         let listeners = ListenerCertificates::read(config, &node.clock)?;
-        Ok(Self {
-            node,
-            listeners,
-            upstream_tls: UpstreamConfigs::default(),
-            pools: Pools::default(),
-            require: config.security.require.clone(),
-            router: config.router,
-            merges_slashes: config.merge_slashes,
-            deletes_tail_slash: config.delete_uri_tail_slash,
+        let means = Means {
             egress: EgressPolicy {
                 own: own_addresses(config),
                 danger_allow_link_local: config.danger_allow_link_local,
             },
+            pools: Arc::default(),
+            idle: (node.limits.upstream_idle, node.limits.upstream_idle_time.0),
+            has_parameters: config.router.has_parameters(),
+        };
+        let (reach, counts) = (node.outside.reach.clone(), node.counts.clone());
+        let registries = Registries::new(&config.discovery, reach, &node.clock, counts);
+        let at_fault = |invalid| vec![CompileFault::of_node("the registries", invalid)];
+        Ok(Self {
+            registries: registries.map_err(at_fault)?,
+            node,
+            listeners,
+            upstream_tls: UpstreamConfigs::default(),
+            means,
+            require: config.security.require.clone(),
+            router: config.router,
+            merges_slashes: config.merge_slashes,
+            deletes_tail_slash: config.delete_uri_tail_slash,
             standing: None,
         })
     }
@@ -168,9 +177,9 @@ pub(super) struct Compilation<'a> {
     pub(super) merges_slashes: bool,
     /// The node takes the slash from the end of each path.
     pub(super) deletes_tail_slash: bool,
-    pub(super) egress: &'a EgressPolicy,
     pub(super) upstream_tls: &'a UpstreamConfigs,
-    pub(super) pools: &'a Pools,
+    pub(super) means: &'a Means,
+    pub(super) registries: &'a Registries,
     pub(super) previous: Option<&'a Snapshot>,
     /// What did not change, where only a change is compiled.
     pub(super) base: Option<&'a Standing>,
@@ -215,9 +224,9 @@ impl<'a> Compilation<'a> {
             router: compiler.router,
             merges_slashes: compiler.merges_slashes,
             deletes_tail_slash: compiler.deletes_tail_slash,
-            egress: &compiler.egress,
             upstream_tls: &compiler.upstream_tls,
-            pools: &compiler.pools,
+            means: &compiler.means,
+            registries: &compiler.registries,
             previous,
             base: None,
             changed: HashSet::new(),

@@ -25,6 +25,8 @@ impl UpstreamTls {
     pub(super) fn of(upstream: &Upstream) -> Self {
         let mut beyond = upstream.nodes.iter().filter(|node| !is_loopback(&node.host));
         match upstream.scheme {
+            // Where they are is not known, and may change.
+            Scheme::Http | Scheme::Grpc if upstream.found_in.is_some() => Self::InClear,
             Scheme::Https | Scheme::Grpcs if upstream.tls.danger_verify_off => Self::Unverified,
             Scheme::Https | Scheme::Grpcs => Self::Verified,
             Scheme::Http | Scheme::Grpc if beyond.next().is_some() => Self::InClear,
@@ -76,15 +78,22 @@ impl<'a> Compilation<'a> {
 fn exposure(upstream: &Upstream) -> Option<Invalid> {
     let subject = upstream_subject(&upstream.origin);
     let mut beyond = upstream.nodes.iter().filter(|node| !is_loopback(&node.host));
-    let first = beyond.next()?;
-    let (host, port) = (&first.host, first.port);
-    match upstream.scheme {
-        Scheme::Http | Scheme::Grpc => {
+    let place = match (&upstream.found_in, beyond.next()) {
+        (Some(found_in), _) => {
+            format!("the servers of `{}` in `{}`", found_in.service, found_in.registry.name())
+        }
+        (None, Some(first)) => {
             let more = match beyond.count() {
                 0 => String::new(),
                 more => format!(" and {more} more"),
             };
-            let problem = format!("{subject} is spoken to in clear at `{host}:{port}`{more}");
+            format!("`{}:{}`{more}", first.host, first.port)
+        }
+        (None, None) => return None,
+    };
+    match upstream.scheme {
+        Scheme::Http | Scheme::Grpc => {
+            let problem = format!("{subject} is spoken to in clear at {place}");
             let scheme = upstream.scheme.under_tls();
             let help =
                 format!("write `scheme: {scheme}`: whoever is on the way can read and change all");

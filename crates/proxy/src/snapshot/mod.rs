@@ -18,6 +18,7 @@ mod checks;
 mod choice;
 mod compile;
 mod consumers;
+mod discovered;
 mod exposure;
 mod fault;
 mod held;

@@ -44,6 +44,12 @@ struct Table {
 #[derive(Default)]
 pub(super) struct Pools(Mutex<Table>);
 
+impl std::fmt::Debug for Pools {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pools")
+    }
+}
+
 impl Pools {
     /// The number for connections to `target`.
     pub(super) fn number(&self, target: &Target) -> Arc<PoolNumber> {

@@ -8,14 +8,16 @@ use bartizan_config::{
     Balancing, Invalid, PassHost, PathStep, ResourceKind, ResourceRef, SslType, Timeouts,
     UpstreamNode,
 };
-use bartizan_net::{Target, TargetTls};
+use bartizan_net::{EgressPolicy, Target, TargetTls};
 use bartizan_tls::{TlsFault, UpstreamTlsSettings};
 use rustls::ClientConfig;
 
 use super::certificates::pair_field;
 use super::compile::Compilation;
+use super::discovered::Discovered;
 use super::exposure::UpstreamTls;
 use super::fault::Warning;
+use super::pools::Pools;
 use crate::balance::Balancer;
 use crate::health::Health;
 use crate::upstream::{KeepAlive, Node};
@@ -33,6 +35,8 @@ pub(crate) struct Upstream {
     pub(super) origin: ResourceRef,
     /// How requests travel to it.
     pub(super) tls: UpstreamTls,
+    /// Where its nodes are found, if they are not written; it has none itself then.
+    pub(crate) discovered: Option<Arc<Discovered>>,
     pub(crate) nodes: Vec<Arc<Node>>,
     pub(crate) balancer: Arc<Balancer>,
     pub(crate) keep: KeepAlive,
@@ -70,6 +74,83 @@ pub(super) struct Trust {
     pub(super) danger_verify_off: bool,
     /// It must agree to HTTP/2.
     pub(super) http2: bool,
+}
+
+/// What upstreams are made with, whatever servers they have.
+#[derive(Clone, Debug)]
+pub(super) struct Means {
+    /// Where upstreams may not be, as far as that is known before names are resolved.
+    pub(super) egress: EgressPolicy,
+    pub(super) pools: Arc<Pools>,
+    /// Idle connections and for how long, where an upstream does not say.
+    pub(super) idle: (u32, Duration),
+    /// Whether paths have parameters.
+    pub(super) has_parameters: bool,
+}
+
+impl Means {
+    /// An upstream with these nodes, each with its weight and priority; what is the same as before goes on.
+    pub(super) fn make(
+        &self,
+        written: &bartizan_config::Upstream,
+        nodes: Vec<(Arc<Node>, (u32, i32))>,
+        health: Option<Arc<Health>>,
+        before: Option<&Upstream>,
+    ) -> Result<Upstream, Invalid> {
+        let (nodes, shares): (Vec<_>, Vec<_>) = nodes.into_iter().unzip();
+        let shares = shares.into_boxed_slice();
+        let (idle, idle_time) = self.idle;
+        let size = written.keepalive_size.unwrap_or(idle);
+        Ok(Upstream {
+            origin: written.origin.clone(),
+            tls: UpstreamTls::of(written),
+            discovered: None,
+            balancer: self.balancer(written, &nodes, &shares, before)?,
+            nodes,
+            keep: KeepAlive {
+                size: usize::try_from(size).unwrap_or(usize::MAX),
+                idle: written.keepalive_idle.unwrap_or(idle_time),
+                requests: written.keepalive_requests.unwrap_or(REQUESTS),
+            },
+            pass_host: written.pass_host.clone(),
+            is_http2: written.scheme.is_http2(),
+            retry_timeout: written.retry_timeout.filter(|limit| !limit.is_zero()),
+            timeout: written.timeout,
+            health,
+            retries: written.retries,
+            shares,
+            balancing: written.balancing.clone(),
+        })
+    }
+
+    /// A server of an upstream; `name` is what it is known by, where that is not its host.
+    pub(super) fn node(
+        &self,
+        written: &bartizan_config::Upstream,
+        node: &UpstreamNode,
+        name: Option<&str>,
+        tls: Option<&Arc<ClientConfig>>,
+    ) -> Result<Node, Invalid> {
+        let label: Arc<str> = format!("{}:{}", bracketed(&node.host), node.port).into();
+        if let Ok(ip) = node.host.parse::<IpAddr>() {
+            // A name is judged when it is resolved, each time anew.
+            self.egress
+                .check(SocketAddr::new(ip, node.port))
+                .map_err(|denial| Invalid::at("nodes", format!("`{label}` {denial}")))?;
+        }
+        let name = name.unwrap_or(&node.host);
+        let tls = tls.map(|config| server_tls(config, &written.pass_host, name)).transpose()?;
+        let target = Target { host: node.host.clone(), port: node.port, tls };
+        let host = bracketed(name);
+        let is_usual = node.port == written.scheme.default_port();
+        Ok(Node {
+            host: if is_usual { host } else { format!("{host}:{}", node.port) }.into(),
+            label,
+            pool: self.pools.number(&target),
+            target,
+            standing: None,
+        })
+    }
 }
 
 impl<'a> Compilation<'a> {
@@ -110,7 +191,7 @@ impl<'a> Compilation<'a> {
             self.fault(written.place, &subject, Invalid::at("nodes", problem));
             return None;
         }
-        if written.nodes.iter().all(|node| node.weight == 0) {
+        if written.found_in.is_none() && written.nodes.iter().all(|node| node.weight == 0) {
             self.warnings.push(Warning {
                 subject: subject.clone(),
                 problem: format!("{subject} has no node with a weight: it answers nothing"),
@@ -126,78 +207,33 @@ impl<'a> Compilation<'a> {
         } else {
             None
         };
-        let mut nodes = Vec::with_capacity(written.nodes.len());
-        for node in &written.nodes {
-            match self.node(written, node, tls.as_ref()) {
-                Ok(node) => nodes.push(node),
-                Err(invalid) => {
-                    self.fault(written.place, &subject, invalid);
-                    return None;
-                }
-            }
-        }
-        let health = match &written.checks {
-            Some(checks) => Some(self.health(written, checks, &subject, &mut nodes)?),
-            None => None,
-        };
-        let nodes: Vec<Arc<Node>> = nodes.into_iter().map(Arc::new).collect();
-        let shares: Box<[_]> =
-            written.nodes.iter().map(|node| (node.weight, node.priority)).collect();
-        let limits = &self.node.limits;
-        let size = written.keepalive_size.unwrap_or(limits.upstream_idle);
-        let balancer = match self.balancer(written, &nodes, &shares) {
-            Ok(balancer) => balancer,
+        let before = self.previous.and_then(|snapshot| snapshot.upstreams.get(&written.origin));
+        let nodes = written.nodes.iter();
+        let nodes = nodes.map(|node| self.means.node(written, node, None, tls.as_ref()));
+        let mut nodes = match nodes.collect::<Result<Vec<_>, _>>() {
+            Ok(nodes) => nodes,
             Err(invalid) => {
                 self.fault(written.place, &subject, invalid);
                 return None;
             }
         };
-        Some(Upstream {
-            origin: written.origin.clone(),
-            tls: UpstreamTls::of(written),
-            balancer,
-            nodes,
-            keep: KeepAlive {
-                size: usize::try_from(size).unwrap_or(usize::MAX),
-                idle: written.keepalive_idle.unwrap_or(limits.upstream_idle_time.0),
-                requests: written.keepalive_requests.unwrap_or(REQUESTS),
-            },
-            pass_host: written.pass_host.clone(),
-            is_http2: written.scheme.is_http2(),
-            retry_timeout: written.retry_timeout.filter(|limit| !limit.is_zero()),
-            timeout: written.timeout,
-            health,
-            retries: written.retries,
-            shares,
-            balancing: written.balancing.clone(),
-        })
-    }
-
-    fn node(
-        &self,
-        written: &bartizan_config::Upstream,
-        node: &UpstreamNode,
-        tls: Option<&Arc<ClientConfig>>,
-    ) -> Result<Node, Invalid> {
-        let host = bracketed(&node.host);
-        let default_port = written.scheme.default_port();
-        let label: Arc<str> = format!("{host}:{}", node.port).into();
-        if let Ok(ip) = node.host.parse::<IpAddr>() {
-            // A name is judged when it is resolved, each time anew.
-            self.egress
-                .check(SocketAddr::new(ip, node.port))
-                .map_err(|denial| Invalid::at("nodes", format!("`{label}` {denial}")))?;
-        }
-        let tls =
-            tls.map(|config| server_tls(config, &written.pass_host, &node.host)).transpose()?;
-        let target = Target { host: node.host.clone(), port: node.port, tls };
-        Ok(Node {
-            host: if node.port == default_port { host.into() } else { label.clone() },
-            label,
-            pool: self.pools.number(&target),
-            target,
-            standing: None,
-        })
+        let health = match &written.checks {
+            Some(checks) => Some(self.health(written, checks, &subject, &mut nodes)?),
+            None => None,
+        };
+        let shares = written.nodes.iter().map(|node| (node.weight, node.priority));
+        let nodes = nodes.into_iter().map(Arc::new).zip(shares).collect();
+        let made = self.means.make(written, nodes, health, before.map(|old| &**old));
+        let made = made.and_then(|mut upstream| {
+            if let Some(found_in) = &written.found_in {
+                let service = self.registries.service(found_in)?;
+                let before = before.and_then(|old| old.discovered.as_ref()?.now());
+                let discovered = Discovered::new(service, self.means, written, tls, before);
+                upstream.discovered = Some(discovered);
+            }
+            Ok(upstream)
+        });
+        made.map_err(|invalid| self.fault(written.place, &subject, invalid)).ok()
     }
 
     /// What is trusted and shown towards an upstream, by requests or by probes.

@@ -289,11 +289,48 @@ impl Taking {
         self.note(Verdict::Review, text);
     }
 
-    pub(super) fn discovery(&mut self, _: &Value) {
-        self.note(
-            Verdict::Refused,
-            "upstreams name their nodes; service discovery is not there yet",
-        );
+    pub(super) fn discovery(&mut self, value: &Value) {
+        for (name, settings) in value.as_object().into_iter().flatten() {
+            match name.as_str() {
+                "dns" => {
+                    self.discovered("dns", settings, &["servers", "resolv_conf", "order"]);
+                    self.note(Verdict::Stricter, "`discovery.dns`; its servers are asked over TCP");
+                }
+                "consul" => {
+                    self.discovered("consul", settings, &["servers"]);
+                    let text = "`discovery.consul`; give it a `token` as `$file://…`, and write its \
+                                servers as `https`";
+                    self.note(Verdict::Review, text);
+                }
+                "kubernetes" if settings.is_object() => {
+                    self.discovered("kubernetes", settings, &[]);
+                    let text = "`discovery.kubernetes`, with the account of the container; name \
+                                another `server` and `token_file` where they are others";
+                    self.note(Verdict::Review, text);
+                }
+                "nacos" | "eureka" => {
+                    let text = format!(
+                        "`discovery.{name}` is not taken over: its `servers`, `username` and \
+                         `password` are written apart"
+                    );
+                    self.note(Verdict::Review, text);
+                }
+                other => {
+                    let text = format!("the registry `{other}` is not there; name nodes instead");
+                    self.note(Verdict::Refused, text);
+                }
+            }
+        }
+    }
+
+    /// Takes over what a registry of ours has under the same name.
+    fn discovered(&mut self, registry: &str, settings: &Value, same: &[&str]) {
+        let taken: Map<String, Value> = same
+            .iter()
+            .filter_map(|key| Some(((*key).to_owned(), settings.get(key)?.clone())))
+            .collect();
+        let all = self.node.entry("discovery").or_insert_with(|| json!({}));
+        all[registry] = Value::Object(taken);
     }
 
     pub(super) fn code(&mut self, _: &Value) {

@@ -26,6 +26,8 @@ const MARK: &str = "wire mark ";
 pub(crate) struct Setup {
     listeners: String,
     limits: String,
+    /// Registries of servers.
+    discovery: String,
     workers: u32,
     /// How upstreams are reached, where not over the network as ever.
     dialer: Option<Dialer>,
@@ -34,7 +36,8 @@ pub(crate) struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         let listeners = "{address: '127.0.0.1:0'}".to_owned();
-        Self { listeners, limits: String::new(), workers: 1, dialer: None }
+        let discovery = "{}".to_owned();
+        Self { listeners, limits: String::new(), discovery, workers: 1, dialer: None }
     }
 }
 
@@ -48,6 +51,12 @@ impl Setup {
     /// Limits, in YAML's flow style without the braces.
     pub(crate) fn limits(mut self, yaml: &str) -> Self {
         self.limits = format!(", {yaml}");
+        self
+    }
+
+    /// Registries of servers, in YAML's flow style.
+    pub(crate) fn discovery(mut self, yaml: &str) -> Self {
+        yaml.clone_into(&mut self.discovery);
         self
     }
 
@@ -72,8 +81,9 @@ impl Setup {
 
     fn node(&self) -> NodeConfig {
         let text = format!(
-            "listeners: [{}]\nworkers: {}\nresources: {{}}\nlimits: {{audit_fold: 1000000{}}}\n",
-            self.listeners, self.workers, self.limits,
+            "listeners: [{}]\nworkers: {}\nresources: {{}}\nlimits: {{audit_fold: 1000000{}}}\n\
+             discovery: {}\n",
+            self.listeners, self.workers, self.limits, self.discovery,
         );
         let loaded = Loader::new(&Catalogue).node_text(Path::new("bartizan.yaml"), &text);
         loaded.unwrap_or_else(|failure| refused(&failure)).node

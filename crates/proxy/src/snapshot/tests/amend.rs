@@ -16,10 +16,13 @@ use crate::snapshot::Snapshot;
 fn seen(probe: &Probe<'_>, snapshot: &Snapshot, bench: &Bench) -> (Option<Vec<String>>, Fate) {
     let route = probe.route(snapshot, &bench.facts).map(|route| {
         let nodes = route.upstream.iter().flat_map(|upstream| &upstream.nodes);
+        let found = route.upstream.iter().filter_map(|upstream| upstream.discovered.as_ref());
+        let found = found.map(|found| format!("{found:?}"));
         let steps = route.chain.steps().iter().map(|step| step.plugin.name().to_owned());
         let facts = [Some(&route.facts.id), route.facts.service_id.as_ref()];
         let facts = facts.into_iter().flatten().map(ToString::to_string);
-        facts.chain(nodes.map(|node| node.label.to_string())).chain(steps).collect()
+        let nodes = nodes.map(|node| node.label.to_string()).chain(found);
+        facts.chain(nodes).chain(steps).collect()
     });
     (route, probe.send(snapshot, &bench.facts))
 }
@@ -108,7 +111,11 @@ fn content(key: &'static str) -> BoxedStrategy<Value> {
             ("upstream_id", vec![json!("u0"), json!("u0"), json!("u1")]),
             ("hosts", vec![none.clone(), none, json!(["a.example"]), json!(["b.example"])]),
         ]),
-        ("upstreams", _) => object(vec![("nodes", nodes.to_vec())]),
+        ("upstreams", _) => {
+            let found = ["a.test", "b.test"]
+                .map(|name| json!({ "service_name": name, "discovery_type": "dns" }));
+            prop_oneof![object(vec![("nodes", nodes.to_vec())]), pick(&found)].boxed()
+        }
         ("protos", _) => object(vec![("content", vec![json!("message A {}"), json!("message")])]),
         ("plugin_configs", _) => object(vec![("plugins", vec![guarded(), deny, admit, told])]),
         ("consumer_groups", _) => object(vec![("plugins", vec![deny, admit])]),
@@ -199,6 +206,8 @@ fn what_concerns_only_itself_is_compiled_by_itself() {
         ("services/s9", Some(json!({ "upstream_id": "u1" })), true),
         ("upstreams/u0", Some(json!({ "nodes": { "127.0.0.1:7": 1 } })), true),
         ("upstreams/u0", Some(json!({ "nodes": 7 })), false),
+        ("upstreams/u0", Some(json!({ "service_name": "a.test", "discovery_type": "dns" })), true),
+        ("upstreams/u0", Some(json!({ "service_name": "a", "discovery_type": "consul" })), false),
         ("upstreams/u0", None, false),
         ("upstreams/u1", None, true),
         ("plugin_configs/c0", Some(json!({ "plugins": deny })), true),

@@ -31,9 +31,10 @@ pub(super) fn node_with(security: &Value) -> Value {
     json!({ "listeners": [{ "address": "127.0.0.1:9080" }], "security": security })
 }
 
-/// A node with the defaults.
+/// A node with the defaults, and a registry of servers.
 pub(super) fn node() -> Value {
-    json!({ "listeners": [{ "address": "127.0.0.1:9080" }] })
+    let dns = json!({ "servers": ["127.0.0.1"] });
+    json!({ "listeners": [{ "address": "127.0.0.1:9080" }], "discovery": { "dns": dns } })
 }
 
 /// A node, and a compiler that lives as long as its process would.

@@ -1,0 +1,178 @@
+//! Servers found in Eureka: the instances of an application that are up.
+//!
+//! Eureka is asked at an interval, by its REST operations.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_config::EurekaDiscovery;
+use bartizan_core::Secret;
+use bartizan_net::Reach;
+use bartizan_wire::Fields;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{Method, StatusCode};
+use rustls::ClientConfig;
+use serde::Deserialize;
+
+use crate::fault::Fault;
+use crate::follow::{Answer, jittered};
+use crate::found::Found;
+use crate::http::{Servers, encoded, succeeded};
+
+/// An Eureka.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    servers: Servers,
+    /// What says who asks.
+    authorization: Option<Secret>,
+    interval: Duration,
+    time: Duration,
+    weight: u32,
+}
+
+impl Registry {
+    pub(crate) fn new(
+        settings: &EurekaDiscovery,
+        tls: Option<&Arc<ClientConfig>>,
+        reach: Arc<dyn Reach>,
+    ) -> Result<Self, (usize, String)> {
+        let login = settings.username.as_ref().zip(settings.password.as_ref());
+        let authorization = login.map(|(username, password)| {
+            let mut pair = format!("{username}:").into_bytes();
+            pair.extend_from_slice(password.expose());
+            let pair = Secret::new(pair);
+            Secret::new(format!("Basic {}", STANDARD.encode(pair.expose())))
+        });
+        Ok(Self {
+            servers: Servers::new(&settings.servers, tls, reach)?,
+            authorization,
+            interval: settings.interval.0,
+            time: settings.timeout.0,
+            weight: settings.weight,
+        })
+    }
+
+    /// What is asked for an application, whose name Eureka keeps in capitals.
+    pub(crate) fn session(self: &Arc<Self>, service: &str) -> Session {
+        let path = format!("/apps/{}", encoded(&service.to_ascii_uppercase()));
+        Session { registry: self.clone(), path }
+    }
+}
+
+/// An application that is asked for.
+pub(crate) struct Session {
+    registry: Arc<Registry>,
+    path: String,
+}
+
+impl Session {
+    pub(crate) async fn next(&mut self) -> Result<Answer, Fault> {
+        let registry = &*self.registry;
+        let mut fields = Fields::new();
+        fields.append("accept", "application/json");
+        if let Some(authorization) = &registry.authorization {
+            fields.append("authorization", authorization.expose().to_vec());
+        }
+        let answered = registry.servers.call(&Method::GET, &self.path, &fields, b"", registry.time);
+        let answered = answered.await?;
+        let hold = jittered(registry.interval);
+        if answered.status == StatusCode::NOT_FOUND {
+            // An application of which nothing is registered is not there.
+            return Ok(Answer { found: Vec::new(), hold });
+        }
+        let found = instances(succeeded(answered)?.body(), registry.weight)?;
+        Ok(Answer { found, hold })
+    }
+}
+
+#[derive(Deserialize)]
+struct AnswerForm {
+    application: ApplicationForm,
+}
+
+#[derive(Deserialize)]
+struct ApplicationForm {
+    instance: InstancesForm,
+}
+
+/// Some versions write a single instance without a list.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum InstancesForm {
+    Many(Vec<InstanceForm>),
+    One(Box<InstanceForm>),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct InstanceForm {
+    ip_addr: String,
+    status: String,
+    port: Option<PortForm>,
+    secure_port: Option<PortForm>,
+    #[serde(default)]
+    metadata: MetadataForm,
+}
+
+#[derive(Deserialize)]
+struct PortForm {
+    #[serde(rename = "$")]
+    number: NumberForm,
+    #[serde(rename = "@enabled")]
+    enabled: serde_json::Value,
+}
+
+/// Numbers are written as such, or as text.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum NumberForm {
+    Number(u32),
+    Text(String),
+}
+
+#[derive(Default, Deserialize)]
+struct MetadataForm {
+    weight: Option<NumberForm>,
+}
+
+impl NumberForm {
+    fn value(&self) -> Option<u32> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Text(text) => text.parse().ok(),
+        }
+    }
+}
+
+impl PortForm {
+    fn open(&self) -> Option<u16> {
+        let number = self.number.value().and_then(|number| u16::try_from(number).ok());
+        let is_open = self.enabled == "true" || self.enabled == true;
+        number.filter(|number| *number > 0 && is_open)
+    }
+}
+
+fn instances(body: &[u8], usual: u32) -> Result<Vec<Found>, Fault> {
+    let answer: AnswerForm =
+        serde_json::from_slice(body).map_err(|error| Fault::Malformed(error.to_string()))?;
+    let instances = match answer.application.instance {
+        InstancesForm::Many(many) => many,
+        InstancesForm::One(one) => vec![*one],
+    };
+    let up = instances.into_iter().filter(|instance| instance.status == "UP");
+    let found = up.filter_map(|instance| {
+        // The secure one counts where both are open, as in Apache APISIX.
+        let ports = instance.secure_port.iter().chain(&instance.port);
+        let port = ports.filter_map(PortForm::open).next()?;
+        let weight = instance.metadata.weight.as_ref().and_then(NumberForm::value);
+        Some(Found {
+            host: instance.ip_addr.as_str().into(),
+            port: Some(port),
+            weight: weight.unwrap_or(usual),
+            priority: 0,
+            name: None,
+        })
+    });
+    Ok(found.collect())
+}

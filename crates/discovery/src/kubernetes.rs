@@ -1,0 +1,276 @@
+//! Servers found in Kubernetes: the endpoints of a service that are ready.
+//!
+//! The slices of endpoints of a service are listed once and then watched, from the version of the
+//! list on, so that a change is known as soon as it happens. Where the server has forgotten that
+//! version they are listed anew.
+
+mod slices;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_config::KubernetesDiscovery;
+use bartizan_core::Secret;
+use bartizan_net::{Reach, Streamed};
+use bartizan_wire::Fields;
+use bytes::BytesMut;
+use http::{Method, StatusCode};
+use rustls::ClientConfig;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::fault::Fault;
+use crate::follow::{Answer, jittered};
+use crate::found::{FOUND_MAX, Found};
+use crate::http::{ANSWER_MAX, Servers, encoded, succeeded};
+use slices::{Change, Event, Slice, event, list};
+
+/// How long a watch is asked to last.
+const WATCH: Duration = Duration::from_secs(300);
+/// The wait between two watches.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The least time between two changes that are told.
+const BREATH: Duration = Duration::from_millis(100);
+/// The most slices of one service.
+const SLICES_MAX: usize = 1_024;
+/// The longest token.
+const TOKEN_MAX: u64 = 16 * 1_024;
+
+/// The API server of a cluster.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    servers: Servers,
+    token: Token,
+    weight: u32,
+    time: Duration,
+    reach: Arc<dyn Reach>,
+}
+
+#[derive(Debug)]
+enum Token {
+    Given(Secret),
+    /// The file is read at each call: Kubernetes writes a new token into it every hour.
+    File(PathBuf),
+}
+
+impl Registry {
+    pub(crate) fn new(
+        settings: &KubernetesDiscovery,
+        tls: Option<&Arc<ClientConfig>>,
+        reach: Arc<dyn Reach>,
+    ) -> Result<Self, (usize, String)> {
+        let servers = Servers::new(std::slice::from_ref(&settings.server), tls, reach.clone())?;
+        let token = match &settings.token {
+            Some(token) => Token::Given(token.clone()),
+            None => Token::File(settings.token_file.clone()),
+        };
+        Ok(Self { servers, token, weight: settings.weight, time: settings.timeout.0, reach })
+    }
+
+    /// What is asked for a service, `namespace/name:port`, whose port is a name or a number.
+    pub(crate) fn session(self: &Arc<Self>, service: &str) -> Result<Session, String> {
+        let form = || format!("`{service}` is not of the form `namespace/name:port`");
+        let (namespace, rest) = service.split_once('/').ok_or_else(form)?;
+        let (name, port) = rest.split_once(':').ok_or_else(form)?;
+        if ![namespace, name, port].into_iter().all(is_label) {
+            return Err(form());
+        }
+        let selector = encoded(&format!("kubernetes.io/service-name={name}"));
+        let path = format!(
+            "/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices?labelSelector={selector}"
+        );
+        Ok(Session {
+            registry: self.clone(),
+            path,
+            port: port.to_owned(),
+            slices: BTreeMap::new(),
+            version: None,
+            watch: None,
+        })
+    }
+
+    async fn fields(&self) -> Result<Fields, Fault> {
+        let mut value = b"Bearer ".to_vec();
+        match &self.token {
+            Token::Given(token) => value.extend_from_slice(token.expose()),
+            Token::File(path) => {
+                let (tell, told) = oneshot::channel();
+                let path = path.clone();
+                let read = move || drop(tell.send(read_token(&path)));
+                self.reach.run_blocking(Box::new(read)).await;
+                let token = told.await.unwrap_or_else(|_| Err("it was not read".to_owned()));
+                let token = token.map_err(|problem| {
+                    Fault::Refused(format!("nothing: it was not asked: the token: {problem}"))
+                })?;
+                value.extend_from_slice(token.expose());
+            }
+        }
+        let mut fields = Fields::new();
+        fields.append("authorization", value);
+        fields.append("accept", "application/json");
+        Ok(fields)
+    }
+}
+
+/// A label of a name (RFC 1123), which needs no encoding.
+fn is_label(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=253).contains(&text.len()) && text.bytes().all(is_allowed)
+}
+
+fn read_token(path: &std::path::Path) -> Result<Secret, String> {
+    use std::io::Read;
+    let read = || {
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)?.take(TOKEN_MAX + 1).read_to_end(&mut bytes)?;
+        Ok::<_, std::io::Error>(Secret::new(bytes))
+    };
+    let secret = read().map_err(|error| format!("`{}`: {error}", path.display()))?;
+    let text = secret.expose_str().map(str::trim_ascii).unwrap_or_default();
+    let is_sound = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if text.is_empty() || !is_sound || secret.len() as u64 > TOKEN_MAX {
+        return Err(format!("`{}` holds none", path.display()));
+    }
+    Ok(Secret::new(text.to_owned()))
+}
+
+/// A watch under way.
+struct Watch {
+    stream: Streamed,
+    received: BytesMut,
+}
+
+/// A service that is followed.
+pub(crate) struct Session {
+    registry: Arc<Registry>,
+    path: String,
+    port: String,
+    /// The slices that are known, by name.
+    slices: BTreeMap<String, Vec<Found>>,
+    /// The version of what is known; `None` where it must be listed.
+    version: Option<String>,
+    watch: Option<Watch>,
+}
+
+impl Session {
+    pub(crate) async fn next(&mut self) -> Result<Answer, Fault> {
+        let answer = self.advance().await;
+        if answer.is_err() {
+            // What was missed meanwhile is in a list.
+            self.version = None;
+            self.watch = None;
+        }
+        answer
+    }
+
+    async fn advance(&mut self) -> Result<Answer, Fault> {
+        let Some(version) = self.version.clone() else {
+            self.list().await?;
+            return Ok(self.answer(Duration::ZERO));
+        };
+        loop {
+            let Some(watch) = &mut self.watch else {
+                self.watch = Some(self.open(&version).await?);
+                continue;
+            };
+            let Some(line) = watch.line(self.registry.time).await? else {
+                // Watches end by themselves; the next one goes on where this one was.
+                self.watch = None;
+                return Ok(self.answer(jittered(PAUSE)));
+            };
+            if self.apply(&line)? {
+                return Ok(self.answer(BREATH));
+            }
+        }
+    }
+
+    async fn list(&mut self) -> Result<(), Fault> {
+        let Registry { servers, time, .. } = &*self.registry;
+        let fields = self.registry.fields().await?;
+        let answered = servers.call(&Method::GET, &self.path, &fields, b"", *time).await?;
+        let listed = list(succeeded(answered)?.body())?;
+        self.slices.clear();
+        for slice in listed.items {
+            self.put(slice)?;
+        }
+        self.version = Some(listed.version);
+        Ok(())
+    }
+
+    async fn open(&self, version: &str) -> Result<Watch, Fault> {
+        let Registry { servers, time, .. } = &*self.registry;
+        let path = format!(
+            "{}&watch=true&allowWatchBookmarks=true&resourceVersion={}&timeoutSeconds={}",
+            self.path,
+            encoded(version),
+            WATCH.as_secs()
+        );
+        let fields = self.registry.fields().await?;
+        let stream = servers.open(&path, &fields, *time).await?;
+        if stream.status() != StatusCode::OK {
+            return Err(Fault::Refused(stream.status().to_string()));
+        }
+        Ok(Watch { stream, received: BytesMut::new() })
+    }
+
+    /// Takes in an event; says whether the servers may be others.
+    fn apply(&mut self, line: &[u8]) -> Result<bool, Fault> {
+        let Event { change, version } = event(line)?;
+        let changed = match change {
+            Change::Put(slice) => {
+                self.put(slice)?;
+                true
+            }
+            Change::Gone(name) => self.slices.remove(&name).is_some(),
+            Change::Nothing => false,
+        };
+        self.version = Some(version);
+        Ok(changed)
+    }
+
+    fn put(&mut self, slice: Slice) -> Result<(), Fault> {
+        let (name, found) = slice.servers(&self.port, self.registry.weight);
+        self.slices.insert(name, found);
+        let count = self.slices.values().map(Vec::len).sum();
+        if count > FOUND_MAX {
+            return Err(Fault::TooMany(count));
+        }
+        if self.slices.len() > SLICES_MAX {
+            return Err(Fault::Malformed(format!("more than {SLICES_MAX} slices")));
+        }
+        Ok(())
+    }
+
+    fn answer(&self, hold: Duration) -> Answer {
+        Answer { found: self.slices.values().flatten().cloned().collect(), hold }
+    }
+}
+
+impl Watch {
+    /// The next line; `None` at the end. One that is silent for longer than the watch was to last
+    /// is given up.
+    async fn line(&mut self, time: Duration) -> Result<Option<BytesMut>, Fault> {
+        let mut searched = 0;
+        loop {
+            let new = self.received.get(searched..).unwrap_or_default();
+            if let Some(at) = new.iter().position(|byte| *byte == b'\n') {
+                let mut line = self.received.split_to(searched + at + 1);
+                line.truncate(searched + at);
+                return Ok(Some(line));
+            }
+            searched = self.received.len();
+            if searched > ANSWER_MAX {
+                return Err(Fault::Malformed(format!("an event of more than {ANSWER_MAX} bytes")));
+            }
+            let limit = WATCH + time;
+            let part = timeout(limit, self.stream.next());
+            let part = part.await.map_err(|_| Fault::Timeout(limit))?.map_err(Fault::Call)?;
+            match part {
+                Some(part) => self.received.extend_from_slice(&part),
+                None => return Ok(None),
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Gateways whose upstreams are found in a registry.
+
+use std::time::Duration;
+
+use bartizan_testkit::{DnsDouble, Gateway, run};
+
+use crate::settle;
+
+const NODE: &str = "discovery: {dns: {servers: [10.0.0.53]}}";
+
+fn resources(upstream: &str) -> String {
+    format!(
+        "routes:\n- uri: /*\n  upstream: {upstream}\n  plugins: {{anonymous-access: {{reason: a test}}}}\n"
+    )
+}
+
+const ORDERS: &str = "{service_name: 'orders.test:8080', discovery_type: dns}";
+
+fn gateway(upstream: &str) -> (Gateway, DnsDouble) {
+    let gateway = Gateway::builder().node(NODE).resources("routes: []\n").start();
+    let dns = DnsDouble::default();
+    gateway.remotes().dns("10.0.0.53:53", &dns);
+    gateway.reload(&resources(upstream)).unwrap();
+    (gateway, dns)
+}
+
+/// Which nodes serve the next requests.
+async fn serving(gateway: &Gateway, requests: usize) -> Vec<String> {
+    let mut nodes = Vec::new();
+    for _ in 0..requests {
+        let reply = gateway.get("/").send().await;
+        nodes.extend(reply.expect_forwarded(200).seen().iter().map(|seen| seen.node.clone()));
+    }
+    nodes.sort();
+    nodes
+}
+
+#[test]
+fn requests_go_where_the_registry_says_and_follow_its_changes() {
+    run(async {
+        let (gateway, dns) = gateway(ORDERS);
+        dns.addresses("orders.test", 1, &["10.1.0.1", "10.1.0.2"]);
+        settle().await;
+        assert_eq!(serving(&gateway, 2).await, ["10.1.0.1:8080", "10.1.0.2:8080"]);
+        dns.addresses("orders.test", 1, &["10.1.0.3", "10.1.0.2"]);
+        gateway.advance(Duration::from_secs(1)).await;
+        settle().await;
+        assert_eq!(serving(&gateway, 2).await, ["10.1.0.2:8080", "10.1.0.3:8080"]);
+    });
+}
+
+#[test]
+fn without_a_list_yet_and_with_an_empty_one_there_are_two_reasons() {
+    run(async {
+        let (gateway, dns) = gateway(ORDERS);
+        dns.fail(true);
+        gateway.get("/").send().await.expect(503).reason("upstream.undiscovered");
+        dns.fail(false);
+        gateway.advance(Duration::from_secs(1)).await;
+        settle().await;
+        gateway.get("/").send().await.expect(503).reason("upstream.none");
+    });
+}
+
+#[test]
+fn an_address_that_may_not_be_reached_is_left_out() {
+    run(async {
+        let (gateway, dns) = gateway(ORDERS);
+        dns.addresses("orders.test", 1, &["169.254.169.254", "10.1.0.1", "0.0.0.0"]);
+        settle().await;
+        assert_eq!(serving(&gateway, 2).await, ["10.1.0.1:8080", "10.1.0.1:8080"]);
+        dns.addresses("orders.test", 1, &["169.254.169.254"]);
+        gateway.advance(Duration::from_secs(1)).await;
+        settle().await;
+        gateway.get("/").send().await.expect(503).reason("upstream.none");
+    });
+}
+
+#[test]
+fn a_reload_keeps_what_the_registry_told_and_another_service_does_not() {
+    run(async {
+        let (gateway, dns) = gateway(ORDERS);
+        dns.addresses("orders.test", 60, &["10.1.0.1"]);
+        dns.addresses("others.test", 60, &["10.1.0.2"]);
+        settle().await;
+        dns.fail(true);
+        gateway.reload(&resources(ORDERS)).unwrap();
+        assert_eq!(serving(&gateway, 1).await, ["10.1.0.1:8080"]);
+        let other = "{service_name: 'others.test:8080', discovery_type: dns}";
+        gateway.reload(&resources(other)).unwrap();
+        gateway.get("/").send().await.expect(503).reason("upstream.undiscovered");
+    });
+}
+
+#[test]
+fn the_port_is_that_of_the_scheme_and_the_host_the_service_where_nothing_else_is_said() {
+    run(async {
+        let upstream = "{service_name: orders.test, discovery_type: dns, pass_host: node}";
+        let (gateway, dns) = gateway(upstream);
+        dns.addresses("orders.test", 60, &["10.1.0.1"]);
+        settle().await;
+        let reply = gateway.get("/").send().await;
+        let seen = reply.expect_forwarded(200).seen().first().unwrap().clone();
+        assert_eq!((&*seen.node, seen.field("host")), ("10.1.0.1:80", Some("orders.test")));
+    });
+}
+
+#[test]
+fn a_registry_that_the_node_does_not_have_is_told_with_what_to_write() {
+    let refused = Gateway::builder().resources(&resources(ORDERS)).try_start().err().unwrap();
+    let lines = refused.lines();
+    assert_eq!(
+        lines,
+        [concat!(
+            "resources.yaml:3:64: the node has no registry `dns` (at routes[0].upstream.",
+            "discovery_type); write `discovery: { dns: { servers: [\"10.0.0.2\"] } }` into the ",
+            "node file, with its own servers"
+        )]
+    );
+}
+
+#[test]
+fn a_discovered_upstream_in_clear_is_told_like_one_on_another_machine() {
+    run(async {
+        let node = format!("{NODE}\nsecurity: {{require: [authentication, upstream_tls]}}");
+        let refused = Gateway::builder().node(&node).resources(&resources(ORDERS)).try_start();
+        let lines = refused.err().unwrap().lines();
+        assert!(
+            lines.iter().any(|line| line
+                .contains("is spoken to in clear at the servers of `orders.test:8080` in `dns`")),
+            "{lines:?}"
+        );
+    });
+}
