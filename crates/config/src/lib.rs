@@ -8,6 +8,7 @@ mod diagnostic;
 mod document;
 mod draft;
 mod field_path;
+mod graphql_cost;
 mod load;
 mod merge;
 mod node;
@@ -33,6 +34,7 @@ pub use draft::{
     Draft, Ledger, ObjectAt, ObjectChange, ObjectFacts, ObjectName, Pages, StoredObject, Turn,
     objects_at,
 };
+pub use graphql_cost::{CostTree, DECORATIONS_MAX, FieldCost};
 pub use load::{Failure, Loaded, LoadedResources, Loader, load_node, load_resources};
 pub use merge::{Shared, SharedObjects, effective_hosts, effective_plugins, effective_upstream};
 pub use node::{

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use crate::diagnostic::Place;
+use crate::graphql_cost::CostTree;
 use crate::vault::Vault;
 
 /// The kinds of resources.
@@ -37,11 +38,13 @@ pub enum ResourceKind {
     PluginMetadata,
     /// Where secrets are kept.
     Secret,
+    /// What a field of a service's GraphQL queries costs.
+    GraphqlCost,
 }
 
 impl ResourceKind {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Route,
         Self::Service,
         Self::Upstream,
@@ -53,6 +56,7 @@ impl ResourceKind {
         Self::Ssl,
         Self::PluginMetadata,
         Self::Secret,
+        Self::GraphqlCost,
     ];
 
     /// The key in a declarative document and the path segment of the Admin API.
@@ -69,6 +73,7 @@ impl ResourceKind {
             Self::Ssl => "ssls",
             Self::PluginMetadata => "plugin_metadata",
             Self::Secret => "secrets",
+            Self::GraphqlCost => "graphql_cost_decorations",
         }
     }
 
@@ -86,7 +91,35 @@ impl ResourceKind {
             Self::Ssl => "ssl",
             Self::PluginMetadata => "plugin metadata",
             Self::Secret => "secret manager",
+            Self::GraphqlCost => "graphql cost decoration",
         }
+    }
+
+    /// The kind that it stands below in keys and documents, and what is between the two ids.
+    pub fn parent(self) -> Option<(Self, &'static str)> {
+        match self {
+            Self::Credential => Some((Self::Consumer, "/credentials/")),
+            Self::GraphqlCost => Some((Self::Service, "/graphql_cost_decorations/")),
+            _ => None,
+        }
+    }
+
+    /// The kind of an object of this id that stands among those of this kind: itself, or one that
+    /// stands below it.
+    pub fn of_id(self, id: &str) -> Self {
+        let is_below = |kind: &Self| {
+            kind.parent().is_some_and(|(parent, between)| parent == self && id.contains(between))
+        };
+        [Self::Credential, Self::GraphqlCost].into_iter().find(is_below).unwrap_or(self)
+    }
+}
+
+impl ResourceRef {
+    /// The object that it stands below.
+    pub fn owner(&self) -> Option<Self> {
+        let (kind, between) = self.kind.parent()?;
+        let (owner, _) = self.id.split_once(between)?;
+        Some(Self { kind, id: owner.into() })
     }
 }
 
@@ -95,7 +128,8 @@ impl ResourceKind {
 pub struct ResourceRef {
     /// The kind.
     pub kind: ResourceKind,
-    /// The id; a consumer's is its username, a credential's is `username/credentials/id`.
+    /// The id; a consumer's is its username, a credential's is `username/credentials/id`, and that
+    /// of what a GraphQL field costs `service/graphql_cost_decorations/id`.
     pub id: Arc<str>,
 }
 
@@ -246,6 +280,8 @@ pub struct Service {
     pub upstream_id: Option<Arc<str>>,
     /// An upstream of its own.
     pub upstream: Option<Upstream>,
+    /// What fields of its GraphQL queries cost, where that is said of any.
+    pub graphql_costs: Option<Arc<CostTree>>,
     /// Where it stands.
     pub place: Place,
 }

@@ -4,6 +4,7 @@
 //! its values are in the field's `x-answers`.
 
 mod consumer;
+mod graphql_cost;
 mod route;
 mod scalar;
 mod secret;
@@ -14,6 +15,7 @@ mod upstream;
 use serde_json::Value;
 
 pub(crate) use consumer::{ConsumerGroupWire, ConsumerWire, CredentialWire};
+pub(crate) use graphql_cost::GraphqlCostWire;
 pub(crate) use route::{
     GlobalRuleWire, METHODS, MetaWire, PluginConfigWire, RouteWire, ServiceWire,
 };
@@ -48,6 +50,7 @@ pub(crate) fn schema(kind: ResourceKind) -> Option<Value> {
         ResourceKind::GlobalRule => schema_of::<GlobalRuleWire>(),
         ResourceKind::Ssl => schema_of::<SslWire>(),
         ResourceKind::Secret => schema_of::<VaultWire>(),
+        ResourceKind::GraphqlCost => schema_of::<GraphqlCostWire>(),
         ResourceKind::PluginMetadata => return None,
     })
 }

@@ -87,6 +87,7 @@ impl Reader<'_> {
             plugins,
             upstream_id,
             upstream,
+            graphql_costs: None,
             place: site.node.place,
         })
     }
