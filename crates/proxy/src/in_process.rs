@@ -36,7 +36,9 @@ impl InProcess {
     pub fn connect_with(&self, address: SocketAddr, tls: Option<TlsFacts>) -> DuplexStream {
         let (client, server) = tokio::io::duplex(STREAM_SIZE);
         let local = SocketAddr::from(([127, 0, 0, 1], 9080));
-        let peer = Arc::new(Peer::new(address, local, tls));
+        let peer = Peer::new(address, local, tls);
+        let node = &self.worker.shared.node;
+        let peer = Arc::new(peer.accepted(node.clock.now(), &node.outside.hostname));
         let connection = Connection { peer, session: None, listener: 0, only_redirects: false };
         let worker = self.worker.clone();
         tokio::task::spawn_local(h1::serve(server, Rc::new(connection), worker));
