@@ -77,6 +77,7 @@ pub struct Chain<P> {
     response: Box<[u16]>,
     encoding: Box<[u16]>,
     finish: Box<[u16]>,
+    onlookers: Box<[u16]>,
     masks: Box<[u16]>,
     proofs: Proofs,
     owned: OwnedFields,
@@ -119,7 +120,15 @@ impl<P: PluginSet> ChainBuilder<P> {
         }
         let only_answers = always().any(|(_, t)| t.only_answers);
         let needs_no_upstream = always().any(|(_, t)| t.needs_no_upstream);
+        let looks_on = |(step, t): &(&Step<P>, &Traits)| {
+            let reads = step.filter.as_ref().is_some_and(|f| f.reads_answer() && !f.needs_end());
+            reads && (t.on_finish || t.masks)
+        };
+        let onlookers = (0_u16..).zip(self.steps.iter().zip(&traits));
+        let onlookers =
+            onlookers.filter(|(_, pair)| looks_on(pair)).map(|(index, _)| index).collect();
         Chain {
+            onlookers,
             turns: Turn::ALL.map(|turn| select(&traits, |t| takes(t, turn))),
             response: select(&traits, |t| t.on_response && !t.encodes),
             encoding: select(&traits, |t| t.on_response && t.encodes),
@@ -233,6 +242,11 @@ impl<P: PluginSet> Chain<P> {
 
     pub(crate) fn masks(&self) -> &[u16] {
         &self.masks
+    }
+
+    /// Those that act at the end by a filter that reads the answer.
+    pub(crate) fn onlookers(&self) -> &[u16] {
+        &self.onlookers
     }
 
     pub(crate) fn finish(&self) -> &[u16] {

@@ -5,80 +5,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bartizan_config::CostTree;
 use bartizan_core::{Clock, Denial, RequestId, Timestamp, path_parameter};
 use bartizan_net::Client;
 use bartizan_tls::ClientCertificate;
-use bartizan_wire::{Canonical, Fields, Lines, Version};
+use bartizan_wire::{Canonical, Fields, Version};
 use bytes::Bytes;
 use serde_json::Value;
 
 use crate::attempt::Guards;
 use crate::consumers::ConsumerIndex;
 use crate::identity::Identity;
+use crate::peer::Peer;
 use crate::proven::Proven;
-
-/// What TLS established about a connection.
-#[derive(Debug)]
-pub struct TlsFacts {
-    /// The server name that was asked for.
-    pub sni: Option<Arc<str>>,
-    /// `TLSv1.2` or `TLSv1.3`.
-    pub version: &'static str,
-    /// The client's certificate, verified.
-    pub client_certificate: Option<Arc<ClientCertificate>>,
-}
-
-/// What is known of the connection a request came on.
-#[derive(Debug)]
-pub struct Peer {
-    /// The address at the other end of the connection.
-    pub address: SocketAddr,
-    /// Our own address.
-    pub local: SocketAddr,
-    /// What TLS established; `None` for plaintext.
-    pub tls: Option<TlsFacts>,
-    /// The peer's address and our port as text, written once for all requests of the connection.
-    pub texts: PeerTexts,
-}
-
-/// Facts of a connection as they stand in fields for the upstream.
-#[derive(Debug)]
-pub struct PeerTexts {
-    /// The peer's address, an IPv4 one in its own form.
-    pub address: Bytes,
-    /// Our port.
-    pub port: Bytes,
-    /// What the upstream is told of a client that comes by itself and not through a proxy.
-    pub forwarded: Lines,
-}
-
-impl PeerTexts {
-    fn new(address: SocketAddr, local: SocketAddr, is_tls: bool) -> Self {
-        let address = address.ip().to_canonical().to_string();
-        let port = local.port().to_string();
-        let scheme = if is_tls { "https" } else { "http" };
-        let mut forwarded = Lines::default();
-        for (name, value) in [
-            ("x-forwarded-for", &*address),
-            ("x-real-ip", &address),
-            ("x-forwarded-proto", scheme),
-            ("x-forwarded-port", &port),
-        ] {
-            // An address and a number are always valid values.
-            let pushed = forwarded.push(name, value.as_bytes());
-            debug_assert!(pushed.is_ok(), "{name}: {value}");
-        }
-        Self { address: address.into(), port: port.into(), forwarded }
-    }
-}
-
-impl Peer {
-    /// A connection between two addresses.
-    pub fn new(address: SocketAddr, local: SocketAddr, tls: Option<TlsFacts>) -> Self {
-        let texts = PeerTexts::new(address, local, tls.is_some());
-        Self { address, local, tls, texts }
-    }
-}
 
 /// The names of a route that logs, events and variables show.
 #[derive(Debug)]
@@ -91,6 +30,8 @@ pub struct RouteFacts {
     pub service_id: Option<Arc<str>>,
     /// Its service's name.
     pub service_name: Option<Arc<str>>,
+    /// What fields of GraphQL queries cost, where its service says it.
+    pub graphql_costs: Option<Arc<CostTree>>,
 }
 
 /// Which route was matched, and by what.
@@ -113,6 +54,19 @@ pub struct UpstreamFacts {
     pub status: Option<u16>,
     /// From the request sent to the head received.
     pub response_time: Option<Duration>,
+    /// What it took to connect; zero on a connection that was there.
+    pub connect_time: Option<Duration>,
+}
+
+/// How an exchange ended, for variables.
+#[derive(Clone, Copy, Debug)]
+pub struct Over {
+    /// Bytes of the request's body as received.
+    pub bytes_in: u64,
+    /// Bytes of the answer's body as sent.
+    pub bytes_out: u64,
+    /// Whether the answer reached its end.
+    pub is_complete: bool,
 }
 
 /// A request in the chain.
@@ -134,6 +88,8 @@ pub struct RequestCx {
     pub upstream: UpstreamFacts,
     /// The status that goes to the client, once known.
     pub status: Option<u16>,
+    /// How it ended, once it is over.
+    pub over: Option<Over>,
     /// The body's length where the client declared one.
     pub declared_length: Option<u64>,
     /// The largest body this request may have.
@@ -213,6 +169,7 @@ impl RequestCx {
             fields: arrival.fields,
             upstream: UpstreamFacts::default(),
             status: None,
+            over: None,
             declared_length: arrival.declared_length,
             body_max: arrival.body_max,
             https_port: arrival.https_port,

@@ -32,6 +32,7 @@ mod lookup;
 mod outside;
 mod owned;
 mod pages;
+mod peer;
 mod plugin;
 mod proven;
 mod registry;
@@ -47,9 +48,7 @@ pub use body::{BodyChanges, BodyPlan, BodyTransform, Held, HeldBody, Weighing};
 pub use chain::{Chain, ChainBuilder, Step};
 pub use compile::{CompileCx, FilesRead, NodeFacts, SharedRedactor};
 pub use consumers::{Consumer, ConsumerIndex, CredentialEntry, CredentialRef};
-pub use context::{
-    Arrival, Matched, Peer, PeerTexts, RequestCx, RouteFacts, TlsFacts, UpstreamFacts,
-};
+pub use context::{Arrival, Matched, Over, RequestCx, RouteFacts, UpstreamFacts};
 pub use cpu::{CpuFault, CpuPool};
 pub use expr::Expr;
 pub use identity::{Identity, IdentityKey, IdentityParts};
@@ -59,6 +58,7 @@ pub use log_view::LogView;
 pub use outside::{Outside, Sink, Sinks};
 pub use owned::OwnedFields;
 pub use pages::{Page, Pages};
+pub use peer::{Begun, Peer, PeerTexts, TlsFacts};
 pub use plugin::{
     BodyNeed, Flow, Kinship, Nothing, Plugin, PluginSet, Proofs, Traits, Unsupported,
 };
@@ -68,4 +68,4 @@ pub use room::make_room;
 pub use run::{BodySource, Profiles, Run, Screened, Screening};
 pub use shared_map::SharedMap;
 pub use template::Template;
-pub use vars::{Var, VarError};
+pub use vars::{Reach, Var, VarError};

@@ -14,11 +14,13 @@ use crate::body::Author;
 use crate::chain::{Chain, Step, Turn};
 use crate::consumers::Consumer;
 use crate::context::RequestCx;
+use crate::expr::Expr;
 use crate::identity::IdentityKey;
 use crate::json::JsonLimits;
 use crate::log_view::LogView;
 use crate::owned::OwnedFields;
 use crate::plugin::{BodyNeed, Flow, PluginSet};
+use crate::vars::Seen;
 
 /// Where the chain gets the body from, on the routes that need it.
 pub trait BodySource {
@@ -104,6 +106,8 @@ pub struct Run<P: PluginSet> {
     cx: Box<RequestCx>,
     tracks: Vec<Track<P>>,
     limits: JsonLimits,
+    /// The largest body that filters read.
+    filter_max: usize,
     needs_identity: bool,
     /// Where the plugins' times go, where this request is one that is measured.
     times: Option<SharedMetrics>,
@@ -128,7 +132,8 @@ impl<P: PluginSet> Run<P> {
             .filter(|chain| !chain.is_empty())
             .map(|chain| Track::new(chain.clone()))
             .collect();
-        Self { cx, tracks, limits: limits.into(), needs_identity, times: None }
+        let filter_max = limits.inspected_body.as_usize();
+        Self { cx, tracks, limits: limits.into(), filter_max, needs_identity, times: None }
     }
 
     /// Has the time of every plugin taken for this request.
@@ -188,7 +193,22 @@ impl<P: PluginSet> Run<P> {
 
     /// Lets the plugins shape an answer, highest priority first.
     pub fn respond(&mut self, answer: &mut AnswerHead) -> Result<(), Denial> {
-        self.shape(answer, Chain::response)
+        self.shape(answer, Chain::response)?;
+        self.look_on(answer);
+        Ok(())
+    }
+
+    /// Decides the filters of those that only look on at the end, where these read the answer's
+    /// fields. One that cannot be decided is asked again at the end, and shuts.
+    fn look_on(&mut self, answer: &AnswerHead) {
+        for track in &mut self.tracks {
+            for &index in track.chain.onlookers() {
+                let index = usize::from(index);
+                let Some(step) = track.chain.steps().get(index) else { continue };
+                let seen = Seen { cx: &self.cx, answer: Some(&answer.fields) };
+                let _ = is_open(step, seen, track.gates.get_mut(index));
+            }
+        }
     }
 
     /// Lets the plugins encode the body of an answer that all others have shaped.
@@ -205,7 +225,10 @@ impl<P: PluginSet> Run<P> {
             for &index in steps(&track.chain) {
                 let index = usize::from(index);
                 let Some(step) = track.chain.steps().get(index) else { continue };
-                if !is_open(step, &self.cx, track.gates.get_mut(index))? {
+                let is_late = step.filter.as_ref().is_some_and(Expr::needs_end);
+                let seen = Seen { cx: &self.cx, answer: Some(&answer.fields) };
+                // What is decided at the end only looks on until then.
+                if !is_late && !is_open(step, seen, track.gates.get_mut(index))? {
                     continue;
                 }
                 if let Some(call) = track.calls.get_mut(index) {
@@ -235,7 +258,8 @@ impl<P: PluginSet> Run<P> {
             for &index in track.chain.masks() {
                 let index = usize::from(index);
                 let Some(step) = track.chain.steps().get(index) else { continue };
-                if !matches!(is_open(step, &self.cx, track.gates.get_mut(index)), Ok(false)) {
+                let seen = Seen { cx: &self.cx, answer: None };
+                if !matches!(is_open(step, seen, track.gates.get_mut(index)), Ok(false)) {
                     step.plugin.mask(&mut LogView::new(&mut self.cx));
                 }
             }
@@ -249,7 +273,8 @@ impl<P: PluginSet> Run<P> {
             for &index in track.chain.finish() {
                 let index = usize::from(index);
                 let Some(step) = track.chain.steps().get(index) else { continue };
-                let is_open = is_open(step, &self.cx, track.gates.get_mut(index));
+                let seen = Seen { cx: &self.cx, answer: None };
+                let is_open = is_open(step, seen, track.gates.get_mut(index));
                 if let (Ok(true), Some(call)) = (is_open, track.calls.get_mut(index)) {
                     step.plugin.on_finish(&self.cx, outcome, call);
                 }
@@ -293,10 +318,13 @@ impl<P: PluginSet> Run<P> {
         index: usize,
         source: &mut dyn BodySource,
     ) -> Result<Option<Box<LocalAnswer>>, Denial> {
-        let (Some(step), Some(track)) = (chain.steps().get(index), self.tracks.get_mut(at)) else {
-            return Ok(None);
-        };
-        if !is_open(step, &self.cx, track.gates.get_mut(index))? {
+        let Some(step) = chain.steps().get(index) else { return Ok(None) };
+        if step.filter.as_ref().is_some_and(Expr::reads_body) {
+            let need = BodyNeed::Value { max: self.filter_max };
+            self.load_body(need, source).await.map_err(|d| mark(d, step, turn.stage()))?;
+        }
+        let gate = self.tracks.get_mut(at).and_then(|track| track.gates.get_mut(index));
+        if !is_open(step, Seen { cx: &self.cx, answer: None }, gate)? {
             return Ok(None);
         }
         let need = if turn as u8 >= Turn::AuthorizeBody as u8 {
@@ -393,9 +421,11 @@ impl<P: PluginSet> Run<P> {
         need: BodyNeed,
         source: &mut dyn BodySource,
     ) -> Result<(), Denial> {
+        let (BodyNeed::Bytes { max } | BodyNeed::Value { max }) = need else { return Ok(()) };
         if self.cx.body.is_none() {
             refuse_encoded(&self.cx)?;
-            let largest = self.tracks.iter().map(|track| track.chain.body_max()).max().unwrap_or(0);
+            let largest =
+                self.tracks.iter().map(|track| track.chain.body_max()).fold(max, usize::max);
             let allowed = usize::try_from(self.cx.body_max).unwrap_or(usize::MAX);
             let collected = source.collect(largest.min(allowed)).await;
             self.cx.body = Some(collected.map_err(|mut denial| {
@@ -408,7 +438,6 @@ impl<P: PluginSet> Run<P> {
             })?);
         }
         let body = self.cx.body.clone().unwrap_or_default();
-        let (BodyNeed::Bytes { max } | BodyNeed::Value { max }) = need else { return Ok(()) };
         if body.len() > max {
             return Err(Denial::new(
                 Reason::BodyTooLarge,
@@ -445,7 +474,7 @@ fn refuse_encoded(cx: &RequestCx) -> Result<(), Denial> {
 
 fn is_open<P: PluginSet>(
     step: &Step<P>,
-    cx: &RequestCx,
+    seen: Seen<'_>,
     gate: Option<&mut Gate>,
 ) -> Result<bool, Denial> {
     let Some(filter) = &step.filter else { return Ok(true) };
@@ -457,7 +486,7 @@ fn is_open<P: PluginSet>(
         ));
     };
     if *gate == Gate::Unknown {
-        let holds = filter.holds(cx).map_err(|error| {
+        let holds = filter.holds_in(seen).map_err(|error| {
             let denial =
                 Denial::new(Reason::AmbiguousParameter, format!("`_meta.filter`: {error}"));
             mark(denial, step, Stage::Prepare)

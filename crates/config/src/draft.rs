@@ -20,7 +20,7 @@ use crate::diagnostic::{Diagnostic, Invalid, Place, SourceId};
 use crate::document::{Content, Format, Member, Node};
 use crate::load::Loader;
 use crate::many::in_parts;
-use crate::read::{CREDENTIALS, Placed, Reader, Site, id_of};
+use crate::read::{Placed, Reader, Site, id_of};
 use crate::resources::{ResourceKind, Resources};
 use crate::schema::Rules;
 use crate::sources::Sources;
@@ -196,6 +196,11 @@ impl Draft {
         }
         let mut resources = reader.objects(&objects);
         resources.blocked = aside::blocked(&aside, &objects);
+        let torn = self.stored.iter().filter(|stored| {
+            stored.node.is_err() && matches!(self.fates.get(&stored.place), Some(Fate::Aside(_)))
+        });
+        let torn = torn.map(|stored| stored.name.id.clone());
+        aside::unprice(aside.iter().map(|placed| name_of(placed).id).chain(torn), &mut resources);
         resources.is_keyed = self.documents.is_empty();
         let (diagnostics, concealed) = reader.finish();
         self.sources.conceal(concealed);
@@ -296,8 +301,9 @@ fn named(mut node: Node, name: &ObjectName) -> Result<Node, Vec<Diagnostic>> {
         }
         return Err(vec![Site::root(&node).diagnostic(&Invalid::new("expected a JSON object"))]);
     };
-    let credential = name.id.contains(CREDENTIALS);
-    let key = if &*name.collection == "consumers" && !credential { "username" } else { "id" };
+    let is_below =
+        name.id.contains("/credentials/") || name.id.contains("/graphql_cost_decorations/");
+    let key = if &*name.collection == "consumers" && !is_below { "username" } else { "id" };
     let written = members.iter_mut().find(|member| member.key == key);
     let own = written.as_ref().and_then(|member| match &member.value.content {
         Content::Text(text) => Some(text.clone()),
@@ -308,7 +314,7 @@ fn named(mut node: Node, name: &ObjectName) -> Result<Node, Vec<Diagnostic>> {
     match (written, own) {
         // Something that is no id is told when it is read.
         (Some(_), None) => {}
-        (Some(member), Some(own)) if *own == *name.id || (credential && own == short) => {
+        (Some(member), Some(own)) if *own == *name.id || (is_below && own == short) => {
             member.value.content = Content::Text(name.id.to_string());
         }
         (Some(_), Some(own)) => {

@@ -9,6 +9,7 @@ mod diagnostic;
 mod document;
 mod draft;
 mod field_path;
+mod graphql_cost;
 mod load;
 mod managers;
 mod many;
@@ -36,6 +37,7 @@ pub use draft::{
     Draft, Ledger, ObjectAt, ObjectChange, ObjectFacts, ObjectName, Pages, StoredObject, Turn,
     objects_at,
 };
+pub use graphql_cost::{CostTree, DECORATIONS_MAX, FieldCost};
 pub use load::{Failure, Loaded, LoadedResources, Loader, load_node, load_resources};
 pub use managers::{
     Aws, Gcp, Keeper, KvVersion, SecretManager, SecretName, ServiceAccount, Vault, VaultAuth,

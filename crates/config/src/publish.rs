@@ -37,16 +37,18 @@ pub fn resources_schema(plugins: &dyn PluginSchemas) -> Value {
             Some(schema) => embed(&mut definitions, kind.noun(), &schema),
             None => metadata(&mut definitions, plugins),
         };
-        if kind != ResourceKind::Credential {
+        if kind.parent().is_none() {
             let list = json!({ "type": "array", "items": item });
             properties.insert(kind.collection().to_owned(), list);
         }
     }
     describe_plugins(&mut definitions);
-    let credential = reference("credential");
-    if let Some(Value::Object(list)) = properties.get_mut("consumers") {
-        let consumer = list.insert("items".to_owned(), Value::Null).unwrap_or_default();
-        list.insert("items".to_owned(), json!({ "anyOf": [consumer, credential] }));
+    for kind in ResourceKind::ALL {
+        let Some((parent, _)) = kind.parent() else { continue };
+        if let Some(Value::Object(list)) = properties.get_mut(parent.collection()) {
+            let own = list.insert("items".to_owned(), Value::Null).unwrap_or_default();
+            list.insert("items".to_owned(), json!({ "anyOf": [own, reference(kind.noun())] }));
+        }
     }
     properties.insert(
         "plugins".to_owned(),
@@ -193,6 +195,7 @@ fn add_property(schema: &mut Value, key: &str, property: &Value) {
 
 /// Says what stands where the resources leave it to the plugins.
 fn describe_plugins(definitions: &mut Map<String, Value>) {
+    let list = |kind: ResourceKind| json!({ "type": "array", "items": reference(kind.noun()) });
     for kind in ResourceKind::ALL {
         let Some(definition) = definitions.get_mut(kind.noun()) else { continue };
         let Some(properties) = definition.get_mut("properties").and_then(Value::as_object_mut)
@@ -202,7 +205,8 @@ fn describe_plugins(definitions: &mut Map<String, Value>) {
         let own = PLUGIN_SETS.iter().find(|(of, _)| *of == kind);
         for (key, target) in [
             ("plugins", reference(own.map_or("plugins", |(_, name)| name))),
-            ("credentials", json!({ "type": "array", "items": reference("credential") })),
+            ("credentials", list(ResourceKind::Credential)),
+            ("graphql_cost_decorations", list(ResourceKind::GraphqlCost)),
         ] {
             let Some(property) = properties.get_mut(key).and_then(Value::as_object_mut) else {
                 continue;

@@ -6,6 +6,7 @@
 
 mod checks;
 mod consumers;
+mod graphql_costs;
 mod ids;
 mod managers;
 mod parts;
@@ -34,7 +35,7 @@ use crate::wire::{
 use crate::words::{choices, did_you_mean, quoted};
 
 use ids::Ids;
-pub(crate) use ids::{CREDENTIALS, READ, id_of};
+pub(crate) use ids::{READ, id_of};
 pub(crate) use site::{Placed, Site};
 
 /// Most problems that are collected.
@@ -64,6 +65,8 @@ pub(crate) struct Reader<'a> {
     enabled: Option<HashSet<String>>,
     /// Credentials that stand beside the consumers, by the consumer's name.
     credentials: HashMap<String, Vec<Credential>>,
+    /// What fields of the services' queries cost.
+    costs: graphql_costs::Costs,
     /// What else exists, where only some of the objects are read.
     beyond: Option<&'a Exists<'a>>,
 }
@@ -90,6 +93,7 @@ impl<'a> Reader<'a> {
             ids: Arc::default(),
             enabled: None,
             credentials: HashMap::new(),
+            costs: graphql_costs::Costs::default(),
             beyond: None,
         }
     }
@@ -225,7 +229,8 @@ impl<'a> Reader<'a> {
         if key == "plugins" {
             return;
         }
-        if COLLECTIONS_NOT_YET.iter().any(|(name, _)| *name == key)
+        let costs = ResourceKind::GraphqlCost.collection();
+        if (key == costs || COLLECTIONS_NOT_YET.iter().any(|(name, _)| *name == key))
             && site.node.items().is_empty()
             && matches!(site.node.content, Content::List(_))
         {
@@ -248,7 +253,12 @@ impl<'a> Reader<'a> {
         if kind.is_none() {
             let names = || ids::READ.into_iter().map(ResourceKind::collection);
             let mut invalid = Invalid::new(format!("unknown field {}", quoted(collection)));
-            invalid.help = did_you_mean(collection, names())
+            if collection == ResourceKind::GraphqlCost.collection() {
+                invalid.help = Some("write the list in the service that it belongs to".to_owned());
+            }
+            invalid.help = invalid
+                .help
+                .or_else(|| did_you_mean(collection, names()))
                 .or_else(|| Some(format!("known here: {}", choices(names()))));
             self.invalid(site, &invalid);
             conceal_all(self, site.node);
@@ -275,7 +285,9 @@ impl<'a> Reader<'a> {
         let (kind, id) = (*kind, ids::id_of(*kind, site.node, *index));
         match kind {
             ResourceKind::Route => resources.routes.extend(self.route(site, id)),
-            ResourceKind::Service => resources.services.extend(self.service(site, id)),
+            ResourceKind::Service | ResourceKind::GraphqlCost => {
+                resources.services.extend(self.service_or_decoration(site, id));
+            }
             ResourceKind::Upstream => resources.upstreams.extend(self.shared_upstream(site, &id)),
             ResourceKind::Consumer | ResourceKind::Credential => {
                 resources.consumers.extend(self.consumer_or_credential(site));

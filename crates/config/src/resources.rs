@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::checks::HealthChecks;
 use crate::diagnostic::Place;
+use crate::graphql_cost::CostTree;
 use crate::managers::SecretManager;
 
 /// The kinds of resources.
@@ -40,11 +41,13 @@ pub enum ResourceKind {
     Secret,
     /// Messages and services of gRPC.
     Proto,
+    /// What a field of a service's GraphQL queries costs.
+    GraphqlCost,
 }
 
 impl ResourceKind {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Route,
         Self::Service,
         Self::Upstream,
@@ -57,6 +60,7 @@ impl ResourceKind {
         Self::PluginMetadata,
         Self::Secret,
         Self::Proto,
+        Self::GraphqlCost,
     ];
 
     /// The key in a declarative document and the path segment of the Admin API.
@@ -74,6 +78,7 @@ impl ResourceKind {
             Self::PluginMetadata => "plugin_metadata",
             Self::Secret => "secrets",
             Self::Proto => "protos",
+            Self::GraphqlCost => "graphql_cost_decorations",
         }
     }
 
@@ -92,7 +97,35 @@ impl ResourceKind {
             Self::PluginMetadata => "plugin metadata",
             Self::Secret => "secret manager",
             Self::Proto => "proto",
+            Self::GraphqlCost => "graphql cost decoration",
         }
+    }
+
+    /// The kind that it stands below in keys and documents, and what is between the two ids.
+    pub fn parent(self) -> Option<(Self, &'static str)> {
+        match self {
+            Self::Credential => Some((Self::Consumer, "/credentials/")),
+            Self::GraphqlCost => Some((Self::Service, "/graphql_cost_decorations/")),
+            _ => None,
+        }
+    }
+
+    /// The kind of an object of this id that stands among those of this kind: itself, or one that
+    /// stands below it.
+    pub fn of_id(self, id: &str) -> Self {
+        let is_below = |kind: &Self| {
+            kind.parent().is_some_and(|(parent, between)| parent == self && id.contains(between))
+        };
+        [Self::Credential, Self::GraphqlCost].into_iter().find(is_below).unwrap_or(self)
+    }
+}
+
+impl ResourceRef {
+    /// The object that it stands below.
+    pub fn owner(&self) -> Option<Self> {
+        let (kind, between) = self.kind.parent()?;
+        let (owner, _) = self.id.split_once(between)?;
+        Some(Self { kind, id: owner.into() })
     }
 }
 
@@ -101,7 +134,8 @@ impl ResourceKind {
 pub struct ResourceRef {
     /// The kind.
     pub kind: ResourceKind,
-    /// The id; a consumer's is its username, a credential's is `username/credentials/id`.
+    /// The id; a consumer's is its username, a credential's is `username/credentials/id`, and that
+    /// of what a GraphQL field costs `service/graphql_cost_decorations/id`.
     pub id: Arc<str>,
 }
 
@@ -292,6 +326,8 @@ pub struct Service {
     pub upstream: Option<Upstream>,
     /// Whether connections of routes that do not say may be upgraded to WebSocket.
     pub enable_websocket: Option<bool>,
+    /// What fields of its GraphQL queries cost, where that is said of any.
+    pub graphql_costs: Option<Arc<CostTree>>,
     /// Where it stands.
     pub place: Place,
 }

@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use crate::plugin_schemas::{PluginSchemas, Slot};
-use crate::read::CREDENTIALS;
 use crate::reference::is_reference;
 use crate::resources::ResourceKind;
 use crate::secret_fields::SecretFields;
@@ -30,13 +29,11 @@ pub fn resource_schema(kind: ResourceKind) -> Option<Value> {
     schema(kind)
 }
 
-/// The kind of an object by its place in a store: a credential is among the consumers there.
+/// The kind of an object by its place in a store: what stands below another object is
+/// among those there.
 pub fn kind_at(collection: &str, id: &str) -> Option<ResourceKind> {
-    if collection == ResourceKind::Consumer.collection() && id.contains(CREDENTIALS) {
-        return Some(ResourceKind::Credential);
-    }
     let kind = ResourceKind::ALL.into_iter().find(|kind| kind.collection() == collection);
-    kind.filter(|kind| *kind != ResourceKind::Credential)
+    kind.filter(|kind| kind.parent().is_none()).map(|kind| kind.of_id(id))
 }
 
 /// Where the secrets of an object are, as JSON pointers (RFC 6901) to strings, in order.

@@ -7,6 +7,7 @@ mod aws;
 mod checks;
 mod consumer;
 mod gcp;
+mod graphql_cost;
 mod proto;
 mod route;
 mod scalar;
@@ -23,6 +24,7 @@ pub(crate) use aws::AwsWire;
 pub(crate) use checks::{ActiveWire, CheckTypeWire, ChecksWire, PassiveWire};
 pub(crate) use consumer::{ConsumerGroupWire, ConsumerWire, CredentialWire};
 pub(crate) use gcp::{GcpWire, ServiceAccountFile, ServiceAccountWire};
+pub(crate) use graphql_cost::GraphqlCostWire;
 pub(crate) use proto::ProtoWire;
 pub(crate) use route::{
     GlobalRuleWire, METHODS, MetaWire, PluginConfigWire, RouteWire, ServiceWire,
@@ -60,6 +62,7 @@ pub(crate) fn schema(kind: ResourceKind) -> Option<Value> {
         ResourceKind::Ssl => schema_of::<SslWire>(),
         ResourceKind::Secret => schema_of::<SecretWire>(),
         ResourceKind::Proto => schema_of::<ProtoWire>(),
+        ResourceKind::GraphqlCost => schema_of::<GraphqlCostWire>(),
         ResourceKind::PluginMetadata => return None,
     })
 }

@@ -35,7 +35,7 @@ impl InProcess {
     /// The same, or one whose TLS was ended by the caller, who answers for what it established.
     pub fn connect_with(&self, address: SocketAddr, tls: Option<TlsFacts>) -> DuplexStream {
         let (client, server) = tokio::io::duplex(STREAM_SIZE);
-        let connection = connection(address, tls);
+        let connection = self.connection(address, tls);
         tokio::task::spawn_local(h1::serve(server, connection, self.worker.clone()));
         client
     }
@@ -43,7 +43,7 @@ impl InProcess {
     /// A connection of HTTP/2 from `address`, its protocol known beforehand.
     pub fn connect_http2(&self, address: SocketAddr) -> DuplexStream {
         let (client, server) = tokio::io::duplex(STREAM_SIZE);
-        let connection = connection(address, None);
+        let connection = self.connection(address, None);
         tokio::task::spawn_local(h2::serve(server, connection, self.worker.clone()));
         client
     }
@@ -54,12 +54,14 @@ impl InProcess {
             access.borrow_mut().flush();
         }
     }
-}
 
-fn connection(address: SocketAddr, tls: Option<TlsFacts>) -> Rc<Connection> {
-    let local = SocketAddr::from(([127, 0, 0, 1], 9080));
-    let peer = Arc::new(Peer::new(address, local, tls));
-    Rc::new(Connection { peer, session: None, listener: 0, only_redirects: false })
+    fn connection(&self, address: SocketAddr, tls: Option<TlsFacts>) -> Rc<Connection> {
+        let local = SocketAddr::from(([127, 0, 0, 1], 9080));
+        let node = &self.worker.shared.node;
+        let peer = Peer::new(address, local, tls);
+        let peer = Arc::new(peer.accepted(node.clock.now(), &node.outside.hostname));
+        Rc::new(Connection { peer, session: None, listener: 0, only_redirects: false })
+    }
 }
 
 #[cfg(test)]

@@ -114,7 +114,7 @@ async fn serve(
     }
     let Ok(local) = socket.local_addr() else { return };
     if !spec.is_tls {
-        let peer = Arc::new(Peer::new(address, local, None));
+        let peer = Arc::new(peer(&worker, address, local, None));
         let only_redirects = spec.only_redirects();
         let connection = Connection { peer, session: None, listener: index, only_redirects };
         // Each protocol in an allocation of its own size: in one future, every connection would
@@ -160,19 +160,27 @@ async fn secure(
             return None;
         }
     };
-    let Session { facts, client_certificate, protocol, version } = session;
+    let Session { facts, client_certificate, protocol, version, cipher, is_resumed } = session;
     let tls = TlsFacts {
         sni: facts.sni.as_deref().map(Arc::from),
         version: match version {
             TlsVersion::Tls12 => "TLSv1.2",
             TlsVersion::Tls13 => "TLSv1.3",
         },
+        cipher,
+        is_resumed,
         client_certificate,
     };
-    let peer = Arc::new(Peer::new(address, local, Some(tls)));
+    let peer = Arc::new(peer(worker, address, local, Some(tls)));
     let connection =
         Rc::new(Connection { peer, session: Some(facts), listener, only_redirects: false });
     Some((stream, connection, protocol))
+}
+
+/// The connection, as variables and logs see it.
+fn peer(worker: &Worker, address: SocketAddr, local: SocketAddr, tls: Option<TlsFacts>) -> Peer {
+    let node = &worker.shared.node;
+    Peer::new(address, local, tls).accepted(node.clock.now(), &node.outside.hostname)
 }
 
 /// Records a connection that came to nothing.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_audit::{AccessLine, Caller, Event, Slot};
-use bartizan_chain::{Outcome, Peer, RequestCx, Run};
+use bartizan_chain::{Outcome, Over, Peer, RequestCx, Run};
 use bartizan_core::{Denial, Reason, RequestId, Timestamp, limit_named_in};
 use bartizan_plugins::AnyPlugin;
 use bartizan_wire::{Fields, Version};
@@ -53,6 +53,7 @@ impl Record {
     pub(crate) fn new(worker: &Rc<Worker>, peer: &Arc<Peer>) -> Self {
         let received = worker.shared.node.clock.now();
         worker.tally.begin();
+        peer.count_request();
         worker.busy.set(worker.busy.get() + 1);
         Self {
             worker: worker.clone(),
@@ -176,6 +177,10 @@ impl Record {
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
         };
+        let (bytes_in, bytes_out) = (self.bytes_in, self.bytes_out);
+        // A refusal is an answer like any other; what broke off on its way here is not complete.
+        let is_complete = self.is_complete && !(self.was_forwarded && self.denial.is_some());
+        run.cx_mut().over = Some(Over { bytes_in, bytes_out, is_complete });
         run.cx_mut().status = Some(self.status);
         run.finish(&outcome);
     }

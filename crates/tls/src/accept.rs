@@ -4,8 +4,8 @@ use std::io;
 use std::sync::Arc;
 
 use bartizan_core::Reason;
-use rustls::ProtocolVersion;
 use rustls::server::Acceptor;
+use rustls::{CipherSuite, HandshakeKind, ProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -27,6 +27,10 @@ pub struct Session {
     pub protocol: ApplicationProtocol,
     /// The version of TLS.
     pub version: TlsVersion,
+    /// The cipher suite, as OpenSSL names it.
+    pub cipher: Option<&'static str>,
+    /// Whether a session was resumed.
+    pub is_resumed: bool,
 }
 
 /// Why a handshake failed. The client was told by an alert; there is nothing to answer.
@@ -110,6 +114,28 @@ where
         Some(ProtocolVersion::TLSv1_3) => TlsVersion::Tls13,
         _ => TlsVersion::Tls12,
     };
+    let suite = connection.negotiated_cipher_suite();
+    let cipher = suite.and_then(|suite| openssl_name(suite.suite()));
+    let is_resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
     let facts = SessionFacts { sni, client_authority };
-    Ok((stream, Session { facts, client_certificate, protocol, version }))
+    let session = Session { facts, client_certificate, protocol, version, cipher, is_resumed };
+    Ok((stream, session))
+}
+
+/// What OpenSSL, and with it logs and rules of other gateways, calls a cipher suite.
+fn openssl_name(suite: CipherSuite) -> Option<&'static str> {
+    Some(match suite {
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 => "ECDHE-ECDSA-AES128-GCM-SHA256",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 => "ECDHE-ECDSA-AES256-GCM-SHA384",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 => {
+            "ECDHE-ECDSA-CHACHA20-POLY1305"
+        }
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => "ECDHE-RSA-AES128-GCM-SHA256",
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => "ECDHE-RSA-AES256-GCM-SHA384",
+        CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => "ECDHE-RSA-CHACHA20-POLY1305",
+        _ => return None,
+    })
 }

@@ -14,7 +14,7 @@ use super::asked::{Asked, Expected, json as read_json};
 use super::kept::Secrets;
 use super::kinds::{Naming, Target};
 use super::making::{Make, expect, id_of, key, life, own, set};
-use super::read::{has_owner, no_consumer};
+use super::read::{has_owner, no_owner};
 use super::references;
 use super::seal::{HIDDEN, redacted_but};
 use super::{Api, What};
@@ -138,7 +138,7 @@ impl Api {
         snapshot: &Snapshot,
     ) -> Result<Ready, Answer> {
         if target.owner.is_some() && !has_owner(target, snapshot) {
-            return Err(no_consumer());
+            return Err(no_owner(target));
         }
         let id = id_of(target, make, snapshot)?;
         let key = key(target, &id)?;
@@ -197,7 +197,7 @@ impl Api {
         snapshot: &Snapshot,
     ) -> Result<Ready, Answer> {
         if target.owner.is_some() && !has_owner(target, snapshot) {
-            return Err(no_consumer());
+            return Err(no_owner(target));
         }
         let key = key(target, id)?;
         let object = snapshot.get(&key).filter(|object| target.kind.holds(object));
@@ -217,12 +217,10 @@ impl Api {
         let mut writes = vec![removed(object)];
         writes.extend(self.expiry_write(&key, None, snapshot)?);
         let mut also = Vec::new();
-        if target.kind.naming == Naming::Username {
-            for credential in references::credentials(id, snapshot) {
-                also.push((credential.key.clone(), credential.value()));
-                writes.push(removed(credential));
-                writes.extend(self.expiry_write(&credential.key, None, snapshot)?);
-            }
+        for below in references::below(target.kind, id, snapshot) {
+            also.push((below.key.clone(), below.value()));
+            writes.push(removed(below));
+            writes.extend(self.expiry_write(&below.key, None, snapshot)?);
         }
         let id = id.to_owned();
         Ok(Ready { key, id, before, after: None, also, writes, is_forced, clear: Vec::new() })

@@ -88,9 +88,9 @@ impl Stand {
     }
 }
 
-/// The kinds that are lists of the document; credentials are among the consumers.
+/// The kinds that are lists of the document; what stands below others is among those.
 fn listed() -> impl Iterator<Item = &'static Kind> {
-    KINDS.iter().filter(|kind| kind.naming != Naming::Credential)
+    KINDS.iter().filter(|kind| kind.naming.below().is_none())
 }
 
 fn version_of(kind: &Kind) -> String {
@@ -116,7 +116,7 @@ impl Api {
                 asked.allow(&What::object(kind, object.key.id(), Some(&value), &snapshot))?;
                 let mut shown = self.shown(asked, &object.key, &value, &snapshot);
                 if let Some(members) = shown.as_object_mut() {
-                    if target.kind.naming == Naming::Credential {
+                    if target.kind.naming.below().is_some() {
                         members.insert("id".to_owned(), object.key.id().into());
                     }
                     members.insert("modifiedIndex".to_owned(), object.revision.into());
@@ -319,9 +319,10 @@ fn with_stand(answer: Answer, stand: &Stand) -> Answer {
 /// The object that a key names, as a path would.
 pub(super) fn target_of(key: &Key) -> Option<Target> {
     let kind = Kind::of(key)?;
-    let (owner, id) = match (kind.naming, key.id().split_once("/credentials/")) {
-        (Naming::Credential, Some((owner, id))) => (Some(owner.to_owned()), id),
-        _ => (None, key.id()),
+    let below = kind.naming.below().and_then(|(_, between)| key.id().split_once(between));
+    let (owner, id) = match below {
+        Some((owner, id)) => (Some(owner.to_owned()), id),
+        None => (None, key.id()),
     };
     Some(Target { kind, owner, id: Some(id.to_owned()), part: Vec::new() })
 }

@@ -11,7 +11,7 @@ use bartizan_store::{Commit, Expect, Key, OWN_COLLECTION, Object, Snapshot, Writ
 use serde_json::{Value, json};
 
 use super::answer::Answer;
-use super::kinds::{Kind, Naming};
+use super::kinds::Kind;
 use super::{Api, references};
 use crate::plane::{Proposal, Refused};
 
@@ -117,7 +117,7 @@ impl Api {
     }
 }
 
-/// Adds what goes at an end: the credentials of an account, the object, and what says so. False
+/// Adds what goes at an end: what stands below the object, the object, and what says so. False
 /// where not all of it has room in one commit; then what says so stays for the next one.
 fn goes<'s>(
     end: &'s Object,
@@ -125,9 +125,8 @@ fn goes<'s>(
     snapshot: &'s Snapshot,
     going: &mut BTreeMap<Key, &'s Object>,
 ) -> bool {
-    let is_account = Kind::of(key).is_some_and(|kind| kind.naming == Naming::Username);
-    let credentials = references::credentials(key.id(), snapshot).filter(|_| is_account);
-    for object in credentials.chain(snapshot.get(key)) {
+    let below = Kind::of(key).map(|kind| references::below(kind, key.id(), snapshot));
+    for object in below.into_iter().flatten().chain(snapshot.get(key)) {
         let own = key_of(&object.key).ok().and_then(|key| snapshot.get(&key));
         for object in [object].into_iter().chain(own.filter(|own| own.key != end.key)) {
             if going.len() >= ENDING_MAX && !going.contains_key(&object.key) {

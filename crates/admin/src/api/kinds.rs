@@ -11,6 +11,8 @@ pub(crate) enum Naming {
     Username,
     /// An account, and an id below it.
     Credential,
+    /// A service, and an id below it.
+    Decoration,
     /// The name of a plugin.
     Plugin,
     /// A manager of secrets, and an id below it.
@@ -51,6 +53,7 @@ pub(crate) const KINDS: &[Kind] = &[
     kind("ssls", "ssl", ALL, Naming::Id),
     kind("consumers", "consumer", WHOLE, Naming::Username),
     kind("credentials", "credential", WHOLE, Naming::Credential),
+    kind("graphql_cost_decorations", "graphql cost decoration", ALL, Naming::Decoration),
     kind("consumer_groups", "consumer group", NAMED, Naming::Id),
     kind("plugin_configs", "plugin config", NAMED, Naming::Id),
     kind("global_rules", "global rule", NAMED, Naming::Id),
@@ -62,12 +65,25 @@ pub(crate) const KINDS: &[Kind] = &[
 
 /// What stands between an account and its credential in a key.
 const CREDENTIALS: &str = "/credentials/";
+/// What stands between a service and what a field of its queries costs.
+const DECORATIONS: &str = "/graphql_cost_decorations/";
+
+impl Naming {
+    /// Of what stands below another object: the collection of those, and what is between the ids.
+    pub(crate) fn below(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Credential => Some(("consumers", CREDENTIALS)),
+            Self::Decoration => Some(("services", DECORATIONS)),
+            Self::Id | Self::Username | Self::Plugin | Self::Manager => None,
+        }
+    }
+}
 
 /// The object, or the collection, that a path names.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) kind: &'static Kind,
-    /// The account of a credential.
+    /// The account of a credential, or the service of a decoration.
     pub(crate) owner: Option<String>,
     pub(crate) id: Option<String>,
     /// What follows the id: the part of the object that a `PATCH` replaces.
@@ -77,7 +93,7 @@ pub(crate) struct Target {
 impl Kind {
     /// The kind of that path segment.
     pub(crate) fn find(segment: &str) -> Option<&'static Self> {
-        KINDS.iter().find(|kind| kind.segment == segment && kind.naming != Naming::Credential)
+        KINDS.iter().find(|kind| kind.segment == segment && kind.naming.below().is_none())
     }
 
     /// Whether its objects are written yet: what is not supported is read as others wrote it, and
@@ -95,20 +111,22 @@ impl Kind {
 
     /// The collection of the store that its objects are in.
     pub(crate) fn collection(&self) -> &'static str {
-        if self.naming == Naming::Credential { "consumers" } else { self.segment }
+        self.naming.below().map_or(self.segment, |(collection, _)| collection)
     }
 
     /// Whether an object of the store is one of this kind.
     pub(crate) fn holds(&self, object: &Object) -> bool {
-        object.key.collection() == self.collection()
-            && object.key.id().contains(CREDENTIALS) == (self.naming == Naming::Credential)
+        Self::of(&object.key).is_some_and(|kind| kind.segment == self.segment)
     }
 
     /// The kind of an object of the store.
     pub(crate) fn of(key: &Key) -> Option<&'static Self> {
-        let is_credential = key.collection() == "consumers" && key.id().contains(CREDENTIALS);
-        let segment = if is_credential { "credentials" } else { key.collection() };
-        KINDS.iter().find(|kind| kind.segment == segment)
+        let is_below = |kind: &&Self| {
+            kind.naming.below().is_some_and(|(collection, between)| {
+                key.collection() == collection && key.id().contains(between)
+            })
+        };
+        KINDS.iter().find(is_below).or_else(|| Self::find(key.collection()))
     }
 }
 
@@ -118,14 +136,17 @@ impl Target {
         let (first, rest) = segments.split_first()?;
         let kind = Kind::find(first)?;
         let mut target = Self { kind, owner: None, id: None, part: Vec::new() };
-        if kind.naming == Naming::Username
-            && let [owner, word, rest @ ..] = rest
-            && word == "credentials"
-        {
-            target.kind = KINDS.iter().find(|kind| kind.naming == Naming::Credential)?;
-            target.owner = Some(owner.clone());
-            target.take(rest);
-            return Some(target);
+        if let [owner, word, rest @ ..] = rest {
+            let is_below = |below: &&Kind| {
+                let of = below.naming.below().is_some_and(|(collection, _)| collection == first);
+                of && below.segment == word
+            };
+            if let Some(below) = KINDS.iter().find(is_below) {
+                target.kind = below;
+                target.owner = Some(owner.clone());
+                target.take(rest);
+                return Some(target);
+            }
         }
         if kind.naming == Naming::Manager {
             match rest {
@@ -154,9 +175,9 @@ impl Target {
         if self.kind.naming != Naming::Manager && id.contains('/') {
             return Err(KeyFault::Form);
         }
-        match &self.owner {
-            Some(owner) if self.kind.naming == Naming::Credential => {
-                Key::new("consumers", &format!("{owner}{CREDENTIALS}{id}"))
+        match (&self.owner, self.kind.naming.below()) {
+            (Some(owner), Some((collection, between))) => {
+                Key::new(collection, &format!("{owner}{between}{id}"))
             }
             _ => Key::new(self.kind.collection(), id),
         }
@@ -166,12 +187,12 @@ impl Target {
     pub(crate) fn lists(&self, object: &Object) -> bool {
         let id = object.key.id();
         self.kind.holds(object)
-            && match (&self.owner, self.kind.naming) {
-                (Some(owner), Naming::Credential) => id
-                    .strip_prefix(owner.as_str())
-                    .is_some_and(|rest| rest.starts_with(CREDENTIALS)),
-                (Some(manager), Naming::Manager) => id.split('/').next() == Some(manager.as_str()),
-                _ => true,
+            && match (&self.owner, self.kind.naming.below()) {
+                (Some(owner), Some((_, between))) => {
+                    id.strip_prefix(owner.as_str()).is_some_and(|rest| rest.starts_with(between))
+                }
+                (Some(manager), None) => id.split('/').next() == Some(manager.as_str()),
+                (None, _) => true,
             }
     }
 }
@@ -202,11 +223,20 @@ mod tests {
                 &[],
             ),
             ("secrets/vault/1", "secrets", Some("secrets/vault/1"), &[]),
+            ("services/s/graphql_cost_decorations", "graphql_cost_decorations", None, &[]),
+            (
+                "services/s/graphql_cost_decorations/1/desc",
+                "graphql_cost_decorations",
+                Some("services/s/graphql_cost_decorations/1"),
+                &["desc"],
+            ),
+            ("services/s/upstream/nodes", "services", Some("services/s"), &["upstream", "nodes"]),
         ] {
             let (found, at, rest) = read(path).unwrap();
             assert_eq!((found, at.as_deref()), (kind, key), "{path}");
             assert_eq!(rest, part, "{path}");
         }
         assert!(read("credentials").is_none() && read("nosuch/1").is_none());
+        assert!(read("graphql_cost_decorations/1").is_none());
     }
 }

@@ -114,9 +114,10 @@ impl<'a> What<'a> {
             _ => Vec::new(),
         };
         let (hosts_before, hosts_after) = (hosts(self.before), hosts(self.after));
-        let owner = self.snapshot.zip(self.id).and_then(|(snapshot, id)| {
-            (self.kind == "credentials").then(|| references::owner(id, snapshot))?
-        });
+        let owner = self
+            .snapshot
+            .zip(self.id)
+            .and_then(|(snapshot, id)| references::owner(self.kind, id, snapshot));
         let used = match (self.verb, self.after, self.snapshot) {
             (Verb::Write, Some(after), Some(snapshot)) => {
                 references::used_anew(self.kind, self.before, after, snapshot)

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, Done};
 use super::asked::{Asked, Query};
-use super::kinds::{Kind, Target};
+use super::kinds::{Kind, Naming, Target};
 use super::{Api, What};
 
 /// Objects on a page where the query names only the page.
@@ -23,7 +23,7 @@ impl Api {
         asked.allow_read(target.kind, Some(key.id()), object, &snapshot)?;
         let Some(object) = object else {
             let is_orphan = target.owner.is_some() && !has_owner(target, &snapshot);
-            return Err(if is_orphan { no_consumer() } else { Answer::no_key() });
+            return Err(if is_orphan { no_owner(target) } else { Answer::no_key() });
         };
         if asked.knows(object.revision) {
             return Ok(Answer::empty(StatusCode::NOT_MODIFIED).with_revision(object.revision));
@@ -35,7 +35,7 @@ impl Api {
     pub(crate) async fn list(&self, asked: &Asked, target: &Target) -> Done {
         let snapshot = self.snapshot().await?;
         if target.owner.is_some() && !has_owner(target, &snapshot) {
-            return Err(no_consumer());
+            return Err(no_owner(target));
         }
         asked.allow_read(target.kind, None, None, &snapshot)?;
         let page = Page::read(&asked.query)?;
@@ -88,17 +88,17 @@ impl Asked {
     }
 }
 
-pub(super) fn no_consumer() -> Answer {
-    Answer::error(StatusCode::NOT_FOUND, "consumer not found")
+pub(super) fn no_owner(target: &Target) -> Answer {
+    let of_service = target.kind.naming == Naming::Decoration;
+    let owner = if of_service { "service not found" } else { "consumer not found" };
+    Answer::error(StatusCode::NOT_FOUND, owner)
 }
 
-/// Whether the account that a path names is there.
+/// Whether the account or the service that a path names is there.
 pub(super) fn has_owner(target: &Target, snapshot: &Snapshot) -> bool {
-    if target.kind.segment != "credentials" {
-        return true;
-    }
+    let Some((collection, _)) = target.kind.naming.below() else { return true };
     let owner = target.owner.as_deref().unwrap_or_default();
-    let key = bartizan_store::Key::new("consumers", owner);
+    let key = bartizan_store::Key::new(collection, owner);
     key.is_ok_and(|key| snapshot.get(&key).is_some())
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use bartizan_store::{Key, Object, Snapshot};
 use serde_json::Value;
 
-use super::kinds::{Kind, Naming};
+use super::kinds::{KINDS, Kind, Naming};
 use crate::operators::Used;
 
 /// A member by which one kind refers to another.
@@ -145,8 +145,13 @@ pub(crate) fn user_of<'s>(
 
 /// Which object still refers to one that is to be removed, as Apache APISIX says it.
 pub(crate) fn user(kind: &Kind, id: &str, snapshot: &Snapshot) -> Option<String> {
-    if matches!(kind.naming, Naming::Credential | Naming::Username) {
+    if matches!(kind.naming, Naming::Credential | Naming::Decoration | Naming::Username) {
         return None;
+    }
+    if let Some(object) = below(kind, id, snapshot).next() {
+        let (noun, user) = (kind.noun, Kind::of(&object.key)?.noun);
+        let (_, own) = object.key.id().rsplit_once('/')?;
+        return Some(format!("can not delete this {noun}, {user} [{own}] is still using it now"));
     }
     let user = snapshot.objects.iter().find_map(|object| {
         let other = Kind::of(&object.key)?;
@@ -239,15 +244,30 @@ pub(crate) fn twice_global(id: &str, value: &Value, snapshot: &Snapshot) -> Opti
         })
 }
 
+/// What stands below an object: the credentials of an account, what fields of a service cost.
+pub(crate) fn below<'s>(
+    kind: &Kind,
+    id: &str,
+    snapshot: &'s Snapshot,
+) -> impl Iterator<Item = &'s Object> + use<'s> {
+    let mut ways = KINDS.iter().filter_map(|below| below.naming.below());
+    let way = ways.find(|(collection, _)| *collection == kind.segment);
+    let prefix = way.map(|(collection, between)| (collection, format!("{id}{between}")));
+    let objects = prefix.is_some().then_some(&snapshot.objects);
+    objects.into_iter().flatten().filter(move |object| {
+        prefix.as_ref().is_some_and(|(collection, prefix)| {
+            object.key.collection() == *collection && object.key.id().starts_with(prefix)
+        })
+    })
+}
+
 /// The credentials of an account.
 pub(crate) fn credentials<'s>(
     username: &str,
     snapshot: &'s Snapshot,
 ) -> impl Iterator<Item = &'s Object> + use<'s> {
-    let prefix = format!("{username}/credentials/");
-    snapshot.objects.iter().filter(move |object| {
-        object.key.collection() == "consumers" && object.key.id().starts_with(&prefix)
-    })
+    let accounts = KINDS.iter().find(|kind| kind.naming == Naming::Username);
+    accounts.map(|accounts| below(accounts, username, snapshot)).into_iter().flatten()
 }
 
 /// The hosts that a route without hosts has from its service.
@@ -260,10 +280,12 @@ pub(crate) fn inherited_hosts(value: &Value, snapshot: &Snapshot) -> Vec<String>
     service.map(|service| texts(&service, "host", "hosts")).unwrap_or_default()
 }
 
-/// The account of a credential, by the credential's id in the store.
-pub(crate) fn owner(id: &str, snapshot: &Snapshot) -> Option<Value> {
-    let (username, _) = id.split_once("/credentials/")?;
-    snapshot.get(&Key::new("consumers", username).ok()?)?.value()
+/// What an object stands below, by its kind and its id in the store.
+pub(crate) fn owner(kind: &str, id: &str, snapshot: &Snapshot) -> Option<Value> {
+    let kind = KINDS.iter().find(|known| known.segment == kind)?;
+    let (collection, between) = kind.naming.below()?;
+    let (owner, _) = id.split_once(between)?;
+    snapshot.get(&Key::new(collection, owner).ok()?)?.value()
 }
 
 fn texts(value: &Value, one: &str, many: &str) -> Vec<String> {

@@ -67,6 +67,7 @@ const REMOVE: &[&str] = &["force", "dry_run"];
 fn collection(kind: &Kind) -> String {
     match kind.naming {
         Naming::Credential => format!("{ADMIN}/consumers/{{username}}/credentials"),
+        Naming::Decoration => format!("{ADMIN}/services/{{service}}/{}", kind.segment),
         _ => format!("{ADMIN}/{}", kind.segment),
     }
 }
@@ -74,7 +75,7 @@ fn collection(kind: &Kind) -> String {
 /// What one object is named by, in a path.
 fn item(kind: &Kind) -> String {
     let name = match kind.naming {
-        Naming::Id | Naming::Credential => "{id}",
+        Naming::Id | Naming::Credential | Naming::Decoration => "{id}",
         Naming::Username => "{username}",
         Naming::Plugin => "{plugin}",
         Naming::Manager => "{manager}/{id}",

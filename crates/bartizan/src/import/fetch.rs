@@ -47,6 +47,8 @@ const COLLECTIONS: [&str; 11] = [
 const API: &str = "/apisix/admin";
 /// What a consumer's credentials are under.
 const CREDENTIALS: &str = "/credentials";
+/// What the costs of the fields of a service's queries are under.
+const COSTS: &str = "/graphql_cost_decorations";
 
 /// An object as it is kept there.
 pub(super) struct Fetched {
@@ -208,13 +210,16 @@ async fn from_admin_api(
     let mut fetched = Vec::new();
     for collection in COLLECTIONS {
         let found = api.list(collection).await?;
-        let consumers: Vec<String> = match collection {
-            "consumers" => found.iter().map(|object| object.id.clone()).collect(),
-            _ => Vec::new(),
+        let below = match collection {
+            "consumers" => CREDENTIALS,
+            "services" => COSTS,
+            _ => "",
         };
+        let owners = found.iter().filter(|_| !below.is_empty());
+        let owners: Vec<String> = owners.map(|object| object.id.clone()).collect();
         fetched.extend(found);
-        for consumer in consumers {
-            fetched.extend(api.list(&format!("consumers/{consumer}{CREDENTIALS}")).await?);
+        for owner in owners {
+            fetched.extend(api.list(&format!("{collection}/{owner}{below}")).await?);
         }
     }
     Ok(fetched)
@@ -247,6 +252,10 @@ impl AdminApi<'_> {
         }
         let body: Value = serde_json::from_slice(answer.body())
             .map_err(|error| refuse(format!("no JSON: {error}")))?;
+        if path.ends_with(COSTS) && body.get("list").is_none() {
+            // An earlier version shows the service itself.
+            return Ok(Vec::new());
+        }
         let list = listed(&body).ok_or_else(|| {
             refuse("the answer has no `list`".to_owned()).with_help(
                 "an Admin API of version 3 is read: `deployment.admin.admin_api_version: v3`",
@@ -272,7 +281,9 @@ fn listed(body: &Value) -> Option<&[Value]> {
 /// Whether an earlier version has no such kind. Without groups and credentials nothing is more open,
 /// and nothing else may be missing.
 fn is_newer(path: &str) -> bool {
-    path.ends_with(CREDENTIALS) || matches!(path, "consumer_groups" | "secrets")
+    path.ends_with(CREDENTIALS)
+        || path.ends_with(COSTS)
+        || matches!(path, "consumer_groups" | "secrets")
 }
 
 /// An entry of a list: its key ends in the collection and the id.
@@ -299,6 +310,11 @@ mod tests {
             ("/apisix/routes/1", "routes", "1"),
             ("/some/prefix/services/a", "services", "a"),
             ("/apisix/consumers/jack/credentials/one", "consumers", "jack/credentials/one"),
+            (
+                "/apisix/services/s/graphql_cost_decorations/1",
+                "services",
+                "s/graphql_cost_decorations/1",
+            ),
             ("/apisix/secrets/vault/1", "secrets", "vault/1"),
         ] {
             let found = object(&json!({ "key": key, "value": {} })).unwrap();

@@ -57,7 +57,7 @@ fn decide(expr: &Expr, facts: &Facts) -> bool {
         let known = facts.iter().find(|(name, _)| Var::parse(name).is_ok_and(|fact| fact == *var));
         Ok(known.map(|(_, value)| Cow::Borrowed(value.as_str())))
     };
-    expr.0.holds(&value).unwrap_or_default()
+    expr.node.holds(&value).unwrap_or_default()
 }
 
 fn leads_somewhere(value: &Value, path: &[PathStep]) -> bool {

@@ -17,14 +17,25 @@ use regex_automata::meta::Regex;
 use serde_json::Value;
 
 use crate::context::RequestCx;
-use crate::vars::Var;
+use crate::vars::{Reach, Seen, Var};
 
 /// Deepest nesting of an expression.
 const DEPTH_MAX: usize = 16;
 
 /// A compiled expression.
 #[derive(Debug)]
-pub struct Expr(Node);
+pub struct Expr {
+    node: Node,
+    needs: Needs,
+}
+
+/// What an expression cannot be decided without.
+#[derive(Clone, Copy, Debug, Default)]
+struct Needs {
+    body: bool,
+    answer: bool,
+    end: bool,
+}
 
 type VarValue<'a> = Result<Option<Cow<'a, str>>, QueryFault>;
 
@@ -53,19 +64,52 @@ enum Test {
 impl Expr {
     /// Compiles an expression as written.
     pub fn compile(value: &Value) -> Result<Self, Invalid> {
-        group(value, 0).map(Self)
+        Self::compile_within(value, Reach::Request)
+    }
+
+    /// Compiles an expression for a reader who can be given so much.
+    pub fn compile_within(value: &Value, reach: Reach) -> Result<Self, Invalid> {
+        let node = group(value, reach, 0)?;
+        let mut vars = Vec::new();
+        node.collect(&mut vars);
+        let needs = Needs {
+            body: vars.iter().any(|var| var.reads_body()),
+            answer: vars.iter().any(|var| matches!(var, Var::SentHttp(_))),
+            end: vars.iter().any(|var| var.needs_end()),
+        };
+        Ok(Self { node, needs })
+    }
+
+    /// True if it reads the request's body.
+    pub fn reads_body(&self) -> bool {
+        self.needs.body
+    }
+
+    /// True if it reads fields of the answer.
+    pub fn reads_answer(&self) -> bool {
+        self.needs.answer
+    }
+
+    /// True if it can only be decided when the exchange is over.
+    pub fn needs_end(&self) -> bool {
+        self.needs.end
     }
 
     /// The variables it reads.
     pub fn vars(&self) -> Vec<&Var> {
         let mut vars = Vec::new();
-        self.0.collect(&mut vars);
+        self.node.collect(&mut vars);
         vars
     }
 
     /// Whether it holds for a request. A value that a client repeated has no answer.
     pub fn holds(&self, cx: &RequestCx) -> Result<bool, QueryFault> {
-        self.0.holds(&|var| var.value(cx))
+        self.holds_in(Seen { cx, answer: None })
+    }
+
+    /// The same, for whoever can see more than the request.
+    pub(crate) fn holds_in(&self, seen: Seen<'_>) -> Result<bool, QueryFault> {
+        self.node.holds(&|var| var.value_in(seen))
     }
 }
 
@@ -125,7 +169,7 @@ impl Test {
     }
 }
 
-fn group(value: &Value, depth: usize) -> Result<Node, Invalid> {
+fn group(value: &Value, reach: Reach, depth: usize) -> Result<Node, Invalid> {
     let items =
         value.as_array().ok_or_else(|| Invalid::new("an expression is a list of conditions"))?;
     if depth > DEPTH_MAX {
@@ -137,12 +181,12 @@ fn group(value: &Value, depth: usize) -> Result<Node, Invalid> {
         Some("OR") => (true, false, 1),
         Some("!AND") => (false, true, 1),
         Some("!OR") => (true, true, 1),
-        Some(_) => return condition(items),
+        Some(_) => return condition(items, reach),
         None => (false, false, 0),
     };
     let mut nodes = Vec::new();
     for (index, item) in items.iter().enumerate().skip(skip) {
-        nodes.push(group(item, depth + 1).map_err(|e| e.under(PathStep::Index(index)))?);
+        nodes.push(group(item, reach, depth + 1).map_err(|e| e.under(PathStep::Index(index)))?);
     }
     if skip == 1 && nodes.is_empty() {
         return Err(Invalid::new("a group needs at least one condition"));
@@ -152,7 +196,7 @@ fn group(value: &Value, depth: usize) -> Result<Node, Invalid> {
     Ok(if is_negated { Node::Not(Box::new(node)) } else { node })
 }
 
-fn condition(items: &[Value]) -> Result<Node, Invalid> {
+fn condition(items: &[Value], reach: Reach) -> Result<Node, Invalid> {
     let (name, operator, is_negated, operand, at) = match items {
         [Value::String(name), operand] => (name, "==", false, operand, 1),
         [Value::String(name), Value::String(op), operand] => (name, op.as_str(), false, operand, 2),
@@ -164,7 +208,7 @@ fn condition(items: &[Value]) -> Result<Node, Invalid> {
                 .with_help("for example [\"arg_version\", \"==\", \"2\"]"));
         }
     };
-    let var = Var::parse(name)
+    let var = Var::parse_within(name, reach)
         .map_err(|error| Invalid::new(error.to_string()).under(PathStep::Index(0)))?;
     let (test, is_opposite) =
         operation(operator, operand).map_err(|error| error.under(PathStep::Index(at)))?;

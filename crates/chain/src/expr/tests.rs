@@ -11,7 +11,7 @@ fn holds(expr: &Value, facts: &[(&str, &'static str)]) -> bool {
     let known: Vec<_> = facts.iter().map(|(n, v)| (Var::parse(n).unwrap(), *v)).collect();
     let value =
         |var: &Var| Ok(known.iter().find(|(v, _)| v == var).map(|(_, text)| Cow::Borrowed(*text)));
-    expr.0.holds(&value).unwrap()
+    expr.node.holds(&value).unwrap()
 }
 
 #[test]
@@ -20,6 +20,26 @@ fn every_operator_decides_as_documented() {
         (json!([["arg_x", "==", "a"]]), "a", true),
         (json!([["arg_x", "a"]]), "b", false),
         (json!([["arg_x", "~=", "a"]]), "b", true),
+        (json!([["arg_x", "~=", 2]]), "2.0", false),
+        (json!([["arg_x", "~=", 2]]), "x", true),
+        // A text on the right is compared as text, whatever it says.
+        (json!([["arg_x", "==", "2"]]), "2.0", false),
+        (json!([["arg_x", "==", "2"]]), "2", true),
+        (json!([["arg_x", 2]]), "2.0", true),
+        (json!([["arg_x", true]]), "true", true),
+        (json!([["arg_x", ">", "2"]]), "10", true),
+        (json!([["arg_x", ">=", 3]]), "2.9", false),
+        (json!([["arg_x", "<", 2]]), "1.5", true),
+        (json!([["arg_x", "<=", 2]]), "2.1", false),
+        (json!([["arg_x", "in", [1, 2]]]), "2", true),
+        (json!([["arg_x", "in", []]]), "", false),
+        (json!([["arg_x", "!", "~~", "^a"]]), "b", true),
+        (json!([["arg_x", "!", "~*", "^A"]]), "a", false),
+        (json!([["arg_x", "!", ">", 2]]), "x", true),
+        (json!([["arg_x", "!", "has", "b"]]), "a, c", true),
+        (json!([["arg_x", "!", "~=", "a"]]), "a", true),
+        (json!([["arg_x", "!", "ipmatch", ["::/0"]]]), "::1", false),
+        (json!([["arg_x", "ipmatch", ["::/0"]]]), "10.0.0.1", false),
         (json!([["arg_x", "==", 2]]), "2.0", true),
         (json!([["arg_x", "==", 0]]), "-0", true),
         (json!([["arg_x", ">", 2]]), "inf", false),
@@ -51,6 +71,17 @@ fn groups_combine_and_negate() {
     assert!(holds(&json!(["!AND", c, a]), &facts));
     assert!(holds(&json!([a, ["OR", c, ["arg_b", ">", 1]]]), &facts));
     assert!(holds(&json!([]), &facts));
+    assert!(holds(&json!(["!OR", c, ["!AND", a, ["OR", a, c]]]), &facts));
+    assert!(!holds(&json!(["!AND", a, ["AND", a, ["!OR", c]]]), &facts));
+}
+
+#[test]
+fn groups_are_nested_sixteen_deep_and_no_deeper() {
+    let nested =
+        |depth: usize| (0..depth).fold(json!([["arg_x", "a"]]), |inner, _| json!(["AND", inner]));
+    assert!(Expr::compile(&nested(15)).is_ok());
+    let fault = Expr::compile(&nested(16)).unwrap_err();
+    assert!(fault.problem.contains("more than 16 deep"), "{}", fault.problem);
 }
 
 #[test]
@@ -67,6 +98,9 @@ fn faults_say_where_and_why() {
         (json!([["remote_adr", "==", "a"]]), vec![0, 0], "there is no variable `remote_adr`"),
         (json!([["arg_x", "ipmatch", ["10.0.0.0/40"]]]), vec![0, 2], "neither an address"),
         (json!([["arg_x", "~~", "(?=a)"]]), vec![0, 2], "needs backtracking"),
+        (json!([["arg_x", "!", "~*", r"(a)\1"]]), vec![0, 3], "needs backtracking"),
+        (json!([["arg_x", ">", "x"]]), vec![0, 2], "is a number"),
+        (json!([["arg_x", "in", "a"]]), vec![0, 2], "is a list"),
         (json!([["post_arg_x", "==", "1"]]), vec![0, 0], "reads the body"),
         (json!("x"), vec![], "is a list"),
         (json!(["OR"]), vec![], "at least one"),

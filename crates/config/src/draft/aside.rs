@@ -11,9 +11,10 @@ use serde_json::Value;
 use super::{Draft, Fate, ObjectAt, ObjectName, name_of, named};
 use crate::diagnostic::Place;
 use crate::document::{Content, Format, Node};
+use crate::graphql_cost::CostTree;
 use crate::load::Loader;
 use crate::read::{Placed, Reader, Site, id_of};
-use crate::resources::{BlockedRoute, ResourceKind};
+use crate::resources::{BlockedRoute, ResourceKind, ResourceRef, Resources};
 use crate::schema::Rules;
 use crate::sources::Sources;
 use crate::wire::METHODS;
@@ -185,6 +186,19 @@ fn names_a_path(route: &Value) -> bool {
         value => vec![value.as_str()],
     });
     texts.any(|text| text.is_some_and(|text| !text.is_empty()))
+}
+
+/// Of a service of which a price was set aside nobody knows what queries cost: `ids` are those of all
+/// that was.
+pub(super) fn unprice(ids: impl Iterator<Item = Arc<str>>, resources: &mut Resources) {
+    for id in ids {
+        let decoration = ResourceRef { kind: ResourceKind::GraphqlCost, id };
+        let Some(owner) = decoration.owner() else { continue };
+        for service in resources.services.iter_mut().filter(|service| service.id == owner.id) {
+            service.graphql_costs =
+                Some(Arc::new(CostTree { is_broken: true, ..CostTree::default() }));
+        }
+    }
 }
 
 /// What routes that were set aside own.

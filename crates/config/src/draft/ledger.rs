@@ -13,7 +13,7 @@ use super::{Document, Draft, ObjectName, PLUGINS, Pages, named, pages};
 use crate::SourceId;
 use crate::document::{Content, Format, Node, read};
 use crate::load::Loader;
-use crate::read::{CREDENTIALS, Placed, Reader, Site};
+use crate::read::{Placed, Reader, Site};
 use crate::resources::{Amendment, ResourceKind, ResourceRef};
 use crate::schema::Rules;
 use crate::sources::Sources;
@@ -171,7 +171,7 @@ impl Ledger {
         }
         let names = self.closure(touched);
         let put = self.judge(loader, &names)?;
-        gone.retain(|name| name.kind != ResourceKind::Credential);
+        gone.retain(|name| name.kind.parent().is_none());
         Some(Amendment { put, gone, between: HashMap::new() })
     }
 
@@ -208,7 +208,7 @@ impl Ledger {
     }
 
     /// What has to be read for these: they themselves, routes for what they take their plugins and
-    /// hosts from, and a consumer together with its credentials.
+    /// hosts from, and what has others below it together with those.
     fn closure(&self, touched: BTreeSet<ResourceRef>) -> BTreeSet<ResourceRef> {
         let dependents = |name: &ResourceRef| self.dependents.get(name).into_iter().flatten();
         let mut names = BTreeSet::new();
@@ -225,8 +225,8 @@ impl Ledger {
                     }
                 }
                 ResourceKind::Consumer => names.extend(dependents(&name).cloned()),
-                ResourceKind::Credential => {
-                    if let Some(owner) = owner(&name) {
+                ResourceKind::Credential | ResourceKind::GraphqlCost => {
+                    if let Some(owner) = name.owner() {
                         names.extend(dependents(&owner).cloned());
                         names.insert(owner);
                     }
@@ -288,15 +288,14 @@ impl Ledger {
 fn reference(name: &ObjectName) -> Option<ResourceRef> {
     let collection = &*name.collection;
     let kind = ResourceKind::ALL.into_iter().find(|kind| kind.collection() == collection)?;
-    let is_credential = kind == ResourceKind::Consumer && name.id.contains(CREDENTIALS);
-    let kind = if is_credential { ResourceKind::Credential } else { kind };
+    let kind = kind.of_id(&name.id);
     // A copy of its own: what was read lies between what is about to be freed.
     Some(ResourceRef { kind, id: Arc::from(&*name.id) })
 }
 
-/// Credentials stand among the consumers.
+/// What stands below another object stands among those.
 pub(super) fn listed_as(kind: ResourceKind) -> ResourceKind {
-    if kind == ResourceKind::Credential { ResourceKind::Consumer } else { kind }
+    kind.parent().map_or(kind, |(parent, _)| parent)
 }
 
 /// The objects that concern only those that name them.
@@ -307,6 +306,7 @@ pub(super) fn stands_alone(kind: ResourceKind) -> bool {
         | ResourceKind::Upstream
         | ResourceKind::Consumer
         | ResourceKind::Credential
+        | ResourceKind::GraphqlCost
         | ResourceKind::ConsumerGroup
         | ResourceKind::PluginConfig
         | ResourceKind::Proto => true,
@@ -325,12 +325,6 @@ fn node_of(source: SourceId, name: &ResourceRef, content: &[u8]) -> Option<Node>
 
 fn stored_as(name: &ResourceRef) -> ObjectName {
     ObjectName { collection: listed_as(name.kind).collection().into(), id: name.id.clone() }
-}
-
-/// The consumer of a credential.
-fn owner(credential: &ResourceRef) -> Option<ResourceRef> {
-    let (owner, _) = credential.id.split_once(CREDENTIALS)?;
-    Some(ResourceRef { kind: ResourceKind::Consumer, id: owner.into() })
 }
 
 /// The protos that plugins of an object are made of, whichever plugins those are.
@@ -366,6 +360,5 @@ fn targets(name: &ResourceRef, node: &Node) -> Vec<ResourceRef> {
         };
         Some(ResourceRef { kind: *kind, id })
     });
-    let owner = (name.kind == ResourceKind::Credential).then(|| owner(name)).flatten();
-    named.chain(owner).chain(protos(node)).collect()
+    named.chain(name.owner()).chain(protos(node)).collect()
 }

@@ -13,7 +13,7 @@ use super::ledger::{listed_as, stands_alone};
 use super::{Document, Ledger, ObjectChange, ObjectName};
 use crate::SourceId;
 use crate::document::{Content, Format, NODES_MAX, Node, read};
-use crate::read::{CREDENTIALS, READ, id_of};
+use crate::read::{READ, id_of};
 use crate::resources::{ResourceKind, ResourceRef};
 
 /// The text of a document, cut into the objects in it.
@@ -79,8 +79,8 @@ pub(super) fn objects(document: &Document) -> Option<Vec<(ResourceRef, &Node)>> 
 /// ledger stands for it, whatever it says itself.
 fn name_of(kind: ResourceKind, item: &Node) -> Option<ResourceRef> {
     let id = id_of(kind, item, 0);
-    let is_credential = kind == ResourceKind::Consumer && id.contains(CREDENTIALS);
-    if kind == ResourceKind::Consumer && !is_credential {
+    let own = kind.of_id(&id);
+    if own == ResourceKind::Consumer {
         item.get("username")?.as_text()?;
     } else if item.get("username").is_some() {
         // No other object has one.
@@ -92,8 +92,7 @@ fn name_of(kind: ResourceKind, item: &Node) -> Option<ResourceRef> {
             _ => return None,
         }
     }
-    let kind = if is_credential { ResourceKind::Credential } else { kind };
-    Some(ResourceRef { kind, id })
+    Some(ResourceRef { kind: own, id })
 }
 
 /// The start of the line that an offset is in.

@@ -63,13 +63,13 @@ impl Reader<'_> {
         }
         let id = id_of(*kind, item, *index);
         let key = if item.get("id").is_some() { "id" } else { "username" };
-        let kind = match kind {
-            ResourceKind::Consumer if id.contains(CREDENTIALS) => ResourceKind::Credential,
-            kind => *kind,
-        };
+        let kind = kind.of_id(&id);
         self.add_id(kind, &id, site, site.at(key));
         if kind == ResourceKind::Consumer {
             self.collect_credentials(site, &id);
+        }
+        if kind == ResourceKind::Service {
+            self.collect_decorations(site, &id);
         }
         if kind == ResourceKind::Ssl && item.get("type").and_then(Node::as_text) == Some("client") {
             Arc::make_mut(&mut self.ids).client_ssls.push(id);
@@ -87,7 +87,13 @@ impl Reader<'_> {
         }
     }
 
-    fn add_id(&mut self, kind: ResourceKind, id: &Arc<str>, site: &Site<'_>, here: Place) {
+    pub(super) fn add_id(
+        &mut self,
+        kind: ResourceKind,
+        id: &Arc<str>,
+        site: &Site<'_>,
+        here: Place,
+    ) {
         let known = Arc::make_mut(&mut self.ids).known.entry(kind).or_default();
         if let Some(&first) = known.get(id) {
             let problem = format!("the {} {} is given twice", kind.noun(), quoted(id));

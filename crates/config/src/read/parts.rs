@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::graphql_costs::Costs;
 use super::{Placed, Reader};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::many::in_parts;
@@ -30,6 +31,7 @@ impl Reader<'_> {
             let beside = self.credentials.remove(&*consumer.username);
             consumer.credentials.extend(beside.into_iter().flatten());
         }
+        self.costs.settle(&mut resources.services);
         resources
     }
 
@@ -47,7 +49,12 @@ impl Reader<'_> {
         // What reads patterns is of one thread; everything else that is known is shared.
         let Self { plugins, sources, kinds, meta, ids, enabled, beyond, .. } = &*self;
         let (resolver, accepts_fail_open) = (self.rules.resolver, self.rules.accepts_fail_open);
-        let parts = in_parts(objects, |objects| {
+        // What a service's queries cost is told by several objects, which are read in one place.
+        let is_priced = |object: &&Placed<'_>| {
+            matches!(object.kind, ResourceKind::Service | ResourceKind::GraphqlCost)
+        };
+        let (priced, others): (Vec<&Placed<'_>>, Vec<_>) = objects.iter().partition(is_priced);
+        let parts = in_parts(&others, |objects| {
             let rules = Rules::new(resolver, accepts_fail_open);
             let mut reader = Reader {
                 rules: &rules,
@@ -60,6 +67,7 @@ impl Reader<'_> {
                 ids: Arc::clone(ids),
                 enabled: enabled.clone(),
                 credentials: HashMap::new(),
+                costs: Costs::default(),
                 beyond: *beyond,
             };
             let mut resources = Resources::default();
@@ -70,6 +78,9 @@ impl Reader<'_> {
             Part { resources, diagnostics, concealed, credentials }
         });
         let mut all = Resources::default();
+        for object in priced {
+            self.resource(object, &mut all);
+        }
         // These are large: making room for them again and again would cost more than reading them.
         all.routes.reserve_exact(routes);
         all.consumers.reserve_exact(consumers);

@@ -89,6 +89,7 @@ impl Reader<'_> {
             upstream_id,
             upstream,
             enable_websocket: wire.enable_websocket,
+            graphql_costs: None,
             place: site.node.place,
         })
     }

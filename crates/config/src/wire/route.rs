@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::scalar::{Desc, Host, Id, Labels, Name, Plugins};
+use super::scalar::{Desc, Host, Id, Labels, Listed, Name, Plugins};
 use super::upstream::{TimeoutWire, UpstreamWire};
 use crate::node::Network;
 
@@ -115,6 +115,8 @@ pub(crate) struct ServiceWire {
     pub(crate) upstream_id: Option<Id>,
     /// An upstream of its own.
     pub(crate) upstream: Option<UpstreamWire>,
+    /// What fields of its GraphQL queries cost.
+    pub(crate) graphql_cost_decorations: Option<Listed>,
     /// Whether connections may be upgraded to WebSocket, where the route does not say.
     pub(crate) enable_websocket: Option<bool>,
     /// When it was made; has no effect.

@@ -75,6 +75,34 @@ text! {
     }
 }
 
+/// The id of what a field costs: plain, or with its service as in
+/// `shop/graphql_cost_decorations/orders`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct DecorationId(#[expect(dead_code, reason = "the reader of ids has it")] Id);
+
+with_schema!(DecorationId, {
+    "anyOf": [
+        {
+            "type": "string",
+            "pattern": "^([a-zA-Z0-9_.-]{1,64}/graphql_cost_decorations/)?[a-zA-Z0-9_.-]{1,64}$",
+            "x-expects": "an id such as `orders` or `shop/graphql_cost_decorations/orders`"
+        },
+        { "type": "integer", "minimum": 1, "format": "uint64" }
+    ]
+});
+
+text! {
+    /// The path of a field in a query.
+    FieldPath,
+    {
+        "type": "string",
+        "pattern": "^[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*$",
+        "maxLength": 1024,
+        "x-expects": "the path of a field such as `orders.items`"
+    }
+}
+
 text! {
     /// A name for people.
     Name, { "type": "string", "minLength": 1, "maxLength": 256 }

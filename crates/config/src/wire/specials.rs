@@ -14,10 +14,8 @@ const SERVICE: &[(&str, Standing)] = &[("script", Refused(CODE))];
 const META: &[(&str, Standing)] = &[("pre_function", Refused(CODE))];
 
 /// Lists of a declarative document that are not read yet.
-pub(crate) const COLLECTIONS_NOT_YET: &[(&str, &str)] = &[
-    ("stream_routes", "streams are not proxied"),
-    ("graphql_cost_decorations", "queries are not priced"),
-];
+pub(crate) const COLLECTIONS_NOT_YET: &[(&str, &str)] =
+    &[("stream_routes", "streams are not proxied")];
 
 /// The special fields of a resource.
 pub(crate) fn specials(kind: ResourceKind) -> Vec<Special> {

@@ -161,6 +161,42 @@ fn what_may_protect_others_is_never_set_aside() {
 }
 
 #[test]
+fn a_service_of_which_a_price_is_set_aside_has_none_that_is_known() {
+    for (torn, is_read) in [("{", false), (r#"{"field_path": "a b"}"#, true)] {
+        let mut draft = draft();
+        add(
+            &mut draft,
+            &[
+                ("services", "s", "{}"),
+                (
+                    "services",
+                    "t",
+                    r#"{"graphql_cost_decorations": [{"id": 7, "field_path": "a"}]}"#,
+                ),
+                ("services", "s/graphql_cost_decorations/1", torn),
+                ("services", "t/graphql_cost_decorations/1", r#"{"field_path": "b.c"}"#),
+                ("services", "u/graphql_cost_decorations/1", r#"{"field_path": "b.c"}"#),
+            ],
+        );
+        let problems = judged(&mut draft).unwrap_err();
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        let dangling = "there is no service `u`";
+        assert!(problems.iter().any(|problem| problem.contains(dangling)), "{problems:?}");
+        for name in
+            ["services/s/graphql_cost_decorations/1", "services/u/graphql_cost_decorations/1"]
+        {
+            let at = object(&draft, name);
+            assert!(draft.set_aside(&at), "{name}");
+        }
+        let resources = judged(&mut draft).unwrap();
+        let costs = |at: usize| resources.services[at].graphql_costs.as_ref().unwrap();
+        assert!(costs(0).is_broken, "{is_read}");
+        assert!(!costs(1).is_broken && costs(1).below["b"].below["c"].cost.is_some());
+        assert!(costs(1).below["a"].cost.is_some());
+    }
+}
+
+#[test]
 fn the_documents_of_a_folder_are_read_together() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {

@@ -94,6 +94,7 @@ impl Traffic {
             name: Some(route),
             service_id: None,
             service_name: None,
+            graphql_costs: None,
         };
         let local = SocketAddr::from(([127, 0, 0, 1], 9_080));
         Self {

@@ -163,32 +163,33 @@ fn totals<'t>(fragments: &HashMap<&'t str, Sum<'t>>) -> Result<HashMap<&'t str, 
     if totals.len() == fragments.len() { Ok(totals) } else { Err(Fault::Cycle) }
 }
 
-struct Parser<'t> {
+/// Reads what stands in a document, token by token.
+pub(super) struct Parser<'t> {
     tokens: Lexer<'t>,
-    next: Option<Token<'t>>,
+    pub(super) next: Option<Token<'t>>,
     nesting: usize,
 }
 
 impl<'t> Parser<'t> {
-    fn new(text: &'t str) -> Result<Self, Fault> {
+    pub(super) fn new(text: &'t str) -> Result<Self, Fault> {
         let mut tokens = Lexer::new(text);
         let next = tokens.next().transpose()?;
         Ok(Self { tokens, next, nesting: 0 })
     }
 
     /// Takes the next token.
-    fn take(&mut self) -> Result<Token<'t>, Fault> {
+    pub(super) fn take(&mut self) -> Result<Token<'t>, Fault> {
         let token = self.next.ok_or(Fault::End)?;
         self.next = self.tokens.next().transpose()?;
         Ok(token)
     }
 
-    fn at(&self, mark: u8) -> bool {
+    pub(super) fn at(&self, mark: u8) -> bool {
         self.next.is_some_and(|token| token.kind == TokenKind::Mark(mark))
     }
 
     /// Takes a mark if it is there.
-    fn takes(&mut self, mark: u8) -> Result<bool, Fault> {
+    pub(super) fn takes(&mut self, mark: u8) -> Result<bool, Fault> {
         let is_there = self.at(mark);
         if is_there {
             self.take()?;
@@ -196,17 +197,20 @@ impl<'t> Parser<'t> {
         Ok(is_there)
     }
 
-    fn expect(&mut self, mark: u8) -> Result<(), Fault> {
+    pub(super) fn expect(&mut self, mark: u8) -> Result<(), Fault> {
         if self.take()?.kind == TokenKind::Mark(mark) { Ok(()) } else { Err(Fault::Unexpected) }
     }
 
-    fn name(&mut self) -> Result<&'t str, Fault> {
+    pub(super) fn name(&mut self) -> Result<&'t str, Fault> {
         let token = self.take()?;
         if token.kind == TokenKind::Name { Ok(token.text) } else { Err(Fault::Unexpected) }
     }
 
     /// Reads something that may hold more of its like.
-    fn nested<R>(&mut self, read: impl FnOnce(&mut Self) -> Result<R, Fault>) -> Result<R, Fault> {
+    pub(super) fn nested<R>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<R, Fault>,
+    ) -> Result<R, Fault> {
         if self.nesting >= NESTING_MAX {
             return Err(Fault::TooDeep);
         }
@@ -216,18 +220,23 @@ impl<'t> Parser<'t> {
         result
     }
 
+    /// Reads what an operation does.
+    pub(super) fn kind(&mut self) -> Result<Kind, Fault> {
+        match self.name()? {
+            "query" => Ok(Kind::Query),
+            "mutation" => Ok(Kind::Mutation),
+            "subscription" => Ok(Kind::Subscription),
+            _ => Err(Fault::Unexpected),
+        }
+    }
+
     fn operation(&mut self) -> Result<(Option<&'t str>, Kind, Sum<'t>), Fault> {
         let mut sum = Sum::default();
         if self.at(b'{') {
             self.selection(0, &mut sum)?;
             return Ok((None, Kind::Query, sum));
         }
-        let kind = match self.name()? {
-            "query" => Kind::Query,
-            "mutation" => Kind::Mutation,
-            "subscription" => Kind::Subscription,
-            _ => return Err(Fault::Unexpected),
-        };
+        let kind = self.kind()?;
         let is_named = self.next.is_some_and(|token| token.kind == TokenKind::Name);
         let name = if is_named { Some(self.name()?) } else { None };
         if self.takes(b'(')? {
@@ -326,7 +335,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn directives(&mut self) -> Result<(), Fault> {
+    pub(super) fn directives(&mut self) -> Result<(), Fault> {
         while self.takes(b'@')? {
             self.name()?;
             self.arguments()?;
@@ -334,7 +343,7 @@ impl<'t> Parser<'t> {
         Ok(())
     }
 
-    fn value(&mut self) -> Result<(), Fault> {
+    pub(super) fn value(&mut self) -> Result<(), Fault> {
         self.nested(|parser| match parser.take()?.kind {
             TokenKind::Name | TokenKind::Literal => Ok(()),
             TokenKind::Mark(b'$') => parser.name().map(|_| ()),
@@ -356,7 +365,7 @@ impl<'t> Parser<'t> {
         })
     }
 
-    fn type_reference(&mut self) -> Result<(), Fault> {
+    pub(super) fn type_reference(&mut self) -> Result<(), Fault> {
         self.nested(|parser| {
             if parser.takes(b'[')? {
                 parser.type_reference()?;

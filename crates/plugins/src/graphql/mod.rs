@@ -7,10 +7,14 @@
 
 mod document;
 mod lexer;
+mod price;
+#[cfg(test)]
+mod price_tests;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use document::{Document, Kind, Measure};
+pub(crate) use price::{PriceFault, Way, price};
 
 /// Most tokens of a document.
 pub(crate) const TOKENS_MAX: usize = 20_000;
@@ -58,6 +62,16 @@ pub(crate) fn law(text: &str) {
         assert_eq!(measure, same, "white space has a meaning");
         if let Ok(measure) = measure {
             assert!(measure.depth >= 1 && measure.fields >= 1, "an operation asks for something");
+            // Where no field has a cost of its own, both readings count the same.
+            let plain = bartizan_config::CostTree::default();
+            for (way, count) in [(Way::All, measure.fields), (Way::Deepest, measure.depth)] {
+                let cost = price(text, name, None, (&plain, way));
+                let is_same = cost.map_or_else(
+                    |fault| fault == PriceFault::TooMuch,
+                    |cost| cost == u128::from(count) * 1_000_000,
+                );
+                assert!(is_same, "{way:?}: {cost:?} for {count}");
+            }
         }
     }
 }

@@ -162,6 +162,7 @@ pub(super) fn is_given(var: &Var) -> bool {
             | Var::ServerPort
             | Var::Scheme
             | Var::ConsumerName
+            | Var::RemoteUser
             | Var::ConsumerGroupId
             | Var::RouteId
             | Var::RouteName

@@ -234,14 +234,17 @@ impl Trial<'_> {
         .await;
         if let Some(connection) = kept {
             self.worker.tally.reuse();
+            cx.upstream.connect_time = Some(Duration::ZERO);
             match self.exchange(cx, downstream, connection).await {
                 Err(Failure { may_retry: true, denial })
                     if denial.reason == Reason::UpstreamClosed => {}
                 other => return other,
             }
         }
+        let began = Instant::now();
         let connection = self.connect().await?;
         self.now = Instant::now();
+        cx.upstream.connect_time = Some(self.now - began);
         self.exchange(cx, downstream, connection).await
     }
 

@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use bartizan_chain::{Chain, ChainBuilder, CompileCx, CredentialEntry, Expr, PluginSet, Step, Var};
+use bartizan_chain::{
+    Chain, ChainBuilder, CompileCx, CredentialEntry, Expr, PluginSet, Reach, Step, Var,
+};
 use bartizan_config::{Invalid, Meta, PathStep, PluginUse, ResourceKind};
 use bartizan_core::{Stage, StageSet};
 use bartizan_plugins::{AnyPlugin, CATALOGUE, Entry};
@@ -71,7 +73,7 @@ impl<'a> Compilation<'a> {
                 continue;
             }
             // It compiled when the plugin did, or the plugin would not be here.
-            let Ok(filter) = used.meta.filter.as_ref().map(Expr::compile).transpose() else {
+            let Ok(filter) = used.meta.filter.as_ref().map(filter).transpose() else {
                 is_whole = false;
                 continue;
             };
@@ -182,7 +184,7 @@ impl<'a> Compilation<'a> {
         problems: &mut Vec<Invalid>,
     ) {
         let Some(filter) = &meta.filter else { return };
-        let expr = match Expr::compile(filter) {
+        let expr = match self::filter(filter) {
             Ok(expr) => expr,
             Err(invalid) => {
                 problems.push(of_meta(invalid.under(PathStep::Key("filter".into()))));
@@ -200,6 +202,10 @@ impl<'a> Compilation<'a> {
         for var in expr.vars() {
             let unknown = if is_before_caller && Var::needs_identity(var) {
                 "who calls"
+            } else if Var::reads_body(var) && !reads_bodies(stages) {
+                "the body"
+            } else if Var::needs_end(var) && stages != StageSet::of(&[Stage::Observe]) {
+                "how it ended"
             } else if is_before_answer && Var::needs_answer(var) {
                 "the answer"
             } else {
@@ -247,6 +253,17 @@ impl<'a> Compilation<'a> {
             exposed,
         })
     }
+}
+
+/// A filter; what it may read where is another question.
+fn filter(written: &serde_json::Value) -> Result<Expr, Invalid> {
+    Expr::compile_within(written, Reach::Filter)
+}
+
+/// True if a plugin first acts where bodies are read: behind authorization, before forwarding.
+fn reads_bodies(stages: StageSet) -> bool {
+    let first = Stage::REQUEST.into_iter().find(|stage| stages.contains(*stage));
+    first.is_some_and(|first| first >= Stage::Validate)
 }
 
 /// Refuses what would have no effect where it is written, or more than one would think.

@@ -200,6 +200,7 @@ impl<'a> Compilation<'a> {
                 name: None,
                 service_id: None,
                 service_name: None,
+                graphql_costs: None,
             };
             let route = Arc::new(Route {
                 facts: Arc::new(facts),
@@ -255,6 +256,7 @@ impl<'a> Compilation<'a> {
             name: written.name.as_ref().map(own),
             service_id: service.map(|service| service.id.clone()),
             service_name: service.and_then(|service| service.name.clone()),
+            graphql_costs: service.and_then(|service| service.graphql_costs.clone()),
         })
     }
 
@@ -301,12 +303,7 @@ impl<'a> Compilation<'a> {
 /// An expression that decides whether a route is taken: it can read the request only.
 fn variables(written: &serde_json::Value) -> Result<Expr, Invalid> {
     let expr = Expr::compile(written)?;
-    let is_unknown = |var: &Var| {
-        let is_of_route =
-            matches!(var, Var::RouteId | Var::RouteName | Var::ServiceId | Var::ServiceName)
-                || matches!(var, Var::UriParam(_));
-        is_of_route || var.needs_identity() || var.needs_answer()
-    };
+    let is_unknown = |var: &Var| var.needs_route() || var.needs_identity() || var.needs_answer();
     if expr.vars().into_iter().any(is_unknown) {
         return Err(Invalid::new("reads what is not known before the route is chosen").with_help(
             "who calls and what is answered can be read in `_meta.filter` of a plugin",

@@ -218,6 +218,11 @@ mod tests {
         for (key, value, expected) in [
             ("/apisix/routes/1", "{}", Some("routes/1")),
             ("/apisix/consumers/a/credentials/b", "{}", Some("consumers/a/credentials/b")),
+            (
+                "/apisix/services/s/graphql_cost_decorations/d",
+                "{}",
+                Some("services/s/graphql_cost_decorations/d"),
+            ),
             ("/apisix/plugins", "[]", Some("plugins/list")),
             ("/apisix/plugins/list", "[]", Some("plugins/list%-")),
             ("/apisix/plugins/list%-", "[]", Some("plugins/list%25-")),

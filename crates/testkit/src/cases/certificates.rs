@@ -66,6 +66,8 @@ pub(super) fn facts(host: &str, shown: Option<&Issued>) -> TlsFacts {
     TlsFacts {
         sni: Some(host.into()),
         version: "TLSv1.3",
+        cipher: Some("TLS_AES_128_GCM_SHA256"),
+        is_resumed: false,
         client_certificate: verified.map(Into::into),
     }
 }

@@ -17,6 +17,7 @@ const ACCEPTED_ONLY: &[(&str, &str)] = &[
     ("request-id.algorithm", "ids are UUIDs of version 7, however they are called"),
     ("limit-count.policy", "counters are local; the others are not yet there"),
     ("graphql-limit-count.policy", "counters are local; the others are not yet there"),
+    ("graphql-limit-count.resolve_variables", "variables are read, or they would be free"),
     ("limit-conn.policy", "requests are counted locally; the others are not yet there"),
     ("limit-req.policy", "buckets are local; the others are not yet there"),
     ("openid-connect.bearer_only", "there is no login yet"),

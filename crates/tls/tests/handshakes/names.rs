@@ -152,6 +152,7 @@ async fn a_client_of_tls_1_2_is_served_unless_the_minimum_is_1_3() {
     let old = client_of(BOTH, &[&rustls::version::TLS12]);
     let pair = shake(&scene.store(&sources), &old, "a.example").await;
     assert_eq!(pair.session.version, TlsVersion::Tls12);
+    assert!(pair.session.cipher.is_some_and(|name| name.starts_with("ECDHE-")));
     let settings = StoreSettings { minimum: TlsVersion::Tls13, ..scene.settings() };
     let store = CertificateStore::build(&sources, &settings).unwrap();
     let (error, said) = refused(&store, &old, "a.example").await;
@@ -171,6 +172,9 @@ async fn a_server_name_may_ask_for_one_version_only() {
     shake(&store, &old, "b.example").await;
     let pair = shake(&store, &scene.client(), "a.example").await;
     assert_eq!(pair.session.version, TlsVersion::Tls13);
+    let known =
+        ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"];
+    assert!(pair.session.cipher.is_some_and(|name| known.contains(&name)));
 }
 
 #[tokio::test]

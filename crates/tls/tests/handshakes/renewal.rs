@@ -47,6 +47,7 @@ async fn a_session_is_resumed_across_a_reload() {
     let second = shake(&after, &client, "a.example").await;
     let full = HandshakeKind::Full;
     assert!(first.kind() == full && second.kind() == HandshakeKind::Resumed);
+    assert!(!first.session.is_resumed && second.session.is_resumed);
 }
 
 #[tokio::test]

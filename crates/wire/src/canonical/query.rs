@@ -13,6 +13,9 @@ pub enum QueryFault {
     /// Its decoded value is not UTF-8.
     #[error("the parameter is not UTF-8")]
     NotText,
+    /// It is a list or an object.
+    #[error("the value is a list or an object")]
+    NotScalar,
 }
 
 impl From<crate::fields::Repeated> for QueryFault {

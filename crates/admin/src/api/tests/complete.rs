@@ -168,6 +168,7 @@ fn every_field_stands_in_the_tables_of_compatibility() {
     for (kind, heading) in [
         (ResourceKind::Route, "Routes"),
         (ResourceKind::Service, "Services, plugin configs, global rules"),
+        (ResourceKind::GraphqlCost, "Services, plugin configs, global rules"),
         (ResourceKind::PluginConfig, "Services, plugin configs, global rules"),
         (ResourceKind::GlobalRule, "Services, plugin configs, global rules"),
         (ResourceKind::Upstream, "Upstreams"),

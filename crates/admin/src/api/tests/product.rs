@@ -21,6 +21,7 @@ fn object(kind: &str) -> Value {
         "upstreams" => json!({ "nodes": { "127.0.0.1:1": 1 } }),
         "ssls" => json!({ "snis": ["a.test"], "cert": "c", "key": "k" }),
         "credentials" => json!({ "plugins": { "key-auth": { "key": "a-key-of-sixteen" } } }),
+        "graphql_cost_decorations" => json!({ "field_path": "a.b" }),
         "consumer_groups" => {
             json!({ "plugins": { "limit-count": { "count": 5, "time_window": 60 } } })
         }
@@ -40,6 +41,7 @@ fn step(row: &Endpoint) -> Step {
     let target = row
         .path
         .replace("{username}", "jack")
+        .replace("{service}", "shop")
         .replace("{manager}", "vault")
         .replace("{plugin}", id)
         .replace("{n}", "2")
@@ -84,6 +86,10 @@ async fn furnished(only: Option<&Kind>) -> Desk {
         match kind.segment {
             "consumers" | "ssls" | "stream_routes" => {}
             "credentials" => put("consumers/jack/credentials/1", &body).await,
+            "graphql_cost_decorations" => {
+                put("services/shop", &object("services").to_string()).await;
+                put("services/shop/graphql_cost_decorations/1", &body).await;
+            }
             "plugin_metadata" => put("plugin_metadata/http-logger", &body).await,
             "secrets" => put("secrets/vault/1", &body).await,
             segment => put(&format!("{segment}/1"), &body).await,

@@ -178,8 +178,11 @@ async fn objects(html: &mut Html, api: &Api, asked: &Asked) -> Result<(), Answer
     for object in &snapshot.objects {
         let key = &object.key;
         if key.collection() != OWN_COLLECTION {
-            let is_credential = key.collection() == "consumers" && key.id().contains('/');
-            let kind = if is_credential { "credentials" } else { key.collection() };
+            let kind = match key.collection() {
+                "consumers" if key.id().contains('/') => "credentials",
+                "services" if key.id().contains('/') => "graphql_cost_decorations",
+                collection => collection,
+            };
             *counts.entry(kind).or_default() += 1;
         }
     }

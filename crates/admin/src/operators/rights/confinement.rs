@@ -209,6 +209,16 @@ impl Confinement {
             self.labelled(owner).map_err(|why| Forbidden(format!("its consumer {why}")))?;
             is_held = true;
         }
+        let is_open =
+            self.written.labels.is_empty() && self.hosts.is_empty() && self.paths.is_empty();
+        if resource.name == "graphql_cost_decorations" && !is_open {
+            let owner = act.owner.ok_or_else(|| Forbidden("whose it is is not said".to_owned()))?;
+            if let kinds::Sort::Resource(services) = kinds::sort("services", None) {
+                self.inside(&Object::new(owner), services, is_named)
+                    .map_err(|why| Forbidden(format!("its service {why}")))?;
+            }
+            is_held = true;
+        }
         for (object, when) in [(act.before, "it is"), (act.after, "it would be")] {
             if let Some(object) = object {
                 self.inside(&object, resource, is_held)
@@ -219,8 +229,12 @@ impl Confinement {
     }
 
     fn names(&self, kind: &str) -> bool {
-        // Whoever may remove a consumer may remove its credentials.
-        let also = if kind == "credentials" { "consumers" } else { kind };
+        // Whoever may remove an object may remove what stands below it.
+        let also = match kind {
+            "credentials" => "consumers",
+            "graphql_cost_decorations" => "services",
+            kind => kind,
+        };
         self.written.kinds.iter().any(|named| named == kind || named == also)
     }
 
@@ -329,8 +343,8 @@ impl Written {
         let Some(kind) = self.kinds.iter().find(unknown) else { return Ok(()) };
         Err(Unfit::new(
             format!("`{}` is no kind of resource", short(kind)),
-            "routes, services, upstreams, consumers, credentials, consumer_groups, plugin_configs, \
-             protos, stream_routes, ssls, global_rules, plugin_metadata, secrets",
+            "routes, services, upstreams, consumers, credentials, \
+             graphql_cost_decorations, consumer_groups, plugin_configs, protos, stream_routes, ssls, global_rules, plugin_metadata, secrets",
         ))
     }
 }

@@ -33,7 +33,7 @@ const fn explicit(name: &'static str) -> Resource {
     Resource { name, serves: Serves::Nothing, is_labelled: false, is_explicit: true }
 }
 
-const RESOURCES: [Resource; 13] = [
+const RESOURCES: [Resource; 14] = [
     resource("routes", Serves::HostsAndPaths),
     resource("services", Serves::Hosts),
     resource("upstreams", Serves::Nothing),
@@ -41,6 +41,13 @@ const RESOURCES: [Resource; 13] = [
     // It belongs to whom its consumer belongs to.
     Resource {
         name: "credentials",
+        serves: Serves::Nothing,
+        is_labelled: false,
+        is_explicit: false,
+    },
+    // It belongs to whom its service belongs to.
+    Resource {
+        name: "graphql_cost_decorations",
         serves: Serves::Nothing,
         is_labelled: false,
         is_explicit: false,
@@ -56,10 +63,10 @@ const RESOURCES: [Resource; 13] = [
 ];
 
 /// The kinds of resources that an editor can be confined to.
-pub const RESOURCE_KINDS: [&str; 13] = {
-    let mut names = [""; 13];
+pub const RESOURCE_KINDS: [&str; 14] = {
+    let mut names = [""; 14];
     let mut at = 0;
-    while at < 13 {
+    while at < 14 {
         #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, of equal lengths")]
         {
             names[at] = RESOURCES[at].name;
@@ -92,10 +99,15 @@ pub(super) enum Sort {
 }
 
 /// What a word of the Admin API's paths is. Stores have credentials among the consumers, with an
-/// id of `username/credentials/id`.
+/// id of `username/credentials/id`, and what fields cost among the services.
 pub(super) fn sort(kind: &str, id: Option<&str>) -> Sort {
-    let is_credential = kind == "consumers" && id.is_some_and(|id| id.contains('/'));
-    match if is_credential { "credentials" } else { kind } {
+    let is_below = id.is_some_and(|id| id.contains('/'));
+    let kind = match kind {
+        "consumers" if is_below => "credentials",
+        "services" if is_below => "graphql_cost_decorations",
+        kind => kind,
+    };
+    match kind {
         "configs" => Sort::Whole,
         "schema" => Sort::Schema,
         "plugins" => Sort::Plugins,
@@ -117,6 +129,6 @@ mod tests {
         let of_table = RESOURCES.iter().filter(|resource| resource.is_explicit);
         let of_table: Vec<&str> = of_table.map(|resource| resource.name).collect();
         assert_eq!(of_table, EXPLICIT_KINDS);
-        assert_eq!(RESOURCE_KINDS[12], "secrets");
+        assert_eq!(RESOURCE_KINDS[13], "secrets");
     }
 }

@@ -121,7 +121,7 @@ pub struct Act<'a> {
     /// What.
     pub verb: Verb,
     /// With what: a kind of resource in the words of the Admin API's paths (`routes`, …;
-    /// `credentials` for those of a consumer), or `schema`, `plugins`, `configs`, `status`,
+    /// `credentials` for those of a consumer, `graphql_cost_decorations` for those of a service), or `schema`, `plugins`, `configs`, `status`,
     /// `quarantine`, `coverage`, `denials`, `revisions`, `events`. Others are the admins' alone.
     pub kind: &'a str,
     /// Which one.
@@ -130,7 +130,8 @@ pub struct Act<'a> {
     pub before: Option<Object<'a>>,
     /// The object as it will be; nothing where it is removed.
     pub after: Option<Object<'a>>,
-    /// Of a credential: its consumer, whose labels count as well.
+    /// What it stands below, whose labels count as well: of a credential its consumer, of what a
+    /// field costs its service.
     pub owner: Option<&'a Value>,
     /// What the object as it will be refers to and did not refer to before.
     pub used: &'a [Used],

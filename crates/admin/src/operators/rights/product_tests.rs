@@ -41,11 +41,15 @@ fn dimensions() -> [(&'static str, Value, Vec<Value>); 3] {
     ]
 }
 
+/// What fields of a service's queries cost.
+const DECORATIONS: &str = "graphql_cost_decorations";
+
 /// Whether objects of a kind can be told apart by that.
 fn tells_apart(dimension: &str, resource: Resource) -> bool {
+    let is_below = matches!(resource.name, "credentials" | DECORATIONS);
     match dimension {
-        "labels" => resource.is_labelled || resource.name == "credentials",
-        "hosts" => resource.serves != Serves::Nothing,
+        "labels" => resource.is_labelled || is_below,
+        "hosts" => resource.serves != Serves::Nothing || resource.name == DECORATIONS,
         _ => resource.serves == Serves::HostsAndPaths,
     }
 }
@@ -69,7 +73,7 @@ fn outside(by: &Value) -> Value {
 fn acts(rights: &Rights, kind: &str, theirs: &Value) -> [bool; 4] {
     let ours = ours();
     let act = |verb, before: Option<&Value>, after: Option<&Value>| {
-        // A credential is whose its consumer is.
+        // A credential is whose its consumer is, and so on.
         let is_theirs = [before, after].contains(&Some(theirs));
         rights.permit(&Act {
             verb,
@@ -113,16 +117,16 @@ fn every_confinement_forbids_every_act_outside_it_for_every_kind() {
             }
         }
     }
-    assert_eq!(tried, 3 * 13 * 2 * 3 * 4);
+    assert_eq!(tried, 3 * 14 * 2 * 3 * 4);
 }
 
 #[test]
 fn a_key_for_some_kinds_changes_no_others_and_no_other_role_changes_any() {
     for kind in RESOURCE_KINDS {
         let others = RESOURCE_KINDS.iter().filter(|other| **other != kind);
-        // Consumers have their credentials with them.
-        let others: Vec<&str> =
-            others.copied().filter(|o| (kind, *o) != ("credentials", "consumers")).collect();
+        // Consumers have their credentials with them, and services what their fields cost.
+        let with = [("credentials", "consumers"), (DECORATIONS, "services")];
+        let others: Vec<&str> = others.copied().filter(|o| !with.contains(&(kind, *o))).collect();
         let rights = editor(json!({ "kinds": others }));
         assert_eq!(acts(&rights, kind, &ours()), [false; 4], "{kind}");
         for role in [Role::Viewer, Role::Auditor] {

@@ -63,7 +63,7 @@ fn table(rights: &Rights) -> Vec<String> {
 #[test]
 fn each_role_may_do_what_its_table_says_and_nothing_else() {
     let views = [
-        "read 13 resources",
+        "read 14 resources",
         "read configs",
         "read schema",
         "read plugins",
@@ -78,7 +78,7 @@ fn each_role_may_do_what_its_table_says_and_nothing_else() {
     assert_eq!(table(&rights(Role::Viewer)), viewer);
 
     let mut editor = views.to_vec();
-    editor.extend(["write 9 resources", "delete 9 resources", "other 0 resources"]);
+    editor.extend(["write 10 resources", "delete 10 resources", "other 0 resources"]);
     editor.push("other schema");
     assert_eq!(table(&rights(Role::Editor)), editor);
 
@@ -90,7 +90,7 @@ fn each_role_may_do_what_its_table_says_and_nothing_else() {
 
     let admin = table(&rights(Role::Admin));
     assert_eq!(admin.len(), 4 * (1 + NODE_KINDS.len()));
-    assert!(admin.contains(&"delete 13 resources".to_owned()));
+    assert!(admin.contains(&"delete 14 resources".to_owned()));
 }
 
 #[test]
@@ -181,6 +181,32 @@ fn a_service_may_not_lose_the_hosts_that_its_routes_inherit() {
     assert!(confined.permit(&write("services", Some(&own), &own)).is_ok());
     assert!(confined.permit(&write("services", Some(&own), &open)).is_err());
     assert!(confined.permit(&write("services", Some(&open), &own)).is_err());
+}
+
+#[test]
+fn what_fields_cost_belongs_to_whom_its_service_belongs_to() {
+    let decoration = json!({ "field_path": "a" });
+    for (confinement, ours, theirs) in [
+        (
+            json!({ "labels": { "team": ["shop"] } }),
+            json!({ "labels": { "team": "shop" } }),
+            json!({ "labels": { "team": "bank" } }),
+        ),
+        (
+            json!({ "hosts": ["shop.example"] }),
+            json!({ "hosts": ["shop.example"] }),
+            json!({ "hosts": ["bank.example"] }),
+        ),
+    ] {
+        let confined = editor(confinement);
+        let act = |owner| Act { owner, ..write("graphql_cost_decorations", None, &decoration) };
+        assert_eq!(confined.permit(&act(Some(&ours))), Ok(()));
+        assert!(confined.permit(&act(Some(&theirs))).is_err());
+        assert!(confined.permit(&act(None)).is_err());
+        let id = Some("s/graphql_cost_decorations/1");
+        let as_stored = Act { kind: "services", id, ..act(Some(&theirs)) };
+        assert!(confined.permit(&as_stored).is_err());
+    }
 }
 
 #[test]

@@ -99,7 +99,11 @@ fn documents() -> impl Strategy<Value = Value> {
         list(
             "id",
             &json!({ "upstream_id": "a" }),
-            &[("hosts", json!(["s.test"])), ("plugins", limit.clone())],
+            &[
+                ("hosts", json!(["s.test"])),
+                ("plugins", limit.clone()),
+                ("graphql_cost_decorations", json!([{ "id": "d", "field_path": "a.b" }])),
+            ],
         ),
         list(
             "id",

@@ -314,7 +314,13 @@ fn a_token_without_the_binding_that_is_required_is_refused() {
 /// A request over TLS, with a certificate that counts for its host or not.
 fn over_tls(certificate: &Arc<ClientCertificate>, counts: bool) -> RequestCx {
     let client_certificate = Some(certificate.clone());
-    let tls = TlsFacts { sni: None, version: "TLSv1.3", client_certificate };
+    let tls = TlsFacts {
+        sni: None,
+        version: "TLSv1.3",
+        cipher: None,
+        is_resumed: false,
+        client_certificate,
+    };
     let peer = Peer::new(([192, 0, 2, 1], 1).into(), ([192, 0, 2, 2], 2).into(), Some(tls));
     let mut cx = RequestCx::new(Arrival { peer: Arc::new(peer), ..arrival("/", &[]) }, None);
     if counts {

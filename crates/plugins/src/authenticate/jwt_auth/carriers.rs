@@ -44,7 +44,7 @@ impl Carriers {
             .transpose()?;
         let query = query.map_err(|fault| match fault {
             QueryFault::Repeated => CarrierFault::Repeated("parameter"),
-            QueryFault::NotText => CarrierFault::NotText("parameter"),
+            QueryFault::NotText | QueryFault::NotScalar => CarrierFault::NotText("parameter"),
         })?;
         let cookie = self.cookie(fields)?;
         if let Some(value) = header {

@@ -189,7 +189,7 @@ impl KeyAuth {
         let header = header.map_err(|_| repeated("the field", &self.header))?;
         let query = query.map_err(|fault| match fault {
             QueryFault::Repeated => repeated("the query parameter", &self.query),
-            QueryFault::NotText => {
+            QueryFault::NotText | QueryFault::NotScalar => {
                 let detail = format!("the query parameter `{}` is no text", self.query);
                 self.refusal(Reason::MalformedCredential, detail, "Invalid API key in request")
             }

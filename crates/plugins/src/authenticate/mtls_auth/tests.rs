@@ -118,7 +118,13 @@ fn a_wildcard_in_a_certificate_is_no_host() {
 #[test]
 fn a_certificate_that_the_host_did_not_ask_for_counts_for_nothing() {
     let certificate = Arc::new(alice(&authority()));
-    let tls = TlsFacts { sni: None, version: "TLSv1.3", client_certificate: Some(certificate) };
+    let tls = TlsFacts {
+        sni: None,
+        version: "TLSv1.3",
+        cipher: None,
+        is_resumed: false,
+        client_certificate: Some(certificate),
+    };
     let mut start = arrival("/", &[("client-cert", ":AAAA:")]);
     start.peer =
         Arc::new(Peer::new(([192, 0, 2, 1], 1).into(), ([192, 0, 2, 2], 2).into(), Some(tls)));

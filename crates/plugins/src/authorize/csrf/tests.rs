@@ -159,7 +159,13 @@ fn a_page_without_encryption_is_not_ours_where_we_have_it() {
     let plugin = plugin(&config());
     for (origin, expected) in [("https://example.com", true), ("http://example.com", false)] {
         let start = arrival("/", &[("origin", origin)]);
-        let tls = TlsFacts { sni: None, version: "TLSv1.3", client_certificate: None };
+        let tls = TlsFacts {
+            sni: None,
+            version: "TLSv1.3",
+            cipher: None,
+            is_resumed: false,
+            client_certificate: None,
+        };
         let peer = Arc::new(Peer::new(start.peer.address, start.peer.local, Some(tls)));
         let cx = RequestCx::new(Arrival { peer, ..start }, None);
         assert_eq!(plugin.judge_site(&cx).is_ok(), expected, "{origin}");

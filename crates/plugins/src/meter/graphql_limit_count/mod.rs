@@ -16,6 +16,28 @@
 //! `@include` are not believed. The cost is multiplied by `score_factor` and rounded up to a whole
 //! number, at least 1. What costs more than `count` is refused without a time to try again.
 //!
+//! # What fields cost
+//!
+//! A service can say what fields of its queries cost, each in a `graphql_cost_decorations` of it:
+//!
+//! ```json
+//! { "field_path": "people.ships", "mul_arguments": ["first"] }
+//! ```
+//!
+//! Such a field costs `add_value` (1) and the values of `add_arguments`, and what is asked for below
+//! it counts `mul_value` (1) times the values of `mul_arguments`. Any other field costs 1 and what is
+//! below it. `complexity` sums that up, `depth` takes the most expensive way down, and
+//! `node_quantifier` is `complexity` in which other fields cost nothing:
+//! `{ people(first: 20) { ships(first: 10) { name } } }` then costs 1 and 20 times 1 for the ships
+//! (21), where both fields are multiplied by `first`. A path begins at the root of an operation, or
+//! says which: `Query.people`.
+//!
+//! Values are read out of the query, its variables and their defaults. An argument that is not
+//! given, or `null`, adds nothing and multiplies nothing; 0 does not multiply either, since a server
+//! may take it for no limit. A value that is no whole number is refused, as is an argument given
+//! twice, and what is too large to be counted. At most 100,000 fields and fragments are counted.
+//! Where a decoration is in quarantine, nobody knows what queries cost, and they get 503.
+//!
 //! One operation may have at most `max_depth` levels (16), `max_fields` fields (1,000) and, if
 //! that is not 0, `max_cost`; with `introspection: refuse` none may ask for the schema. A body that
 //! is a list of operations is charged with the sum and may have `max_batch` of them (1, so that
@@ -46,14 +68,15 @@
 //!
 //! # What it cannot do
 //!
-//! It knows no schema: weights for fields and arguments that multiply (`first: 100`) are not there
-//! yet, and whether a field exists is the upstream's to say. It counts per node.
+//! It knows no schema: fields are priced by their path and not by their type, and whether a field
+//! exists is the upstream's to say. It counts per node.
 //!
 //! # How it differs from Apache APISIX
 //!
 //! Apache APISIX charges the depth of POST requests and bounds nothing else; GET requests and lists
 //! are refused there.
 
+mod config;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -64,125 +87,12 @@ use bartizan_chain::{
 };
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, Reason, Stage, StageSet};
-use schemars::JsonSchema;
-use serde::Deserialize;
-use serde_json::Number;
 
-use super::amount::Amount;
-use super::limit_count::{self, Call, KeyType, LimitCount, Metadata, Policy, Rule, WindowType};
+pub use self::config::{Config, CostStrategy, Introspection};
+use self::request::Operation;
+use super::limit_count::{Call, LimitCount, Metadata};
 use crate::decimal::{self, WHOLE};
-use crate::graphql::Measure;
-
-/// The configuration of `graphql-limit-count`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    /// What fits into a window, in units of cost.
-    count: Option<Amount>,
-    /// The length of a window in seconds.
-    time_window: Option<Amount>,
-    /// What is counted: the name of a variable, text with variables, or any text; see `key_type`.
-    #[schemars(length(min = 1, max = 1024), extend("default" = "remote_addr"))]
-    key: Option<String>,
-    /// How `key` is read.
-    #[schemars(extend("default" = "var"))]
-    key_type: Option<KeyType>,
-    /// How the window moves. Sliding, unless the node follows the habits of Apache APISIX.
-    window_type: Option<WindowType>,
-    /// Several limits in place of `count`, `time_window` and `key`.
-    #[schemars(length(min = 1, max = 16))]
-    rules: Option<Vec<Rule>>,
-    /// What an operation costs.
-    #[serde(default)]
-    cost_strategy: CostStrategy,
-    /// Multiplies the cost; up to six decimals.
-    #[serde(default = "one")]
-    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1_000_000))]
-    score_factor: Number,
-    /// The largest cost of one operation, `score_factor` included; 0 for no maximum.
-    #[serde(default = "zero")]
-    #[schemars(extend("minimum" = 0, "maximum" = 4_294_967_295_u32))]
-    max_cost: Number,
-    /// The most levels of one operation.
-    #[serde(default = "sixteen")]
-    #[schemars(range(min = 1, max = 100))]
-    max_depth: u32,
-    /// The most fields of one operation, fragments put in.
-    #[serde(default = "thousand")]
-    #[schemars(range(min = 1))]
-    max_fields: u32,
-    /// The most operations of one request.
-    #[serde(default = "single")]
-    #[schemars(range(min = 1, max = 100))]
-    max_batch: u32,
-    /// Whether an operation may ask for the schema.
-    #[serde(default)]
-    introspection: Introspection,
-    /// The status of a refusal: 429, or 503 where the node follows the habits of Apache APISIX.
-    #[schemars(range(min = 400, max = 599))]
-    rejected_code: Option<u16>,
-    /// What a refused client reads.
-    #[schemars(length(min = 1, max = 1024))]
-    rejected_msg: Option<String>,
-    /// Whether answers say how much of the quota is left.
-    #[serde(default = "limit_count::yes")]
-    show_limit_quota_header: bool,
-    /// Where the counters are: in this node.
-    #[serde(default)]
-    policy: Policy,
-    /// Shares the counters with every resource that names the same group.
-    #[schemars(length(min = 1, max = 256))]
-    group: Option<String>,
-    /// Admits requests that cannot be counted: no rule applies, a number cannot be read, or no
-    /// counter is left.
-    #[serde(default)]
-    danger_allow_degradation: bool,
-}
-
-/// What an operation costs.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(extend("x-answers" = {
-    "node_quantifier": "is not supported yet: no argument multiplies the cost"
-}))]
-pub enum CostStrategy {
-    /// As many units as it has levels.
-    #[default]
-    Depth,
-    /// As many units as it has fields.
-    Complexity,
-}
-
-/// Whether an operation may ask for the schema.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Introspection {
-    /// It counts like anything else.
-    #[default]
-    Allow,
-    /// It is refused.
-    Refuse,
-}
-
-fn one() -> Number {
-    1.into()
-}
-
-fn zero() -> Number {
-    0.into()
-}
-
-fn sixteen() -> u32 {
-    16
-}
-
-fn thousand() -> u32 {
-    1_000
-}
-
-fn single() -> u32 {
-    1
-}
+use crate::graphql::{Measure, PriceFault};
 
 /// Compiled `graphql-limit-count`.
 pub struct GraphqlLimitCount {
@@ -213,10 +123,6 @@ impl Plugin for GraphqlLimitCount {
     const UNSUPPORTED: &'static [(&'static str, Unsupported)] = &[
         ("introspection_endpoint", SCHEMA),
         ("introspection_headers", SCHEMA),
-        (
-            "resolve_variables",
-            Unsupported::NotYet("no argument multiplies the cost, so that no variable matters"),
-        ),
         ("sync_interval", REDIS),
         ("redis_host", REDIS),
         ("redis_port", REDIS),
@@ -247,6 +153,10 @@ impl Plugin for GraphqlLimitCount {
     type Call = Call;
 
     fn compile(config: Config, cx: &mut CompileCx<'_>) -> Result<Self, Invalid> {
+        if config.resolve_variables == Some(false) {
+            let fault = Invalid::new("variables that are not read would be free");
+            return Err(under("resolve_variables", fault));
+        }
         let factor = decimal::millionths(&config.score_factor);
         let factor = factor.map_err(|fault| under("score_factor", fault))?;
         let max_cost = decimal::millionths(&config.max_cost);
@@ -301,7 +211,13 @@ impl Plugin for GraphqlLimitCount {
 impl GraphqlLimitCount {
     /// What a request costs, unless it cannot be read or is too large.
     fn cost(&self, cx: &RequestCx) -> Result<u32, Denial> {
-        let operations = request::operations(cx, self.max_batch, self.json)
+        let costs = cx.matched().and_then(|matched| matched.route.graphql_costs.as_deref());
+        if costs.is_some_and(|costs| costs.is_broken) {
+            let detail = "what the service says of the costs of fields is at fault";
+            return Err(Denial::new(Reason::Quarantined, detail));
+        }
+        let tariff = costs.map(|costs| (costs, self.strategy.way()));
+        let operations = request::operations(cx, self.max_batch, self.json, tariff)
             .map_err(|fault| Denial::new(Reason::BadGraphql, fault.to_string()))?;
         let mut sum = 0_u32;
         for operation in &operations {
@@ -311,8 +227,8 @@ impl GraphqlLimitCount {
     }
 
     /// What an operation costs, unless it is too large.
-    fn price(&self, operation: &Measure) -> Result<u32, Denial> {
-        let Measure { depth, fields, .. } = *operation;
+    fn price(&self, operation: &Operation) -> Result<u32, Denial> {
+        let Measure { depth, fields, introspects, .. } = operation.measure;
         let refuse = |detail: String| Err(Denial::new(Reason::GraphqlTooCostly, detail));
         if depth > self.max_depth {
             return refuse(format!("{depth} levels are more than `max_depth`"));
@@ -320,38 +236,25 @@ impl GraphqlLimitCount {
         if fields > self.max_fields {
             return refuse(format!("{fields} fields are more than `max_fields`"));
         }
-        if operation.introspects && self.introspection == Introspection::Refuse {
+        if introspects && self.introspection == Introspection::Refuse {
             return refuse("it asks for the schema".into());
         }
-        let units = match self.strategy {
-            CostStrategy::Depth => depth,
-            CostStrategy::Complexity => fields,
+        let units = match (operation.cost, self.strategy) {
+            (Some(Ok(cost)), _) => cost,
+            (Some(Err(fault @ PriceFault::TooMuch)), _) => return refuse(fault.to_string()),
+            (Some(Err(fault)), _) => {
+                return Err(Denial::new(Reason::BadGraphql, fault.to_string()));
+            }
+            (None, CostStrategy::Depth) => u128::from(depth) * u128::from(WHOLE),
+            (None, CostStrategy::Complexity) => u128::from(fields) * u128::from(WHOLE),
+            (None, CostStrategy::NodeQuantifier) => 0,
         };
-        let cost = units.saturating_mul(self.factor);
+        let cost = units.saturating_mul(self.factor.into()).div_ceil(WHOLE.into());
+        let cost = u64::try_from(cost).unwrap_or(u64::MAX);
         if self.max_cost > 0 && cost > self.max_cost {
             return refuse(format!("a cost of {} is more than `max_cost`", decimal::shown(cost)));
         }
         Ok(u32::try_from(cost.div_ceil(WHOLE)).unwrap_or(u32::MAX).max(1))
-    }
-}
-
-impl Config {
-    /// The limit that is charged.
-    fn limit(self) -> limit_count::Config {
-        limit_count::Config {
-            count: self.count,
-            time_window: self.time_window,
-            key: self.key,
-            key_type: self.key_type,
-            window_type: self.window_type,
-            rules: self.rules,
-            rejected_code: self.rejected_code,
-            rejected_msg: self.rejected_msg,
-            show_limit_quota_header: self.show_limit_quota_header,
-            policy: self.policy,
-            group: self.group,
-            danger_allow_degradation: self.danger_allow_degradation,
-        }
     }
 }
 

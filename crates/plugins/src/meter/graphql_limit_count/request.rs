@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use bartizan_chain::{JsonLimits, RequestCx, parse_strict};
+use bartizan_config::CostTree;
 use bartizan_wire::QueryFault;
 use http::Method;
 use serde_json::{Map, Value};
 
-use crate::graphql::{Document, Kind, Measure};
+use crate::graphql::{Document, Kind, Measure, PriceFault, Way, price};
 
 /// The members of a GraphQL request; any other could be a query that is kept elsewhere.
 const MEMBERS: [&str; 4] = ["query", "operationName", "variables", "extensions"];
@@ -27,12 +28,24 @@ pub(super) enum Unreadable {
 
 use Unreadable::{Because, Json, Parameter, Query};
 
+/// What fields cost, where the service of the route says it, and how that is summed up.
+pub(super) type Tariff<'c> = Option<(&'c CostTree, Way)>;
+
+/// An operation that was read.
+pub(super) struct Operation {
+    /// What it asks for.
+    pub(super) measure: Measure,
+    /// What it costs in millionths, where the service says what fields cost.
+    pub(super) cost: Option<Result<u128, PriceFault>>,
+}
+
 /// What each operation of the request asks for; at most `most` of them.
 pub(super) fn operations(
     cx: &RequestCx,
     most: usize,
     limits: JsonLimits,
-) -> Result<Vec<Measure>, Unreadable> {
+    tariff: Tariff<'_>,
+) -> Result<Vec<Operation>, Unreadable> {
     let method = cx.canonical().method();
     let in_target = parameter(cx, "query")?;
     let name = parameter(cx, "operationName")?;
@@ -42,11 +55,18 @@ pub(super) fn operations(
             return Err(Because("a body where the query is in the target"));
         }
         let query = in_target.ok_or(Because("there is no parameter `query`"))?;
-        let measure = measure(&query, name.as_deref())?;
-        if measure.kind != Kind::Query {
+        let variables = match tariff.map(|_| parameter(cx, "variables")).transpose()?.flatten() {
+            Some(text) => {
+                let value = parse_strict(text.as_bytes(), limits);
+                Some(value.map_err(|fault| Json(fault.to_string()))?)
+            }
+            None => None,
+        };
+        let operation = measure(&query, name.as_deref(), variables.as_ref(), tariff)?;
+        if operation.measure.kind != Kind::Query {
             return Err(Because("a GET request that does more than read"));
         }
-        return Ok(vec![measure]);
+        return Ok(vec![operation]);
     }
     if *method != Method::POST {
         return Err(Because("neither GET nor POST"));
@@ -55,10 +75,10 @@ pub(super) fn operations(
         return Err(Because("the query is in the target and in the body"));
     }
     match media(cx)? {
-        Media::Json => in_json(cx, body, most, limits),
+        Media::Json => in_json(cx, body, most, limits, tariff),
         Media::Graphql => {
             let text = std::str::from_utf8(body).map_err(|_| Because("it is not UTF-8"))?;
-            measure(text, None).map(|measure| vec![measure])
+            measure(text, None, None, tariff).map(|operation| vec![operation])
         }
     }
 }
@@ -68,20 +88,21 @@ fn in_json(
     body: &[u8],
     most: usize,
     limits: JsonLimits,
-) -> Result<Vec<Measure>, Unreadable> {
+    tariff: Tariff<'_>,
+) -> Result<Vec<Operation>, Unreadable> {
     let value = match cx.body_value() {
         Some(value) => Cow::Borrowed(value),
         None => Cow::Owned(parse_strict(body, limits).map_err(|fault| Json(fault.to_string()))?),
     };
     match &*value {
-        Value::Object(request) => one(request).map(|measure| vec![measure]),
+        Value::Object(request) => one(request, tariff).map(|operation| vec![operation]),
         Value::Array(requests) if requests.is_empty() => Err(Because("a batch of nothing")),
         Value::Array(requests) if requests.len() > most => {
             Err(Because("more operations in one request than `max_batch`"))
         }
         Value::Array(requests) => {
             let one = |request: &Value| match request {
-                Value::Object(request) => one(request),
+                Value::Object(request) => one(request, tariff),
                 _ => Err(Because("a batch of what is no request")),
             };
             requests.iter().map(one).collect()
@@ -90,7 +111,7 @@ fn in_json(
     }
 }
 
-fn one(request: &Map<String, Value>) -> Result<Measure, Unreadable> {
+fn one(request: &Map<String, Value>, tariff: Tariff<'_>) -> Result<Operation, Unreadable> {
     // Some servers take `Query` for `query`, and the last one counts.
     if request.keys().any(|key| !MEMBERS.contains(&key.as_str())) {
         return Err(Because("a member that GraphQL requests do not have"));
@@ -103,13 +124,26 @@ fn one(request: &Map<String, Value>) -> Result<Measure, Unreadable> {
         Some(Value::String(name)) => Some(name.as_str()),
         Some(_) => return Err(Because("`operationName` is no text")),
     };
-    measure(query, name)
+    measure(query, name, request.get("variables"), tariff)
 }
 
 /// Some clients send an empty name for none.
-fn measure(query: &str, name: Option<&str>) -> Result<Measure, Unreadable> {
+fn measure(
+    query: &str,
+    name: Option<&str>,
+    variables: Option<&Value>,
+    tariff: Tariff<'_>,
+) -> Result<Operation, Unreadable> {
     let name = name.filter(|name| !name.is_empty());
-    Document::parse(query).and_then(|document| document.measure(name)).map_err(Query)
+    let measure = Document::parse(query).and_then(|document| document.measure(name));
+    let measure = measure.map_err(Query)?;
+    let Some(tariff) = tariff else { return Ok(Operation { measure, cost: None }) };
+    let variables = match variables {
+        None | Some(Value::Null) => None,
+        Some(Value::Object(variables)) => Some(variables),
+        Some(_) => return Err(Because("`variables` is no object")),
+    };
+    Ok(Operation { measure, cost: Some(price(query, name, variables, tariff)) })
 }
 
 fn parameter<'a>(

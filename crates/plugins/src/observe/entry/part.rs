@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bartizan_audit::{REDACTED, Redactor, write_address, write_socket};
-use bartizan_chain::Var;
+use bartizan_chain::{Reach, Var};
 use bartizan_config::Invalid;
 
 use super::Exchange;
@@ -65,9 +65,10 @@ impl LogVar {
             }
             _ => match name.strip_prefix("sent_http_").filter(|rest| !rest.is_empty()) {
                 Some(field) => Self::SentHttp(field.to_ascii_lowercase().replace('_', "-")),
-                None => {
-                    Self::Var(Var::parse(name).map_err(|fault| Invalid::new(fault.to_string()))?)
-                }
+                None => Self::Var(
+                    Var::parse_within(name, Reach::End)
+                        .map_err(|fault| Invalid::new(fault.to_string()))?,
+                ),
             },
         })
     }

@@ -29,6 +29,7 @@ fn matched() -> Matched {
         name: None,
         service_id: Some("s1".into()),
         service_name: None,
+        graphql_costs: None,
     };
     Matched { route: Arc::new(route), uri: "/*".into(), host: None }
 }

@@ -62,7 +62,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_chain::{
-    AnswerHead, CompileCx, Expr, Kinship, Nothing, Outcome, Plugin, RequestCx, Traits, Unsupported,
+    AnswerHead, CompileCx, Expr, Kinship, Nothing, Outcome, Plugin, Reach, RequestCx, Traits,
+    Unsupported,
 };
 use bartizan_config::{Invalid, PathStep, ResourceKind, ResourceRef};
 use bartizan_core::{Denial, StageSet};
@@ -145,7 +146,9 @@ impl Plugin for FileLogger {
         }
         let at_match = |fault: Invalid| fault.under(PathStep::Key("match".to_owned()));
         let matching = config.matching.map(Value::Array);
-        let matching = matching.map(|value| Expr::compile(&value).map_err(at_match)).transpose()?;
+        let matching = matching
+            .map(|value| Expr::compile_within(&value, Reach::End).map_err(at_match))
+            .transpose()?;
         let batch = sink(&path, cx);
         Ok(Self { matching, scribe: Scribe::new(format, cx), batch })
     }

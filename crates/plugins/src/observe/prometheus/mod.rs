@@ -180,6 +180,7 @@ mod tests {
             name: Some("orders".into()),
             service_id: Some("s1".into()),
             service_name: None,
+            graphql_costs: None,
         };
         Matched { route: Arc::new(route), uri: "/orders/*".into(), host: None }
     }

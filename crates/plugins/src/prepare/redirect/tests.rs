@@ -36,7 +36,13 @@ fn to_https() -> Value {
 }
 
 fn with_tls(mut arrival: Arrival) -> Arrival {
-    let tls = TlsFacts { sni: None, version: "TLSv1.3", client_certificate: None };
+    let tls = TlsFacts {
+        sni: None,
+        version: "TLSv1.3",
+        cipher: None,
+        is_resumed: false,
+        client_certificate: None,
+    };
     let (address, local) = (arrival.peer.address, arrival.peer.local);
     arrival.peer = Arc::new(Peer::new(address, local, Some(tls)));
     arrival

@@ -20,7 +20,8 @@ fn seen(probe: &Probe<'_>, snapshot: &Snapshot, bench: &Bench) -> (Option<Vec<St
         let found = found.map(|found| format!("{found:?}"));
         let steps = route.chain.steps().iter().map(|step| step.plugin.name().to_owned());
         let facts = [Some(&route.facts.id), route.facts.service_id.as_ref()];
-        let facts = facts.into_iter().flatten().map(ToString::to_string);
+        let priced = route.facts.graphql_costs.as_ref().map(|costs| format!("{costs:?}"));
+        let facts = facts.into_iter().flatten().map(ToString::to_string).chain(priced);
         let nodes = nodes.map(|node| node.label.to_string()).chain(found);
         facts.chain(nodes).chain(steps).collect()
     });
@@ -106,6 +107,10 @@ fn content(key: &'static str) -> BoxedStrategy<Value> {
             };
             route().prop_map(one_upstream).boxed()
         }
+        ("services", id) if id.contains('/') => object(vec![
+            ("field_path", vec![json!("a"), json!("b.c")]),
+            ("mul_arguments", vec![none, json!(["first"])]),
+        ]),
         ("services", _) => object(vec![
             ("plugins", vec![none.clone(), guarded(), guarded(), told, untold]),
             ("upstream_id", vec![json!("u0"), json!("u0"), json!("u1")]),
@@ -138,6 +143,7 @@ fn change() -> impl Strategy<Value = Change> {
         "plugin_configs/c0",
         "consumers/bob",
         "consumers/alice/credentials/x",
+        "services/s0/graphql_cost_decorations/x",
         "consumer_groups/g0",
         "protos/p0",
     ];
@@ -227,6 +233,9 @@ fn what_concerns_only_itself_is_compiled_by_itself() {
             Some(json!({ "plugins": { "key-auth": { "key": "k2", "danger_weak_secret": true } } })),
             true,
         ),
+        ("services/s0/graphql_cost_decorations/x", Some(json!({ "field_path": "a" })), true),
+        ("services/s0/graphql_cost_decorations/x", Some(json!({ "field_path": "a b" })), false),
+        ("services/s9/graphql_cost_decorations/x", Some(json!({ "field_path": "a" })), false),
         ("consumer_groups/g0", Some(json!({ "plugins": deny })), true),
         ("global_rules/g", Some(json!({ "plugins": deny })), false),
         ("plugin_metadata/cors", Some(json!({})), false),
@@ -235,6 +244,32 @@ fn what_concerns_only_itself_is_compiled_by_itself() {
         let mut live = Live::start(Written::Stored, first());
         assert_eq!(live.amend(&[(key, value.clone())]), is_amended, "{key}: {value:?}");
     }
+}
+
+#[test]
+fn what_fields_cost_changes_by_itself_for_the_routes_of_its_service() {
+    let mut live = Live::start(Written::Stored, first());
+    let priced = |live: &Live| {
+        let snapshot = live.snapshot.as_ref().unwrap();
+        let route = Probe::get("/a").route(snapshot, &live.bench.facts).unwrap();
+        let costs = route.facts.graphql_costs.clone();
+        costs.map(|costs| costs.below.keys().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let key = "services/s0/graphql_cost_decorations/x";
+    assert_eq!(priced(&live), None);
+    assert!(live.amend(&[(key, Some(json!({ "field_path": "a" })))]));
+    assert_eq!(priced(&live), Some(vec!["a".to_owned()]));
+    assert!(live.amend(&[(key, Some(json!({ "field_path": "b" })))]));
+    assert_eq!(priced(&live), Some(vec!["b".to_owned()]));
+    // Neither a change of the service nor one of the route loses it.
+    let service = json!({ "plugins": guarded(), "upstream_id": "u1" });
+    assert!(live.amend(&[("services/s0", Some(service))]));
+    assert_eq!(priced(&live), Some(vec!["b".to_owned()]));
+    let route = json!({ "uri": "/a", "service_id": "s0", "priority": 1 });
+    assert!(live.amend(&[("routes/r0", Some(route))]));
+    assert_eq!(priced(&live), Some(vec!["b".to_owned()]));
+    assert!(live.amend(&[(key, None)]));
+    assert_eq!(priced(&live), None);
 }
 
 #[test]

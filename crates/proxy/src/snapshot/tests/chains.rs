@@ -167,6 +167,17 @@ fn a_filter_reads_only_what_is_known_when_the_plugin_runs() {
     let group = json!({ "type": "route_id", "blacklist": ["x"] });
     assert!(filtered("consumer-restriction", &group, "consumer_name").is_empty());
     assert_eq!(filtered("consumer-restriction", &group, "status"), [answer]);
+    let body = "the filter reads the body, which is not known when the plugin runs";
+    assert_eq!(filtered("consumer-restriction", &group, "post_arg_x"), [body]);
+    let rewrite = json!({ "headers": { "set": { "x-a": "b" } } });
+    assert!(filtered("proxy-rewrite", &rewrite, "post_arg_x").is_empty());
+    assert_eq!(filtered("proxy-rewrite", &rewrite, "sent_http_x"), [answer]);
+    let end = "the filter reads how it ended, which is not known when the plugin runs";
+    let response = json!({ "status_code": 200 });
+    assert_eq!(filtered("response-rewrite", &response, "bytes_sent"), [end]);
+    assert_eq!(filtered("response-rewrite", &response, "post_arg_x"), [body]);
+    assert!(filtered("response-rewrite", &response, "sent_http_x").is_empty());
+    assert!(filtered("file-logger", &json!({ "path": "a" }), "bytes_sent").is_empty());
     // A consumer's plugins begin once it is known who calls.
     let of_consumer = json!({
         "whitelist": ["10.0.0.1"], "_meta": { "filter": [["consumer_name", "==", "x"]] }
@@ -274,11 +285,47 @@ fn a_route_takes_what_fits_its_methods_addresses_and_variables() {
 #[test]
 fn variables_of_a_route_read_the_request_only() {
     let bench = Bench::new(&node());
-    for var in ["consumer_name", "status", "route_id", "service_name"] {
+    for var in ["consumer_name", "remote_user", "status", "route_id", "service_name", "server_name"]
+    {
         let mut written = route("a", &open());
         written["vars"] = json!([[var, "==", "x"]]);
         let problems = bench.problems(&json!({ "routes": [written] }));
         assert_eq!(problems, ["reads what is not known before the route is chosen"], "{var}");
+    }
+    for (var, why) in [
+        ("post_arg_x", "reads the body, which happens after authentication; use a plugin"),
+        ("sent_http_x", "is only known once there is an answer, to filters and logs"),
+        ("bytes_sent", "is only known once there is an answer, to filters and logs"),
+        ("document_root", "is not supported: no files are served"),
+    ] {
+        let mut written = route("a", &open());
+        written["vars"] = json!([[var, "==", "x"]]);
+        let problems = bench.problems(&json!({ "routes": [written] }));
+        assert_eq!(problems, [format!("the variable `{var}` {why}")]);
+    }
+}
+
+#[test]
+fn routes_are_chosen_by_what_is_known_of_a_connection() {
+    let bench = Bench::new(&node());
+    let chosen = |condition: Value| {
+        let mut written = route("a", &open());
+        written["vars"] = json!([condition]);
+        let snapshot = bench.compile(&json!({ "routes": [written] }));
+        Probe::get("/a?b").send(&snapshot, &bench.facts) == Fate::Forwarded("a".into())
+    };
+    for (condition, expected) in [
+        (json!(["request", "GET /a?b HTTP/1.1"]), true),
+        (json!(["request", "GET /a HTTP/1.1"]), false),
+        (json!(["pid", ">", 0]), true),
+        (json!(["connection", ">", 0]), true),
+        (json!(["connection_requests", "==", 0]), true),
+        (json!(["time_iso8601", "~~", "^[0-9]{4}-.*Z$"]), true),
+        (json!(["time_local", "~~", r"^\d\d/[A-Z][a-z]{2}/\d{4}:[\d:]{8} \+0000$"]), true),
+        (json!(["ssl_cipher", "~=", "x"]), true),
+        (json!(["ssl_session_reused", "==", "."]), false),
+    ] {
+        assert_eq!(chosen(condition.clone()), expected, "{condition}");
     }
 }
 

@@ -169,7 +169,7 @@ fn what_is_hashed_is_known_before_there_is_an_answer() {
     }
     for (on, key, problem) in [
         ("vars", "nothing", "there is no variable `nothing`"),
-        ("vars", "server_name", "the variable `server_name` is not supported yet"),
+        ("vars", "pipe", "the variable `pipe` is not supported: requests are served one by one"),
         ("vars", "status", "the server is chosen before there is an answer"),
         (
             "vars_combinations",

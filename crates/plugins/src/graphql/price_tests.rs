@@ -1,0 +1,108 @@
+//! What operations cost by what a service says.
+
+use bartizan_config::{CostTree, FieldCost};
+use serde_json::json;
+
+use super::price::{PriceFault, STEPS_MAX, Way, price};
+use super::*;
+
+/// Millionths in a whole.
+const WHOLE: u128 = 1_000_000;
+
+fn tree(costs: &[(&str, u128, &[&str], u128, &[&str])]) -> CostTree {
+    let mut tree = CostTree::default();
+    for (path, add, add_arguments, multiply, multiply_arguments) in costs {
+        let mut place = &mut tree;
+        for name in path.split('.') {
+            place = place.below.entry(name.into()).or_default();
+        }
+        let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
+        place.cost = Some(FieldCost {
+            add: add * WHOLE,
+            add_arguments: texts(add_arguments),
+            multiply: multiply * WHOLE,
+            multiply_arguments: texts(multiply_arguments),
+        });
+    }
+    tree
+}
+
+fn lists() -> CostTree {
+    tree(&[
+        ("people", 1, &[], 1, &["first"]),
+        ("Query.people.ships", 1, &[], 1, &["first"]),
+        ("search", 2, &["weight"], 3, &[]),
+    ])
+}
+
+fn cost(text: &str, way: Way) -> Result<u128, PriceFault> {
+    let variables = json!({"n": 5, "none": null, "text": "5"});
+    Document::parse(text)?;
+    price(text, None, variables.as_object(), (&lists(), way)).map(|cost| cost.div_ceil(WHOLE))
+}
+
+#[test]
+fn arguments_multiply_what_is_below_and_add_to_what_is_there() {
+    for (text, all, deepest, priced) in [
+        ("{ a { b c } }", 3, 2, 0),
+        ("{ people(first: 20) { name ships(first: 10) { name } } }", 241, 221, 21),
+        ("{ x: people(first: 20) { name } }", 21, 21, 1),
+        ("{ people { name } }", 2, 2, 1),
+        ("{ people(first: 0) { name } }", 2, 2, 1),
+        ("{ people(first: null) { name } }", 2, 2, 1),
+        ("query($n: Int) { people(first: $n) { name } }", 6, 6, 1),
+        ("query($m: Int = 7) { people(first: $m) { name } }", 8, 8, 1),
+        ("query($none: Int = 7) { people(first: $none) { name } }", 2, 2, 1),
+        ("{ search(weight: 4, x: \"y\") { a b } }", 12, 9, 6),
+        ("mutation { people(first: 2) { ships(first: 10) { name } } }", 5, 5, 1),
+        ("{ people(first: 3) { ...F } } fragment F on P { ships(first: 2) { id } }", 10, 10, 4),
+        ("{ ... on Q { people(first: 3) { id } } }", 4, 4, 1),
+    ] {
+        assert_eq!(cost(text, Way::All), Ok(all), "{text}");
+        assert_eq!(cost(text, Way::Deepest), Ok(deepest), "{text}");
+        assert_eq!(cost(text, Way::Priced), Ok(priced), "{text}");
+    }
+}
+
+#[test]
+fn what_no_number_is_told_of_has_no_cost() {
+    for text in [
+        "{ people(first: -1) { name } }",
+        "{ people(first: 1.5) { name } }",
+        "{ people(first: \"1\") { name } }",
+        "{ people(first: [1]) { name } }",
+        "{ people(first: 18446744073709551616) { name } }",
+        "{ people(first: 1, first: 100) { name } }",
+        "query($text: Int) { people(first: $text) { name } }",
+        "query($m: [Int] = [1]) { people(first: $m) { name } }",
+    ] {
+        assert_eq!(cost(text, Way::All), Err(PriceFault::Amount), "{text}");
+    }
+    // What prices nothing may be anything.
+    assert_eq!(cost("{ a(first: -1) { people: b(first: []) } }", Way::All), Ok(2));
+}
+
+#[test]
+fn nothing_overflows_and_nothing_takes_long() {
+    let most = u64::MAX;
+    let far = format!("{{ people(first: {most}) {{ ships(first: {most}) {{ id }} }} }}");
+    assert_eq!(cost(&far, Way::All), Err(PriceFault::TooMuch));
+    // Each fragment takes in the next twice.
+    let bomb = |levels: u32| {
+        let spread = |at: u32| format!("fragment F{at} on T {{ ...F{0} ...F{0} }} ", at + 1);
+        let fragments: String = (0..levels).map(spread).collect();
+        format!("{{ ...F0 }} {fragments} fragment F{levels} on T {{ a }}")
+    };
+    // One step for the first, two for each spread and one for each field.
+    let steps = |levels: u32| 1 + (2_u32.pow(levels + 1) - 2) + 2_u32.pow(levels);
+    assert!(steps(15) <= STEPS_MAX && steps(16) > STEPS_MAX);
+    assert_eq!(cost(&bomb(15), Way::All), Ok(32_768));
+    assert_eq!(cost(&bomb(16), Way::All), Err(PriceFault::TooMuch));
+    let chain = |length: usize| {
+        let spread = |at: usize| format!("fragment F{at} on T {{ ...F{} }} ", at + 1);
+        let fragments: String = (0..length).map(spread).collect();
+        format!("{{ ...F0 }} {fragments} fragment F{length} on T {{ a }}")
+    };
+    assert_eq!(cost(&chain(198), Way::All), Ok(1));
+    assert_eq!(cost(&chain(199), Way::All), Err(PriceFault::TooMuch));
+}
