@@ -112,6 +112,7 @@ impl ResourceKind {
 
     /// The kind of an object of this id that stands among those of this kind: itself, or one that
     /// stands below it.
+    #[must_use]
     pub fn of_id(self, id: &str) -> Self {
         let is_below = |kind: &Self| {
             kind.parent().is_some_and(|(parent, between)| parent == self && id.contains(between))

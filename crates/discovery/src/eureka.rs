@@ -163,8 +163,8 @@ fn instances(body: &[u8], usual: u32) -> Result<Vec<Found>, Fault> {
     let up = instances.into_iter().filter(|instance| instance.status == "UP");
     let found = up.filter_map(|instance| {
         // The secure one counts where both are open, as in Apache APISIX.
-        let ports = instance.secure_port.iter().chain(&instance.port);
-        let port = ports.filter_map(PortForm::open).next()?;
+        let mut ports = instance.secure_port.iter().chain(&instance.port);
+        let port = ports.find_map(PortForm::open)?;
         let weight = instance.metadata.weight.as_ref().and_then(NumberForm::value);
         Some(Found {
             host: instance.ip_addr.as_str().into(),

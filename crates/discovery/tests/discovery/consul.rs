@@ -8,7 +8,7 @@ use bartizan_discovery::Service;
 use bartizan_testkit::{Answer, Sent, run};
 use serde_json::{Value, json};
 
-use crate::{Scene, list, pass, settle};
+use crate::{Scene, list, pass, settle, some};
 
 const SERVER: &str = "consul.test:8500";
 
@@ -49,10 +49,6 @@ fn asked(scene: &Scene) -> Vec<(String, String)> {
         _ => None,
     });
     sent.collect()
-}
-
-fn some(hosts: &[&str]) -> Option<Vec<String>> {
-    Some(hosts.iter().map(|host| (*host).to_owned()).collect())
 }
 
 const FIRST: &str = "/v1/health/service/orders?passing=true";

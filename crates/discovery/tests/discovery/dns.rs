@@ -8,7 +8,7 @@ use bartizan_discovery::{Follower, SERVICES_MAX, Service};
 use bartizan_testkit::{DnsDouble, DnsRecord, run};
 use serde_json::json;
 
-use crate::{Scene, Told, list, pass, settle};
+use crate::{Scene, Told, list, pass, settle, some};
 
 const SERVER: &str = "10.0.0.53:53";
 const NAME: &str = "orders.test";
@@ -29,10 +29,6 @@ fn service(scene: &Scene, name: &str) -> Arc<Service> {
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
-}
-
-fn some(hosts: &[&str]) -> Option<Vec<String>> {
-    Some(hosts.iter().map(|host| (*host).to_owned()).collect())
 }
 
 #[test]
@@ -62,7 +58,7 @@ fn answers_hold_a_second_at_least_and_an_hour_at_most() {
             let (scene, dns) = usual();
             dns.addresses(NAME, ttl, &["10.1.0.1"]);
             let _orders = service(&scene, NAME);
-            pass(seconds(hold) - Duration::from_millis(1)).await;
+            pass(Duration::from_millis(hold * 1_000 - 1)).await;
             assert_eq!(dns.take().len(), 2, "{ttl}");
             pass(Duration::from_millis(1)).await;
             assert_eq!(dns.take().len(), 1, "{ttl}");

@@ -9,7 +9,7 @@ use bartizan_discovery::Service;
 use bartizan_testkit::{Answer, Sent, run};
 use serde_json::{Value, json};
 
-use crate::{Scene, list, pass, settle};
+use crate::{Scene, list, pass, settle, some};
 
 const SERVER: &str = "kube.test:8080";
 
@@ -68,10 +68,6 @@ fn asked(scene: &Scene) -> Vec<(String, String)> {
         _ => None,
     });
     sent.collect()
-}
-
-fn some(hosts: &[&str]) -> Option<Vec<String>> {
-    Some(hosts.iter().map(|host| (*host).to_owned()).collect())
 }
 
 const LIST: &str = "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices?labelSelector=\

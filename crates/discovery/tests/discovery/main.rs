@@ -54,6 +54,11 @@ impl Scene {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with what may not be known")]
+fn some(hosts: &[&str]) -> Option<Vec<String>> {
+    Some(hosts.iter().map(|host| (*host).to_owned()).collect())
+}
+
 /// Lets everything go on until it waits.
 async fn settle() {
     for _ in 0..256 {

@@ -8,7 +8,7 @@ use bartizan_discovery::Service;
 use bartizan_testkit::{Answer, Sent, run};
 use serde_json::{Value, json};
 
-use crate::{Scene, list, pass, settle};
+use crate::{Scene, list, pass, settle, some};
 
 const NACOS: &str = "nacos.test:8848";
 const EUREKA: &str = "eureka.test:8761";
@@ -63,10 +63,6 @@ fn asked(scene: &Scene) -> Vec<[String; 4]> {
         _ => None,
     });
     sent.collect()
-}
-
-fn some(hosts: &[&str]) -> Option<Vec<String>> {
-    Some(hosts.iter().map(|host| (*host).to_owned()).collect())
 }
 
 #[test]

@@ -9,7 +9,10 @@ use super::*;
 /// Millionths in a whole.
 const WHOLE: u128 = 1_000_000;
 
-fn tree(costs: &[(&str, u128, &[&str], u128, &[&str])]) -> CostTree {
+/// A path, what is added and by which arguments, what is multiplied by and by which.
+type Written<'w> = (&'w str, u128, &'w [&'w str], u128, &'w [&'w str]);
+
+fn tree(costs: &[Written<'_>]) -> CostTree {
     let mut tree = CostTree::default();
     for (path, add, add_arguments, multiply, multiply_arguments) in costs {
         let mut place = &mut tree;

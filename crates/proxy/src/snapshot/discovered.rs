@@ -36,15 +36,15 @@ impl Discovered {
         means: &Means,
         written: &bartizan_config::Upstream,
         tls: Option<Arc<ClientConfig>>,
-        before: Option<Arc<Upstream>>,
+        before: Option<&Arc<Upstream>>,
     ) -> Arc<Self> {
         let (means, written) = (means.clone(), written.clone());
-        let now = ArcSwapOption::from(before.clone());
+        let now = ArcSwapOption::new(before.cloned());
         let this = Arc::new(Self { service, means, written, tls, now });
         let weak: Weak<Self> = Arc::downgrade(&this);
         if !this.service.tell(weak) {
             // The nodes of before were for the counts only: another service may have been meant.
-            this.now.compare_and_swap(&before, None);
+            this.now.compare_and_swap(&before.cloned(), None);
         }
         this
     }

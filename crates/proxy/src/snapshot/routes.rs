@@ -116,6 +116,14 @@ impl<'a> Compilation<'a> {
         let (global, global_uses) = (ground.global, ground.global_uses);
         let upstream = self.shared.upstream(written);
         let compiled_upstream = upstream.and_then(|upstream| self.upstream(upstream));
+        let allows_websocket = self.shared.allows_websocket(written);
+        if allows_websocket && upstream.is_some_and(|upstream| upstream.scheme.is_http2()) {
+            let problem = "a WebSocket cannot go to an upstream of gRPC, which speaks HTTP/2";
+            let help = "remove `enable_websocket`, or say `false` where the service allows it";
+            let subject = format!("route `{}`", written.id);
+            let invalid = Invalid::at("enable_websocket", problem).with_help(help);
+            self.fault(written.place, subject, invalid);
+        }
         let conditions = self.conditions(written, [&*chain, &global.chain]);
         let conditions = conditions.map_or_else(|| ground.unconditional.clone(), Arc::new);
         let hosts = self.shared.hosts(written);
@@ -137,7 +145,7 @@ impl<'a> Compilation<'a> {
             conditions,
             timeout: written.timeout,
             is_blocked: false,
-            allows_websocket: self.shared.allows_websocket(written),
+            allows_websocket,
         });
         if report.is_enabled && report.is_public && report.anonymous_reason.is_none() {
             self.warnings.push(Warning {

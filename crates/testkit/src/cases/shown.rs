@@ -153,8 +153,10 @@ impl<'e> Shown<'e> {
                 out.push_str("\n\n@body");
             }
         } else if seen.body.contains(&0) {
-            let digits: String = seen.body.iter().map(|byte| format!("{byte:02x}")).collect();
-            let _ = write!(out, "\n\n@hex {digits}");
+            out.push_str("\n\n@hex ");
+            for byte in &seen.body {
+                let _ = write!(out, "{byte:02x}");
+            }
         } else {
             let _ = write!(out, "\n\n{body}");
         }

@@ -137,10 +137,10 @@ proptest! {
             bytes[at] = byte;
         }
         bytes.truncate(bytes.len().saturating_sub(cut));
-        if let Ok(told) = asked.read(&bytes) {
-            if let Records::Addresses(list) = told.records {
-                prop_assert!(list.len() <= 2);
-            }
+        if let Ok(told) = asked.read(&bytes)
+            && let Records::Addresses(list) = told.records
+        {
+            prop_assert!(list.len() <= 2);
         }
     }
 }

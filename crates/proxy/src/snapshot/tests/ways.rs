@@ -52,6 +52,32 @@ fn a_plugin_is_told_with_the_object_that_it_stands_in_and_what_it_proves() {
 }
 
 #[test]
+fn a_websocket_goes_to_no_upstream_of_grpc() {
+    let bench = Bench::new(&node());
+    let problems = |scheme: &str, of_service: bool, of_route: Option<bool>| {
+        let upstream = json!({ "scheme": scheme, "nodes": { "127.0.0.1:1": 1 } });
+        let mut route = json!({ "id": "r", "uri": "/a", "service_id": "s" });
+        if let Some(of_route) = of_route {
+            route["enable_websocket"] = json!(of_route);
+        }
+        let service = json!({
+            "id": "s", "plugins": open(), "upstream": upstream, "enable_websocket": of_service
+        });
+        bench.problems(&json!({ "services": [service], "routes": [route] })).len()
+    };
+    for (scheme, of_service, of_route, expected) in [
+        ("http", true, None, 0),
+        ("grpc", false, None, 0),
+        ("grpc", true, None, 1),
+        ("grpc", true, Some(false), 0),
+        ("grpc", false, Some(true), 1),
+    ] {
+        let found = problems(scheme, of_service, of_route);
+        assert_eq!(found, expected, "{scheme} {of_service} {of_route:?}");
+    }
+}
+
+#[test]
 fn how_requests_travel_to_an_upstream_is_told_of_the_upstream_in_force() {
     for (upstream, expected) in [
         (json!({ "nodes": { "127.0.0.1:1": 1, "[::1]:2": 1 } }), UpstreamTls::OnThisMachine),
