@@ -65,7 +65,7 @@ mod tests {
     fn every_package_has_one_version_and_a_digest() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(LOCKS);
         let locks = locks(&folder).unwrap();
-        assert_eq!(locks.len(), 2, "{locks:?}");
+        assert_eq!(locks.len(), 3, "{locks:?}");
         for lock in locks {
             let text = fs::read_to_string(&lock).unwrap();
             for package in text.replace("\\\n", "").lines() {

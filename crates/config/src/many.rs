@@ -28,7 +28,7 @@ fn work_in_parts<T: Sync, R: Send>(
     if parts < 2 {
         return vec![work(items)];
     }
-    let length = items.len().div_ceil(parts);
+    let length = items.len().div_ceil(parts).max(1);
     let (first, others) = items.split_at(length.min(items.len()));
     scope(|scope| {
         let begin = |part| {

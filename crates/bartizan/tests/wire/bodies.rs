@@ -340,15 +340,17 @@ fn a_body_is_held_until_it_is_whole_and_compressed_then() {
     });
     let gateway = gateway(&upstream, FILTERED);
     let mut client = gateway.connect();
-    for target in ["/fixed", "/chunked"] {
+    // What comes behind a body comes behind what it was made into, too.
+    for (target, has_trailers) in [("/fixed", false), ("/chunked", true)] {
         let reply = client.get(target);
         assert_eq!(reply.text(), "the *** of this long body.", "{target}");
-        assert_eq!(reply.field("content-length"), Some("26"));
+        assert_eq!(reply.field("content-length"), Some("26").filter(|_| !has_trailers));
         ask(&mut client, "GET", target);
         let reply = client.reply("GET");
         assert_eq!(unzipped(&reply.body), b"the *** of this long body.", "{target}");
         let length = reply.body.len().to_string();
-        assert_eq!(reply.field("content-length"), Some(length.as_str()));
+        let length = Some(length.as_str()).filter(|_| !has_trailers);
+        assert_eq!(reply.field("content-length"), length);
     }
     assert_eq!(upstream.connections(), 1);
     let (_gateway, mut h2) = h2(&upstream, FILTERED);
