@@ -18,7 +18,6 @@ mod balance;
 mod client;
 mod contain;
 mod decide;
-mod ears;
 mod exchange;
 mod forwarded;
 pub mod fuzz;

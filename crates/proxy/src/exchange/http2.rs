@@ -31,6 +31,8 @@ pub(crate) struct Streamed {
     informational: u32,
     trailer_limits: ChunkLimits,
     is_received: bool,
+    /// The end of the request has left.
+    is_sent: bool,
     /// The upstream says that it has done nothing about the request.
     pub(super) is_unprocessed: bool,
     pub(super) ticket: Ticket,
@@ -47,7 +49,10 @@ impl Streamed {
     ) -> Result<Result<Box<Self>, (Denial, bool)>, Denial> {
         let head =
             head(request, is_tls).map_err(|detail| Denial::new(Reason::RewriteRefused, detail))?;
-        let (response, sender) = match ticket.requests().send_request(head, is_last) {
+        let Some(mut requests) = ticket.requests() else {
+            return Ok(Err((closed("the connection is gone"), true)));
+        };
+        let (response, sender) = match requests.send_request(head, is_last) {
             Ok(opened) => opened,
             // Nothing of it has left.
             Err(error) => return Ok(Err((fault(&error).0, true))),
@@ -61,6 +66,7 @@ impl Streamed {
             informational: 0,
             trailer_limits: limits.chunks,
             is_received: false,
+            is_sent: is_last,
             is_unprocessed: false,
             ticket,
         })))
@@ -102,12 +108,14 @@ impl Streamed {
             if let Err(error) = self.sender.send_data(data, is_last) {
                 return Poll::Ready(Err(self.broke(&error)));
             }
+            self.is_sent |= is_last;
         }
         let Some(trailers) = self.end.take() else { return Poll::Ready(Ok(())) };
         let sent = match header_map(&trailers) {
             Some(map) => self.sender.send_trailers(map),
             None => self.sender.send_data(Bytes::new(), true),
         };
+        self.is_sent = true;
         Poll::Ready(sent.map_err(|error| self.broke(&error)))
     }
 
@@ -192,7 +200,16 @@ impl Streamed {
     fn broke(&mut self, error: &h2::Error) -> Denial {
         let (denial, is_unprocessed) = fault(error);
         self.is_unprocessed |= is_unprocessed;
+        self.ticket.fail();
         denial
+    }
+}
+
+impl Drop for Streamed {
+    fn drop(&mut self) {
+        if self.is_sent && self.is_received() {
+            self.ticket.done();
+        }
     }
 }
 

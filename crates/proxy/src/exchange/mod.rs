@@ -353,16 +353,8 @@ impl Exchange {
         self.stream.as_ref().is_some_and(|stream| stream.is_unprocessed)
     }
 
-    /// The exchange timed out: a connection on which nothing was heard is used no more.
-    pub(crate) fn note_silence(&self) {
-        if let Some(stream) = &self.stream {
-            stream.ticket.note_silence();
-        }
-    }
-
     /// Why an answer is not waited for any longer.
     pub(crate) fn is_late(&self) -> Denial {
-        self.note_silence();
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Denial::new(Reason::RequestTimeout, OVER_GRPC_TIMEOUT);
         }

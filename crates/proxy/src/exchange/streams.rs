@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::forward::{Failure, Trial};
 use super::upload::Taken;
 use super::{Downstream, Exchange, Over, Streamed, Upload};
-use crate::links::{Found, LINKS_MAX, LinkLimits, Ticket};
+use crate::links::{LinkLimits, Ticket};
 
 /// How often a node is tried: a second time where it has done nothing about the request, or where
 /// a connection turns out dead.
@@ -34,7 +34,7 @@ impl Trial<'_> {
     ) -> Result<Box<Exchange>, Failure> {
         let mut round = 1;
         loop {
-            let ticket = self.place().await?;
+            let ticket = self.place(round).await?;
             self.now = Instant::now();
             let is_reused = ticket.is_reused;
             match self.stream(cx, downstream, ticket, again).await {
@@ -49,46 +49,30 @@ impl Trial<'_> {
         }
     }
 
-    /// A place on a connection, waited for or made, within the time for connecting.
-    async fn place(&mut self) -> Result<Ticket, Failure> {
+    /// A connection: a kept one at first, else a new one, within the time for connecting.
+    async fn place(&mut self, round: usize) -> Result<Ticket, Failure> {
         let keep = self.upstream.keep;
         let site = self.worker.links.site(self.node, keep);
-        let by = Instant::now() + self.waits.connect;
-        loop {
-            let found = std::future::poll_fn(|task| Poll::Ready(site.find(task, keep))).await;
-            let end = by.min(self.waits.end);
-            match found {
-                Found::Place(ticket) => {
-                    if ticket.is_reused {
-                        self.worker.tally.reuse();
-                    }
-                    return Ok(ticket);
-                }
-                Found::Dial(dialing) => {
-                    let io = self.dial(by.saturating_duration_since(Instant::now())).await?;
-                    let limits = &self.worker.shared.node.limits;
-                    let bound = |size: u64| u32::try_from(size).unwrap_or(u32::MAX >> 1);
-                    let header_list = self.worker.shared.response_limits.head.header_block as u64;
-                    let limits = LinkLimits {
-                        header_list: bound(header_list),
-                        window: bound(limits.h2_window.0),
-                    };
-                    let gauge = &self.worker.shared.metrics.upstream_connections;
-                    let opening = dialing.open(io, limits, keep, gauge);
-                    return match self.timer.bound(end, opening).await {
-                        Some(Ok(ticket)) => Ok(ticket),
-                        Some(Err(error)) => Err(self.no_place(&error.to_string())),
-                        None => Err(self.no_place("it takes no connection preface")),
-                    };
-                }
-                Found::Wait(waiting) => {
-                    if self.timer.bound(end, waiting.changed()).await.is_none() {
-                        let detail = format!("none of up to {LINKS_MAX} connections has room");
-                        return Err(self.no_place(&detail));
-                    }
-                }
-                Found::Crowded => return Err(self.no_place("too many requests wait for it")),
+        if round == 1 {
+            let kept = std::future::poll_fn(|task| Poll::Ready(site.take(task, keep))).await;
+            if let Some(ticket) = kept {
+                self.worker.tally.reuse();
+                return Ok(ticket);
             }
+        }
+        let by = Instant::now() + self.waits.connect;
+        let io = self.dial(self.waits.connect).await?;
+        let limits = &self.worker.shared.node.limits;
+        let bound = |size: u64| u32::try_from(size).unwrap_or(u32::MAX >> 1);
+        let header_list = self.worker.shared.response_limits.head.header_block as u64;
+        let limits =
+            LinkLimits { header_list: bound(header_list), window: bound(limits.h2_window.0) };
+        let gauge = &self.worker.shared.metrics.upstream_connections;
+        let opening = site.open(io, limits, keep, gauge);
+        match self.timer.bound(by.min(self.waits.end), opening).await {
+            Some(Ok(ticket)) => Ok(ticket),
+            Some(Err(error)) => Err(self.no_place(&error.to_string())),
+            None => Err(self.no_place("it takes no connection preface")),
         }
     }
 
@@ -138,9 +122,6 @@ impl Trial<'_> {
             }
         }
         let is_unprocessed = exchange.is_unprocessed();
-        if denial.reason == Reason::UpstreamTimeout {
-            exchange.note_silence();
-        }
         let is_transport =
             matches!(denial.reason, Reason::UpstreamClosed | Reason::UpstreamTimeout);
         let may_retry = is_transport

@@ -135,7 +135,7 @@ fn a_call_that_stalls_costs_only_itself() {
         }
         assert!(stalled.await.unwrap().is_err());
         assert_eq!(last_reason(&gateway), "upstream.timeout");
-        assert_eq!(gateway.upstream().connections(), 1);
+        assert_eq!(gateway.upstream().connections(), 2);
     });
 }
 
