@@ -22,9 +22,11 @@ routes:
 /// What is the same for every call.
 pub(crate) type Call = (Request<RecvStream>, SendResponse<Bytes>);
 
-/// A client with a connection of its own.
+/// A client with a connection of its own, which puts up with small messages.
 pub(crate) async fn client(gateway: &Gateway) -> SendRequest<Bytes> {
-    let (sender, connection) = h2::client::handshake(gateway.open_http2()).await.unwrap();
+    let mut settings = h2::client::Builder::new();
+    settings.data_frame_budget(usize::MAX / 2);
+    let (sender, connection) = settings.handshake(gateway.open_http2()).await.unwrap();
     tokio::task::spawn_local(connection);
     sender
 }
