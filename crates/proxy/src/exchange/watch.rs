@@ -93,8 +93,13 @@ impl Watch {
         if now < self.silent_at(exchange) {
             return Ok(());
         }
-        let detail = format!("{} sent no answer", exchange.node.label);
-        Err(Denial::new(Reason::UpstreamTimeout, detail))
+        let name = &exchange.node.label;
+        if self.sent_at.is_none() && !exchange.is_blocked() {
+            // It may well wait for what the client has yet to say.
+            let detail = format!("the client sent no more, and {name} no answer");
+            return Err(Denial::new(Reason::ClientTimeout, detail));
+        }
+        Err(Denial::new(Reason::UpstreamTimeout, format!("{name} sent no answer")))
     }
 
     /// Something is due: either too little happened, or the next date is set.

@@ -114,6 +114,21 @@ fn one_that_says_nothing_is_given_up_and_so_is_its_connection() {
 }
 
 #[test]
+fn a_client_that_has_yet_to_speak_is_no_fault_of_the_upstream() {
+    run(async {
+        let gateway = Gateway::of(OPEN);
+        serve(&gateway, echo);
+        let begin = tokio::time::Instant::now();
+        let mut sender = client(&gateway).await;
+        let (response, _stream) = sender.send_request(call("/"), false).unwrap();
+        // What it answers with waits for a body.
+        let _ = read(response).await;
+        assert_eq!(begin.elapsed().as_secs(), 60);
+        assert_eq!(last_reason(&gateway), "http.client_timeout");
+    });
+}
+
+#[test]
 fn a_call_that_stalls_costs_only_itself() {
     run(async {
         let gateway = Gateway::of(OPEN);
