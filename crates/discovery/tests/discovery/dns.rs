@@ -303,6 +303,23 @@ fn srv_records_of_one_host_too_many_are_refused() {
 }
 
 #[test]
+fn many_records_of_one_host_with_many_addresses_are_refused_before_they_are_multiplied() {
+    run(async {
+        let (scene, dns) = usual();
+        let record = |port| DnsRecord::Service(0, 1, port, "a.test".to_owned());
+        dns.put(NAME, 60, (1..=1_000).map(record).collect());
+        let addresses: Vec<String> = (0..200).map(|n| format!("10.1.0.{n}")).collect();
+        let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+        dns.addresses("a.test", 60, &addresses);
+        let orders = service(&scene, NAME);
+        settle().await;
+        // Of 200,000 servers only those are counted with which there are too many.
+        assert_eq!(orders.failing().as_deref(), Some("4200 servers, more than 4096"));
+        assert_eq!(list(&orders), None);
+    });
+}
+
+#[test]
 fn what_no_dns_server_could_know_is_refused() {
     let (scene, _) = usual();
     for (name, problem) in [
