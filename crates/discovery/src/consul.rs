@@ -23,7 +23,7 @@ use crate::read::{Host, List};
 /// How long a question waits for a change.
 const WAIT: Duration = Duration::from_secs(60);
 /// The least time between two questions, however often something changes.
-const PAUSE: Duration = Duration::from_millis(200);
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A Consul.
 #[derive(Debug)]

@@ -32,8 +32,8 @@ use slices::{Change, Event, Slice, event, list};
 const WATCH: Duration = Duration::from_secs(300);
 /// The wait between two watches.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The least time between two changes that are told.
-const BREATH: Duration = Duration::from_millis(100);
+/// The least time between two changes that are told; what comes meanwhile is told together.
+const BREATH: Duration = Duration::from_secs(1);
 /// The most slices of one service.
 const SLICES_MAX: usize = 1_024;
 /// The longest token.
@@ -93,6 +93,7 @@ impl Registry {
             slices: BTreeMap::new(),
             version: None,
             watch: None,
+            told: None,
         })
     }
 
@@ -163,6 +164,8 @@ pub(crate) struct Session {
     /// The version of what is known; `None` where it must be listed.
     version: Option<Name>,
     watch: Option<Watch>,
+    /// When the servers were last told.
+    told: Option<Instant>,
 }
 
 impl Session {
@@ -181,18 +184,33 @@ impl Session {
             self.list().await?;
             return Ok(self.answer(Duration::ZERO));
         };
+        // When there is something to tell: when that may be done.
+        let mut due: Option<Instant> = None;
         loop {
             let Some(watch) = &mut self.watch else {
                 self.watch = Some(self.open(&version).await?);
                 continue;
             };
-            let Some(line) = watch.line(&self.registry).await? else {
+            let line = watch.line(&self.registry);
+            let line = match due {
+                Some(due) => match timeout_at(due, line).await {
+                    Ok(line) => line,
+                    Err(_) => return Ok(self.answer(Duration::ZERO)),
+                },
+                None => line.await,
+            };
+            let Some(line) = line? else {
                 // Watches end by themselves; the next one goes on where this one was.
                 self.watch = None;
                 return Ok(self.answer(jittered(PAUSE)));
             };
             if self.apply(&line.text)? {
-                return Ok(self.answer(BREATH));
+                let now = Instant::now();
+                let may = self.told.map_or(now, |told| told + BREATH);
+                if may <= now {
+                    return Ok(self.answer(Duration::ZERO));
+                }
+                due = Some(may);
             }
         }
     }
@@ -254,7 +272,8 @@ impl Session {
         Ok(())
     }
 
-    fn answer(&self, hold: Duration) -> Answer {
+    fn answer(&mut self, hold: Duration) -> Answer {
+        self.told = Some(Instant::now());
         Answer { found: self.slices.values().flatten().cloned().collect(), hold }
     }
 }

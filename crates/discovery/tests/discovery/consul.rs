@@ -68,11 +68,11 @@ fn instances_that_pass_are_asked_for_and_a_change_is_waited_for() {
         scene.remotes.answer(SERVER, later);
         scene.remotes.respond(SERVER, |_| answer(8, &[]).after(Duration::from_secs(3_600)));
         let orders = orders(&scene);
-        pass(Duration::from_millis(200)).await;
+        pass(Duration::from_secs(1)).await;
         assert_eq!(list(&orders), some(&["h.test:- 0/0", "10.1.0.1:80 3/0", "10.9.9.9:81 1/0"]));
         pass(Duration::from_secs(50)).await;
         assert_eq!(list(&orders), some(&["10.1.0.2:80 1/0"]));
-        pass(Duration::from_millis(200)).await;
+        pass(Duration::from_secs(1)).await;
         let token = || "consul-token".to_owned();
         let expected = [
             (FIRST.to_owned(), token()),
@@ -146,8 +146,8 @@ fn an_index_that_goes_back_and_a_failure_ask_for_what_there_is() {
         scene.remotes.answer(SERVER, Answer::status(500));
         scene.remotes.respond(SERVER, |_| answer(4, &[]).after(Duration::from_secs(3_600)));
         let _orders = orders(&scene);
-        for _ in 0..20 {
-            pass(Duration::from_millis(200)).await;
+        for _ in 0..7 {
+            pass(Duration::from_secs(1)).await;
         }
         let targets: Vec<String> = asked(&scene).into_iter().map(|(target, _)| target).collect();
         let waiting = |index: u64| format!("{FIRST}&index={index}&wait=60s");

@@ -113,6 +113,24 @@ fn endpoints_are_listed_and_then_watched_from_version_to_version() {
 }
 
 #[test]
+fn changes_that_follow_each_other_at_once_are_told_together() {
+    run(async {
+        let scene = Scene::of(&settings());
+        scene.remotes.answer(SERVER, listed("10", &[slice("a", "3", &["10.1.0.1"])]));
+        let version = |n: usize| format!("{}", 10 + n);
+        let host = |n: usize| format!("10.1.0.{n}");
+        let events: Vec<Value> =
+            (2..=100).map(|n| event("MODIFIED", &slice("a", &version(n), &[&host(n)]))).collect();
+        scene.remotes.answer(SERVER, watched(&events, false));
+        let orders = orders(&scene);
+        pass(Duration::from_millis(999)).await;
+        assert_eq!(list(&orders), some(&["10.1.0.1:8443 50/0"]));
+        pass(Duration::from_millis(2)).await;
+        assert_eq!((list(&orders), scene.counts()), (some(&["10.1.0.100:8443 50/0"]), (0, 2)));
+    });
+}
+
+#[test]
 fn a_version_that_is_forgotten_is_listed_anew() {
     run(async {
         for gone in [
