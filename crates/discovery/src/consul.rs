@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bartizan_config::ConsulDiscovery;
 use bartizan_core::Secret;
-use bartizan_net::Reach;
+use bartizan_net::{Reach, Turns};
 use bartizan_wire::Fields;
 use http::Method;
 use rustls::ClientConfig;
@@ -16,13 +16,14 @@ use serde::Deserialize;
 
 use crate::fault::Fault;
 use crate::follow::Answer;
-use crate::found::Found;
+use crate::found::{FOUND_MAX, Found};
 use crate::http::{Servers, encoded, succeeded};
+use crate::read::{Host, List};
 
 /// How long a question waits for a change.
 const WAIT: Duration = Duration::from_secs(60);
 /// The least time between two questions, however often something changes.
-const PAUSE: Duration = Duration::from_millis(200);
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A Consul.
 #[derive(Debug)]
@@ -37,8 +38,9 @@ impl Registry {
         settings: &ConsulDiscovery,
         tls: Option<&Arc<ClientConfig>>,
         reach: Arc<dyn Reach>,
+        turns: &Turns,
     ) -> Result<Self, (usize, String)> {
-        let servers = Servers::new(&settings.servers, tls, reach)?;
+        let servers = Servers::new(&settings.servers, tls, reach, turns)?;
         Ok(Self { servers, token: settings.token.clone(), time: settings.timeout.0 })
     }
 
@@ -108,14 +110,14 @@ struct Instance {
 #[serde(rename_all = "PascalCase")]
 struct NodeOfConsul {
     #[serde(default)]
-    address: String,
+    address: Host,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ServiceOfConsul {
     #[serde(default)]
-    address: String,
+    address: Host,
     #[serde(default)]
     port: u16,
     weights: Option<Weights>,
@@ -128,10 +130,10 @@ struct Weights {
 }
 
 fn instances(body: &[u8]) -> Result<Vec<Found>, Fault> {
-    let list: Vec<Instance> =
+    let List(list): List<Instance, FOUND_MAX> =
         serde_json::from_slice(body).map_err(|error| Fault::Malformed(error.to_string()))?;
     let found = list.into_iter().map(|Instance { node, service }| Found {
-        host: if service.address.is_empty() { node.address } else { service.address }.into(),
+        host: if service.address.0.is_empty() { node.address.0 } else { service.address.0 },
         port: (service.port > 0).then_some(service.port),
         weight: service.weights.map_or(1, |weights| weights.passing),
         priority: 0,

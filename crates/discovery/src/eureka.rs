@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bartizan_config::EurekaDiscovery;
 use bartizan_core::Secret;
-use bartizan_net::Reach;
+use bartizan_net::{Reach, Turns};
 use bartizan_wire::Fields;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,8 +17,9 @@ use serde::Deserialize;
 
 use crate::fault::Fault;
 use crate::follow::{Answer, jittered};
-use crate::found::Found;
+use crate::found::{FOUND_MAX, Found};
 use crate::http::{Servers, encoded, succeeded};
+use crate::read::{Host, Name, OneOrMore, Scalar};
 
 /// An Eureka.
 #[derive(Debug)]
@@ -36,6 +37,7 @@ impl Registry {
         settings: &EurekaDiscovery,
         tls: Option<&Arc<ClientConfig>>,
         reach: Arc<dyn Reach>,
+        turns: &Turns,
     ) -> Result<Self, (usize, String)> {
         let login = settings.username.as_ref().zip(settings.password.as_ref());
         let authorization = login.map(|(username, password)| {
@@ -45,7 +47,7 @@ impl Registry {
             Secret::new(format!("Basic {}", STANDARD.encode(pair.expose())))
         });
         Ok(Self {
-            servers: Servers::new(&settings.servers, tls, reach)?,
+            servers: Servers::new(&settings.servers, tls, reach, turns)?,
             authorization,
             interval: settings.interval.0,
             time: settings.timeout.0,
@@ -93,22 +95,15 @@ struct AnswerForm {
 
 #[derive(Deserialize)]
 struct ApplicationForm {
-    instance: InstancesForm,
-}
-
-/// Some versions write a single instance without a list.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum InstancesForm {
-    Many(Vec<InstanceForm>),
-    One(Box<InstanceForm>),
+    /// Some versions write a single instance without a list.
+    instance: OneOrMore<InstanceForm, FOUND_MAX>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct InstanceForm {
-    ip_addr: String,
-    status: String,
+    ip_addr: Host,
+    status: Name,
     port: Option<PortForm>,
     secure_port: Option<PortForm>,
     #[serde(default)]
@@ -118,56 +113,35 @@ struct InstanceForm {
 #[derive(Deserialize)]
 struct PortForm {
     #[serde(rename = "$")]
-    number: NumberForm,
+    number: Scalar,
     #[serde(rename = "@enabled")]
-    enabled: serde_json::Value,
-}
-
-/// Numbers are written as such, or as text.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum NumberForm {
-    Number(u32),
-    Text(String),
+    enabled: Scalar,
 }
 
 #[derive(Default, Deserialize)]
 struct MetadataForm {
-    weight: Option<NumberForm>,
-}
-
-impl NumberForm {
-    fn value(&self) -> Option<u32> {
-        match self {
-            Self::Number(number) => Some(*number),
-            Self::Text(text) => text.parse().ok(),
-        }
-    }
+    weight: Option<Scalar>,
 }
 
 impl PortForm {
     fn open(&self) -> Option<u16> {
-        let number = self.number.value().and_then(|number| u16::try_from(number).ok());
-        let is_open = self.enabled == "true" || self.enabled == true;
-        number.filter(|number| *number > 0 && is_open)
+        let number = self.number.number().and_then(|number| u16::try_from(number).ok());
+        number.filter(|number| *number > 0 && self.enabled.is_true())
     }
 }
 
 fn instances(body: &[u8], usual: u32) -> Result<Vec<Found>, Fault> {
     let answer: AnswerForm =
         serde_json::from_slice(body).map_err(|error| Fault::Malformed(error.to_string()))?;
-    let instances = match answer.application.instance {
-        InstancesForm::Many(many) => many,
-        InstancesForm::One(one) => vec![*one],
-    };
-    let up = instances.into_iter().filter(|instance| instance.status == "UP");
+    let instances = answer.application.instance.0.into_iter();
+    let up = instances.filter(|instance| &*instance.status.0 == "UP");
     let found = up.filter_map(|instance| {
         // The secure one counts where both are open, as in Apache APISIX.
         let mut ports = instance.secure_port.iter().chain(&instance.port);
         let port = ports.find_map(PortForm::open)?;
-        let weight = instance.metadata.weight.as_ref().and_then(NumberForm::value);
+        let weight = instance.metadata.weight.as_ref().and_then(Scalar::number);
         Some(Found {
-            host: instance.ip_addr.as_str().into(),
+            host: instance.ip_addr.0,
             port: Some(port),
             weight: weight.unwrap_or(usual),
             priority: 0,

@@ -7,17 +7,27 @@ use std::time::Duration;
 
 use bartizan_core::Limits;
 use bartizan_net::{
-    Answered, Call, CallError, CallLimits, Client, Endpoint, Keep, Reach, Streamed, Url,
+    Answered, Call, CallError, CallLimits, Client, Endpoint, Keep, Reach, Streamed, Turns, Url,
 };
 use bartizan_wire::Fields;
 use http::{Method, StatusCode};
 use rustls::ClientConfig;
+use tokio::sync::Semaphore;
 
 use crate::fault::Fault;
 use crate::registries::SERVICES_MAX;
 
-/// The longest answer. A registry of thousands of servers that says much of each has room.
-pub(crate) const ANSWER_MAX: usize = 16 * 1_024 * 1_024;
+/// The longest answer. A registry of thousands of servers that says a kilobyte of each has room.
+pub(crate) const ANSWER_MAX: usize = 4 * 1_024 * 1_024;
+/// How many answers of all registries of a node are read at once, beside those that are short.
+const TURNS: usize = 8;
+/// The longest answer that is short.
+const SHORT_MAX: usize = 64 * 1_024;
+
+/// The turns in which the registries of a node read long answers.
+pub(crate) fn turns() -> Turns {
+    Turns { permits: Arc::new(Semaphore::new(TURNS)), free: SHORT_MAX }
+}
 
 const KEEP: Keep = Keep { size: 16, idle: Duration::from_secs(30) };
 
@@ -36,6 +46,7 @@ impl Servers {
         urls: &[String],
         tls: Option<&Arc<ClientConfig>>,
         reach: Arc<dyn Reach>,
+        turns: &Turns,
     ) -> Result<Self, (usize, String)> {
         let mut endpoints = Vec::with_capacity(urls.len());
         for (index, text) in urls.iter().enumerate() {
@@ -50,7 +61,8 @@ impl Servers {
         // Each service may have a call of its own that waits.
         let calls = u32::try_from(SERVICES_MAX).unwrap_or(u32::MAX).saturating_mul(2);
         let limits = Limits { calls, ..Limits::default() };
-        Ok(Self { endpoints, client: Client::new(reach, &limits), at: AtomicUsize::new(0) })
+        let client = Client::new(reach, &limits).in_turns(turns.clone());
+        Ok(Self { endpoints, client, at: AtomicUsize::new(0) })
     }
 
     /// Asks for what is at `path`, and waits for all of the answer for at most `time`.

@@ -13,26 +13,27 @@ use std::time::Duration;
 
 use bartizan_config::KubernetesDiscovery;
 use bartizan_core::Secret;
-use bartizan_net::{Reach, Streamed};
+use bartizan_net::{Reach, Streamed, Turns};
 use bartizan_wire::Fields;
 use bytes::BytesMut;
 use http::{Method, StatusCode};
 use rustls::ClientConfig;
-use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::fault::Fault;
 use crate::follow::{Answer, jittered};
 use crate::found::{FOUND_MAX, Found};
 use crate::http::{ANSWER_MAX, Servers, encoded, succeeded};
+use crate::read::Name;
 use slices::{Change, Event, Slice, event, list};
 
 /// How long a watch is asked to last.
 const WATCH: Duration = Duration::from_secs(300);
 /// The wait between two watches.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The least time between two changes that are told.
-const BREATH: Duration = Duration::from_millis(100);
+/// The least time between two changes that are told; what comes meanwhile is told together.
+const BREATH: Duration = Duration::from_secs(1);
 /// The most slices of one service.
 const SLICES_MAX: usize = 1_024;
 /// The longest token.
@@ -45,6 +46,7 @@ pub(crate) struct Registry {
     token: Token,
     weight: u32,
     time: Duration,
+    turns: Turns,
     reach: Arc<dyn Reach>,
 }
 
@@ -60,13 +62,16 @@ impl Registry {
         settings: &KubernetesDiscovery,
         tls: Option<&Arc<ClientConfig>>,
         reach: Arc<dyn Reach>,
+        turns: &Turns,
     ) -> Result<Self, (usize, String)> {
-        let servers = Servers::new(std::slice::from_ref(&settings.server), tls, reach.clone())?;
+        let urls = std::slice::from_ref(&settings.server);
+        let servers = Servers::new(urls, tls, reach.clone(), turns)?;
         let token = match &settings.token {
             Some(token) => Token::Given(token.clone()),
             None => Token::File(settings.token_file.clone()),
         };
-        Ok(Self { servers, token, weight: settings.weight, time: settings.timeout.0, reach })
+        let (weight, time, turns) = (settings.weight, settings.timeout.0, turns.clone());
+        Ok(Self { servers, token, weight, time, turns, reach })
     }
 
     /// What is asked for a service, `namespace/name:port`, whose port is a name or a number.
@@ -88,6 +93,7 @@ impl Registry {
             slices: BTreeMap::new(),
             version: None,
             watch: None,
+            told: None,
         })
     }
 
@@ -142,16 +148,24 @@ struct Watch {
     received: BytesMut,
 }
 
+/// A line of a watch. A long one is held as long as its turn is.
+struct Line {
+    text: BytesMut,
+    _turn: Option<OwnedSemaphorePermit>,
+}
+
 /// A service that is followed.
 pub(crate) struct Session {
     registry: Arc<Registry>,
     path: String,
     port: String,
     /// The slices that are known, by name.
-    slices: BTreeMap<String, Vec<Found>>,
+    slices: BTreeMap<Name, Vec<Found>>,
     /// The version of what is known; `None` where it must be listed.
-    version: Option<String>,
+    version: Option<Name>,
     watch: Option<Watch>,
+    /// When the servers were last told.
+    told: Option<Instant>,
 }
 
 impl Session {
@@ -170,18 +184,33 @@ impl Session {
             self.list().await?;
             return Ok(self.answer(Duration::ZERO));
         };
+        // When there is something to tell: when that may be done.
+        let mut due: Option<Instant> = None;
         loop {
             let Some(watch) = &mut self.watch else {
                 self.watch = Some(self.open(&version).await?);
                 continue;
             };
-            let Some(line) = watch.line(self.registry.time).await? else {
+            let line = watch.line(&self.registry);
+            let line = match due {
+                Some(due) => match timeout_at(due, line).await {
+                    Ok(line) => line,
+                    Err(_) => return Ok(self.answer(Duration::ZERO)),
+                },
+                None => line.await,
+            };
+            let Some(line) = line? else {
                 // Watches end by themselves; the next one goes on where this one was.
                 self.watch = None;
                 return Ok(self.answer(jittered(PAUSE)));
             };
-            if self.apply(&line)? {
-                return Ok(self.answer(BREATH));
+            if self.apply(&line.text)? {
+                let now = Instant::now();
+                let may = self.told.map_or(now, |told| told + BREATH);
+                if may <= now {
+                    return Ok(self.answer(Duration::ZERO));
+                }
+                due = Some(may);
             }
         }
     }
@@ -192,19 +221,19 @@ impl Session {
         let answered = servers.call(&Method::GET, &self.path, &fields, b"", *time).await?;
         let listed = list(succeeded(answered)?.body())?;
         self.slices.clear();
-        for slice in listed.items {
+        for slice in listed.items.0 {
             self.put(slice)?;
         }
         self.version = Some(listed.version);
         Ok(())
     }
 
-    async fn open(&self, version: &str) -> Result<Watch, Fault> {
+    async fn open(&self, version: &Name) -> Result<Watch, Fault> {
         let Registry { servers, time, .. } = &*self.registry;
         let path = format!(
             "{}&watch=true&allowWatchBookmarks=true&resourceVersion={}&timeoutSeconds={}",
             self.path,
-            encoded(version),
+            encoded(&version.0),
             WATCH.as_secs()
         );
         let fields = self.registry.fields().await?;
@@ -243,29 +272,40 @@ impl Session {
         Ok(())
     }
 
-    fn answer(&self, hold: Duration) -> Answer {
+    fn answer(&mut self, hold: Duration) -> Answer {
+        self.told = Some(Instant::now());
         Answer { found: self.slices.values().flatten().cloned().collect(), hold }
     }
 }
 
 impl Watch {
     /// The next line; `None` at the end. One that is silent for longer than the watch was to last
-    /// is given up.
-    async fn line(&mut self, time: Duration) -> Result<Option<BytesMut>, Fault> {
-        let mut searched = 0;
+    /// is given up, and so is a long line that takes longer than an answer may.
+    async fn line(&mut self, registry: &Registry) -> Result<Option<Line>, Fault> {
+        let (mut searched, mut turn) = (0, None);
+        let mut limit = WATCH + registry.time;
+        let mut deadline = None;
         loop {
             let new = self.received.get(searched..).unwrap_or_default();
             if let Some(at) = new.iter().position(|byte| *byte == b'\n') {
-                let mut line = self.received.split_to(searched + at + 1);
-                line.truncate(searched + at);
-                return Ok(Some(line));
+                let mut text = self.received.split_to(searched + at + 1);
+                text.truncate(searched + at);
+                // What is behind it must not keep the memory of all of it.
+                self.received = BytesMut::from(&*self.received);
+                return Ok(Some(Line { text, _turn: turn }));
             }
             searched = self.received.len();
             if searched > ANSWER_MAX {
                 return Err(Fault::Malformed(format!("an event of more than {ANSWER_MAX} bytes")));
             }
-            let limit = WATCH + time;
-            let part = timeout(limit, self.stream.next());
+            if searched > registry.turns.free && turn.is_none() {
+                limit = registry.time;
+                deadline = Some(Instant::now() + limit);
+                let next = timeout(limit, registry.turns.next()).await;
+                turn = Some(next.map_err(|_| Fault::Timeout(limit))?.map_err(Fault::Call)?);
+            }
+            let part =
+                timeout_at(deadline.unwrap_or_else(|| Instant::now() + limit), self.stream.next());
             let part = part.await.map_err(|_| Fault::Timeout(limit))?.map_err(Fault::Call)?;
             match part {
                 Some(part) => self.received.extend_from_slice(&part),

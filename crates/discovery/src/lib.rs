@@ -27,6 +27,7 @@ mod found;
 mod http;
 mod kubernetes;
 mod nacos;
+mod read;
 mod registries;
 mod service;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bartizan_config::{FoundArgs, NacosDiscovery};
 use bartizan_core::Secret;
-use bartizan_net::Reach;
+use bartizan_net::{Reach, Turns};
 use bartizan_wire::Fields;
 use http::{Method, StatusCode};
 use rustls::ClientConfig;
@@ -18,8 +18,9 @@ use tokio::time::Instant;
 
 use crate::fault::Fault;
 use crate::follow::{Answer, jittered};
-use crate::found::Found;
+use crate::found::{FOUND_MAX, Found};
 use crate::http::{Servers, encoded, succeeded};
+use crate::read::{Host, List};
 
 /// What a weight of 1 becomes, so that parts of it are told apart.
 const WEIGHT: f64 = 100.0;
@@ -47,9 +48,10 @@ impl Registry {
         settings: &NacosDiscovery,
         tls: Option<&Arc<ClientConfig>>,
         reach: Arc<dyn Reach>,
+        turns: &Turns,
     ) -> Result<Self, (usize, String)> {
         Ok(Self {
-            servers: Servers::new(&settings.servers, tls, reach)?,
+            servers: Servers::new(&settings.servers, tls, reach, turns)?,
             login: settings.username.clone().zip(settings.password.clone()),
             token: Mutex::default(),
             interval: settings.interval.0,
@@ -121,8 +123,12 @@ impl Session {
         let answered = registry.servers.call(&Method::GET, &path, &fields, b"", registry.time);
         let answered = answered.await?;
         if matches!(answered.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            let refused = Fault::Refused(answered.status.to_string());
+            // Whoever holds the lock may wait for the turn that this answer has.
+            drop(answered);
             // It may have been taken back: the next call has a new one.
             *registry.token.lock().await = None;
+            return Err(refused);
         }
         let found = instances(succeeded(answered)?.body())?;
         Ok(Answer { found, hold: jittered(registry.interval) })
@@ -131,12 +137,12 @@ impl Session {
 
 #[derive(Deserialize)]
 struct ListForm {
-    hosts: Vec<HostForm>,
+    hosts: List<HostForm, FOUND_MAX>,
 }
 
 #[derive(Deserialize)]
 struct HostForm {
-    ip: String,
+    ip: Host,
     port: u16,
     weight: Option<f64>,
     healthy: Option<bool>,
@@ -146,10 +152,10 @@ struct HostForm {
 fn instances(body: &[u8]) -> Result<Vec<Found>, Fault> {
     let list: ListForm =
         serde_json::from_slice(body).map_err(|error| Fault::Malformed(error.to_string()))?;
-    let hosts = list.hosts.into_iter();
+    let hosts = list.hosts.0.into_iter();
     let serving = hosts.filter(|host| host.healthy.unwrap_or(true) && host.enabled.unwrap_or(true));
     let found = serving.map(|host| Found {
-        host: host.ip.into(),
+        host: host.ip.0,
         port: Some(host.port),
         weight: weight(host.weight.unwrap_or(1.0)),
         priority: 0,

@@ -47,26 +47,27 @@ impl Registries {
         clock: &Clock,
         metrics: SharedMetrics,
     ) -> Result<Self, Invalid> {
+        let turns = crate::http::turns();
         let dns = settings.dns.as_ref();
         let consul = settings.consul.as_ref().map(|settings| {
             let tls = tls("consul", settings.ca_certs.as_deref(), &settings.servers, clock)?;
-            let made = consul::Registry::new(settings, tls.as_ref(), reach.clone());
+            let made = consul::Registry::new(settings, tls.as_ref(), reach.clone(), &turns);
             made.map(Arc::new).map_err(|fault| of_servers("consul", fault))
         });
         let nacos = settings.nacos.as_ref().map(|settings| {
             let tls = tls("nacos", settings.ca_certs.as_deref(), &settings.servers, clock)?;
-            let made = nacos::Registry::new(settings, tls.as_ref(), reach.clone());
+            let made = nacos::Registry::new(settings, tls.as_ref(), reach.clone(), &turns);
             made.map(Arc::new).map_err(|fault| of_servers("nacos", fault))
         });
         let eureka = settings.eureka.as_ref().map(|settings| {
             let tls = tls("eureka", settings.ca_certs.as_deref(), &settings.servers, clock)?;
-            let made = eureka::Registry::new(settings, tls.as_ref(), reach.clone());
+            let made = eureka::Registry::new(settings, tls.as_ref(), reach.clone(), &turns);
             made.map(Arc::new).map_err(|fault| of_servers("eureka", fault))
         });
         let kubernetes = settings.kubernetes.as_ref().map(|settings| {
             let servers = std::slice::from_ref(&settings.server);
             let tls = tls("kubernetes", Some(&settings.ca_certs), servers, clock)?;
-            let made = kubernetes::Registry::new(settings, tls.as_ref(), reach.clone());
+            let made = kubernetes::Registry::new(settings, tls.as_ref(), reach.clone(), &turns);
             made.map(Arc::new)
                 .map_err(|(_, problem)| below("kubernetes", Invalid::at("server", problem)))
         });

@@ -12,8 +12,8 @@ use crate::found::{Found, in_order};
 
 /// Who is told the servers of a service.
 pub trait Follower: Send + Sync {
-    /// These are the servers from now on. Nothing else is told meanwhile, so that it must be quick,
-    /// and must not ask the service.
+    /// These are the servers from now on. Lists come in the order in which the registry told them,
+    /// and nothing else is told meanwhile: what follows the service waits.
     fn take(&self, list: &[Found]);
 }
 
@@ -29,7 +29,10 @@ struct State {
 pub struct Service {
     /// Registry and name, as in `dns/orders.internal`.
     label: Arc<str>,
+    /// Never held for long: workers ask why requests are refused.
     state: Mutex<State>,
+    /// Held while followers are told, so that no list overtakes an earlier one.
+    telling: Mutex<()>,
     metrics: SharedMetrics,
     /// Ends what follows it.
     _end: oneshot::Sender<Infallible>,
@@ -47,7 +50,7 @@ impl Service {
         metrics: SharedMetrics,
         end: oneshot::Sender<Infallible>,
     ) -> Self {
-        Self { label, state: Mutex::default(), metrics, _end: end }
+        Self { label, state: Mutex::default(), telling: Mutex::default(), metrics, _end: end }
     }
 
     /// Registry and name, as in `dns/orders.internal`.
@@ -66,21 +69,27 @@ impl Service {
     }
 
     /// Tells the servers, now if they are known, and whenever they change, for as long as the
-    /// follower is there. Says whether they are known.
+    /// follower is there. Says whether they are known. Followers must not ask for this while they
+    /// are told.
     pub fn tell(&self, follower: Weak<dyn Follower>) -> bool {
-        let mut state = self.state();
-        let known = state.list.clone();
-        if let (Some(list), Some(follower)) = (&known, follower.upgrade()) {
+        let _telling = self.telling();
+        let told = follower.upgrade();
+        let known = {
+            let mut state = self.state();
+            state.followers.retain(|known| known.strong_count() > 0);
+            state.followers.push(follower);
+            state.list.clone()
+        };
+        if let (Some(list), Some(follower)) = (&known, told) {
             follower.take(list);
         }
-        state.followers.retain(|known| known.strong_count() > 0);
-        state.followers.push(follower);
         known.is_some()
     }
 
     /// The registry has told these servers.
     pub(crate) fn take(&self, found: Vec<Found>) -> Result<(), Fault> {
         let list = in_order(&self.label, found)?;
+        let _telling = self.telling();
         let mut state = self.state();
         if state.failing.take().is_some() {
             self.metrics.discovery_failing.dec();
@@ -92,10 +101,12 @@ impl Service {
         self.metrics.discovery_lists.inc();
         tracing::info!(service = &*self.label, servers = list.len(), "the list of servers changed");
         state.list = Some(list.clone());
-        state.followers.retain(|follower| {
-            let follower = follower.upgrade();
-            follower.as_ref().inspect(|follower| follower.take(&list)).is_some()
-        });
+        state.followers.retain(|follower| follower.strong_count() > 0);
+        let followers: Vec<_> = state.followers.iter().filter_map(Weak::upgrade).collect();
+        drop(state);
+        for follower in followers {
+            follower.take(&list);
+        }
         Ok(())
     }
 
@@ -110,6 +121,10 @@ impl Service {
         if state.failing.replace(cause).is_none() {
             self.metrics.discovery_failing.inc();
         }
+    }
+
+    fn telling(&self) -> MutexGuard<'_, ()> {
+        self.telling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -27,7 +27,8 @@ mod resolver;
 mod upstream_io;
 
 pub use client::{
-    Answered, Call, CallError, CallLimits, Client, Endpoint, Keep, Streamed, Url, UrlFault, is_host,
+    Answered, Call, CallError, CallLimits, Client, Endpoint, Keep, Streamed, Turns, Url, UrlFault,
+    is_host,
 };
 pub use connector::{ConnectError, ConnectPhase, Connector, Target, TargetTls};
 pub use egress::{EgressDenial, EgressPolicy, is_loopback};

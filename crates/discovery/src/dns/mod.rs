@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::fault::Fault;
 use crate::follow::Answer;
-use crate::found::Found;
+use crate::found::{FOUND_MAX, Found};
 use message::{Asked, Kind, Records, Told};
 
 /// The shortest and the longest time that an answer holds.
@@ -150,6 +150,11 @@ impl Session {
                 known.insert(host.target.clone(), addresses);
             }
             let addresses = known.get(&host.target).map(Vec::as_slice).unwrap_or_default();
+            // Before they are copied: few records and few addresses make very many servers.
+            let count = found.len() + addresses.len();
+            if count > FOUND_MAX {
+                return Err(Fault::TooMany(count));
+            }
             let sharers = u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
             let weight = (u32::from(host.weight) / sharers).max(1);
             let port = self.port.or(Some(host.port).filter(|port| *port > 0));

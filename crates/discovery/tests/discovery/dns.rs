@@ -1,10 +1,10 @@
 //! Servers found by DNS.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use bartizan_config::RegistryType;
-use bartizan_discovery::{Follower, SERVICES_MAX, Service};
+use bartizan_discovery::{Follower, Found, SERVICES_MAX, Service};
 use bartizan_testkit::{DnsDouble, DnsRecord, run};
 use serde_json::json;
 
@@ -88,6 +88,36 @@ fn who_follows_is_told_each_list_that_differs_and_the_last_one_at_once() {
         let weak: Weak<Told> = Arc::downgrade(&late);
         assert!(orders.tell(weak as Weak<dyn Follower>));
         assert_eq!(*late.0.lock().unwrap(), [one]);
+    });
+}
+
+/// Notes whether another thread could ask the service while it was told.
+#[derive(Default)]
+struct Asks(OnceLock<Weak<Service>>, Mutex<Vec<bool>>);
+
+impl Follower for Asks {
+    fn take(&self, _list: &[Found]) {
+        let service = self.0.get().and_then(Weak::upgrade).unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || tell.send((service.failing(), service.list().is_some())));
+        let answer = told.recv_timeout(seconds(10));
+        self.1.lock().unwrap().push(answer == Ok((None, true)));
+    }
+}
+
+#[test]
+fn nobody_who_asks_waits_for_those_who_are_told() {
+    run(async {
+        let (scene, dns) = usual();
+        dns.addresses(NAME, 1, &["10.1.0.1"]);
+        let orders = service(&scene, NAME);
+        let asks = Arc::new(Asks::default());
+        asks.0.set(Arc::downgrade(&orders)).unwrap();
+        let weak: Weak<Asks> = Arc::downgrade(&asks);
+        orders.tell(weak.clone());
+        settle().await;
+        orders.tell(weak);
+        assert_eq!(*asks.1.lock().unwrap(), [true, true]);
     });
 }
 
@@ -299,6 +329,23 @@ fn srv_records_of_one_host_too_many_are_refused() {
             }
             assert_eq!(orders.list().map(|list| list.len()), is_told.then_some(64), "{count}");
         }
+    });
+}
+
+#[test]
+fn many_records_of_one_host_with_many_addresses_are_refused_before_they_are_multiplied() {
+    run(async {
+        let (scene, dns) = usual();
+        let record = |port| DnsRecord::Service(0, 1, port, "a.test".to_owned());
+        dns.put(NAME, 60, (1..=1_000).map(record).collect());
+        let addresses: Vec<String> = (0..200).map(|n| format!("10.1.0.{n}")).collect();
+        let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+        dns.addresses("a.test", 60, &addresses);
+        let orders = service(&scene, NAME);
+        settle().await;
+        // Of 200,000 servers only those are counted with which there are too many.
+        assert_eq!(orders.failing().as_deref(), Some("4200 servers, more than 4096"));
+        assert_eq!(list(&orders), None);
     });
 }
 

@@ -113,6 +113,24 @@ fn endpoints_are_listed_and_then_watched_from_version_to_version() {
 }
 
 #[test]
+fn changes_that_follow_each_other_at_once_are_told_together() {
+    run(async {
+        let scene = Scene::of(&settings());
+        scene.remotes.answer(SERVER, listed("10", &[slice("a", "3", &["10.1.0.1"])]));
+        let version = |n: usize| format!("{}", 10 + n);
+        let host = |n: usize| format!("10.1.0.{n}");
+        let events: Vec<Value> =
+            (2..=100).map(|n| event("MODIFIED", &slice("a", &version(n), &[&host(n)]))).collect();
+        scene.remotes.answer(SERVER, watched(&events, false));
+        let orders = orders(&scene);
+        pass(Duration::from_millis(999)).await;
+        assert_eq!(list(&orders), some(&["10.1.0.1:8443 50/0"]));
+        pass(Duration::from_millis(2)).await;
+        assert_eq!((list(&orders), scene.counts()), (some(&["10.1.0.100:8443 50/0"]), (0, 2)));
+    });
+}
+
+#[test]
 fn a_version_that_is_forgotten_is_listed_anew() {
     run(async {
         for gone in [
@@ -221,15 +239,19 @@ fn what_is_refused_or_no_list_keeps_the_last_good_one() {
         settle().await;
         let hosts: Vec<String> = (0..4_097).map(|n| format!("h{n}")).collect();
         let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+        let (all, one) = hosts.split_at(4_096);
+        let parts = [slice("a", "3", all), slice("b", "3", one)];
         let slices: Vec<Value> = (0..1_025).map(|n| slice(&format!("s{n}"), "1", &[])).collect();
         for (bad, problem) in [
             (Answer::status(401), "401"),
             (Answer::status(403), "403"),
             (Answer::json(200, "[]"), "not a valid answer"),
             (listed("", &[]), "no version"),
-            (listed("10", &[slice("a", "3", &hosts)]), "4097 servers"),
-            (listed("10", &slices), "more than 1024 slices"),
-            (Answer::json(200, "{}").body(vec![b' '; 16 * 1024 * 1024 + 1]), "more than 16777216"),
+            (listed("10", &[slice("a", "3", &hosts)]), "a list of more than 4096"),
+            (listed("10", &slices), "a list of more than 1024"),
+            (listed("10", &parts), "4097 servers"),
+            (listed("10", &[slice(&"a".repeat(254), "3", &[])]), "a name of more than 253"),
+            (Answer::json(200, "{}").body(vec![b' '; 4 * 1024 * 1024 + 1]), "more than 4194304"),
         ] {
             scene.remotes.respond(SERVER, move |_| bad.clone());
             pass(Duration::from_secs(31)).await;

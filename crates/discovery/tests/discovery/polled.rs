@@ -159,7 +159,7 @@ fn what_is_refused_or_no_answer_keeps_the_last_good_list() {
     run(async {
         let many: Vec<Value> = (0..4_097).map(|n| host(&format!("h{n}"), 1)).collect();
         let crowd: Vec<Value> = (0..4_097).map(|n| instance(&format!("h{n}"))).collect();
-        let long = || Answer::json(200, "{}").body(vec![b' '; 16 * 1024 * 1024 + 1]);
+        let long = || Answer::json(200, "{}").body(vec![b' '; 4 * 1024 * 1024 + 1]);
         for (registry, good, bad) in [
             (RegistryType::Nacos, hosts(&[host("10.1.0.1", 80)]), hosts(&many)),
             (
@@ -182,8 +182,8 @@ fn what_is_refused_or_no_answer_keeps_the_last_good_list() {
                 (Answer::status(503), "503"),
                 (Answer::json(200, "[]"), "not a valid answer"),
                 (Answer::json(200, r#"{"hosts":{},"application":{}}"#), "not a valid answer"),
-                (bad.clone(), "4097 servers"),
-                (long(), "more than 16777216"),
+                (bad.clone(), "a list of more than 4096"),
+                (long(), "more than 4194304"),
             ] {
                 scene.remotes.respond(node, move |_| bad.clone());
                 pass(Duration::from_secs(31)).await;
@@ -194,6 +194,43 @@ fn what_is_refused_or_no_answer_keeps_the_last_good_list() {
                 assert!(failing.contains(problem), "{name} {problem}: {failing}");
                 assert_eq!(list(&orders), known);
             }
+        }
+    });
+}
+
+/// A Nacos that answers for the services `slow…` no more than the beginning of a long answer, and
+/// for the others what serves, in a long answer for `long` and in a short one for `short`.
+fn slow_nacos() -> Scene {
+    let scene = Scene::of(&settings("nacos", NACOS, false));
+    scene.remotes.respond(NACOS, |seen| {
+        let body = json!({ "hosts": [host("10.1.0.1", 80)] }).to_string();
+        let filler = " ".repeat(100 * 1_024);
+        if seen.target.contains("=slow") {
+            return Answer::raw(format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: 999999\r\n\r\n{filler}"
+            ));
+        }
+        let filler = if seen.target.contains("=long") { &*filler } else { "" };
+        Answer::json(200, &format!("{body}{filler}"))
+    });
+    scene
+}
+
+#[test]
+fn so_many_long_answers_are_read_at_once_and_short_ones_beside_them() {
+    run(async {
+        for (slow, is_read) in [(7, true), (8, false)] {
+            let scene = slow_nacos();
+            let service = |name: &str| scene.try_service(RegistryType::Nacos, name).unwrap();
+            let _slow: Vec<_> = (0..slow).map(|n| service(&format!("slow{n}"))).collect();
+            pass(Duration::from_secs(1)).await;
+            let (long, short) = (service("long"), service("short"));
+            pass(Duration::from_millis(10)).await;
+            assert_eq!(list(&short), some(&["10.1.0.1:80 100/0"]));
+            assert_eq!(list(&long).is_some(), is_read, "{slow}");
+            // When their time is over it is the turn of others.
+            pass(Duration::from_millis(3_990)).await;
+            assert_eq!(list(&long), some(&["10.1.0.1:80 100/0"]));
         }
     });
 }

@@ -24,6 +24,7 @@ use bartizan_wire::{
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use rustls::ClientConfig;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{ConnectError, Reach, Target, TargetTls};
@@ -98,6 +99,8 @@ pub struct Answered {
     /// The fields, without hop-by-hop fields and framing.
     pub fields: Fields,
     body: Bytes,
+    /// Whose turn it was to be read, until it is dropped.
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Answered {
@@ -138,6 +141,23 @@ pub enum CallError {
     Busy(usize),
 }
 
+/// How many long answers are held at once, so that many servers together cannot fill the memory.
+#[derive(Clone, Debug)]
+pub struct Turns {
+    /// A permit for each. It is held until the answer is dropped.
+    pub permits: Arc<Semaphore>,
+    /// Bytes up to which an answer is read without one.
+    pub free: usize,
+}
+
+impl Turns {
+    /// Waits for a turn.
+    pub async fn next(&self) -> Result<OwnedSemaphorePermit, CallError> {
+        let turn = self.permits.clone().acquire_owned().await;
+        turn.map_err(|_| CallError::Closed("no more answers are read".to_owned()))
+    }
+}
+
 /// Asks servers. Each worker has one of its own, with its own connections.
 #[derive(Debug)]
 pub struct Client {
@@ -147,6 +167,7 @@ pub struct Client {
     chunks: ChunkLimits,
     waiting: AtomicUsize,
     waiting_max: usize,
+    turns: Option<Turns>,
 }
 
 /// Counts a call while it waits.
@@ -168,7 +189,15 @@ impl Client {
             chunks: ChunkLimits::from(limits),
             waiting: AtomicUsize::new(0),
             waiting_max: usize::try_from(limits.calls).unwrap_or(usize::MAX),
+            turns: None,
         }
+    }
+
+    /// The same, of whose calls long answers are read in turns. The time of a call goes on while it
+    /// waits for its turn.
+    #[must_use]
+    pub fn in_turns(self, turns: Turns) -> Self {
+        Self { turns: Some(turns), ..self }
     }
 
     /// Sends a call to a server and waits for its answer.
@@ -212,7 +241,10 @@ impl Client {
             std::task::Poll::Ready(kept)
         });
         if let Some(io) = kept.await {
-            match Talk::new(io, &head, call.body, call.method, read).run().await {
+            match Talk::new(io, [&head, call.body], call.method, read, self.turns.as_ref())
+                .run()
+                .await
+            {
                 Ok(done) => return Ok(self.finish(to, done, limits.keep)),
                 // Closed while it was idle.
                 Err(failed)
@@ -222,7 +254,8 @@ impl Client {
         }
         let left = deadline.saturating_duration_since(Instant::now());
         let io = self.reach.connect(&to.target, left).await?;
-        match Talk::new(io, &head, call.body, call.method, read).run().await {
+        match Talk::new(io, [&head, call.body], call.method, read, self.turns.as_ref()).run().await
+        {
             Ok(done) => Ok(self.finish(to, done, limits.keep)),
             Err(failed) => Err(failed.error),
         }

@@ -11,8 +11,9 @@ use bartizan_wire::{
 use bytes::BytesMut;
 use http::Method;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Answered, CallError};
+use super::{Answered, CallError, Turns};
 use crate::UpstreamIo;
 
 /// A server may announce its answer so often; more would keep a request for ever.
@@ -76,6 +77,15 @@ pub(super) struct Talk<'a> {
     send_fault: Option<io::Error>,
     /// Whether any byte of an answer was received.
     has_answered: bool,
+    turns: Option<&'a Turns>,
+    turn: Option<OwnedSemaphorePermit>,
+}
+
+/// How far it is.
+enum Step {
+    Done,
+    /// It goes on when it is its turn.
+    Turn,
 }
 
 /// How it ended where there is no answer.
@@ -88,14 +98,14 @@ pub(super) struct Failed {
 impl<'a> Talk<'a> {
     pub(super) fn new(
         io: UpstreamIo,
-        head: &'a [u8],
-        body: &'a [u8],
+        out: [&'a [u8]; 2],
         method: &'a Method,
         limits: ReadLimits,
+        turns: Option<&'a Turns>,
     ) -> Self {
         Self {
             io,
-            out: [head, body],
+            out,
             method,
             limits,
             received: BytesMut::new(),
@@ -104,12 +114,14 @@ impl<'a> Talk<'a> {
             body: BytesMut::new(),
             send_fault: None,
             has_answered: false,
+            turns,
+            turn: None,
         }
     }
 
     /// The answer, and the connection where it can be used again.
     pub(super) async fn run(mut self) -> Result<(Answered, Option<UpstreamIo>), Failed> {
-        let outcome = std::future::poll_fn(|cx| self.poll(cx)).await;
+        let outcome = self.talk().await;
         let has_answered = self.has_answered;
         match (outcome, self.head.take()) {
             (Ok(()), Some((head, _))) => {
@@ -120,6 +132,7 @@ impl<'a> Talk<'a> {
                     status: head.status,
                     fields: head.fields,
                     body: std::mem::take(&mut self.body).freeze(),
+                    _turn: self.turn.take(),
                 };
                 Ok((answered, is_reusable.then_some(self.io)))
             }
@@ -131,16 +144,35 @@ impl<'a> Talk<'a> {
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+    async fn talk(&mut self) -> Result<(), CallError> {
+        loop {
+            match std::future::poll_fn(|cx| self.poll(cx)).await? {
+                Step::Done => return Ok(()),
+                Step::Turn => {
+                    if let Some(turns) = self.turns {
+                        self.turn = Some(turns.next().await?);
+                    }
+                }
+            }
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Step, CallError>> {
         self.poll_send(cx);
         loop {
             if self.take_answer()? {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(Ok(Step::Done));
+            }
+            let is_long = self.turns.is_some_and(|turns| self.body.len() > turns.free);
+            if is_long && self.turn.is_none() {
+                return Poll::Ready(Ok(Step::Turn));
             }
             let mut buffer = [0_u8; READ];
             let mut buf = ReadBuf::new(&mut buffer);
             match ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf)) {
-                Ok(()) if buf.filled().is_empty() => return Poll::Ready(self.at_end()),
+                Ok(()) if buf.filled().is_empty() => {
+                    return Poll::Ready(self.at_end().map(|()| Step::Done));
+                }
                 Ok(()) => {
                     self.has_answered = true;
                     self.received.extend_from_slice(buf.filled());

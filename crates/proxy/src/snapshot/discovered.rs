@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwapOption;
-use bartizan_config::UpstreamNode;
+use bartizan_config::{Invalid, UpstreamNode};
 use bartizan_discovery::{Follower, Found, Service};
 use rustls::ClientConfig;
 
@@ -63,25 +63,30 @@ impl Discovered {
         }
     }
 
-    fn node(&self, found: &Found) -> Option<(Arc<Node>, (u32, i32))> {
+    fn node(&self, found: &Found) -> Result<(Arc<Node>, (u32, i32)), Invalid> {
         let port = found.port.unwrap_or_else(|| self.written.scheme.default_port());
         let (weight, priority) = (found.weight, found.priority);
         let node = UpstreamNode { host: found.host.clone(), port, weight, priority };
-        match self.means.node(&self.written, &node, found.name.as_deref(), self.tls.as_ref()) {
-            Ok(node) => Some((Arc::new(node), (weight, priority))),
-            Err(invalid) => {
-                let (service, problem) = (self.service.label(), invalid.problem);
-                tracing::warn!(service = &**service, problem, "a server is left out");
-                None
-            }
-        }
+        let name = found.name.as_deref();
+        let node = self.means.node(&self.written, &node, name, self.tls.as_ref())?;
+        Ok((Arc::new(node), (weight, priority)))
     }
 }
 
 impl Follower for Discovered {
     fn take(&self, list: &[Found]) {
         // One that may not be reached keeps no other from being used.
-        let nodes = list.iter().filter_map(|found| self.node(found)).collect();
+        let (mut nodes, mut refused) = (Vec::with_capacity(list.len()), Vec::new());
+        for found in list {
+            match self.node(found) {
+                Ok(node) => nodes.push(node),
+                Err(invalid) => refused.push(invalid.problem),
+            }
+        }
+        if let Some(first) = refused.first() {
+            let (service, left_out) = (&**self.service.label(), refused.len());
+            tracing::warn!(service, left_out, %first, "the registry names servers that are left out");
+        }
         let before = self.now();
         match self.means.make(&self.written, nodes, None, before.as_deref()) {
             Ok(upstream) => self.now.store(Some(Arc::new(upstream))),
