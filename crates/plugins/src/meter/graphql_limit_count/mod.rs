@@ -45,7 +45,8 @@
 //!
 //! Every request of the route must be GraphQL, read in exactly one way, or it is refused: `query`
 //! of a JSON body, a body that is `application/graphql`, or the parameter `query` of a GET request,
-//! which may only read. Two places at once, names that occur twice, members other than `query`,
+//! which may only read. Two places at once (such as `?variables=` of a POST request, which some
+//! servers prefer to the body), names that occur twice, members other than `query`,
 //! `operationName`, `variables` and `extensions` (such as the id of a stored query), and encodings
 //! other than UTF-8 are refused. So are fragments that lead into themselves or are not there,
 //! documents with several operations of which none is named, those of types, more than 20,000

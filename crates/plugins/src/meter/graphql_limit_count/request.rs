@@ -74,6 +74,12 @@ pub(super) fn operations(
     if in_target.is_some() || name.is_some() {
         return Err(Because("the query is in the target and in the body"));
     }
+    // Some servers take these from the target, whatever the body says.
+    for member in ["variables", "extensions"] {
+        if parameter(cx, member)?.is_some() {
+            return Err(Because("what belongs to the query is in the target, the query is not"));
+        }
+    }
     match media(cx)? {
         Media::Json => in_json(cx, body, most, limits, tariff),
         Media::Graphql => {
