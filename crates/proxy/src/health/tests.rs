@@ -10,7 +10,7 @@ use bartizan_net::{ConnectError, ConnectPhase, Reach, Target, Task, UpstreamIo};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::prober::PROBES_MAX;
+use super::prober::{PROBES_MAX, SHARE_MAX};
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -251,9 +251,17 @@ fn so_many_probes_of_an_upstream_and_of_the_node_are_under_way_at_once() {
         bench.prober.follow_all(&[health("few", &few, 0..50, None)]);
         tokio::time::sleep(60 * SECOND).await;
         assert_eq!(bench.servers.most.load(Ordering::Relaxed), 3);
+        // One that asks for more than its share does not keep another from its turn.
         let many = checks(|checks| checks.active.concurrency = 1_024);
-        let all = ["a", "b"].map(|id| health(id, &many, 0..1_000, None));
+        let long = health("a", &many, 0..1_000, None);
+        let other = health("other", &checks(|_| {}), [5_000], None);
         *bench.servers.takes.lock().unwrap() = 20 * SECOND;
+        bench.prober.follow_all(&[long.clone(), other.clone()]);
+        tokio::time::sleep(6 * SECOND).await;
+        assert_eq!(bench.servers.most.load(Ordering::Relaxed), SHARE_MAX + 1);
+        assert_eq!(bench.servers.times(5_000).len(), 1);
+        let more = (0..20).map(|n| health(&format!("more{n}"), &many, 0..1_000, None));
+        let all: Vec<_> = more.chain([long, other]).collect();
         bench.prober.follow_all(&all);
         tokio::time::sleep(60 * SECOND).await;
         assert_eq!(bench.servers.most.load(Ordering::Relaxed), PROBES_MAX);

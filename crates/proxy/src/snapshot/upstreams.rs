@@ -228,7 +228,8 @@ impl<'a> Compilation<'a> {
             if let Some(found_in) = &written.found_in {
                 let service = self.registries.service(found_in)?;
                 let before = before.and_then(|old| old.discovered.as_ref()?.now());
-                let discovered = Discovered::new(service, self.means, written, tls, before.as_ref());
+                let discovered =
+                    Discovered::new(service, self.means, written, tls, before.as_ref());
                 upstream.discovered = Some(discovered);
             }
             Ok(upstream)
