@@ -1,7 +1,7 @@
 //! Health checks: which servers are probed, and what requests come to where one or all are down.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -202,12 +202,14 @@ fn requests_that_fail_take_a_server_out_too() {
     assert_eq!(failing.seen().len(), 3, "nothing is sent any more");
     // 0 switches a counter off.
     let checks = passive("unhealthy: {http_statuses: [502], http_failures: 0}");
+    gateway.apply(&open_route(node, ""));
     gateway.apply(&resources(&[node], "", &checks));
     assert_eq!([status("502"), status("502"), status("200")], [502, 502, 200]);
     // Connections that fail.
     let nowhere = Upstream::nowhere();
     for (count, expected) in [(1, 503), (0, 502)] {
         let checks = passive(&format!("unhealthy: {{tcp_failures: {count}}}"));
+        gateway.apply(&open_route(nowhere, ""));
         gateway.apply(&resources(&[nowhere], "", &checks));
         assert_eq!(status(""), 502);
         assert_eq!(status(""), expected, "{count}");
@@ -220,10 +222,33 @@ fn requests_that_fail_take_a_server_out_too() {
     let timeout = ", retries: 0, timeout: {connect: 5, send: 5, read: 0.05}";
     for (count, expected) in [(1, 503), (0, 504)] {
         let checks = passive(&format!("unhealthy: {{timeouts: {count}}}"));
+        gateway.apply(&open_route(silent.address(), ""));
         gateway.apply(&resources(&[silent.address()], timeout, &checks));
         assert_eq!(status(""), 504);
         assert_eq!(status(""), expected, "{count}");
     }
+}
+
+#[test]
+fn a_request_that_every_server_closes_on_speaks_against_one_of_them() {
+    let checks = format!("active: {{{IDLE}}}, passive: {{unhealthy: {{tcp_failures: 1}}}}");
+    let down = |gateway: &Gateway| {
+        let metrics = gateway.metrics();
+        let gauges = metrics.lines().filter(|line| line.starts_with("bartizan_upstream_healthy{"));
+        gauges.filter(|line| line.ends_with(" 0")).count()
+    };
+    let closing = [(); 3].map(|()| Upstream::start(|_, _| false));
+    let nodes = closing.each_ref().map(Upstream::address);
+    let gateway = Gateway::serving(&resources(&nodes, "", &checks));
+    assert_eq!(ask(&gateway).status, 502);
+    assert!(closing.iter().all(|one| one.seen().len() == 1), "it was tried on all of them");
+    assert_eq!(down(&gateway), 1);
+    // That nobody takes a connection is no doing of a request.
+    let bound = [(); 3].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    let nodes = bound.map(|one| one.local_addr().unwrap());
+    gateway.apply(&resources(&nodes, "", &checks));
+    assert_eq!(ask(&gateway).status, 502);
+    assert_eq!(down(&gateway), 3);
 }
 
 #[test]
@@ -237,10 +262,10 @@ fn what_is_known_outlives_a_reload_and_is_gone_with_the_checks() {
     gateway.apply(&resources(&[node], ", retries: 0", &checks));
     assert!(gateway.metrics().contains(&gauge(node, 0)));
     assert_eq!(ask(&gateway).status, 503);
-    // Other checks begin anew.
-    gateway.apply(&resources(&[node], "", "active: {type: tcp}"));
-    assert!(gateway.metrics().contains(&gauge(node, 1)));
-    assert_eq!(ask(&gateway).status, 200);
+    // Other checks are no amnesty.
+    gateway.apply(&resources(&[node], "", &format!("active: {{{IDLE}}}")));
+    assert!(gateway.metrics().contains(&gauge(node, 0)));
+    assert_eq!(ask(&gateway).status, 503);
     gateway.apply(&open_route(node, ""));
     assert!(!gateway.metrics().contains("bartizan_upstream_healthy{"));
     assert_eq!(ask(&gateway).status, 200);

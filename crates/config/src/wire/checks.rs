@@ -27,9 +27,9 @@ pub(crate) struct ActiveWire {
     pub(crate) kind: CheckTypeWire,
     /// Seconds that a probe may take, from resolving the name to the head of the answer.
     #[serde(default = "second")]
-    #[schemars(range(max = 3600), extend("exclusiveMinimum" = 0))]
+    #[schemars(range(max = 30), extend("exclusiveMinimum" = 0))]
     pub(crate) timeout: f64,
-    /// Most probes of the upstream at once.
+    /// Most probes of the upstream at once; more than 32 are the same as 32.
     #[serde(default = "ten")]
     #[schemars(range(min = 1, max = 1_024))]
     pub(crate) concurrency: u32,

@@ -107,9 +107,9 @@ fn checks_that_are_not_sound() {
             ],
         ),
         (
-            "upstreams: [{nodes: {}, checks: {active: {timeout: 3601, concurrency: 1025, port: 0, type: udp, http_method: CONNECT}}}]\n",
+            "upstreams: [{nodes: {}, checks: {active: {timeout: 30.1, concurrency: 1025, port: 0, type: udp, http_method: CONNECT}}}]\n",
             &[
-                "r.yaml:1:52: `timeout` must be at most 3600, is `3601` (at upstreams[0].checks.active.timeout)",
+                "r.yaml:1:52: `timeout` must be at most 30, is `30.1` (at upstreams[0].checks.active.timeout)",
                 "r.yaml:1:71: `concurrency` must be at most 1024, is `1025` (at upstreams[0].checks.active.concurrency)",
                 "r.yaml:1:83: `port` must be at least 1, is `0` (at upstreams[0].checks.active.port)",
                 "r.yaml:1:92: expected one of `http`, `https` or `tcp`, found the string `udp` (at upstreams[0].checks.active.type)",

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,15 +12,19 @@ use bartizan_audit::AuditLog;
 use bartizan_config::ResourceRef;
 use bartizan_core::{Clock, Limits};
 use bartizan_net::{Client, Reach};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::rounds::Rounds;
 use super::{Health, Voice, note};
 
-/// Most probes of a node at once, over all upstreams; what waits for its turn has no time limit yet.
+/// Most probes of a node at once, over all upstreams.
 pub(crate) const PROBES_MAX: usize = 256;
+
+/// Most probes of one upstream at once, whatever it asks for: servers that hang may not stop the
+/// probes of others.
+pub(crate) const SHARE_MAX: usize = 32;
 
 /// An upstream that is probed, for as long as this is here.
 struct Watched {
@@ -37,7 +42,7 @@ struct Table {
 struct Tools {
     reach: Arc<dyn Reach>,
     client: Client,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     audit: AuditLog,
     clock: Clock,
 }
@@ -67,7 +72,7 @@ impl Prober {
         // Probes wait for each other here, not for the calls of plugins.
         limits.calls = u32::try_from(PROBES_MAX).unwrap_or(u32::MAX);
         let client = Client::new(reach.clone(), &limits);
-        let permits = Semaphore::new(PROBES_MAX);
+        let permits = Arc::new(Semaphore::new(PROBES_MAX));
         let tools = Arc::new(Tools { reach, client, permits, audit, clock });
         Self { tools, table: Mutex::default(), chance: RandomState::new() }
     }
@@ -132,7 +137,8 @@ impl Prober {
     }
 }
 
-/// Probes the servers of an upstream until it is told to stop.
+/// Probes the servers of an upstream until it is told to stop. It waits for one turn of the node at a
+/// time, and what waits for it is no task yet.
 async fn probe_on(
     health: Arc<Health>,
     tools: Arc<Tools>,
@@ -140,24 +146,28 @@ async fn probe_on(
     mut stopped: oneshot::Receiver<Infallible>,
 ) {
     let active = &health.checks.active;
-    let most = usize::try_from(active.concurrency).unwrap_or(usize::MAX).max(1);
+    let most = usize::try_from(active.concurrency).unwrap_or(SHARE_MAX).clamp(1, SHARE_MAX);
     let servers = health.probes.len();
     let mut rounds = Rounds::new(servers, active.healthy_every, seed, Instant::now());
     let mut under_way = JoinSet::new();
     let mut began: HashMap<Id, (usize, Instant)> = HashMap::new();
+    // It keeps its place among those that wait, whatever else happens meanwhile.
+    let mut turn = pin!(tools.permits.clone().acquire_owned());
     loop {
         let now = Instant::now();
-        while under_way.len() < most
-            && let Some(server) = rounds.next(now)
-        {
-            let id = under_way.spawn(probe(health.clone(), server, tools.clone())).id();
-            began.insert(id, (server, now));
-        }
         let due = rounds.due().filter(|_| under_way.len() < most);
+        let is_due = due.is_some_and(|due| due <= now);
         let ended = tokio::select! {
             _ = &mut stopped => return,
             Some(ended) = under_way.join_next_with_id(), if !under_way.is_empty() => ended,
-            () = sleep_until(due.unwrap_or(now)), if due.is_some() => continue,
+            permit = &mut turn, if is_due => {
+                turn.set(tools.permits.clone().acquire_owned());
+                let (Ok(permit), Some(server)) = (permit, rounds.next(now)) else { return };
+                let task = probe(health.clone(), server, tools.clone(), permit);
+                began.insert(under_way.spawn(task).id(), (server, Instant::now()));
+                continue;
+            }
+            () = sleep_until(due.unwrap_or(now)), if due.is_some() && !is_due => continue,
             else => return,
         };
         let id = match ended {
@@ -180,10 +190,9 @@ fn every(health: &Health, server: usize) -> Duration {
     if is_healthy { active.healthy_every } else { active.unhealthy_every }
 }
 
-/// Probes one server, once it is its turn.
-async fn probe(health: Arc<Health>, server: usize, tools: Arc<Tools>) {
+/// Probes one server, whose turn it is for as long as that takes.
+async fn probe(health: Arc<Health>, server: usize, tools: Arc<Tools>, _turn: OwnedSemaphorePermit) {
     let Some(probe) = health.probes.get(server) else { return };
-    let Ok(_permit) = tools.permits.acquire().await else { return };
     let began = Instant::now();
     let active = &health.checks.active;
     let probed = probe.run(active, &health.form, &tools.client, &*tools.reach).await;

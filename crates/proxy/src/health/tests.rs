@@ -10,7 +10,7 @@ use bartizan_net::{ConnectError, ConnectPhase, Reach, Target, Task, UpstreamIo};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::prober::PROBES_MAX;
+use super::prober::{PROBES_MAX, SHARE_MAX};
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -251,9 +251,17 @@ fn so_many_probes_of_an_upstream_and_of_the_node_are_under_way_at_once() {
         bench.prober.follow_all(&[health("few", &few, 0..50, None)]);
         tokio::time::sleep(60 * SECOND).await;
         assert_eq!(bench.servers.most.load(Ordering::Relaxed), 3);
+        // One that asks for more than its share does not keep another from its turn.
         let many = checks(|checks| checks.active.concurrency = 1_024);
-        let all = ["a", "b"].map(|id| health(id, &many, 0..1_000, None));
+        let long = health("a", &many, 0..1_000, None);
+        let other = health("other", &checks(|_| {}), [5_000], None);
         *bench.servers.takes.lock().unwrap() = 20 * SECOND;
+        bench.prober.follow_all(&[long.clone(), other.clone()]);
+        tokio::time::sleep(6 * SECOND).await;
+        assert_eq!(bench.servers.most.load(Ordering::Relaxed), SHARE_MAX + 1);
+        assert_eq!(bench.servers.times(5_000).len(), 1);
+        let more = (0..20).map(|n| health(&format!("more{n}"), &many, 0..1_000, None));
+        let all: Vec<_> = more.chain([long, other]).collect();
         bench.prober.follow_all(&all);
         tokio::time::sleep(60 * SECOND).await;
         assert_eq!(bench.servers.most.load(Ordering::Relaxed), PROBES_MAX);
@@ -298,7 +306,7 @@ fn probes_follow_the_configuration_and_end_with_the_node() {
 }
 
 #[test]
-fn what_is_the_same_keeps_its_state_and_what_is_not_begins_anew() {
+fn a_server_that_stays_keeps_its_state_whatever_changes_about_its_checks() {
     let bench = Bench::new();
     let same = checks(|_| {});
     let first = health("u", &same, [1, 2], None);
@@ -313,7 +321,10 @@ fn what_is_the_same_keeps_its_state_and_what_is_not_begins_anew() {
     assert_eq!(healthy(&more), [true, false], "a server that stays keeps its state");
     assert_eq!(more.standings().last().unwrap().counts().tcp_failures, 3);
     let other = health("u", &checks(|checks| checks.active.port = Some(9)), [1, 2], Some(&first));
-    assert_eq!(healthy(&other), [true, true]);
+    assert_eq!(healthy(&other), [false, true], "other checks are no amnesty");
+    assert_eq!(other.checks.active.port, Some(9));
+    assert_eq!(healthy(&health("u", &equal, [2], Some(&first))), [true]);
+    assert_eq!(healthy(&health("u", &equal, [1, 2], None)), [true, true]);
 }
 
 #[test]
@@ -337,20 +348,26 @@ fn requests_speak_for_and_against_a_server_where_they_are_listened_to() {
     ] {
         health.failed(&standing, reason, bench.voice());
         assert_eq!(standing.is_healthy(), is_healthy, "{reason:?}");
-        health.answered(&standing, 404, bench.voice());
+        health.answered(&standing, 404, false, bench.voice());
         assert_eq!(standing.is_healthy(), is_healthy, "404 counts neither way");
-        health.answered(&standing, 200, bench.voice());
+        health.answered(&standing, 200, false, bench.voice());
         assert!(standing.is_healthy());
     }
-    health.answered(&standing, 500, bench.voice());
+    health.answered(&standing, 500, true, bench.voice());
+    assert!(standing.is_healthy(), "another was blamed for it");
+    health.answered(&standing, 500, false, bench.voice());
+    assert!(!standing.is_healthy());
+    health.answered(&standing, 200, true, bench.voice());
+    assert!(standing.is_healthy());
+    health.answered(&standing, 500, false, bench.voice());
     assert!(!standing.is_healthy());
     // Of connections alone, statuses say nothing.
     let (health, standing) = with(passive(CheckKind::Tcp));
-    health.answered(&standing, 500, bench.voice());
+    health.answered(&standing, 500, false, bench.voice());
     assert!(standing.is_healthy());
     let (health, standing) = with(None);
     health.failed(&standing, Reason::UpstreamConnect, bench.voice());
-    health.answered(&standing, 500, bench.voice());
+    health.answered(&standing, 500, false, bench.voice());
     assert_eq!(standing.counts(), Counts::default());
 }
 
