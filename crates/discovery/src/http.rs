@@ -15,7 +15,7 @@ use rustls::ClientConfig;
 use tokio::sync::Semaphore;
 
 use crate::fault::Fault;
-use crate::registries::SERVICES_MAX;
+use crate::registries::FOLLOWED_MAX;
 
 /// The longest answer. A registry of thousands of servers that says a kilobyte of each has room.
 pub(crate) const ANSWER_MAX: usize = 4 * 1_024 * 1_024;
@@ -59,7 +59,7 @@ impl Servers {
             endpoints.push((endpoint, url.target.trim_end_matches('/').into()));
         }
         // Each service may have a call of its own that waits.
-        let calls = u32::try_from(SERVICES_MAX).unwrap_or(u32::MAX).saturating_mul(2);
+        let calls = u32::try_from(FOLLOWED_MAX).unwrap_or(u32::MAX).saturating_mul(2);
         let limits = Limits { calls, ..Limits::default() };
         let client = Client::new(reach, &limits).in_turns(turns.clone());
         Ok(Self { endpoints, client, at: AtomicUsize::new(0) })

@@ -32,5 +32,5 @@ mod registries;
 mod service;
 
 pub use found::{FOUND_MAX, Found};
-pub use registries::{Registries, SERVICES_MAX};
+pub use registries::{FOLLOWED_MAX, Registries, SERVICES_MAX};
 pub use service::{Follower, Service};

@@ -17,8 +17,11 @@ use crate::follow::{Session, follow};
 use crate::service::Service;
 use crate::{consul, dns, eureka, kubernetes, nacos};
 
-/// The most services that are followed at once.
+/// The most services that the resources of a node may name, each counted once.
 pub const SERVICES_MAX: usize = 1_024;
+/// The most services that are followed at once. Those that resources named before are followed as
+/// long as requests under way may need them, so that all of them can be exchanged for others.
+pub const FOLLOWED_MAX: usize = 2 * SERVICES_MAX;
 
 /// The registries of a node.
 pub struct Registries {
@@ -91,11 +94,11 @@ impl Registries {
         if let Some(known) = services.get(asked).and_then(Weak::upgrade) {
             return Ok(known);
         }
-        if services.len() >= SERVICES_MAX {
+        if services.len() >= FOLLOWED_MAX {
             services.retain(|_, service| service.strong_count() > 0);
         }
-        if services.len() >= SERVICES_MAX {
-            let problem = format!("{SERVICES_MAX} services are followed already");
+        if services.len() >= FOLLOWED_MAX {
+            let problem = format!("{FOLLOWED_MAX} services are followed already");
             return Err(Invalid::at("service_name", problem));
         }
         let (end, ended) = oneshot::channel();

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use bartizan_config::RegistryType;
-use bartizan_discovery::{Follower, Found, SERVICES_MAX, Service};
+use bartizan_discovery::{FOLLOWED_MAX, Follower, Found, Service};
 use bartizan_testkit::{DnsDouble, DnsRecord, run};
 use serde_json::json;
 
@@ -370,9 +370,9 @@ fn so_many_services_are_followed_and_no_more() {
     run(async {
         let (scene, _dns) = usual();
         let mut held: Vec<_> =
-            (0..SERVICES_MAX).map(|n| service(&scene, &format!("h{n}.test"))).collect();
+            (0..FOLLOWED_MAX).map(|n| service(&scene, &format!("h{n}.test"))).collect();
         let refused = scene.try_service(RegistryType::Dns, NAME).unwrap_err();
-        assert_eq!(refused.problem, "1024 services are followed already");
+        assert_eq!(refused.problem, "2048 services are followed already");
         held.pop();
         assert!(scene.try_service(RegistryType::Dns, NAME).is_ok());
     });

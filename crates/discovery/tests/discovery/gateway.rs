@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bartizan_discovery::SERVICES_MAX;
 use bartizan_testkit::{DnsDouble, Gateway, run};
 
 use crate::settle;
@@ -130,5 +131,32 @@ fn a_discovered_upstream_in_clear_is_told_like_one_on_another_machine() {
                 .contains("is spoken to in clear at the servers of `orders.test:8080` in `dns`")),
             "{lines:?}"
         );
+    });
+}
+
+/// Upstreams that are found by so many services of these names, each by two.
+fn many(name: &str, count: usize) -> String {
+    use std::fmt::Write as _;
+    let mut text = "upstreams:\n".to_owned();
+    for n in 0..count {
+        for id in ["a", "b"] {
+            let service = format!("{{service_name: {name}{n}.test, discovery_type: dns}}");
+            let service = service.replacen('{', &format!("{{id: {id}{n}, "), 1);
+            let _ = writeln!(text, "- {service}");
+        }
+    }
+    text
+}
+
+#[test]
+fn as_many_services_as_may_be_named_can_all_be_exchanged_for_others() {
+    run(async {
+        let gateway = Gateway::builder().node(NODE).resources("routes: []\n").start();
+        let refused = gateway.reload(&many("one", SERVICES_MAX + 1)).unwrap_err();
+        assert!(refused.lines()[0].contains("more than 1024 services are named"));
+        gateway.reload(&many("one", SERVICES_MAX)).unwrap();
+        gateway.reload(&many("one", SERVICES_MAX)).unwrap();
+        gateway.reload(&many("two", SERVICES_MAX)).unwrap();
+        gateway.reload(&many("six", SERVICES_MAX)).unwrap();
     });
 }

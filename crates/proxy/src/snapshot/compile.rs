@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use bartizan_chain::NodeFacts;
 use bartizan_config::{
-    Invalid, NodeConfig, Place, PluginMetadata, PluginUse, Requirement, ResourceKind, ResourceRef,
-    Resources, Shared,
+    FoundIn, Invalid, NodeConfig, Place, PluginMetadata, PluginUse, Requirement, ResourceKind,
+    ResourceRef, Resources, Shared,
 };
 use bartizan_core::RouterMode;
 use bartizan_discovery::Registries;
@@ -204,6 +204,8 @@ pub(super) struct Compilation<'a> {
     pub(super) compiled: HashMap<(&'a ResourceRef, &'a str), Option<Compiled>>,
     /// Upstreams by where they are written; `None` where one is at fault.
     pub(super) upstreams: HashMap<&'a ResourceRef, Option<Arc<Upstream>>>,
+    /// The services that upstreams are found by; `None` before there is one.
+    pub(super) services: Option<HashSet<&'a FoundIn>>,
     /// Upstreams of which exposure was told.
     pub(super) exposed: HashSet<&'a ResourceRef>,
     pub(super) faults: Vec<CompileFault>,
@@ -241,6 +243,7 @@ impl<'a> Compilation<'a> {
             groups: resources.consumer_groups.iter().map(|this| &*this.id).collect(),
             compiled: HashMap::new(),
             upstreams: HashMap::new(),
+            services: None,
             exposed: HashSet::new(),
             faults: Vec::new(),
             warnings: Vec::new(),

@@ -1,14 +1,16 @@
 //! Upstreams whose nodes a registry knows. When it names others, only the set of nodes is exchanged:
 //! routes refer to the upstream as before, and nodes that stay keep their connections and counts.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwapOption;
-use bartizan_config::{Invalid, UpstreamNode};
-use bartizan_discovery::{Follower, Found, Service};
+use bartizan_config::{FoundIn, Invalid, UpstreamNode};
+use bartizan_discovery::{Follower, Found, SERVICES_MAX, Service};
 use rustls::ClientConfig;
 
+use super::compile::Compilation;
 use super::upstreams::{Means, Upstream};
 use crate::upstream::Node;
 
@@ -95,5 +97,30 @@ impl Follower for Discovered {
                 tracing::error!(service = &**service, problem, "the list of servers is not used");
             }
         }
+    }
+}
+
+impl<'a> Compilation<'a> {
+    /// Counts a service among those of the resources as they will be, once however many upstreams
+    /// are found by it. Fails where it is one too many.
+    pub(super) fn count_service(&mut self, service: &'a FoundIn) -> Result<(), Invalid> {
+        let mut services = self.services.take().unwrap_or_else(|| self.services_that_stay());
+        services.insert(service);
+        let count = services.len();
+        self.services = Some(services);
+        if count > SERVICES_MAX {
+            let problem = format!("more than {SERVICES_MAX} services are named");
+            return Err(Invalid::at("service_name", problem));
+        }
+        Ok(())
+    }
+
+    /// The services of upstreams that a change leaves as they are.
+    fn services_that_stay(&self) -> HashSet<&'a FoundIn> {
+        let stays = self.previous.filter(|_| self.base.is_some());
+        let known = stays.into_iter().flat_map(|snapshot| snapshot.upstreams.iter());
+        let kept = known.filter(|(origin, _)| !self.is_changed(origin.kind, &origin.id));
+        kept.filter_map(|(_, upstream)| upstream.discovered.as_ref()?.written.found_in.as_ref())
+            .collect()
     }
 }

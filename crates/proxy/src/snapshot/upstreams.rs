@@ -183,7 +183,7 @@ impl<'a> Compilation<'a> {
         compiled
     }
 
-    fn compile_upstream(&mut self, written: &bartizan_config::Upstream) -> Option<Upstream> {
+    fn compile_upstream(&mut self, written: &'a bartizan_config::Upstream) -> Option<Upstream> {
         let subject = upstream_subject(&written.origin);
         if written.nodes.len() > NODES_MAX {
             let problem =
@@ -226,6 +226,7 @@ impl<'a> Compilation<'a> {
         let made = self.means.make(written, nodes, health, before.map(|old| &**old));
         let made = made.and_then(|mut upstream| {
             if let Some(found_in) = &written.found_in {
+                self.count_service(found_in)?;
                 let service = self.registries.service(found_in)?;
                 let before = before.and_then(|old| old.discovered.as_ref()?.now());
                 let discovered =
