@@ -121,7 +121,8 @@ impl<P: PluginSet> ChainBuilder<P> {
         let only_answers = always().any(|(_, t)| t.only_answers);
         let needs_no_upstream = always().any(|(_, t)| t.needs_no_upstream);
         let looks_on = |(step, t): &(&Step<P>, &Traits)| {
-            let reads = step.filter.as_ref().is_some_and(|f| f.reads_answer() && !f.needs_end());
+            let filter = step.filter.as_ref();
+            let reads = filter.is_some_and(|f| f.reads_answer_fields() && !f.needs_end());
             reads && (t.on_finish || t.masks)
         };
         let onlookers = (0_u16..).zip(self.steps.iter().zip(&traits));

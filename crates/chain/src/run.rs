@@ -109,6 +109,8 @@ pub struct Run<P: PluginSet> {
     /// The largest body that filters read.
     filter_max: usize,
     needs_identity: bool,
+    /// Whether there was an answer.
+    is_answered: bool,
     /// Where the plugins' times go, where this request is one that is measured.
     times: Option<SharedMetrics>,
 }
@@ -133,7 +135,15 @@ impl<P: PluginSet> Run<P> {
             .map(|chain| Track::new(chain.clone()))
             .collect();
         let filter_max = limits.inspected_body.as_usize();
-        Self { cx, tracks, limits: limits.into(), filter_max, needs_identity, times: None }
+        Self {
+            cx,
+            tracks,
+            limits: limits.into(),
+            filter_max,
+            needs_identity,
+            is_answered: false,
+            times: None,
+        }
     }
 
     /// Has the time of every plugin taken for this request.
@@ -193,6 +203,7 @@ impl<P: PluginSet> Run<P> {
 
     /// Lets the plugins shape an answer, highest priority first.
     pub fn respond(&mut self, answer: &mut AnswerHead) -> Result<(), Denial> {
+        self.is_answered = true;
         self.shape(answer, Chain::response)?;
         self.look_on(answer);
         Ok(())
@@ -252,14 +263,21 @@ impl<P: PluginSet> Run<P> {
             .any(|track| !track.chain.finish().is_empty() || !track.chain.masks().is_empty())
     }
 
-    /// Takes out what no log may show. A filter that cannot be evaluated hides, too.
+    /// Takes out what no log may show. A filter that cannot be evaluated hides, too, as does one
+    /// that reads an answer which there was not, or whose fields are gone: whoever leaves before
+    /// the answer must not decide what logs show.
     fn mask(&mut self) {
+        let is_answered = self.is_answered;
+        let is_blind =
+            |filter: &Expr| filter.reads_answer_fields() || (filter.reads_answer() && !is_answered);
         for track in &mut self.tracks {
             for &index in track.chain.masks() {
                 let index = usize::from(index);
                 let Some(step) = track.chain.steps().get(index) else { continue };
                 let seen = Seen { cx: &self.cx, answer: None };
-                if !matches!(is_open(step, seen, track.gates.get_mut(index)), Ok(false)) {
+                let is_undecided = track.gates.get(index) == Some(&Gate::Unknown);
+                let hides = is_undecided && step.filter.as_ref().is_some_and(is_blind);
+                if hides || !matches!(is_open(step, seen, track.gates.get_mut(index)), Ok(false)) {
                     step.plugin.mask(&mut LogView::new(&mut self.cx));
                 }
             }

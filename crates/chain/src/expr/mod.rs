@@ -33,7 +33,7 @@ pub struct Expr {
 #[derive(Clone, Copy, Debug, Default)]
 struct Needs {
     body: bool,
-    answer: bool,
+    answer_fields: bool,
     end: bool,
 }
 
@@ -74,7 +74,7 @@ impl Expr {
         node.collect(&mut vars);
         let needs = Needs {
             body: vars.iter().any(|var| var.reads_body()),
-            answer: vars.iter().any(|var| matches!(var, Var::SentHttp(_))),
+            answer_fields: vars.iter().any(|var| matches!(var, Var::SentHttp(_))),
             end: vars.iter().any(|var| var.needs_end()),
         };
         Ok(Self { node, needs })
@@ -85,9 +85,14 @@ impl Expr {
         self.needs.body
     }
 
-    /// True if it reads fields of the answer.
+    /// True if it reads the answer: its fields, its status, where it came from or how it ended.
     pub fn reads_answer(&self) -> bool {
-        self.needs.answer
+        self.vars().into_iter().any(Var::needs_answer)
+    }
+
+    /// True if it reads fields of the answer.
+    pub fn reads_answer_fields(&self) -> bool {
+        self.needs.answer_fields
     }
 
     /// True if it can only be decided when the exchange is over.

@@ -14,8 +14,10 @@
 //! **`request`** changes what is written about a request: before the exchange is recorded and
 //! before any plugin that logs sees how it ended, its query, headers and body are changed as the
 //! rules say. What was decided on and sent to the upstream stays as it was. This holds however the
-//! exchange ended, also for requests that were refused. The gateway's own logs show neither values
-//! of queries nor bodies nor credentials in any case; the rules are for logs that plugins write.
+//! exchange ended, also for requests that were refused. Where a `_meta.filter` reads the answer and
+//! there was none, as when the client left before, it cannot be decided and values are masked. The
+//! gateway's own logs show neither values of queries nor bodies nor credentials in any case; the
+//! rules are for logs that plugins write.
 //!
 //! **`response`** changes what the client gets, which Apache APISIX does not do: members that an
 //! upstream sends and the client has no business to see. The body is held until it is whole, up to

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bartizan_chain::{
-    Arrival, BodySource, Chain, ChainBuilder, Consumer, Outcome, Profiles, Run, Step, Var,
+    Arrival, BodySource, Chain, ChainBuilder, Consumer, Expr, Outcome, Profiles, Reach, Run, Step,
+    Var,
 };
 use bartizan_core::Limits;
+use bartizan_wire::Fields;
+use http::StatusCode;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -42,8 +45,18 @@ fn mask(config: &Value) -> DataMask {
     Bench::new().compile::<DataMask>(config).unwrap()
 }
 
-/// A request that is over.
+/// A request that is over, without an answer.
 fn over(chain: ChainBuilder<AnyPlugin>, arrival: Arrival, body: &'static str) -> Run<AnyPlugin> {
+    answered(chain, arrival, body, None)
+}
+
+/// A request that is over, with an answer of this kind.
+fn answered(
+    chain: ChainBuilder<AnyPlugin>,
+    arrival: Arrival,
+    body: &'static str,
+    kind: Option<&'static str>,
+) -> Run<AnyPlugin> {
     let cx = RequestCx::new(arrival, None);
     let global = Arc::new(Chain::empty());
     let mut run = Run::new(cx, &global, Some(&Arc::new(chain.build())), &Limits::default());
@@ -53,6 +66,13 @@ fn over(chain: ChainBuilder<AnyPlugin>, arrival: Arrival, body: &'static str) ->
         let polled = screening.poll(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(polled, Poll::Ready(_)), "nothing here waits");
     }
+    if let Some(kind) = kind {
+        let mut fields = Fields::new();
+        fields.append(Bytes::from_static(b"x-kind"), Bytes::from_static(kind.as_bytes()));
+        run.cx_mut().status = Some(200);
+        run.respond(&mut AnswerHead::new(StatusCode::OK, fields, false)).unwrap();
+    }
+    run.cx_mut().status.get_or_insert(499);
     run.finish(&Outcome {
         status: 200,
         denial: None,
@@ -110,6 +130,39 @@ fn whatever_a_log_reads_is_masked() {
         let value = Var::parse(var).unwrap().value(cx).unwrap();
         assert_eq!(value.as_deref(), expected, "{var}");
     }
+}
+
+#[test]
+fn a_filter_that_reads_an_answer_which_there_was_not_masks() {
+    let hidden = |filter: &Value, target: &str, kind| {
+        let rule = json!([{"type": "query", "name": "token", "action": "remove"}]);
+        let plugin = AnyPlugin::DataMask(mask(&json!({ "request": rule })));
+        let filter = Some(Expr::compile_within(filter, Reach::Filter).unwrap());
+        let mut chain = chain(Vec::new());
+        chain.add(Step { filter, ..Step::new(Arc::new(plugin)) });
+        let run = answered(chain, arrival(target, &[]), "", kind);
+        !run.cx().canonical().path_and_query().contains("s1")
+    };
+    let (of_fields, of_end) = (json!(["sent_http_x_kind", "a"]), json!(["bytes_sent", ">", 3]));
+    for (filter, without, with_a, with_b) in [
+        (json!([of_fields]), true, true, false),
+        (json!([["sent_http_x_kind", "!", "==", "a"]]), true, false, true),
+        (json!([["status", 200]]), true, true, true),
+        (json!([["status", 404]]), true, false, false),
+        (json!([["upstream_status", 200]]), true, false, false),
+        (json!([of_end]), true, false, false),
+        // At the end the fields are gone.
+        (json!([of_fields, of_end]), true, true, true),
+        (json!([of_fields, ["arg_q", "1"]]), true, false, false),
+        (json!([["arg_q", "1"]]), false, false, false),
+        (json!([["arg_q", "2"]]), true, true, true),
+    ] {
+        for (kind, expected) in [(None, without), (Some("a"), with_a), (Some("b"), with_b)] {
+            assert_eq!(hidden(&filter, "/?token=s1&q=2", kind), expected, "{filter} {kind:?}");
+        }
+    }
+    // One that could not be decided by the answer is not decided without it.
+    assert!(hidden(&json!([of_fields, ["arg_q", "1"]]), "/?token=s1&q=1&q=2", Some("a")));
 }
 
 #[test]
