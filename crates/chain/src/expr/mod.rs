@@ -33,8 +33,6 @@ pub struct Expr {
 #[derive(Clone, Copy, Debug, Default)]
 struct Needs {
     body: bool,
-    /// Anything of the answer, and its fields.
-    answer: bool,
     answer_fields: bool,
     end: bool,
 }
@@ -76,7 +74,6 @@ impl Expr {
         node.collect(&mut vars);
         let needs = Needs {
             body: vars.iter().any(|var| var.reads_body()),
-            answer: vars.iter().any(|var| var.needs_answer()),
             answer_fields: vars.iter().any(|var| matches!(var, Var::SentHttp(_))),
             end: vars.iter().any(|var| var.needs_end()),
         };
@@ -90,7 +87,7 @@ impl Expr {
 
     /// True if it reads the answer: its fields, its status, where it came from or how it ended.
     pub fn reads_answer(&self) -> bool {
-        self.needs.answer
+        self.vars().into_iter().any(Var::needs_answer)
     }
 
     /// True if it reads fields of the answer.
