@@ -121,8 +121,8 @@ pub struct RequestCx {
     /// The connection's certificate is one that the request's host asks for.
     has_certificate: bool,
     drops_trailers: bool,
-    /// Some plugin names the origin of the page that makes the request.
-    admits_origin: bool,
+    /// Whether all plugins that judged it admit the origin of the page that makes the request.
+    admits_origin: Option<bool>,
     /// Who wants to know of credentials that are tried.
     pub(crate) guards: Guards,
 }
@@ -190,7 +190,7 @@ impl RequestCx {
             http: None,
             has_certificate: false,
             drops_trailers: false,
-            admits_origin: false,
+            admits_origin: None,
             guards: Guards::default(),
         }
     }
@@ -268,16 +268,17 @@ impl RequestCx {
         self.drops_trailers
     }
 
-    /// States that the origin of the page that makes the request may do so with the credentials of
-    /// its visitor: for plugins that know origins by name. A browser asks nobody before it opens a
-    /// WebSocket.
-    pub fn admit_origin(&mut self) {
-        self.admits_origin = true;
+    /// States whether the page that makes the request may do so with the credentials of its
+    /// visitor: for plugins that know origins by name. Of several all have to admit it. A browser
+    /// asks nobody before it opens a WebSocket.
+    pub fn judge_origin(&mut self, admits: bool) {
+        self.admits_origin = Some(admits && self.admits_origin != Some(false));
     }
 
-    /// True if some plugin has admitted the origin of the page that makes the request.
+    /// True if some plugin has admitted the origin of the page that makes the request, and none has
+    /// not.
     pub fn admits_origin(&self) -> bool {
-        self.admits_origin
+        self.admits_origin == Some(true)
     }
 
     /// Lends the worker's own client to plugins that ask other servers.

@@ -111,6 +111,9 @@ limits! {
     /// Longest frame, and longest message of several frames, of a WebSocket connection, as it
     /// travels; over it the connection is closed with 1009.
     websocket_message: size = 16_777_216;
+    /// Time that a call of gRPC may take, whatever moves on it. Keys and passwords have no end of their
+    /// own: this is how long one that was withdrawn can go on.
+    grpc_time: time = 14_400_000;
     /// HTTP/2: concurrent streams of a connection.
     h2_streams: count = 100;
     /// HTTP/2: largest header list.

@@ -280,6 +280,9 @@ async fn collect<D: Downstream>(
             let detail = "while the upstream's answer was read";
             return Poll::Ready(Err(Denial::new(Reason::ClientGone, detail)));
         }
+        if let Poll::Ready(denial) = exchange.poll_end(cx, timer) {
+            return Poll::Ready(Err(denial));
+        }
         let silent = quiet_since + exchange.read;
         if timer.poll(cx, silent.min(end)).is_pending() {
             return Poll::Pending;

@@ -61,7 +61,8 @@ impl Wish {
             Self::Open { opening, is_foreign } => (opening, is_foreign),
         };
         if is_foreign && !cx.admits_origin() {
-            let detail = "a page of another origin, which no `cors` of the route names";
+            let detail =
+                "a page of another origin, which not every `cors` of the route names, or none";
             return Err(Denial::new(Reason::ForeignOrigin, detail));
         }
         if cx.outgoing().method() != Method::GET {

@@ -1,7 +1,7 @@
 //! Writing an answer to an HTTP/1 client.
 
 use std::pin::Pin;
-use std::task::ready;
+use std::task::{Poll, ready};
 
 use bartizan_core::{Denial, Reason};
 use bartizan_wire::{
@@ -229,6 +229,9 @@ async fn send_upstream<T: Transport>(
         let poll = pump.poll(cx, h1, &mut exchange, &worker);
         if poll.is_ready() {
             return poll;
+        }
+        if let Poll::Ready(denial) = exchange.poll_end(cx, timer) {
+            return Poll::Ready(Err(denial));
         }
         let waiting = h1.out.len() + pump.held();
         let moved = pump.sent.wrapping_add(pump.swallowed);

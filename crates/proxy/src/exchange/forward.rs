@@ -6,15 +6,16 @@
 use std::task::Poll;
 use std::time::Duration;
 
-use bartizan_chain::{RequestCx, Screened};
+use bartizan_chain::{Identity, RequestCx, Screened};
 use bartizan_config::PassHost;
-use bartizan_core::{Denial, Reason};
+use bartizan_core::{Denial, Reason, Timestamp};
 use bartizan_net::UpstreamIo;
 use bartizan_plugins::AnyPlugin;
 use bartizan_wire::{BodyLength, ConnectionUse, Opening, OutgoingRequest, Version, encode_request};
 use http::Method;
 use tokio::time::Instant;
 
+use super::bounds::Bounds;
 use super::streams::Again;
 use super::watch::Watch;
 use super::{Downstream, Exchange, Over, Upload, UploadSource};
@@ -70,7 +71,8 @@ pub(crate) async fn forward<D: Downstream>(
     let announced = forwarded::announce(screened.cx_mut());
     let outgoing = Outgoing::of(screened, errand, announced);
     let mut waits = route.waits(&worker.shared.node.limits, errand.end);
-    let call = upstream.is_http2.then(|| Call::of(screened.cx())).transpose()?.flatten();
+    let grpc_time = worker.shared.node.limits.grpc_time.0;
+    let call = upstream.is_http2.then(|| Call::of(screened.cx(), grpc_time)).transpose()?.flatten();
     if let Some(call) = call {
         // Who did not ask for a stream waits no longer than for any other answer.
         let is_translated = screened.cx().translated().is_some();
@@ -130,19 +132,18 @@ fn learn(
     upstream.learn((number, node), came, is_blamed, Voice { audit, clock: &facts.clock });
 }
 
-/// A call of gRPC: it may go on for as long as it moves.
+/// A call of gRPC: until its end it may go on for as long as it moves.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
     pub(super) end: Instant,
-    /// The caller has said when it must be over.
+    /// That is when its caller has said that it must be over, not `limits.grpc_time`.
     pub(super) is_timed: bool,
+    /// When the credential ends that it was made with.
+    until: Option<Timestamp>,
 }
 
-/// No timer runs for longer.
-const FOREVER: Duration = Duration::from_secs(10 * 365 * 86_400);
-
 impl Call {
-    fn of(cx: &RequestCx) -> Result<Option<Self>, Denial> {
+    fn of(cx: &RequestCx, most: Duration) -> Result<Option<Self>, Denial> {
         if !grpc::is_grpc(&cx.fields) {
             return Ok(None);
         }
@@ -154,8 +155,10 @@ impl Call {
         if timeout.is_none() && cx.translated().is_some() {
             return Ok(None);
         }
-        let end = Instant::now() + timeout.unwrap_or(FOREVER).min(FOREVER);
-        Ok(Some(Self { end, is_timed: timeout.is_some() }))
+        let until = cx.identity().and_then(Identity::expires);
+        let timeout = timeout.filter(|timeout| *timeout <= most);
+        let end = Instant::now() + timeout.unwrap_or(most);
+        Ok(Some(Self { end, is_timed: timeout.is_some(), until }))
     }
 }
 
@@ -319,6 +322,8 @@ impl Trial<'_> {
         downstream: &mut impl Downstream,
     ) -> Result<(), Denial> {
         exchange.lease = self.upstream.balancer.lease(self.number);
+        let clock = &self.worker.shared.node.clock;
+        exchange.bounds = self.call.map(|call| Bounds::new(call.end, call.until, clock));
         let sent = self.now;
         let method = cx.outgoing().method().clone();
         self.answer(exchange, downstream, &method).await?;

@@ -3,6 +3,7 @@
 //! Everything here is driven by polling from the one task that serves the client, so that neither
 //! a channel nor a second task stands between the two connections.
 
+mod bounds;
 pub(crate) mod forward;
 mod http2;
 mod streams;
@@ -29,6 +30,7 @@ use crate::piece::{Piece, Scratch};
 use crate::splice::Pipe;
 use crate::upstream::{KeepAlive, Node, UpstreamConnection};
 use crate::worker::Worker;
+use bounds::Bounds;
 pub(crate) use http2::Streamed;
 pub(crate) use upload::{Upload, UploadSource, end_chunks};
 pub(crate) use watch::RATE_WINDOW;
@@ -63,8 +65,10 @@ pub(crate) struct Exchange {
     connection: Option<Box<UpstreamConnection>>,
     /// The same over HTTP/2; also taken when the exchange is over.
     stream: Option<Box<Streamed>>,
-    /// When the answer must be complete.
+    /// When the caller's own time is over, in a call of gRPC that has one.
     pub(crate) deadline: Option<Instant>,
+    /// What else ends a call of gRPC.
+    bounds: Option<Bounds>,
     pub(crate) upload: Upload,
     body: Option<BodyReader>,
     reusable: bool,
@@ -95,9 +99,6 @@ pub(crate) enum Over {
 /// Read for a head whose body is expected to pass inside the kernel.
 const HEAD_AHEAD: usize = 4_096;
 
-/// The caller's own time was over.
-const OVER_GRPC_TIMEOUT: &str = "the exchange took longer than `grpc-timeout` says";
-
 /// An upstream may announce its answer so often; more would keep a request for ever.
 const INFORMATIONAL_MAX: u32 = 32;
 
@@ -123,6 +124,7 @@ impl Exchange {
             connection,
             stream,
             deadline: None,
+            bounds: None,
             upload,
             body: None,
             reusable: false,
@@ -342,10 +344,9 @@ impl Exchange {
         if self.stream.is_some() { self.upload.total } else { 0 }
     }
 
-    /// When an answer must be complete that is silent since `since`.
+    /// When an answer that is silent since `since` is not waited for any longer.
     pub(crate) fn due(&self, since: Instant) -> Instant {
-        let silent = since + self.read;
-        self.deadline.map_or(silent, |deadline| silent.min(deadline))
+        since + self.read
     }
 
     /// True if the upstream says that it has done nothing about the request.
@@ -355,9 +356,6 @@ impl Exchange {
 
     /// Why an answer is not waited for any longer.
     pub(crate) fn is_late(&self) -> Denial {
-        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return Denial::new(Reason::RequestTimeout, OVER_GRPC_TIMEOUT);
-        }
         Denial::new(Reason::UpstreamTimeout, "the upstream stopped mid-answer")
     }
 

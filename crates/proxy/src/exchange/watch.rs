@@ -7,8 +7,8 @@ use bartizan_core::{Denial, Reason};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
+use super::Exchange;
 use super::forward::Waits;
-use super::{Exchange, OVER_GRPC_TIMEOUT};
 use crate::timer::Timer;
 use crate::worker::Worker;
 
@@ -57,9 +57,12 @@ impl Watch {
         &mut self,
         cx: &mut std::task::Context<'_>,
         timer: &mut Timer,
-        exchange: &Exchange,
+        exchange: &mut Exchange,
         is_body_done: bool,
     ) -> Poll<Result<T, Denial>> {
+        if let Poll::Ready(denial) = exchange.poll_end(cx, timer) {
+            return Poll::Ready(Err(denial));
+        }
         if self.is_stream && self.seen != exchange.upload.total {
             self.seen = exchange.upload.total;
             self.quiet_since = Instant::now();
@@ -106,10 +109,7 @@ impl Watch {
     fn judge(&mut self, exchange: &Exchange) -> Result<(), Denial> {
         let now = Instant::now();
         if now >= self.waits.end {
-            let detail = match exchange.deadline {
-                Some(_) => OVER_GRPC_TIMEOUT,
-                None => "the exchange took longer than `limits.request_time`",
-            };
+            let detail = "the exchange took longer than `limits.request_time`";
             return Err(Denial::new(Reason::RequestTimeout, detail));
         }
         if self.is_stream {

@@ -24,6 +24,13 @@ impl Compilation<'_> {
         nodes: &mut [Node],
     ) -> Option<Arc<Health>> {
         let active = &checks.active;
+        if written.scheme.is_http2() && active.kind != CheckKind::Tcp && active.port.is_none() {
+            let problem = "probes speak HTTP/1.1, and the servers HTTP/2";
+            let help = "use `type: tcp`, or a `port` that speaks HTTP/1.1";
+            let invalid = below_active(Invalid::at("type", problem).with_help(help));
+            self.fault(written.place, subject, invalid);
+            return None;
+        }
         let tls = match active.kind {
             CheckKind::Https => {
                 // Probes speak HTTP/1.1, whatever requests do.

@@ -2,6 +2,7 @@
 //! make.
 
 mod calls;
+mod endings;
 mod kit;
 mod links;
 mod refusals;

@@ -28,7 +28,8 @@
 //! A WebSocket is opened by any page without asking, and carries the cookies of its visitor. On a
 //! route with `enable_websocket` a page of another origin is therefore refused, unless this plugin
 //! allows its origin: by name, or by `**` with credentials. A `*`, which allows nobody to send
-//! credentials, opens none.
+//! credentials, opens none; nor does any pattern that fits whoever comes, such as `https://[\w.]+`.
+//! Where a global rule has this plugin too, both have to allow the origin.
 //!
 //! # Headers
 //!
@@ -245,9 +246,7 @@ impl Plugin for Cors {
         call: &mut Option<Decision>,
     ) -> Result<Flow, Denial> {
         let decision = self.decide(&cx.fields);
-        if self.opens_websockets && self.names(&decision) {
-            cx.admit_origin();
-        }
+        cx.judge_origin(self.opens_websockets && self.names(&decision));
         *call = Some(decision);
         if is_preflight(cx.canonical().method(), &cx.fields) {
             return Ok(Flow::Answer(Box::new(LocalAnswer::empty(self.preflight))));

@@ -7,8 +7,23 @@ use regex_automata::meta::Regex;
 
 use super::{Config, Metadata, OriginList};
 
-/// An origin that nobody has. What admits it admits everyone.
-const STRANGER: &[u8] = b"https://bartizan-probe.invalid";
+/// Hosts that nobody means, of every form that the host of an attacker may have. What admits one of
+/// them, whatever its scheme and port, admits everyone who looks for such a name.
+const STRANGERS: [&str; 13] = [
+    "bartizanprobe",
+    "bartizan-probe7",
+    "bartizanprobe.com",
+    "bartizan-probe.com",
+    "bartizanprobe7.org",
+    "bartizanprobe.net",
+    "bartizanprobe.io",
+    "bartizan-probe.invalid",
+    "bartizanprobe.test",
+    "www.bartizanprobe.com",
+    "a7.bartizan-probe.org",
+    "203.0.113.77",
+    "[2001:db8::77]",
+];
 
 /// A set of origins (RFC 6454). They are compared byte by byte: browsers write them in one way.
 #[derive(Debug, Default)]
@@ -128,7 +143,11 @@ impl Origins {
 
     /// True if everyone is allowed, by whatever means.
     pub(super) fn admit_strangers(&self) -> bool {
-        self.answer(Some(STRANGER)).is_some()
+        let is_admitted = |origin: String| self.answer(Some(origin.as_bytes())).is_some();
+        let ways = ["https", "http"].iter().flat_map(|s| ["", ":8443"].map(|port| (s, port)));
+        ways.into_iter().any(|(scheme, port)| {
+            STRANGERS.iter().any(|host| is_admitted(format!("{scheme}://{host}{port}")))
+        })
     }
 
     /// What a request from `origin` is told; nothing if it is not allowed.

@@ -313,3 +313,28 @@ proptest::proptest! {
         proptest::prop_assert_eq!(answer, naive, "{}", config);
     }
 }
+
+#[test]
+fn a_pattern_that_fits_whoever_comes_is_everyone() {
+    for (pattern, is_everyone) in [
+        (r"https://[\w.]+", true),
+        (r"https://[a-z.]+(:\d+)?", true),
+        (r"https?://[a-z]+\.[a-z]+", true),
+        (r"http://.*", true),
+        (r"https://.*:\d+", true),
+        (r"https://[^.]+", true),
+        (r"https://.*\.com", true),
+        (r"https://[a-z-]+\.org|https://[a-z0-9]+\.org", true),
+        (r"https://\d+\.\d+\.\d+\.\d+", true),
+        (r"http://\[.*\]", true),
+        (r"https://.*example\.com", false),
+        (r"https://[\w.-]+\.example\.com(:\d+)?", false),
+        (r"https?://(app|admin)\.test", false),
+        (r"http://localhost(:\d+)?", false),
+        (r"http://192\.168\.\d+\.\d+", false),
+    ] {
+        let plugin = plugin(&json!({ "allow_origins_by_regex": [pattern] }));
+        assert_eq!(plugin.origins.admit_strangers(), is_everyone, "{pattern}");
+        assert_eq!(plugin.opens_websockets, !is_everyone, "{pattern}");
+    }
+}

@@ -253,6 +253,9 @@ impl<'a, 'b> Pump<'a, 'b> {
         }
         let before = self.moved;
         let Some(waits) = self.go_on(cx)? else { return Poll::Ready(Ok(())) };
+        if let Poll::Ready(denial) = self.exchange.poll_end(cx, timer) {
+            return Poll::Ready(Err(denial));
+        }
         self.moved = (self.sent, self.exchange.sent_meanwhile());
         if self.moved != before {
             self.quiet_since = None;

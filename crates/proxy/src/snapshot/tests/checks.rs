@@ -185,3 +185,22 @@ fn how_long_answers_took_is_known_on_whatever_else_changes() {
     assert!(Arc::ptr_eq(&before[0], &after[1]), "the server that stayed");
     assert!(!Arc::ptr_eq(&before[1], &after[0]), "the server that came");
 }
+
+#[test]
+fn servers_of_grpc_are_not_probed_with_what_they_do_not_speak() {
+    for scheme in ["grpc", "grpcs"] {
+        let told = |active: Value| {
+            let nodes = json!({ "10.0.0.1:50051": 1 });
+            let checks = json!({ "active": active });
+            problems(&json!({ "id": "u", "scheme": scheme, "nodes": nodes, "checks": checks }))
+        };
+        for active in [json!({}), json!({ "type": "http" }), json!({ "type": "https" })] {
+            let told = told(active);
+            assert_eq!(told.len(), 1, "{told:?}");
+            assert!(told[0].contains("probes speak HTTP/1.1"), "{told:?}");
+        }
+        for active in [json!({ "type": "tcp" }), json!({ "type": "http", "port": 8080 })] {
+            assert_eq!(told(active), Vec::<String>::new());
+        }
+    }
+}
