@@ -58,7 +58,6 @@ impl Exchange {
             let due = self.deadline.into_iter().fold(bounds.end.min(bounds.look), Instant::min);
             ready!(timer.poll(cx, due));
             if let Some(denial) = self.ended() {
-                self.note_silence();
                 return Poll::Ready(denial);
             }
         }

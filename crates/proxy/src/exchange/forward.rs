@@ -105,7 +105,7 @@ pub(crate) async fn forward<D: Downstream>(
         learn(worker, upstream, (number, node), &outcome, &mut again.is_blamed);
         match outcome {
             Ok(answer) => return Ok(answer),
-            Err(Failure { denial, may_retry: true }) => last = Some(denial),
+            Err(Failure { denial, may_retry: true, .. }) => last = Some(denial),
             Err(Failure { denial, .. }) => return Err(denial),
         }
     }
