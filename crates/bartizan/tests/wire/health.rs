@@ -1,7 +1,7 @@
 //! Health checks: which servers are probed, and what requests come to where one or all are down.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -224,6 +224,28 @@ fn requests_that_fail_take_a_server_out_too() {
         assert_eq!(status(""), 504);
         assert_eq!(status(""), expected, "{count}");
     }
+}
+
+#[test]
+fn a_request_that_every_server_closes_on_speaks_against_one_of_them() {
+    let checks = format!("active: {{{IDLE}}}, passive: {{unhealthy: {{tcp_failures: 1}}}}");
+    let down = |gateway: &Gateway| {
+        let metrics = gateway.metrics();
+        let gauges = metrics.lines().filter(|line| line.starts_with("bartizan_upstream_healthy{"));
+        gauges.filter(|line| line.ends_with(" 0")).count()
+    };
+    let closing = [(); 3].map(|()| Upstream::start(|_, _| false));
+    let nodes = closing.each_ref().map(Upstream::address);
+    let gateway = Gateway::serving(&resources(&nodes, "", &checks));
+    assert_eq!(ask(&gateway).status, 502);
+    assert!(closing.iter().all(|one| one.seen().len() == 1), "it was tried on all of them");
+    assert_eq!(down(&gateway), 1);
+    // That nobody takes a connection is no doing of a request.
+    let bound = [(); 3].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    let nodes = bound.map(|one| one.local_addr().unwrap());
+    gateway.apply(&resources(&nodes, "", &checks));
+    assert_eq!(ask(&gateway).status, 502);
+    assert_eq!(down(&gateway), 3);
 }
 
 #[test]

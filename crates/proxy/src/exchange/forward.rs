@@ -100,10 +100,10 @@ pub(crate) async fn forward<D: Downstream>(
         } else {
             trial.run(screened.cx_mut(), downstream).await
         };
-        learn(worker, upstream, (number, node), &outcome);
+        learn(worker, upstream, (number, node), &outcome, &mut again.is_blamed);
         match outcome {
             Ok(answer) => return Ok(answer),
-            Err(Failure { denial, may_retry: true }) => last = Some(denial),
+            Err(Failure { denial, may_retry: true, .. }) => last = Some(denial),
             Err(Failure { denial, .. }) => return Err(denial),
         }
     }
@@ -116,16 +116,18 @@ fn learn(
     upstream: &Upstream,
     (number, node): (u16, &Node),
     tried: &Result<Box<Exchange>, Failure>,
+    is_blamed: &mut bool,
 ) {
     let came = match tried {
         Ok(exchange) => {
             let Some(head) = &exchange.head else { return };
             Came::Answer(head.status.as_u16(), exchange.took)
         }
-        Err(failure) => Came::Failure(failure.denial.reason),
+        Err(Failure { denial, was_sent: true, .. }) => Came::Silence(denial.reason),
+        Err(Failure { denial, .. }) => Came::Unreached(denial.reason),
     };
     let Shared { audit, node: facts, .. } = &*worker.shared;
-    upstream.learn(number, node, came, Voice { audit, clock: &facts.clock });
+    upstream.learn((number, node), came, is_blamed, Voice { audit, clock: &facts.clock });
 }
 
 /// A call of gRPC: it may go on for as long as it moves.
@@ -205,6 +207,8 @@ impl Outgoing {
 pub(super) struct Failure {
     pub(super) denial: Denial,
     pub(super) may_retry: bool,
+    /// The node may have seen something of the request.
+    pub(super) was_sent: bool,
 }
 
 pub(super) struct Trial<'a> {
@@ -236,7 +240,7 @@ impl Trial<'_> {
             self.worker.tally.reuse();
             cx.upstream.connect_time = Some(Duration::ZERO);
             match self.exchange(cx, downstream, connection).await {
-                Err(Failure { may_retry: true, denial })
+                Err(Failure { may_retry: true, denial, .. })
                     if denial.reason == Reason::UpstreamClosed => {}
                 other => return other,
             }
@@ -262,11 +266,12 @@ impl Trial<'_> {
                 Reason::RequestTimeout,
                 "`limits.request_time` was over while connecting to the upstream",
             );
-            return Err(Failure { denial, may_retry: false });
+            return Err(Failure { denial, may_retry: false, was_sent: false });
         };
         dialled.map_err(|error| {
             let detail = format!("{}: {error}", self.node.label);
-            Failure { denial: Denial::new(error.reason(), detail), may_retry: true }
+            let denial = Denial::new(error.reason(), detail);
+            Failure { denial, may_retry: true, was_sent: false }
         })
     }
 
@@ -276,7 +281,7 @@ impl Trial<'_> {
         downstream: &mut impl Downstream,
         mut connection: Box<UpstreamConnection>,
     ) -> Result<Box<Exchange>, Failure> {
-        let deny = |denial| Failure { denial, may_retry: false };
+        let deny = |denial| Failure { denial, may_retry: false, was_sent: false };
         cx.upstream.address = connection.address;
         self.encode(cx, connection.out.bytes()).map_err(deny)?;
         let mut upload =
@@ -301,7 +306,7 @@ impl Trial<'_> {
                     && !exchange.has_answered
                     && self.outgoing.is_idempotent
                     && self.outgoing.is_repeatable();
-                Err(Failure { denial, may_retry })
+                Err(Failure { denial, may_retry, was_sent: true })
             }
         }
     }

@@ -16,12 +16,15 @@ use crate::links::{Found, LINKS_MAX, LinkLimits, Ticket};
 /// a connection turns out dead.
 const ROUNDS: usize = 2;
 
-/// What of a streamed body earlier attempts have taken from the client.
+/// What earlier attempts leave to the next.
 #[derive(Default)]
 pub(super) struct Again {
+    /// What they have taken of a streamed body from the client.
     taken: Taken,
     /// More of it is gone than can be sent again.
     is_gone: bool,
+    /// A server was blamed for what became of the request.
+    pub(super) is_blamed: bool,
 }
 
 impl Trial<'_> {
@@ -96,7 +99,7 @@ impl Trial<'_> {
         let detail = format!("{}: {detail}", self.node.label);
         let is_late = Instant::now() >= self.waits.end;
         let reason = if is_late { Reason::RequestTimeout } else { Reason::UpstreamConnect };
-        Failure { denial: Denial::new(reason, detail), may_retry: !is_late }
+        Failure { denial: Denial::new(reason, detail), may_retry: !is_late, was_sent: false }
     }
 
     /// One attempt on one connection; a failure says whether the upstream has done nothing.
@@ -113,9 +116,9 @@ impl Trial<'_> {
         let limits = self.worker.shared.response_limits;
         let is_repeatable = self.outgoing.is_repeatable() || !again.is_gone;
         let opened = Streamed::open(ticket, &self.request(cx), (is_tls, is_last), &limits)
-            .map_err(|denial| (Failure { denial, may_retry: false }, true))?;
+            .map_err(|denial| (Failure { denial, may_retry: false, was_sent: false }, true))?;
         let stream = opened.map_err(|(denial, is_unprocessed)| {
-            (Failure { denial, may_retry: is_repeatable }, is_unprocessed)
+            (Failure { denial, may_retry: is_repeatable, was_sent: false }, is_unprocessed)
         })?;
         let source = self.outgoing.source();
         let mut upload = Upload::new(source, self.outgoing.length, self.outgoing.max);
@@ -147,6 +150,6 @@ impl Trial<'_> {
             && !exchange.has_answered
             && (self.outgoing.is_idempotent || is_unprocessed)
             && (self.outgoing.is_repeatable() || !again.is_gone);
-        Err((Failure { denial, may_retry }, is_unprocessed))
+        Err((Failure { denial, may_retry, was_sent: true }, is_unprocessed))
     }
 }

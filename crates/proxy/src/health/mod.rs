@@ -125,10 +125,18 @@ impl Health {
         self.probes.iter().map(|probe| &probe.standing)
     }
 
-    /// What a request says of a server that answered it.
-    pub(crate) fn answered(&self, standing: &Standing, status: u16, voice: Voice<'_>) {
+    /// What a request says of a server that answered it; only good, where another was blamed for the
+    /// same request.
+    pub(crate) fn answered(
+        &self,
+        standing: &Standing,
+        status: u16,
+        is_blamed: bool,
+        voice: Voice<'_>,
+    ) {
         let Some(passive) = &self.checks.passive else { return };
-        if let Some(outcome) = state::of_status(passive.kind, &passive.rule, status) {
+        let outcome = state::of_status(passive.kind, &passive.rule, status);
+        if let Some(outcome) = outcome.filter(|one| !is_blamed || *one == Outcome::Success) {
             let cause = || format!("requests were answered with {status}");
             self.count(standing, outcome, &passive.rule, cause, voice);
         }

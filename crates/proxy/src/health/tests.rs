@@ -345,20 +345,26 @@ fn requests_speak_for_and_against_a_server_where_they_are_listened_to() {
     ] {
         health.failed(&standing, reason, bench.voice());
         assert_eq!(standing.is_healthy(), is_healthy, "{reason:?}");
-        health.answered(&standing, 404, bench.voice());
+        health.answered(&standing, 404, false, bench.voice());
         assert_eq!(standing.is_healthy(), is_healthy, "404 counts neither way");
-        health.answered(&standing, 200, bench.voice());
+        health.answered(&standing, 200, false, bench.voice());
         assert!(standing.is_healthy());
     }
-    health.answered(&standing, 500, bench.voice());
+    health.answered(&standing, 500, true, bench.voice());
+    assert!(standing.is_healthy(), "another was blamed for it");
+    health.answered(&standing, 500, false, bench.voice());
+    assert!(!standing.is_healthy());
+    health.answered(&standing, 200, true, bench.voice());
+    assert!(standing.is_healthy());
+    health.answered(&standing, 500, false, bench.voice());
     assert!(!standing.is_healthy());
     // Of connections alone, statuses say nothing.
     let (health, standing) = with(passive(CheckKind::Tcp));
-    health.answered(&standing, 500, bench.voice());
+    health.answered(&standing, 500, false, bench.voice());
     assert!(standing.is_healthy());
     let (health, standing) = with(None);
     health.failed(&standing, Reason::UpstreamConnect, bench.voice());
-    health.answered(&standing, 500, bench.voice());
+    health.answered(&standing, 500, false, bench.voice());
     assert_eq!(standing.counts(), Counts::default());
 }
 

@@ -16,8 +16,10 @@ use crate::upstream::Node;
 pub(crate) enum Came {
     /// An answer of this status, after so long.
     Answer(u16, Duration),
-    /// None, for this reason.
-    Failure(Reason),
+    /// None, for this reason, although the request was sent.
+    Silence(Reason),
+    /// There was nobody to send it to, for this reason.
+    Unreached(Reason),
 }
 
 impl Upstream {
@@ -61,20 +63,38 @@ impl Upstream {
         Denial::new(Reason::NoUpstream, "no node of the upstream has weight")
     }
 
-    /// Takes in what came of a try.
-    pub(crate) fn learn(&self, number: u16, node: &Node, came: Came, voice: Voice<'_>) {
+    /// Takes in what came of a try. Whoever sends a request that makes every server fail may not take
+    /// all of them out by its retries: of what fails after a request was sent to it, the first is
+    /// blamed alone. That a server cannot be reached is no doing of a request.
+    pub(crate) fn learn(
+        &self,
+        (number, node): (u16, &Node),
+        came: Came,
+        is_blamed: &mut bool,
+        voice: Voice<'_>,
+    ) {
         if let (Some(health), Some(standing)) = (&self.health, &node.standing) {
             match came {
-                Came::Answer(status, _) => health.answered(standing, status, voice),
-                Came::Failure(reason) => health.failed(standing, reason, voice),
+                Came::Answer(status, _) => health.answered(standing, status, *is_blamed, voice),
+                Came::Unreached(reason) => health.failed(standing, reason, voice),
+                Came::Silence(reason) => {
+                    if !std::mem::replace(is_blamed, true) {
+                        health.failed(standing, reason, voice);
+                    }
+                }
             }
         }
         match came {
             Came::Answer(_, took) => self.balancer.observe(number, Some(took)),
-            Came::Failure(
-                Reason::UpstreamConnect | Reason::UpstreamClosed | Reason::UpstreamTimeout,
-            ) => self.balancer.observe(number, None),
-            Came::Failure(_) => {}
+            Came::Silence(reason) | Came::Unreached(reason) => {
+                let is_its_own = matches!(
+                    reason,
+                    Reason::UpstreamConnect | Reason::UpstreamClosed | Reason::UpstreamTimeout
+                );
+                if is_its_own {
+                    self.balancer.observe(number, None);
+                }
+            }
         }
     }
 }
