@@ -202,12 +202,14 @@ fn requests_that_fail_take_a_server_out_too() {
     assert_eq!(failing.seen().len(), 3, "nothing is sent any more");
     // 0 switches a counter off.
     let checks = passive("unhealthy: {http_statuses: [502], http_failures: 0}");
+    gateway.apply(&open_route(node, ""));
     gateway.apply(&resources(&[node], "", &checks));
     assert_eq!([status("502"), status("502"), status("200")], [502, 502, 200]);
     // Connections that fail.
     let nowhere = Upstream::nowhere();
     for (count, expected) in [(1, 503), (0, 502)] {
         let checks = passive(&format!("unhealthy: {{tcp_failures: {count}}}"));
+        gateway.apply(&open_route(nowhere, ""));
         gateway.apply(&resources(&[nowhere], "", &checks));
         assert_eq!(status(""), 502);
         assert_eq!(status(""), expected, "{count}");
@@ -220,6 +222,7 @@ fn requests_that_fail_take_a_server_out_too() {
     let timeout = ", retries: 0, timeout: {connect: 5, send: 5, read: 0.05}";
     for (count, expected) in [(1, 503), (0, 504)] {
         let checks = passive(&format!("unhealthy: {{timeouts: {count}}}"));
+        gateway.apply(&open_route(silent.address(), ""));
         gateway.apply(&resources(&[silent.address()], timeout, &checks));
         assert_eq!(status(""), 504);
         assert_eq!(status(""), expected, "{count}");
@@ -259,10 +262,10 @@ fn what_is_known_outlives_a_reload_and_is_gone_with_the_checks() {
     gateway.apply(&resources(&[node], ", retries: 0", &checks));
     assert!(gateway.metrics().contains(&gauge(node, 0)));
     assert_eq!(ask(&gateway).status, 503);
-    // Other checks begin anew.
-    gateway.apply(&resources(&[node], "", "active: {type: tcp}"));
-    assert!(gateway.metrics().contains(&gauge(node, 1)));
-    assert_eq!(ask(&gateway).status, 200);
+    // Other checks are no amnesty.
+    gateway.apply(&resources(&[node], "", &format!("active: {{{IDLE}}}")));
+    assert!(gateway.metrics().contains(&gauge(node, 0)));
+    assert_eq!(ask(&gateway).status, 503);
     gateway.apply(&open_route(node, ""));
     assert!(!gateway.metrics().contains("bartizan_upstream_healthy{"));
     assert_eq!(ask(&gateway).status, 200);

@@ -1,8 +1,9 @@
 //! Which servers of an upstream work, by probes and by what requests say of them.
 //!
 //! [`Health`] belongs to an upstream as it is written; the [`Standing`] of a server is shared by all
-//! workers and by every snapshot in which its checks are the same, so that a reload is no amnesty. A
-//! server that nobody has judged yet counts as healthy.
+//! workers and by every snapshot in which its upstream has checks and lists it, whatever else of them
+//! changes, so that neither a reload nor an edit is an amnesty. A server that nobody has judged yet
+//! counts as healthy.
 //!
 //! Probes run on the control runtime from the moment a configuration is in force, whether there are
 //! requests or not: [`Prober`].
@@ -92,7 +93,7 @@ pub(crate) struct Voice<'a> {
 }
 
 impl Health {
-    /// Checks whose servers begin as `before` left them, where it says the same of a check.
+    /// Checks whose servers begin as `before` left them.
     pub(crate) fn new(
         origin: &ResourceRef,
         checks: &Arc<HealthChecks>,
@@ -100,9 +101,10 @@ impl Health {
         mut probes: Vec<Probe>,
         before: Option<&Arc<Self>>,
     ) -> Arc<Self> {
-        if let Some(before) = before.filter(|before| before.checks == *checks) {
+        if let Some(before) = before {
             let same = |one: &Probe, other: &Probe| one.is_same(other);
-            let is_same = before.probes.len() == probes.len()
+            let is_same = before.checks == *checks
+                && before.probes.len() == probes.len()
                 && before.probes.iter().zip(&probes).all(|(one, other)| same(one, other));
             if is_same {
                 return before.clone();

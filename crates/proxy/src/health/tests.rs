@@ -306,7 +306,7 @@ fn probes_follow_the_configuration_and_end_with_the_node() {
 }
 
 #[test]
-fn what_is_the_same_keeps_its_state_and_what_is_not_begins_anew() {
+fn a_server_that_stays_keeps_its_state_whatever_changes_about_its_checks() {
     let bench = Bench::new();
     let same = checks(|_| {});
     let first = health("u", &same, [1, 2], None);
@@ -321,7 +321,10 @@ fn what_is_the_same_keeps_its_state_and_what_is_not_begins_anew() {
     assert_eq!(healthy(&more), [true, false], "a server that stays keeps its state");
     assert_eq!(more.standings().last().unwrap().counts().tcp_failures, 3);
     let other = health("u", &checks(|checks| checks.active.port = Some(9)), [1, 2], Some(&first));
-    assert_eq!(healthy(&other), [true, true]);
+    assert_eq!(healthy(&other), [false, true], "other checks are no amnesty");
+    assert_eq!(other.checks.active.port, Some(9));
+    assert_eq!(healthy(&health("u", &equal, [2], Some(&first))), [true]);
+    assert_eq!(healthy(&health("u", &equal, [1, 2], None)), [true, true]);
 }
 
 #[test]
