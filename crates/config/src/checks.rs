@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bartizan_core::Secret;
+
 /// Which servers requests are not sent to, and how that is found out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthChecks {
@@ -39,13 +41,13 @@ pub struct ActiveCheck {
     /// Path and query.
     pub path: Box<str>,
     /// The body.
-    pub body: Box<str>,
+    pub body: Hidden,
     /// The Host, and the name that a certificate must be for; that of requests where absent.
     pub host: Option<Box<str>>,
     /// The port; that of the server where absent.
     pub port: Option<u16>,
     /// Further fields, their names in lower case.
-    pub fields: Vec<(Box<str>, Box<str>)>,
+    pub fields: Vec<(Box<str>, Hidden)>,
     /// `danger_https_verify_certificate: false`: certificates are not verified.
     pub danger_verify_off: bool,
     /// Time between probes of a healthy server.
@@ -55,6 +57,37 @@ pub struct ActiveCheck {
     /// How outcomes are counted.
     pub rule: CheckRule,
 }
+
+/// What is sent with probes, and may prove who sends it: never shown.
+#[derive(Clone, Debug, Default)]
+pub struct Hidden(Secret);
+
+impl Hidden {
+    /// What is sent.
+    pub fn expose(&self) -> &[u8] {
+        self.0.expose()
+    }
+}
+
+impl From<&str> for Hidden {
+    fn from(text: &str) -> Self {
+        Self(Secret::new(text))
+    }
+}
+
+impl From<Secret> for Hidden {
+    fn from(secret: Secret) -> Self {
+        Self(secret)
+    }
+}
+
+impl PartialEq for Hidden {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.matches(other.expose())
+    }
+}
+
+impl Eq for Hidden {}
 
 /// What requests say of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -30,7 +30,7 @@ mod terms;
 mod wire;
 mod words;
 
-pub use checks::{ActiveCheck, CheckKind, CheckRule, HealthChecks, PassiveCheck};
+pub use checks::{ActiveCheck, CheckKind, CheckRule, HealthChecks, Hidden, PassiveCheck};
 pub use diagnostic::{Diagnostic, Invalid, PathStep, Place, SourceId};
 pub use document::{Content, Format, Member, Node, read};
 pub use draft::{

@@ -213,4 +213,21 @@ mod tests {
         let upstream = json!({ "nodes": {}, "tls": { "client_key": "k", "client_cert": "c" } });
         assert_eq!(secrets_in("upstreams", "1", &upstream, &plugins()), ["/tls/client_key"]);
     }
+
+    #[test]
+    fn what_probes_send_is_secret() {
+        let active = json!({
+            "http_path": "/up",
+            "http_req_body": "b",
+            "req_headers": ["Authorization: Bearer t", "$env://LINE"]
+        });
+        let upstream = json!({ "nodes": {}, "checks": { "active": active } });
+        let expected = ["/checks/active/http_req_body", "/checks/active/req_headers/0"];
+        assert_eq!(secrets_in("upstreams", "1", &upstream, &plugins()), expected);
+        for collection in ["routes", "services"] {
+            let inline = json!({ "uri": "/a", "upstream": upstream });
+            let expected = expected.map(|pointer| format!("/upstream{pointer}"));
+            assert_eq!(secrets_in(collection, "1", &inline, &plugins()), expected);
+        }
+    }
 }

@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use crate::operators::rights::AUTH_FILE;
 
+/// Above what probes send, as the beginning of a JSON pointer.
+const PROBES: [&str; 2] = ["/checks/", "/upstream/checks/"];
+
 /// What was sent.
 #[derive(Clone, Copy)]
 pub(super) enum Sent<'a> {
@@ -34,7 +37,7 @@ impl<'a> Sent<'a> {
 }
 
 /// The secrets of an object that are sent to servers: of plugins, of their metadata, of the secret
-/// managers. What accounts prove themselves by, and the keys of certificates, stay here.
+/// managers, and what probes send. What accounts prove themselves by, and the keys of certificates, stay here.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Secrets {
     /// Those that stay as they are, or are kept elsewhere, as JSON pointers.
@@ -54,7 +57,8 @@ impl Secrets {
         plugins: &dyn PluginSchemas,
     ) -> Self {
         let (collection, id) = (key.collection(), key.id());
-        if after.get("plugins").is_none() && !matches!(collection, "plugin_metadata" | "secrets") {
+        let has_some = ["plugins", "checks", "upstream"].iter().any(|key| after.get(key).is_some());
+        if !has_some && !matches!(collection, "plugin_metadata" | "secrets") {
             return Self::default();
         }
         let is_account = collection == "consumers";
@@ -63,7 +67,10 @@ impl Secrets {
                 let name = rest.split('/').next().unwrap_or_default();
                 !(is_account && plugins.is_authentication(name))
             }
-            None => matches!(collection, "plugin_metadata" | "secrets"),
+            None => {
+                matches!(collection, "plugin_metadata" | "secrets")
+                    || PROBES.iter().any(|above| pointer.starts_with(above))
+            }
         };
         let mut found = secrets_in(collection, id, after, plugins);
         // Those that are references.
@@ -130,6 +137,14 @@ mod tests {
         assert!(of("consumers/a", &account, sent).is_empty());
         let upstream = json!({ "nodes": {}, "tls": { "client_key": "k", "client_cert": "c" } });
         assert!(of("upstreams/1", &upstream, sent).is_empty());
+        // What probes send is sent to the nodes.
+        let probed = json!({ "nodes": {}, "tls": { "client_key": "k", "client_cert": "c" },
+            "checks": { "active": { "req_headers": ["A: b"] } } });
+        let header = "/checks/active/req_headers/0";
+        assert_eq!(of("upstreams/1", &probed, sent), [header]);
+        assert!(of("upstreams/1", &probed, Sent::Object(&probed)).is_empty());
+        let route = json!({ "uri": "/a", "upstream": probed });
+        assert_eq!(of("routes/1", &route, sent), [format!("/upstream{header}")]);
         assert!(of("ssls/1", &json!({ "cert": "c", "key": "k" }), sent).is_empty());
         // A reference to what is no secret.
         let logger = json!({ "uri": "https://a.test", "ca_certs": "$file://ca.pem" });

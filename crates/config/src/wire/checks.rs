@@ -1,5 +1,6 @@
 //! Health checks of the servers of an upstream.
 
+use bartizan_core::Secret;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -48,11 +49,12 @@ pub(crate) struct ActiveWire {
     pub(crate) http_method: CheckMethodWire,
     /// The body of a probe.
     #[serde(default)]
-    #[schemars(length(max = 65536))]
-    pub(crate) http_req_body: String,
-    /// Further header fields of a probe, as in `X-Probe: 1`.
+    #[schemars(extend("maxLength" = 65536))]
+    pub(crate) http_req_body: Secret,
+    /// Further header fields of a probe, as in `X-Probe: 1`; where one is a reference, that stands for
+    /// the name as well.
     #[schemars(length(min = 1, max = 64), extend("uniqueItems" = true))]
-    pub(crate) req_headers: Option<Vec<String>>,
+    pub(crate) req_headers: Option<Vec<Secret>>,
     /// `false`: the certificate of a server that is probed is not verified, so that whoever is on
     /// the way can say that it is healthy.
     #[serde(default = "yes")]

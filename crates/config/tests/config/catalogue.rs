@@ -124,6 +124,7 @@ impl Surroundings for Fixed {
         match name {
             "ALICE" => Some("alice-key".to_owned()),
             "SHORT" => Some("ab".to_owned()),
+            "LINE" => Some("X-Door: open: me".to_owned()),
             "KEY" => Some(format!("-----BEGIN PRIVATE KEY-----\n{}\n", "A".repeat(80))),
             _ => None,
         }

@@ -24,7 +24,7 @@ fn what_is_not_said_is_as_in_apisix() {
     let read = checks("{active: {}, passive: {}}");
     let active = &read.active;
     assert_eq!((active.kind, active.concurrency), (CheckKind::Http, 10));
-    assert_eq!((active.method, &*active.path, &*active.body), ("GET", "/", ""));
+    assert_eq!((active.method, &*active.path, active.body.expose()), ("GET", "/", &b""[..]));
     let second = Duration::from_secs(1);
     assert_eq!([active.timeout, active.healthy_every, active.unhealthy_every], [second; 3]);
     assert!(active.host.is_none() && active.port.is_none() && active.fields.is_empty());
@@ -57,7 +57,7 @@ fn everything_that_is_said_is_taken() {
     assert_eq!((active.kind, active.timeout), (CheckKind::Https, Duration::from_millis(250)));
     assert_eq!((active.concurrency, active.port), (3, Some(81)));
     assert_eq!((active.host.as_deref(), active.method), (Some("h.example"), "POST"));
-    assert_eq!((&*active.path, &*active.body), ("/up?x=1", "{}"));
+    assert_eq!((&*active.path, active.body.expose()), ("/up?x=1", &b"{}"[..]));
     assert_eq!(active.fields, [("x-a".into(), "b c".into())]);
     assert_eq!(active.healthy_every, Duration::from_secs(2));
     assert_eq!(active.unhealthy_every, Duration::from_secs(3));
@@ -70,6 +70,28 @@ fn everything_that_is_said_is_taken() {
     assert_eq!((&*passive.rule.good, &*passive.rule.bad), (&[418][..], &[419][..]));
     assert_eq!((passive.rule.successes, passive.rule.http_failures), (0, 0));
     assert_eq!((passive.rule.tcp_failures, passive.rule.timeouts), (0, 254));
+}
+
+#[test]
+fn what_is_sent_with_probes_may_be_a_reference_and_is_not_shown() {
+    let read =
+        checks("{active: {http_req_body: $env://ALICE, req_headers: ['A: secret', $env://LINE]}}");
+    let active = &read.active;
+    assert_eq!(active.body.expose(), b"alice-key");
+    assert_eq!(
+        active.fields,
+        [("a".into(), "secret".into()), ("x-door".into(), "open: me".into())]
+    );
+    let shown = format!("{active:?}");
+    assert!(!["secret", "alice-key", "open"].iter().any(|text| shown.contains(text)), "{shown}");
+    check(&[(
+        "upstreams: [{nodes: {}, checks: {active: {req_headers: ['Bearer abc', 'Bearer abc: d', \"Abc: d\\x01\"]}}}]\n",
+        &[
+            "r.yaml:1:57: the item is no header line such as `X-Probe: 1` (at upstreams[0].checks.active.req_headers[0])",
+            "r.yaml:1:71: what the item begins with is not the name of a header (at upstreams[0].checks.active.req_headers[1])",
+            "r.yaml:1:88: the value has control characters (at upstreams[0].checks.active.req_headers[2])",
+        ],
+    )]);
 }
 
 #[test]
@@ -146,7 +168,7 @@ fn checks_that_are_not_sound() {
                 "r.yaml:1:66: a probe names one host, without `*` (at upstreams[0].checks.active.host)",
                 "r.yaml:1:95: the Host of a probe is `host` (at upstreams[0].checks.active.req_headers[1])",
                 "r.yaml:1:106: `transfer-encoding` is written by whoever sends the probe (at upstreams[0].checks.active.req_headers[2])",
-                "r.yaml:1:136: `x` is no header line such as `X-Probe: 1` (at upstreams[0].checks.active.req_headers[3])",
+                "r.yaml:1:136: the item is no header line such as `X-Probe: 1` (at upstreams[0].checks.active.req_headers[3])",
             ],
         ),
         (

@@ -1,5 +1,6 @@
 //! One probe of one server.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bartizan_config::{ActiveCheck, CheckKind, CheckRule, Invalid};
@@ -11,10 +12,16 @@ use super::state::of_status;
 use super::{Outcome, Standing};
 
 /// What all probes of an upstream have in common.
-#[derive(Debug)]
 pub(crate) struct Form {
     method: Method,
     fields: Fields,
+}
+
+/// Fields may be secrets.
+impl fmt::Debug for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Form").field("method", &self.method).finish_non_exhaustive()
+    }
 }
 
 /// A server, and how it is probed.
@@ -40,7 +47,7 @@ impl Form {
             .map_err(|_| Invalid::at("http_method", "is no method"))?;
         let mut fields = Fields::new();
         for (index, (name, value)) in active.fields.iter().enumerate() {
-            fields.append(name.as_bytes().to_vec(), value.as_bytes().to_vec());
+            fields.append(name.as_bytes().to_vec(), value.expose().to_vec());
             sendable(&method, "/", "a", &fields)
                 .map_err(|problem| Invalid::at_item("req_headers", index, problem))?;
         }
@@ -117,7 +124,7 @@ impl Probe {
             method: &form.method,
             target: &active.path,
             fields: &form.fields,
-            body: active.body.as_bytes(),
+            body: active.body.expose(),
         };
         match client.open(&self.endpoint, &call, active.timeout).await {
             Ok(answer) => answered(active.kind, &active.rule, answer.status().as_u16()),

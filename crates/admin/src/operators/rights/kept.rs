@@ -38,8 +38,12 @@ fn changed(before: Option<&Value>, after: &Value, unit: &str) -> Option<String> 
     differs(was, after.pointer(unit), false, &mut at).then_some(at)
 }
 
-/// What uses a secret: the configuration of the plugin that it is in, else the whole object.
+/// What uses a secret: the configuration of the plugin that it is in, the upstream written in the
+/// object, else the whole object.
 fn unit(pointer: &str) -> &str {
+    if pointer.starts_with("/upstream/") {
+        return "/upstream";
+    }
     let Some(rest) = pointer.strip_prefix("/plugins/") else { return "" };
     let name = rest.find('/').unwrap_or(rest.len());
     pointer.get(..pointer.len() - rest.len() + name).unwrap_or_default()
@@ -176,6 +180,24 @@ mod tests {
             let mut after = before.clone();
             *after.pointer_mut(pointer).unwrap() = value;
             let at = told(&before, &after, "/plugins/p/secret");
+            assert_eq!(at.as_deref(), expected, "{after}");
+        }
+    }
+
+    #[test]
+    fn beside_what_probes_send_no_other_server_is_probed() {
+        let active = json!({ "req_headers": ["s"], "timeout": 1 });
+        let upstream = json!({ "nodes": { "a.test:80": 1 }, "checks": { "active": active } });
+        let before = json!({ "uri": "/a", "upstream": upstream });
+        for (pointer, value, expected) in [
+            ("/uri", json!("/b"), None),
+            ("/upstream/nodes", json!({ "a.test:80": 2 }), None),
+            ("/upstream/checks/active/timeout", json!(2), None),
+            ("/upstream/nodes", json!({ "b.test:80": 1 }), Some("/upstream/nodes/b.test:80")),
+        ] {
+            let mut after = before.clone();
+            *after.pointer_mut(pointer).unwrap() = value;
+            let at = told(&before, &after, "/upstream/checks/active/req_headers/0");
             assert_eq!(at.as_deref(), expected, "{after}");
         }
     }
