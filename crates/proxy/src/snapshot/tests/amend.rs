@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bartizan_chain::{PluginSet, Profiles as _};
+use bartizan_discovery::SERVICES_MAX;
 use http::Method;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -316,5 +317,42 @@ fn names_that_plugins_of_callers_own_come_and_go_with_them() {
         assert!(live.amend(&[(key, Some(value))]), "{key}");
         let owned = live.snapshot.as_ref().unwrap().profiles.owned_fields().unwrap();
         assert_eq!(owned.owns(b"x_own"), is_owned, "{key}");
+    }
+}
+
+#[test]
+fn a_change_names_no_more_services_than_all_resources_may() {
+    let found = |name: &str| json!({ "service_name": name, "discovery_type": "dns" });
+    let mut objects = first();
+    for n in 1..SERVICES_MAX {
+        let key: &'static str = format!("upstreams/many{n}").leak();
+        objects.insert(key, found(&format!("h{n}.test")));
+    }
+    for (changes, is_amended) in [
+        (vec![("upstreams/more", Some(found("a.test")))], true),
+        (
+            vec![
+                ("upstreams/more", Some(found("a.test"))),
+                ("upstreams/same", Some(found("h1.test"))),
+            ],
+            true,
+        ),
+        (
+            vec![
+                ("upstreams/more", Some(found("a.test"))),
+                ("upstreams/many1", Some(found("b.test"))),
+            ],
+            true,
+        ),
+        (
+            vec![
+                ("upstreams/more", Some(found("a.test"))),
+                ("upstreams/much", Some(found("b.test"))),
+            ],
+            false,
+        ),
+    ] {
+        let mut live = Live::start(Written::Stored, objects.clone());
+        assert_eq!(live.amend(&changes), is_amended, "{changes:?}");
     }
 }
