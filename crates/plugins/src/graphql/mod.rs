@@ -14,7 +14,7 @@ mod price_tests;
 mod tests;
 
 pub(crate) use document::{Document, Kind, Measure};
-pub(crate) use price::{PriceFault, Way, price};
+pub(crate) use price::{PriceFault, STEPS_MAX, Way, price};
 
 /// Most tokens of a document.
 pub(crate) const TOKENS_MAX: usize = 20_000;
@@ -65,7 +65,7 @@ pub(crate) fn law(text: &str) {
             // Where no field has a cost of its own, both readings count the same.
             let plain = bartizan_config::CostTree::default();
             for (way, count) in [(Way::All, measure.fields), (Way::Deepest, measure.depth)] {
-                let cost = price(text, name, None, (&plain, way));
+                let cost = price(text, name, None, (&plain, way), &mut { STEPS_MAX });
                 let is_same = cost.map_or_else(
                     |fault| fault == PriceFault::TooMuch,
                     |cost| cost == u128::from(count) * 1_000_000,

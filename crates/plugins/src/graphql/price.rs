@@ -14,7 +14,7 @@ use super::{Fault, Kind};
 
 /// Millionths in a whole.
 const WHOLE: u128 = 1_000_000;
-/// Most fields and fragments that are counted, each as often as it is put in.
+/// Most fields and fragments that are counted for a request, each as often as it is put in.
 pub(crate) const STEPS_MAX: u32 = 100_000;
 /// Deepest nesting of selections, those of fragments included.
 const DEPTH_MAX: u32 = 200;
@@ -62,12 +62,13 @@ struct Operation<'t> {
 }
 
 /// What an operation costs, in millionths: the one of this name, or the only one, of a document
-/// that can be executed.
+/// that can be executed. Each field and fragment that is counted is taken from `steps`.
 pub(crate) fn price(
     text: &str,
     name: Option<&str>,
     variables: Option<&Map<String, Value>>,
     (costs, way): (&CostTree, Way),
+    steps: &mut u32,
 ) -> Result<u128, PriceFault> {
     let mut parser = Parser::new(text)?;
     let mut operation = None;
@@ -90,7 +91,7 @@ pub(crate) fn price(
         Kind::Subscription => "Subscription",
     };
     let defaults = &operation.defaults;
-    let mut till = Till { fragments: &fragments, defaults, variables, way, left: STEPS_MAX };
+    let mut till = Till { fragments: &fragments, defaults, variables, way, left: steps };
     till.selection(&operation.selection, [costs.below.get(root), Some(costs)], 0)
 }
 
@@ -213,7 +214,7 @@ struct Till<'a, 't> {
     defaults: &'a HashMap<&'t str, Amount<'t>>,
     variables: Option<&'a Map<String, Value>>,
     way: Way,
-    left: u32,
+    left: &'a mut u32,
 }
 
 /// Where a selection stands among the fields that have costs: under the root of its kind, and under
@@ -232,7 +233,7 @@ impl<'t> Till<'_, 't> {
         }
         let mut sum = 0_u128;
         for item in items {
-            self.left = self.left.checked_sub(1).ok_or(PriceFault::TooMuch)?;
+            *self.left = self.left.checked_sub(1).ok_or(PriceFault::TooMuch)?;
             let cost = match item {
                 Item::Spread(name) => {
                     let fragments = self.fragments;

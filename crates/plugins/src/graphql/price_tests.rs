@@ -3,7 +3,6 @@
 use bartizan_config::{CostTree, FieldCost};
 use serde_json::json;
 
-use super::price::{PriceFault, STEPS_MAX, Way, price};
 use super::*;
 
 /// Millionths in a whole.
@@ -41,7 +40,8 @@ fn lists() -> CostTree {
 fn cost(text: &str, way: Way) -> Result<u128, PriceFault> {
     let variables = json!({"n": 5, "none": null, "text": "5"});
     Document::parse(text)?;
-    price(text, None, variables.as_object(), (&lists(), way)).map(|cost| cost.div_ceil(WHOLE))
+    let cost = price(text, None, variables.as_object(), (&lists(), way), &mut { STEPS_MAX });
+    cost.map(|cost| cost.div_ceil(WHOLE))
 }
 
 #[test]
@@ -108,4 +108,8 @@ fn nothing_overflows_and_nothing_takes_long() {
     };
     assert_eq!(cost(&chain(198), Way::All), Ok(1));
     assert_eq!(cost(&chain(199), Way::All), Err(PriceFault::TooMuch));
+    // What one has counted is not there for the next.
+    let mut steps = STEPS_MAX;
+    let mut next = || price(&bomb(15), None, None, (&lists(), Way::All), &mut steps);
+    assert_eq!((next(), next()), (Ok(32_768 * WHOLE), Err(PriceFault::TooMuch)));
 }

@@ -35,8 +35,8 @@
 //! Values are read out of the query, its variables and their defaults. An argument that is not
 //! given, or `null`, adds nothing and multiplies nothing; 0 does not multiply either, since a server
 //! may take it for no limit. A value that is no whole number is refused, as is an argument given
-//! twice, and what is too large to be counted. At most 100,000 fields and fragments are counted.
-//! Where a decoration is in quarantine, nobody knows what queries cost, and they get 503.
+//! twice, and what is too large to be counted. At most 100,000 fields and fragments of a request are
+//! counted, and only once all its operations are within `max_depth` and `max_fields`. Where a decoration is in quarantine, nobody knows what queries cost, and they get 503.
 //!
 //! One operation may have at most `max_depth` levels (16), `max_fields` fields (1,000) and, if
 //! that is not 0, `max_cost`; with `introspection: refuse` none may ask for the schema. A body that
@@ -90,10 +90,10 @@ use bartizan_config::{Invalid, PathStep};
 use bartizan_core::{Denial, Reason, Stage, StageSet};
 
 pub use self::config::{Config, CostStrategy, Introspection};
-use self::request::Operation;
+use self::request::{Operation, Source, Tariff, Unreadable};
 use super::limit_count::{Call, LimitCount, Metadata};
 use crate::decimal::{self, WHOLE};
-use crate::graphql::{Measure, PriceFault};
+use crate::graphql::{Measure, PriceFault, STEPS_MAX};
 
 /// Compiled `graphql-limit-count`.
 pub struct GraphqlLimitCount {
@@ -218,34 +218,43 @@ impl GraphqlLimitCount {
             return Err(Denial::new(Reason::Quarantined, detail));
         }
         let tariff = costs.map(|costs| (costs, self.strategy.way()));
-        let operations = request::operations(cx, self.max_batch, self.json, tariff)
-            .map_err(|fault| Denial::new(Reason::BadGraphql, fault.to_string()))?;
-        let mut sum = 0_u32;
+        let source =
+            Source::find(cx, self.json, tariff.is_some()).map_err(|fault| denied(&fault))?;
+        let operations = source.operations(self.max_batch).map_err(|fault| denied(&fault))?;
+        // What costs no time is looked at first, of all of them.
+        operations.iter().try_for_each(|operation| self.bound(&operation.measure))?;
+        let (mut sum, mut steps) = (0_u32, STEPS_MAX);
         for operation in &operations {
-            sum = sum.saturating_add(self.price(operation)?);
+            sum = sum.saturating_add(self.price(operation, tariff, &mut steps)?);
         }
         Ok(sum)
     }
 
-    /// What an operation costs, unless it is too large.
-    fn price(&self, operation: &Operation) -> Result<u32, Denial> {
-        let Measure { depth, fields, introspects, .. } = operation.measure;
-        let refuse = |detail: String| Err(Denial::new(Reason::GraphqlTooCostly, detail));
+    /// Refuses an operation that asks for too much, whatever it costs.
+    fn bound(&self, measure: &Measure) -> Result<(), Denial> {
+        let Measure { depth, fields, introspects, .. } = *measure;
         if depth > self.max_depth {
-            return refuse(format!("{depth} levels are more than `max_depth`"));
+            return Err(too_costly(format!("{depth} levels are more than `max_depth`")));
         }
         if fields > self.max_fields {
-            return refuse(format!("{fields} fields are more than `max_fields`"));
+            return Err(too_costly(format!("{fields} fields are more than `max_fields`")));
         }
         if introspects && self.introspection == Introspection::Refuse {
-            return refuse("it asks for the schema".into());
+            return Err(too_costly("it asks for the schema".into()));
         }
-        let units = match (operation.cost, self.strategy) {
-            (Some(Ok(cost)), _) => cost,
-            (Some(Err(fault @ PriceFault::TooMuch)), _) => return refuse(fault.to_string()),
-            (Some(Err(fault)), _) => {
-                return Err(Denial::new(Reason::BadGraphql, fault.to_string()));
-            }
+        Ok(())
+    }
+
+    /// What an operation costs, unless that is too much.
+    fn price(
+        &self,
+        operation: &Operation<'_>,
+        tariff: Option<Tariff<'_>>,
+        steps: &mut u32,
+    ) -> Result<u32, Denial> {
+        let Measure { depth, fields, .. } = operation.measure;
+        let units = match (tariff, self.strategy) {
+            (Some(tariff), _) => operation.price(tariff, steps).map_err(|fault| denied(&fault))?,
             (None, CostStrategy::Depth) => u128::from(depth) * u128::from(WHOLE),
             (None, CostStrategy::Complexity) => u128::from(fields) * u128::from(WHOLE),
             (None, CostStrategy::NodeQuantifier) => 0,
@@ -253,10 +262,22 @@ impl GraphqlLimitCount {
         let cost = units.saturating_mul(self.factor.into()).div_ceil(WHOLE.into());
         let cost = u64::try_from(cost).unwrap_or(u64::MAX);
         if self.max_cost > 0 && cost > self.max_cost {
-            return refuse(format!("a cost of {} is more than `max_cost`", decimal::shown(cost)));
+            let shown = decimal::shown(cost);
+            return Err(too_costly(format!("a cost of {shown} is more than `max_cost`")));
         }
         Ok(u32::try_from(cost.div_ceil(WHOLE)).unwrap_or(u32::MAX).max(1))
     }
+}
+
+fn denied(fault: &Unreadable) -> Denial {
+    if matches!(fault, Unreadable::Price(PriceFault::TooMuch)) {
+        return too_costly(fault.to_string());
+    }
+    Denial::new(Reason::BadGraphql, fault.to_string())
+}
+
+fn too_costly(detail: String) -> Denial {
+    Denial::new(Reason::GraphqlTooCostly, detail)
 }
 
 fn under(key: &str, fault: Invalid) -> Invalid {

@@ -24,100 +24,114 @@ pub(super) enum Unreadable {
     Json(String),
     #[error("the query: {0}")]
     Query(crate::graphql::Fault),
+    #[error("{0}")]
+    Price(PriceFault),
 }
 
-use Unreadable::{Because, Json, Parameter, Query};
+use Unreadable::{Because, Json, Parameter, Price, Query};
 
-/// What fields cost, where the service of the route says it, and how that is summed up.
-pub(super) type Tariff<'c> = Option<(&'c CostTree, Way)>;
+/// What fields cost and how that is summed up.
+pub(super) type Tariff<'c> = (&'c CostTree, Way);
+
+/// Where the operations of a request stand.
+pub(super) enum Source<'a> {
+    /// The target: the query, its name and its variables.
+    Target(Cow<'a, str>, Option<Cow<'a, str>>, Option<Value>),
+    /// A body that is one or more requests.
+    Json(Cow<'a, Value>),
+    /// A body that is the query.
+    Text(&'a str),
+}
 
 /// An operation that was read.
-pub(super) struct Operation {
+pub(super) struct Operation<'s> {
     /// What it asks for.
     pub(super) measure: Measure,
-    /// What it costs in millionths, where the service says what fields cost.
-    pub(super) cost: Option<Result<u128, PriceFault>>,
+    query: &'s str,
+    name: Option<&'s str>,
+    variables: Option<&'s Value>,
 }
 
-/// What each operation of the request asks for; at most `most` of them.
-pub(super) fn operations(
-    cx: &RequestCx,
-    most: usize,
-    limits: JsonLimits,
-    tariff: Tariff<'_>,
-) -> Result<Vec<Operation>, Unreadable> {
-    let method = cx.canonical().method();
-    let in_target = parameter(cx, "query")?;
-    let name = parameter(cx, "operationName")?;
-    let body = cx.body().map(|body| &body[..]).unwrap_or_default();
-    if *method == Method::GET || *method == Method::HEAD {
-        if !body.is_empty() {
-            return Err(Because("a body where the query is in the target"));
-        }
-        let query = in_target.ok_or(Because("there is no parameter `query`"))?;
-        let variables = match tariff.map(|_| parameter(cx, "variables")).transpose()?.flatten() {
-            Some(text) => {
-                let value = parse_strict(text.as_bytes(), limits);
-                Some(value.map_err(|fault| Json(fault.to_string()))?)
+impl<'a> Source<'a> {
+    /// Finds them. Variables in the target are read where they are `wanted`.
+    pub(super) fn find(
+        cx: &'a RequestCx,
+        limits: JsonLimits,
+        wanted: bool,
+    ) -> Result<Self, Unreadable> {
+        let method = cx.canonical().method();
+        let query = parameter(cx, "query")?;
+        let name = parameter(cx, "operationName")?;
+        let body = cx.body().map(|body| &body[..]).unwrap_or_default();
+        if *method == Method::GET || *method == Method::HEAD {
+            if !body.is_empty() {
+                return Err(Because("a body where the query is in the target"));
             }
-            None => None,
-        };
-        let operation = measure(&query, name.as_deref(), variables.as_ref(), tariff)?;
-        if operation.measure.kind != Kind::Query {
-            return Err(Because("a GET request that does more than read"));
+            let query = query.ok_or(Because("there is no parameter `query`"))?;
+            let variables = if wanted { parameter(cx, "variables")? } else { None };
+            let variables = variables.map(|text| parse_strict(text.as_bytes(), limits));
+            let variables = variables.transpose().map_err(|fault| Json(fault.to_string()))?;
+            return Ok(Self::Target(query, name, variables));
         }
-        return Ok(vec![operation]);
-    }
-    if *method != Method::POST {
-        return Err(Because("neither GET nor POST"));
-    }
-    if in_target.is_some() || name.is_some() {
-        return Err(Because("the query is in the target and in the body"));
-    }
-    // Some servers take these from the target, whatever the body says.
-    for member in ["variables", "extensions"] {
-        if parameter(cx, member)?.is_some() {
-            return Err(Because("what belongs to the query is in the target, the query is not"));
+        if *method != Method::POST {
+            return Err(Because("neither GET nor POST"));
+        }
+        if query.is_some() || name.is_some() {
+            return Err(Because("the query is in the target and in the body"));
+        }
+        // Some servers take these from the target, whatever the body says.
+        for member in ["variables", "extensions"] {
+            if parameter(cx, member)?.is_some() {
+                return Err(Because(
+                    "what belongs to the query is in the target, the query is not",
+                ));
+            }
+        }
+        match (media(cx)?, cx.body_value()) {
+            (Media::Json, Some(value)) => Ok(Self::Json(Cow::Borrowed(value))),
+            (Media::Json, None) => {
+                let value = parse_strict(body, limits).map_err(|fault| Json(fault.to_string()))?;
+                Ok(Self::Json(Cow::Owned(value)))
+            }
+            (Media::Graphql, _) => {
+                let text = std::str::from_utf8(body).map_err(|_| Because("it is not UTF-8"))?;
+                Ok(Self::Text(text))
+            }
         }
     }
-    match media(cx)? {
-        Media::Json => in_json(cx, body, most, limits, tariff),
-        Media::Graphql => {
-            let text = std::str::from_utf8(body).map_err(|_| Because("it is not UTF-8"))?;
-            measure(text, None, None, tariff).map(|operation| vec![operation])
+
+    /// What each operation asks for, in time in proportion to the text; at most `most` of them.
+    pub(super) fn operations(&self, most: usize) -> Result<Vec<Operation<'_>>, Unreadable> {
+        match self {
+            Self::Target(query, name, variables) => {
+                let operation = Operation::measured(query, name.as_deref(), variables.as_ref())?;
+                if operation.measure.kind != Kind::Query {
+                    return Err(Because("a GET request that does more than read"));
+                }
+                Ok(vec![operation])
+            }
+            Self::Text(text) => Ok(vec![Operation::measured(text, None, None)?]),
+            Self::Json(value) => match &**value {
+                Value::Object(request) => Ok(vec![one(request)?]),
+                Value::Array(requests) if requests.is_empty() => Err(Because("a batch of nothing")),
+                Value::Array(requests) if requests.len() > most => {
+                    Err(Because("more operations in one request than `max_batch`"))
+                }
+                Value::Array(requests) => requests.iter().map(one_of_batch).collect(),
+                _ => Err(Because("the body is no GraphQL request")),
+            },
         }
     }
 }
 
-fn in_json(
-    cx: &RequestCx,
-    body: &[u8],
-    most: usize,
-    limits: JsonLimits,
-    tariff: Tariff<'_>,
-) -> Result<Vec<Operation>, Unreadable> {
-    let value = match cx.body_value() {
-        Some(value) => Cow::Borrowed(value),
-        None => Cow::Owned(parse_strict(body, limits).map_err(|fault| Json(fault.to_string()))?),
-    };
-    match &*value {
-        Value::Object(request) => one(request, tariff).map(|operation| vec![operation]),
-        Value::Array(requests) if requests.is_empty() => Err(Because("a batch of nothing")),
-        Value::Array(requests) if requests.len() > most => {
-            Err(Because("more operations in one request than `max_batch`"))
-        }
-        Value::Array(requests) => {
-            let one = |request: &Value| match request {
-                Value::Object(request) => one(request, tariff),
-                _ => Err(Because("a batch of what is no request")),
-            };
-            requests.iter().map(one).collect()
-        }
-        _ => Err(Because("the body is no GraphQL request")),
+fn one_of_batch(request: &Value) -> Result<Operation<'_>, Unreadable> {
+    match request {
+        Value::Object(request) => one(request),
+        _ => Err(Because("a batch of what is no request")),
     }
 }
 
-fn one(request: &Map<String, Value>, tariff: Tariff<'_>) -> Result<Operation, Unreadable> {
+fn one(request: &Map<String, Value>) -> Result<Operation<'_>, Unreadable> {
     // Some servers take `Query` for `query`, and the last one counts.
     if request.keys().any(|key| !MEMBERS.contains(&key.as_str())) {
         return Err(Because("a member that GraphQL requests do not have"));
@@ -130,26 +144,30 @@ fn one(request: &Map<String, Value>, tariff: Tariff<'_>) -> Result<Operation, Un
         Some(Value::String(name)) => Some(name.as_str()),
         Some(_) => return Err(Because("`operationName` is no text")),
     };
-    measure(query, name, request.get("variables"), tariff)
+    Operation::measured(query, name, request.get("variables"))
 }
 
-/// Some clients send an empty name for none.
-fn measure(
-    query: &str,
-    name: Option<&str>,
-    variables: Option<&Value>,
-    tariff: Tariff<'_>,
-) -> Result<Operation, Unreadable> {
-    let name = name.filter(|name| !name.is_empty());
-    let measure = Document::parse(query).and_then(|document| document.measure(name));
-    let measure = measure.map_err(Query)?;
-    let Some(tariff) = tariff else { return Ok(Operation { measure, cost: None }) };
-    let variables = match variables {
-        None | Some(Value::Null) => None,
-        Some(Value::Object(variables)) => Some(variables),
-        Some(_) => return Err(Because("`variables` is no object")),
-    };
-    Ok(Operation { measure, cost: Some(price(query, name, variables, tariff)) })
+impl<'s> Operation<'s> {
+    fn measured(
+        query: &'s str,
+        name: Option<&'s str>,
+        variables: Option<&'s Value>,
+    ) -> Result<Self, Unreadable> {
+        // Some clients send an empty name for none.
+        let name = name.filter(|name| !name.is_empty());
+        let measure = Document::parse(query).and_then(|document| document.measure(name));
+        Ok(Self { measure: measure.map_err(Query)?, query, name, variables })
+    }
+
+    /// What it costs in millionths. What is counted for that is taken from `steps`.
+    pub(super) fn price(&self, tariff: Tariff<'_>, steps: &mut u32) -> Result<u128, Unreadable> {
+        let variables = match self.variables {
+            None | Some(Value::Null) => None,
+            Some(Value::Object(variables)) => Some(variables),
+            Some(_) => return Err(Because("`variables` is no object")),
+        };
+        price(self.query, self.name, variables, tariff, steps).map_err(Price)
+    }
 }
 
 fn parameter<'a>(
