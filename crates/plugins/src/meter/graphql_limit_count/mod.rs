@@ -218,8 +218,9 @@ impl GraphqlLimitCount {
             return Err(Denial::new(Reason::Quarantined, detail));
         }
         let tariff = costs.map(|costs| (costs, self.strategy.way()));
-        let source = Source::find(cx, self.json, tariff.is_some()).map_err(denied)?;
-        let operations = source.operations(self.max_batch).map_err(denied)?;
+        let source =
+            Source::find(cx, self.json, tariff.is_some()).map_err(|fault| denied(&fault))?;
+        let operations = source.operations(self.max_batch).map_err(|fault| denied(&fault))?;
         // What costs no time is looked at first, of all of them.
         operations.iter().try_for_each(|operation| self.bound(&operation.measure))?;
         let (mut sum, mut steps) = (0_u32, STEPS_MAX);
@@ -253,7 +254,7 @@ impl GraphqlLimitCount {
     ) -> Result<u32, Denial> {
         let Measure { depth, fields, .. } = operation.measure;
         let units = match (tariff, self.strategy) {
-            (Some(tariff), _) => operation.price(tariff, steps).map_err(denied)?,
+            (Some(tariff), _) => operation.price(tariff, steps).map_err(|fault| denied(&fault))?,
             (None, CostStrategy::Depth) => u128::from(depth) * u128::from(WHOLE),
             (None, CostStrategy::Complexity) => u128::from(fields) * u128::from(WHOLE),
             (None, CostStrategy::NodeQuantifier) => 0,
@@ -268,7 +269,7 @@ impl GraphqlLimitCount {
     }
 }
 
-fn denied(fault: Unreadable) -> Denial {
+fn denied(fault: &Unreadable) -> Denial {
     if matches!(fault, Unreadable::Price(PriceFault::TooMuch)) {
         return too_costly(fault.to_string());
     }
