@@ -103,8 +103,9 @@ limits! {
     /// Time until the head of the answer. Its body may go on for as long as it moves: see
     /// `upstream_read` and `idle`.
     request_time: time = 300_000;
-    /// WebSocket connections of the node; over it 503.
-    websockets: count = 16_384;
+    /// WebSocket connections of the node; over it 503. With `audit.on_full: deny` at most half of
+    /// `audit_queue`, in which each keeps a place.
+    websockets: count = 4_096;
     /// Time a WebSocket connection may live, whatever moves on it. Keys and passwords have no end
     /// of their own: this is how long one that was withdrawn can go on.
     websocket_time: time = 14_400_000;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bartizan_core::Secret;
 
-use super::{NodeConfig, Requirement, Sink, Store};
+use super::{NodeConfig, OnFull, Requirement, Sink, Store};
 use crate::diagnostic::{Invalid, PathStep};
 use crate::reference::Resolver;
 
@@ -23,6 +23,7 @@ pub(crate) fn complete(
     check_security(node, &mut problems);
     check_listeners(node, &mut problems);
     check_admin(node, &mut problems);
+    check_limits(node, &mut problems);
     read_certificates(node, folder, resolver, &mut problems);
 
     let is_writer =
@@ -59,6 +60,24 @@ fn check_store(node: &NodeConfig, has_resources: bool, problems: &mut Vec<Invali
         ),
         _ => {}
     }
+}
+
+/// A WebSocket holds a place in the audit queue for as long as it lives: as many as there may be
+/// must leave room for other requests.
+fn check_limits(node: &NodeConfig, problems: &mut Vec<Invalid>) {
+    let (open, queue) = (node.limits.websockets, node.limits.audit_queue);
+    if node.audit.on_full != OnFull::Deny || open <= queue / 2 {
+        return;
+    }
+    let problem = format!(
+        "with `audit.on_full: deny` `limits.websockets` may be at most half of \
+         `limits.audit_queue`: {open} of {queue}"
+    );
+    problems.push(
+        Invalid::at("websockets", problem)
+            .under(PathStep::Key("limits".to_owned()))
+            .with_help("lower `limits.websockets`, or raise `limits.audit_queue`"),
+    );
 }
 
 fn check_security(node: &NodeConfig, problems: &mut Vec<Invalid>) {

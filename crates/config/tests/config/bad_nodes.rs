@@ -106,6 +106,12 @@ fn settings_that_are_not_sound() {
             ],
         ),
         (
+            "audit: {on_full: deny}\nlimits: {websockets: 5000, audit_queue: 9999}",
+            &[
+                "n.yaml:3:22: with `audit.on_full: deny` `limits.websockets` may be at most half of `limits.audit_queue`: 5000 of 9999 (at limits.websockets); lower `limits.websockets`, or raise `limits.audit_queue`",
+            ],
+        ),
+        (
             "audit:",
             &["n.yaml:2:1: `audit` has no value (at audit); give it a value or remove the key"],
         ),
