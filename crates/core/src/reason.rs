@@ -199,7 +199,7 @@ reasons! {
     BadHandshake = "websocket.bad_handshake", 400, "The WebSocket handshake is not valid.", Page;
     /// The WebSocket handshake is of a version other than 13.
     HandshakeVersion = "websocket.version", 426, "The WebSocket version is not supported.", Page;
-    /// A page of another origin asks for a WebSocket, and no `cors` of the route names its origin.
+    /// A page of another origin asks for a WebSocket, and its origin is not one that every `cors` of the route names.
     ForeignOrigin = "websocket.foreign_origin", 403, "Pages of this origin may not connect.", Page;
     /// More WebSocket connections than `limits.websockets`.
     TooManyWebsockets = "websocket.too_many", 503, "Too many connections.", Page;

@@ -16,7 +16,7 @@ use super::h1::{H1, Transport};
 use super::h1_pump::Pump;
 use super::websocket;
 use crate::decide::{Answer, AnswerBody, FromUpstream, refusal};
-use crate::exchange::{Downstream, end_chunks};
+use crate::exchange::{Downstream, Exchange, end_chunks};
 use crate::grpc;
 use crate::record::Record;
 use crate::shape::shape;
@@ -242,7 +242,7 @@ async fn send_upstream<T: Transport>(
         }
         let since = quiet_since.unwrap_or_else(Instant::now);
         if waiting == 0 {
-            return timer.poll(cx, exchange.due(since)).map(|()| Err(exchange.is_late()));
+            return timer.poll(cx, exchange.due(since)).map(|()| Err(Exchange::late()));
         }
         let detail = "the client read nothing for `limits.idle`";
         let late = || Err(Denial::new(Reason::ClientTimeout, detail));

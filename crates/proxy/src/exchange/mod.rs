@@ -355,7 +355,7 @@ impl Exchange {
     }
 
     /// Why an answer is not waited for any longer.
-    pub(crate) fn is_late(&self) -> Denial {
+    pub(crate) fn late() -> Denial {
         Denial::new(Reason::UpstreamTimeout, "the upstream stopped mid-answer")
     }
 

@@ -269,7 +269,7 @@ impl<'a, 'b> Pump<'a, 'b> {
             Waits::Client => self.stream.wait(cx, timer, &mut self.quiet_since).map(Err),
             Waits::Upstream => {
                 let since = *self.quiet_since.get_or_insert_with(Instant::now);
-                timer.poll(cx, self.exchange.due(since)).map(|()| Err(self.exchange.is_late()))
+                timer.poll(cx, self.exchange.due(since)).map(|()| Err(Exchange::late()))
             }
         }
     }
