@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 
-use bartizan_store::{Commit, Expect, Key, OWN_COLLECTION, Object, Revision, Snapshot, Write};
+use bartizan_store::{Commit, Key, OWN_COLLECTION, Object, Revision, Snapshot};
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Done};
@@ -18,8 +18,6 @@ use crate::plane::{Proposal, Written};
 const LISTED: usize = 100;
 /// Most writes of the log that are looked at.
 const LOG_MAX: usize = 10_000;
-/// The list of enabled plugins, which is no resource.
-const PLUGINS: &str = "plugins/list";
 /// Most revisions of one object that are looked at.
 const HISTORY_MAX: usize = 1_000;
 
@@ -49,41 +47,6 @@ impl Api {
         asked.allow(&What::read("quarantine"))?;
         let found = self.0.plane.quarantine();
         Ok(Answer::ok(&json!({ "total": found.len(), "list": found })))
-    }
-
-    /// Removes an object of the store that no other endpoint names, such as one of a collection that
-    /// there is not.
-    pub(crate) async fn remove_stray(&self, asked: &Asked) -> Done {
-        asked.allow(&What { verb: Verb::Delete, ..What::read("quarantine") })?;
-        let is_dry = asked.query.flag("dry_run")?;
-        self.writable()?;
-        let name = asked.segments.get(3..).unwrap_or_default().join("/");
-        let key = Key::parse(&name).map_err(|_| Answer::no_key())?;
-        if target_of(&key).is_some() {
-            return Err(Answer::bad("it is a resource, and removed where it is shown"));
-        }
-        // What is the gateway's own, and what all depends on.
-        if key.collection() == OWN_COLLECTION || key.as_str() == PLUGINS {
-            return Err(Answer::no_key());
-        }
-        let snapshot = self.snapshot().await?;
-        let object = snapshot.get(&key).ok_or_else(Answer::no_key)?;
-        let expected = asked.expected()?;
-        if expected == Expected::Absent
-            || matches!(expected, Expected::Revision(n) if n != object.revision)
-        {
-            return Err(Answer::precondition("the object was changed meanwhile"));
-        }
-        let expect = Expect::Revision(object.revision);
-        let writes = vec![Write { key: key.clone(), content: None, expect }];
-        let commit = Commit { author: asked.operator.name().into(), writes };
-        let outcome = self.0.plane.propose(Proposal { commit, is_dry, is_forced: false }).await;
-        let outcome = outcome.map_err(|refused| Answer::of_refusal(&refused, None))?;
-        if !is_dry {
-            // Nobody knows what of it is secret.
-            self.record_change(asked, &key, None, None, outcome.revision);
-        }
-        Ok(Answer::ok(&json!({ "key": self.shown_key(&key), "deleted": "1", "dry_run": is_dry })))
     }
 
     async fn log(&self) -> Result<Vec<Written>, Answer> {

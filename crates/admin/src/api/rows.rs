@@ -135,16 +135,6 @@ pub(super) const ROWS: &[Row] = &[
         &[200],
     ),
     (
-        Method::DELETE,
-        OWN,
-        "/quarantine/{object*}",
-        Call::RemoveStray,
-        "Removes what is in the store and is no resource, such as a key of a collection that there \
-         is not.",
-        &["dry_run"],
-        &[200, 404, 412],
-    ),
-    (
         Method::GET,
         OWN,
         "/upstreams",

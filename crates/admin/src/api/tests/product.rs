@@ -48,7 +48,6 @@ fn step(row: &Endpoint) -> Step {
         .replace("{name}", "key-auth")
         .replace("{resource}", "upstreams")
         .replace("{part*}", "desc")
-        .replace("{object*}", "rooutes/1")
         .replace("{id}", id);
     let is_named = row.method == Method::PUT && !row.path.contains('}');
     let mut body = object(kind);
