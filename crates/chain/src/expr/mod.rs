@@ -31,10 +31,24 @@ pub struct Expr {
 
 /// What an expression cannot be decided without.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, asked for by name")]
 struct Needs {
     body: bool,
+    answer: bool,
     answer_fields: bool,
     end: bool,
+}
+
+impl Needs {
+    fn of(vars: &[&Var]) -> Self {
+        let any = |needs: fn(&Var) -> bool| vars.iter().any(|var| needs(var));
+        Self {
+            body: any(Var::reads_body),
+            answer: any(Var::needs_answer),
+            answer_fields: any(|var| matches!(var, Var::SentHttp(_))),
+            end: any(Var::needs_end),
+        }
+    }
 }
 
 type VarValue<'a> = Result<Option<Cow<'a, str>>, QueryFault>;
@@ -72,11 +86,7 @@ impl Expr {
         let node = group(value, reach, 0)?;
         let mut vars = Vec::new();
         node.collect(&mut vars);
-        let needs = Needs {
-            body: vars.iter().any(|var| var.reads_body()),
-            answer_fields: vars.iter().any(|var| matches!(var, Var::SentHttp(_))),
-            end: vars.iter().any(|var| var.needs_end()),
-        };
+        let needs = Needs::of(&vars);
         Ok(Self { node, needs })
     }
 
@@ -87,7 +97,7 @@ impl Expr {
 
     /// True if it reads the answer: its fields, its status, where it came from or how it ended.
     pub fn reads_answer(&self) -> bool {
-        self.vars().into_iter().any(Var::needs_answer)
+        self.needs.answer
     }
 
     /// True if it reads fields of the answer.
