@@ -85,6 +85,7 @@ pub struct Chain<P> {
     body_max: usize,
     wants_proven: bool,
     keeps_answer: bool,
+    has_filter: bool,
     only_answers: bool,
     needs_no_upstream: bool,
 }
@@ -137,6 +138,7 @@ impl<P: PluginSet> ChainBuilder<P> {
             body_max: traits.iter().map(body_max).max().unwrap_or(0),
             wants_proven: traits.iter().any(|traits| traits.wants_proven),
             keeps_answer,
+            has_filter: self.steps.iter().any(|step| step.filter.is_some()),
             only_answers,
             needs_no_upstream,
             steps: self.steps.into_boxed_slice(),
@@ -241,6 +243,11 @@ impl<P: PluginSet> Chain<P> {
 
     pub(crate) fn masks(&self) -> &[u16] {
         &self.masks
+    }
+
+    /// True if a plugin of it has a filter.
+    pub(crate) fn has_filter(&self) -> bool {
+        self.has_filter
     }
 
     /// True if the filter of a plugin that acts at the end reads fields of the answer.

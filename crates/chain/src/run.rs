@@ -96,8 +96,7 @@ impl<P: PluginSet> Track<P> {
         let mut calls = Vec::new();
         calls.resize_with(count, P::Call::default);
         // Filters are rare: without one no gate is ever asked for.
-        let has_filter = chain.steps().iter().any(|step| step.filter.is_some());
-        let gates = if has_filter { vec![Gate::Unknown; count] } else { Vec::new() };
+        let gates = if chain.has_filter() { vec![Gate::Unknown; count] } else { Vec::new() };
         Self { chain, calls, gates }
     }
 }
