@@ -78,7 +78,7 @@ impl ServerHealth {
 
     /// The servers of an upstream.
     pub(crate) fn all(health: &Health) -> Vec<Self> {
-        health.standings().map(Self::of).collect()
+        health.standings().iter().map(Self::of).collect()
     }
 }
 
@@ -101,9 +101,9 @@ impl Collector for Gauges {
             MetricType::Gauge,
         )?;
         let all = self.0.upgrade().map_or_else(Vec::new, |prober| prober.all());
-        let servers = all
-            .iter()
-            .flat_map(|health| health.standings().map(move |standing| (&health.origin, standing)));
+        let servers = all.iter().flat_map(|health| {
+            health.standings().into_iter().map(move |one| (&health.origin, one))
+        });
         for (origin, standing) in servers.take(TOLD_MAX) {
             let labels = Labels {
                 upstream: format!("{}/{}", origin.kind.collection(), origin.id),

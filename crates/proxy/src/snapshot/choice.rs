@@ -45,7 +45,7 @@ impl Upstream {
         };
         // Where the first was taken although nobody is healthy, so is the next.
         let takes_all = health.checks.danger_use_unhealthy
-            && health.standings().all(|standing| !standing.is_healthy());
+            && health.standings().iter().all(|standing| !standing.is_healthy());
         self.balancer.order_after(cx, tried, tries, |node| takes_all || self.is_healthy(node))
     }
 
