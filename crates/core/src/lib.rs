@@ -15,6 +15,7 @@ mod pattern;
 mod reason;
 mod router_mode;
 mod secret;
+mod servers;
 mod stage;
 mod units;
 
@@ -33,6 +34,7 @@ pub use pattern::{
 pub use reason::{Reason, WireForm};
 pub use router_mode::RouterMode;
 pub use secret::{NodeKey, Secret};
+pub use servers::{FoundServer, FoundServers, LastProbe, ServerHealth, Verdict};
 pub use stage::{Stage, StageSet};
 pub use units::{ByteSize, Span, UnitError};
 

@@ -23,13 +23,13 @@ use std::time::Duration;
 
 use bartizan_audit::{AuditLog, Event, EventKind};
 use bartizan_config::{CheckRule, HealthChecks, ResourceKind, ResourceRef};
-use bartizan_core::{Clock, Reason, Timestamp};
+use bartizan_core::{Clock, LastProbe, Reason, Timestamp};
 use tokio::sync::watch;
 
 pub(crate) use probe::{Form, Probe};
 pub(crate) use prober::Prober;
 pub(crate) use seen::Gauges;
-pub use seen::{LastProbe, ServerHealth, Verdict, describe_health};
+pub use seen::describe_health;
 pub(crate) use state::{Counts, Outcome};
 
 /// What is known of a server.

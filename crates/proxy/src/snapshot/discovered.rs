@@ -6,10 +6,12 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwapOption;
-use bartizan_config::{FoundIn, Invalid, UpstreamNode};
+use bartizan_config::{FoundIn, Invalid, ResourceRef, UpstreamNode};
+use bartizan_core::{FoundServer, FoundServers};
 use bartizan_discovery::{Follower, Found, SERVICES_MAX, Service};
 use rustls::ClientConfig;
 
+use super::Snapshot;
 use super::checks::{Checks, stand};
 use super::compile::Compilation;
 use super::upstreams::{Means, Upstream};
@@ -84,6 +86,22 @@ impl Discovered {
         self.now.load_full()
     }
 
+    /// Its servers, for those who look.
+    fn told(&self) -> FoundServers {
+        let servers = self.now().map(|now| {
+            let nodes = now.nodes.iter().zip(&now.shares);
+            let told = |(node, (weight, priority)): (&Arc<Node>, &(u32, i32))| FoundServer {
+                host: node.target.host.clone(),
+                port: node.target.port,
+                weight: *weight,
+                priority: *priority,
+            };
+            nodes.map(told).collect()
+        });
+        let (service, failing) = (self.service.label().clone(), self.service.failing());
+        FoundServers { service, servers, failing }
+    }
+
     /// Why there are no nodes yet, for the event of a refusal.
     pub(crate) fn unknown(&self) -> String {
         let service = self.service.label();
@@ -145,6 +163,13 @@ impl Follower for Discovered {
                 tracing::error!(service = &**service, problem, "the list of servers is not used");
             }
         }
+    }
+}
+
+impl Snapshot {
+    /// What a registry says of the upstream written there; `None` where its servers are written.
+    pub(crate) fn found(&self, origin: &ResourceRef) -> Option<FoundServers> {
+        Some(self.upstreams.get(origin)?.discovered.as_ref()?.told())
     }
 }
 
