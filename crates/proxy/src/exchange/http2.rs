@@ -90,6 +90,7 @@ impl Streamed {
     /// Hands to the connection what was put, as its windows allow.
     pub(super) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Denial>> {
         while !self.waiting.is_empty() {
+            ready!(self.ticket.poll_room(cx));
             let room = self.sender.capacity();
             if room == 0 {
                 self.sender.reserve_capacity(self.waiting.len());
@@ -105,6 +106,7 @@ impl Streamed {
             if is_last {
                 self.end = None;
             }
+            self.ticket.hand_over();
             if let Err(error) = self.sender.send_data(data, is_last) {
                 return Poll::Ready(Err(self.broke(&error)));
             }

@@ -6,7 +6,9 @@ use bartizan_testkit::{Gateway, run};
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-use super::kit::{Call, OPEN, Seen, ask, call, client, echo, ok, read, send, serve, status, whole};
+use super::kit::{
+    Call, OPEN, Seen, ask, call, client, echo, frame, ok, read, send, serve, status, whole,
+};
 
 #[test]
 fn each_call_under_way_has_a_connection_of_its_own_which_the_next_one_uses() {
@@ -247,13 +249,6 @@ fn what_is_kept_of_a_body_to_be_sent_again_is_bounded() {
             assert_eq!(came.body.len(), if code == "0" { size } else { 0 });
         }
     });
-}
-
-/// A frame of HTTP/2.
-fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let head = [length[1], length[2], length[3], kind, 0, 0, 0, 0, 0];
-    [&head[..], payload].concat()
 }
 
 #[test]
