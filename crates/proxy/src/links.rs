@@ -54,7 +54,8 @@ struct Link {
     requests: SendRequest<Bytes>,
     address: Option<SocketAddr>,
     served: u32,
-    idle_since: Instant,
+    /// How long it may wait for an exchange.
+    until: Instant,
     hand: Rc<Hand>,
     /// Tells the connection's task that nobody is left.
     _user: oneshot::Sender<()>,
@@ -64,7 +65,7 @@ impl Link {
     /// Whether another exchange may begin here.
     fn is_fit(&mut self, cx: &mut Context<'_>, keep: KeepAlive, now: Instant) -> bool {
         self.served < keep.requests
-            && now < self.idle_since + keep.idle
+            && now < self.until
             && matches!(self.requests.poll_ready(cx), Poll::Ready(Ok(())))
     }
 }
@@ -112,8 +113,8 @@ impl Site {
             .await?;
         let (user, users) = oneshot::channel();
         tokio::task::spawn_local(drive(connection, users, hand.clone(), Open::count(gauge)));
-        let idle_since = Instant::now();
-        let link = Link { requests, address, served: 0, idle_since, hand, _user: user };
+        let until = Instant::now() + keep.idle;
+        let link = Link { requests, address, served: 0, until, hand, _user: user };
         Ok(Ticket::new(link, self.clone(), keep, false))
     }
 }
@@ -282,34 +283,35 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         let Some(mut link) = self.link.take().filter(|_| self.end == End::Done) else { return };
-        let mut idle = self.site.idle.borrow_mut();
-        if idle.len() < self.keep.size && link.served < self.keep.requests {
-            link.idle_since = Instant::now();
-            idle.push(link);
+        if self.keep.size == 0 || link.served >= self.keep.requests {
+            return;
         }
+        link.until = Instant::now() + self.keep.idle;
+        let mut idle = self.site.idle.borrow_mut();
+        idle.push(link);
+        // Those that were used last are used next: the others may have been closed long ago.
+        let surplus = idle.len().saturating_sub(self.keep.size);
+        idle.drain(..surplus);
     }
 }
 
 /// The connections of a worker.
 #[derive(Default)]
 pub(crate) struct Links {
-    sites: RefCell<HashMap<u64, (Rc<Site>, Duration), RandomState>>,
+    sites: RefCell<HashMap<u64, Rc<Site>, RandomState>>,
 }
 
 impl Links {
     /// The connections to one node.
-    pub(crate) fn site(&self, node: &Node, keep: KeepAlive) -> Rc<Site> {
-        let mut sites = self.sites.borrow_mut();
-        let (site, idle) = sites.entry(node.pool.id()).or_default();
-        *idle = keep.idle;
-        site.clone()
+    pub(crate) fn site(&self, node: &Node) -> Rc<Site> {
+        self.sites.borrow_mut().entry(node.pool.id()).or_default().clone()
     }
 
     /// Closes what has been idle too long.
     pub(crate) fn sweep(&self) {
         let now = Instant::now();
-        self.sites.borrow_mut().retain(|_, (site, idle)| {
-            site.idle.borrow_mut().retain(|link| now < link.idle_since + *idle);
+        self.sites.borrow_mut().retain(|_, site| {
+            site.idle.borrow_mut().retain(|link| now < link.until);
             Rc::strong_count(site) > 1 || !site.idle.borrow().is_empty()
         });
     }

@@ -209,7 +209,9 @@ impl Streamed {
 
 impl Drop for Streamed {
     fn drop(&mut self) {
-        if self.is_sent && self.is_received() {
+        // Where no body is to be read, the upstream may still be at one.
+        let has_ended = self.body.as_ref().is_some_and(RecvStream::is_end_stream);
+        if self.is_sent && has_ended {
             self.ticket.done();
         }
     }
