@@ -3,6 +3,7 @@
 //! Architecture invariant: no I/O, no HTTP library, no async. What is here can be used in a unit
 //! test without a runtime and in the control plane as well as in the data plane.
 
+mod backoff;
 mod clock;
 mod denial;
 pub mod exposition;
@@ -19,6 +20,7 @@ mod servers;
 mod stage;
 mod units;
 
+pub use backoff::{Backoff, jittered};
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use denial::{Denial, DenialParts, Detail, ReplyField};
 pub use hash_keys::{HashKey, HashKeys};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_config::EurekaDiscovery;
-use bartizan_core::Secret;
+use bartizan_core::{Secret, jittered};
 use bartizan_net::{Reach, Turns};
 use bartizan_wire::Fields;
 use base64::Engine as _;
@@ -16,7 +16,7 @@ use rustls::ClientConfig;
 use serde::Deserialize;
 
 use crate::fault::Fault;
-use crate::follow::{Answer, jittered};
+use crate::follow::Answer;
 use crate::found::{FOUND_MAX, Found};
 use crate::http::{Servers, encoded, succeeded};
 use crate::read::{Host, Name, OneOrMore, Scalar};

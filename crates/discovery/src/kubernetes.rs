@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_config::KubernetesDiscovery;
-use bartizan_core::Secret;
+use bartizan_core::{Secret, jittered};
 use bartizan_net::{Reach, Streamed, Turns};
 use bartizan_wire::Fields;
 use bytes::BytesMut;
@@ -22,7 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::fault::Fault;
-use crate::follow::{Answer, jittered};
+use crate::follow::Answer;
 use crate::found::{FOUND_MAX, Found};
 use crate::http::{ANSWER_MAX, Servers, encoded, succeeded};
 use crate::read::Name;

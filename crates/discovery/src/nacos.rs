@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_config::{FoundArgs, NacosDiscovery};
-use bartizan_core::Secret;
+use bartizan_core::{Secret, jittered};
 use bartizan_net::{Reach, Turns};
 use bartizan_wire::Fields;
 use http::{Method, StatusCode};
@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::fault::Fault;
-use crate::follow::{Answer, jittered};
+use crate::follow::Answer;
 use crate::found::{FOUND_MAX, Found};
 use crate::http::{Servers, encoded, succeeded};
 use crate::read::{Host, List};
