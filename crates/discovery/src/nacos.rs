@@ -20,7 +20,7 @@ use crate::fault::Fault;
 use crate::follow::Answer;
 use crate::found::{FOUND_MAX, Found};
 use crate::http::{Servers, encoded, succeeded};
-use crate::read::{Host, List};
+use crate::read::{Host, List, Scalar};
 
 /// What a weight of 1 becomes, so that parts of it are told apart.
 const WEIGHT: f64 = 100.0;
@@ -142,22 +142,25 @@ struct ListForm {
 
 #[derive(Deserialize)]
 struct HostForm {
+    #[serde(default)]
     ip: Host,
-    port: u16,
-    weight: Option<f64>,
-    healthy: Option<bool>,
-    enabled: Option<bool>,
+    #[serde(default)]
+    port: Scalar,
+    weight: Option<Scalar>,
+    healthy: Option<Scalar>,
+    enabled: Option<Scalar>,
 }
 
 fn instances(body: &[u8]) -> Result<Vec<Found>, Fault> {
     let list: ListForm =
         serde_json::from_slice(body).map_err(|error| Fault::Malformed(error.to_string()))?;
     let hosts = list.hosts.0.into_iter();
-    let serving = hosts.filter(|host| host.healthy.unwrap_or(true) && host.enabled.unwrap_or(true));
+    let is_yes = |told: &Option<Scalar>| told.as_ref().is_none_or(Scalar::is_true);
+    let serving = hosts.filter(|host| is_yes(&host.healthy) && is_yes(&host.enabled));
     let found = serving.map(|host| Found {
         host: host.ip.0,
-        port: Some(host.port),
-        weight: weight(host.weight.unwrap_or(1.0)),
+        port: Some(host.port.port()),
+        weight: weight(host.weight.as_ref().and_then(Scalar::number).unwrap_or(1.0)),
         priority: 0,
         name: None,
     });

@@ -155,6 +155,88 @@ fn instances_of_eureka_that_are_up_serve() {
 }
 
 #[test]
+fn a_wrong_registration_in_nacos_leaves_out_itself_alone() {
+    run(async {
+        for (field, wrong, expected) in [
+            ("port", json!(65_536), None),
+            ("port", json!(0), None),
+            ("port", json!(-1), None),
+            ("port", json!(80.5), None),
+            ("port", json!("http"), None),
+            ("port", json!(null), None),
+            ("port", json!([80]), None),
+            ("port", json!(65_535), Some("10.1.0.2:65535 100/0")),
+            ("port", json!("81"), Some("10.1.0.2:81 100/0")),
+            ("ip", json!(7), None),
+            ("ip", json!(null), None),
+            ("ip", json!("a b"), None),
+            ("healthy", json!("unknown"), None),
+            ("healthy", json!(null), Some("10.1.0.2:80 100/0")),
+            ("enabled", json!(1), None),
+            ("weight", json!("0.5"), Some("10.1.0.2:80 50/0")),
+            ("weight", json!(2), Some("10.1.0.2:80 200/0")),
+            ("weight", json!(-1), Some("10.1.0.2:80 0/0")),
+            ("weight", json!("much"), Some("10.1.0.2:80 100/0")),
+        ] {
+            let scene = Scene::of(&settings("nacos", NACOS, false));
+            let mut other = host("10.1.0.2", 80);
+            other[field] = wrong.clone();
+            scene.remotes.answer(NACOS, hosts(&[host("10.1.0.1", 80), other]));
+            let orders = nacos(&scene);
+            settle().await;
+            let mut all: Vec<&str> = expected.into_iter().chain(["10.1.0.1:80 100/0"]).collect();
+            let mut told = list(&orders).unwrap_or_default();
+            told.sort_unstable();
+            all.sort_unstable();
+            assert_eq!((told, scene.counts().0), (some(&all).unwrap(), 0), "{field}: {wrong}");
+        }
+    });
+}
+
+#[test]
+fn a_wrong_registration_in_eureka_leaves_out_itself_alone() {
+    run(async {
+        let open = |number: Value| json!({ "$": number, "@enabled": "true" });
+        for (field, wrong, expected) in [
+            ("port", open(json!(65_536)), None),
+            ("port", open(json!(-1)), None),
+            ("port", open(json!(8_080.5)), None),
+            ("port", open(json!(8_080.0)), Some("10.1.0.2:8080 100/0")),
+            ("port", open(json!(65_535)), Some("10.1.0.2:65535 100/0")),
+            ("port", json!({ "@enabled": "true" }), None),
+            ("port", json!({ "$": 8_080 }), None),
+            ("port", json!(null), None),
+            // The secure port is none, the other one is.
+            ("securePort", open(json!(0)), Some("10.1.0.2:8080 100/0")),
+            ("securePort", open(json!(-443)), Some("10.1.0.2:8080 100/0")),
+            ("status", json!("STARTING"), None),
+            ("status", json!("SOMETHING_NEW"), None),
+            ("status", json!("x".repeat(254)), None),
+            ("status", json!(null), None),
+            ("ipAddr", json!(null), None),
+            ("ipAddr", json!(["10.1.0.2"]), None),
+            ("metadata", json!(null), Some("10.1.0.2:8080 100/0")),
+            ("metadata", json!({ "weight": 7.0 }), Some("10.1.0.2:8080 7/0")),
+            ("metadata", json!({ "weight": -7 }), Some("10.1.0.2:8080 100/0")),
+            ("metadata", json!({ "weight": 0.5 }), Some("10.1.0.2:8080 100/0")),
+            ("metadata", json!({ "weight": "heavy" }), Some("10.1.0.2:8080 100/0")),
+        ] {
+            let scene = Scene::of(&settings("eureka", EUREKA, false));
+            let mut other = instance("10.1.0.2");
+            other[field] = wrong.clone();
+            scene.remotes.answer(EUREKA, application(&json!([instance("10.1.0.1"), other])));
+            let orders = scene.try_service(RegistryType::Eureka, "orders").unwrap();
+            settle().await;
+            let mut all: Vec<&str> = expected.into_iter().chain(["10.1.0.1:8080 100/0"]).collect();
+            let mut told = list(&orders).unwrap_or_default();
+            told.sort_unstable();
+            all.sort_unstable();
+            assert_eq!((told, scene.counts().0), (some(&all).unwrap(), 0), "{field}: {wrong}");
+        }
+    });
+}
+
+#[test]
 fn what_is_refused_or_no_answer_keeps_the_last_good_list() {
     run(async {
         let many: Vec<Value> = (0..4_097).map(|n| host(&format!("h{n}"), 1)).collect();
