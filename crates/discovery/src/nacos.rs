@@ -95,6 +95,14 @@ impl Registry {
         *token = Some((made.clone(), Instant::now() + lasts));
         Ok(Some(made))
     }
+
+    /// Forgets a token that was not taken, unless there is another one by now.
+    async fn forget(&self, used: &Arc<Secret>) {
+        let mut known = self.token.lock().await;
+        if known.as_ref().is_some_and(|(token, _)| Arc::ptr_eq(token, used)) {
+            *known = None;
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -116,8 +124,8 @@ impl Session {
         let token = registry.token().await?;
         let mut path = self.path.clone();
         if let Some(token) = &token {
-            let token = token.expose_str().unwrap_or_default();
-            let _ = write!(path, "&accessToken={}", encoded(token));
+            let text = token.expose_str().unwrap_or_default();
+            let _ = write!(path, "&accessToken={}", encoded(text));
         }
         let fields = Fields::new();
         let answered = registry.servers.call(&Method::GET, &path, &fields, b"", registry.time);
@@ -127,7 +135,9 @@ impl Session {
             // Whoever holds the lock may wait for the turn that this answer has.
             drop(answered);
             // It may have been taken back: the next call has a new one.
-            *registry.token.lock().await = None;
+            if let Some(token) = &token {
+                registry.forget(token).await;
+            }
             return Err(refused);
         }
         let found = instances(succeeded(answered)?.body())?;

@@ -1,6 +1,7 @@
 //! Servers found in Nacos and Eureka, which are asked at an interval.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bartizan_config::{FoundArgs, FoundIn, RegistryType};
@@ -122,6 +123,37 @@ fn a_user_of_nacos_logs_in_once_and_anew_where_the_token_is_not_taken() {
         // Before the token ends there is a new one.
         pass(Duration::from_secs(3_600)).await;
         assert_eq!(list(&orders), some(&["10.1.0.2:80 100/0"]));
+    });
+}
+
+#[test]
+fn a_refusal_of_an_old_token_does_not_forget_a_newer_one() {
+    run(async {
+        let scene = Scene::of(&settings("nacos", NACOS, true));
+        let logins = Arc::new(AtomicU32::new(0));
+        let seen_logins = logins.clone();
+        scene.remotes.respond(NACOS, move |seen| {
+            if seen.target == "/nacos/v1/auth/login" {
+                let token = format!("t{}", seen_logins.fetch_add(1, Ordering::Relaxed) + 1);
+                let body = json!({ "accessToken": token, "tokenTtl": 18_000 });
+                return Answer::json(200, &body.to_string());
+            }
+            let refused = Answer::status(403);
+            match (seen.target.contains("=slow"), seen.target.ends_with("=t1")) {
+                // It is refused when the others have a new token already.
+                (true, true) => refused.after(Duration::from_secs(3)),
+                (false, true) => refused,
+                (_, false) => hosts(&[host("10.1.0.1", 80)]),
+            }
+        });
+        let service = |name: &str| scene.try_service(RegistryType::Nacos, name).unwrap();
+        let (slow, fast) = (service("slow"), service("fast"));
+        pass(Duration::from_millis(600)).await;
+        assert_eq!(logins.load(Ordering::Relaxed), 2);
+        assert!(list(&fast).is_some() && list(&slow).is_none());
+        pass(Duration::from_millis(2_500)).await;
+        pass(Duration::from_millis(600)).await;
+        assert_eq!((list(&slow), logins.load(Ordering::Relaxed)), (list(&fast), 2));
     });
 }
 
