@@ -8,9 +8,12 @@
 //! ```
 //!
 //! The proto, an object of its own (`protos`), says which messages the method takes and gives. The
-//! upstream is one of `scheme: grpc` or `grpcs`. The message is made of the body, JSON or a form, or
-//! where there is none of the query; the path is that of the method, and the query is not sent on.
-//! What comes back is answered as JSON.
+//! upstream is one of `scheme: grpc` or `grpcs`. The message is made of the body, or where there is
+//! none of the query; the path is that of the method, and the query is not sent on. What comes back
+//! is answered as JSON.
+//!
+//! A body is of `application/json` or `application/x-www-form-urlencoded`, and says so. Any other
+//! content type is 415, with a body or without.
 //!
 //! It is strict: a field that the message does not have, a value of another type or out of range, a
 //! field given twice, two of `oneof` and a missing `required` are 400, with the path of the field.
@@ -282,7 +285,9 @@ impl Plugin for GrpcTranscode {
 impl GrpcTranscode {
     /// The message that the request describes: its body, or where it has none its query.
     fn message(&self, cx: &RequestCx) -> Result<Vec<u8>, Denial> {
-        let Some(body) = cx.body().filter(|body| !body.is_empty()) else {
+        let body = cx.body().filter(|body| !body.is_empty());
+        let is_form = is_form(cx, body.is_some())?;
+        let Some(body) = body else {
             let mut pairs = Vec::new();
             for (name, value) in cx.outgoing().query_pairs() {
                 let decoded = decode_form(name).zip(decode_form(value));
@@ -301,7 +306,7 @@ impl GrpcTranscode {
             &parsed
         };
         let message = match value {
-            Value::Object(members) if cx.has_form()? => {
+            Value::Object(members) if is_form => {
                 let text = |value| Value::as_str(value).unwrap_or_default();
                 let pairs = members.iter().map(|(name, value)| (name.as_str(), text(value)));
                 self.method.input_of_parameters(pairs)
@@ -309,6 +314,19 @@ impl GrpcTranscode {
             value => self.method.input(value),
         };
         message.map_err(|misfit| refused(&misfit))
+    }
+}
+
+/// Whether the body is a form. What is neither that nor JSON is not read, and what says nothing of
+/// itself is not guessed: rules in front of this would not have read it as either.
+fn is_form(cx: &RequestCx, has_body: bool) -> Result<bool, Denial> {
+    let refused = |detail| Err(Denial::new(Reason::UndeclaredMediaType, detail));
+    match cx.media_type()? {
+        None if has_body => refused("a body without a content type"),
+        None => Ok(false),
+        Some(media) if media.eq_ignore_ascii_case(b"application/json") => Ok(false),
+        Some(_) if cx.has_form()? => Ok(true),
+        Some(_) => refused("a content type of neither JSON nor a form"),
     }
 }
 
