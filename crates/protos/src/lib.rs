@@ -44,11 +44,15 @@ mod to_json;
 mod to_wire;
 #[cfg(test)]
 mod translation_tests;
+mod unset;
 mod wire;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use prost_reflect::DescriptorPool;
+
+use unset::Unset;
 
 pub use bounds::{DEPTH_MAX, FIELDS_MAX, FILES_MAX, TYPES_MAX};
 pub use fault::{At, ProtoFault};
@@ -62,6 +66,7 @@ pub use to_wire::LEVELS_MAX;
 #[derive(Clone, Debug)]
 pub struct Protos {
     pool: DescriptorPool,
+    unset: Arc<Unset>,
 }
 
 impl Protos {
@@ -76,7 +81,8 @@ impl Protos {
                 None => source::link(content)?,
             };
             rehearsal::rehearse(&pool)?;
-            Ok(Self { pool })
+            let unset = Arc::new(Unset::new(&pool));
+            Ok(Self { pool, unset })
         }));
         made.unwrap_or_else(|_| Err(rehearsal::malformed()))
     }

@@ -208,6 +208,37 @@ fn each_style_writes_its_own() {
 }
 
 #[test]
+fn what_a_message_costs_is_what_it_holds_and_not_what_its_type_has() {
+    // So many looks at fields would take minutes.
+    const FIELDS: usize = 20_000;
+    let fields: String = (2..FIELDS).map(|at| format!("Wide f{at} = {};", at + 20_000)).collect();
+    let text = format!(
+        "syntax = \"proto3\"; message Wide {{ repeated Wide all = 1; {fields} }}
+         service S {{ rpc Call(Wide) returns (Wide); }}"
+    );
+    let method = Protos::compile(&text).unwrap().method("S", "Call").unwrap();
+    let bytes = [0x0a, 0].repeat(VALUES_MAX + 1);
+    for style in [BARE, Style { defaults: Defaults::All, ..BARE }, Style::default()] {
+        // Each of the list, and where it is written each empty list inside.
+        let most = if style.defaults == Defaults::None { VALUES_MAX } else { VALUES_MAX / 2 };
+        let (fits, over) = (&bytes[..2 * most], &bytes[..2 * most + 2]);
+        let value = method.output(fits, style).unwrap();
+        assert_eq!(value["all"].as_array().unwrap().len(), most);
+        assert!(method.output(over, style).is_err());
+    }
+}
+
+#[test]
+fn fields_are_written_in_the_order_of_their_numbers_there_or_not() {
+    let text =
+        "syntax = \"proto3\"; message M { int32 c = 3; int32 a = 1; int32 d = 4; int32 b = 2; }
+                service S { rpc Call(M) returns (M); }";
+    let method = Protos::compile(text).unwrap().method("S", "Call").unwrap();
+    let value = method.output(&[0x20, 4, 0x10, 2], Style::default()).unwrap();
+    assert_eq!(value.to_string(), r#"{"a":0,"b":2,"c":0,"d":4}"#);
+}
+
+#[test]
 fn a_message_that_is_none_is_refused() {
     let method = call();
     let told = |bytes: &[u8]| method.output(bytes, BARE).unwrap_err().to_string();
