@@ -34,6 +34,7 @@ mod fault;
 mod known;
 mod method;
 mod misfit;
+mod outline;
 mod rehearsal;
 mod scan;
 mod set;
@@ -45,7 +46,6 @@ mod to_json;
 mod to_wire;
 #[cfg(test)]
 mod translation_tests;
-mod unset;
 mod wire;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -53,7 +53,7 @@ use std::sync::Arc;
 
 use prost_reflect::DescriptorPool;
 
-use unset::Unset;
+use outline::Outlines;
 
 pub use bounds::{CONTENT_MAX, DEPTH_MAX, FIELDS_MAX, FILES_MAX, TYPES_MAX};
 pub use fault::{At, ProtoFault};
@@ -67,7 +67,7 @@ pub use to_wire::LEVELS_MAX;
 #[derive(Clone, Debug)]
 pub struct Protos {
     pool: DescriptorPool,
-    unset: Arc<Unset>,
+    outlines: Arc<Outlines>,
 }
 
 impl Protos {
@@ -83,8 +83,8 @@ impl Protos {
                 None => source::link(content)?,
             };
             rehearsal::rehearse(&pool)?;
-            let unset = Arc::new(Unset::new(&pool));
-            Ok(Self { pool, unset })
+            let outlines = Arc::new(Outlines::new(&pool));
+            Ok(Self { pool, outlines })
         }));
         made.unwrap_or_else(|_| Err(rehearsal::malformed()))
     }

@@ -8,20 +8,20 @@ use prost_reflect::MessageDescriptor;
 use serde_json::{Map, Value, json};
 
 use crate::misfit::Misfit;
+use crate::outline::Outlines;
 use crate::to_json::{Style, Writer};
-use crate::unset::Unset;
 use crate::wire::{Raw, Reader};
 
 /// The type of details that go with errors.
 #[derive(Clone, Debug)]
 pub struct Details {
     kind: MessageDescriptor,
-    unset: Arc<Unset>,
+    outlines: Arc<Outlines>,
 }
 
 impl Details {
-    pub(crate) fn new(kind: MessageDescriptor, unset: Arc<Unset>) -> Self {
-        Self { kind, unset }
+    pub(crate) fn new(kind: MessageDescriptor, outlines: Arc<Outlines>) -> Self {
+        Self { kind, outlines }
     }
 }
 
@@ -31,7 +31,7 @@ pub fn status(bytes: &[u8], details: Option<&Details>, style: Style) -> Result<V
     let mut members = Map::new();
     let mut list = Vec::new();
     // Whatever its details are, one status has room for so many values.
-    let mut known = details.map(|details| (&details.kind, Writer::new(&details.unset, style)));
+    let mut known = details.map(|details| (&details.kind, Writer::new(&details.outlines, style)));
     let mut reader = Reader::new(bytes);
     while let Some((number, raw)) = reader.next()? {
         match (number, raw) {

@@ -8,8 +8,8 @@ use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Number, Value};
 
 use crate::misfit::Misfit;
+use crate::outline::Outlines;
 use crate::to_wire::{LEVELS_MAX, map_entry, wire_kind};
-use crate::unset::Unset;
 use crate::wire::{Raw, Reader, WireKind};
 
 /// Most values in one message, with those in what it holds.
@@ -51,15 +51,15 @@ pub struct Style {
 }
 
 /// Writes one message.
-pub(crate) struct Writer<'u> {
-    unset: &'u Unset,
+pub(crate) struct Writer<'o> {
+    outlines: &'o Outlines,
     style: Style,
     room: usize,
 }
 
-impl<'u> Writer<'u> {
-    pub(crate) fn new(unset: &'u Unset, style: Style) -> Self {
-        Self { unset, style, room: VALUES_MAX }
+impl<'o> Writer<'o> {
+    pub(crate) fn new(outlines: &'o Outlines, style: Style) -> Self {
+        Self { outlines, style, room: VALUES_MAX }
     }
 
     fn spend(&mut self) -> Result<(), Misfit> {
@@ -93,7 +93,8 @@ impl<'u> Writer<'u> {
             met.push((number, raw));
         }
         met.sort_by_key(|(number, _)| *number);
-        let mut unset = self.unset.fields(kind.full_name(), self.style.defaults).iter().peekable();
+        let mut unset =
+            self.outlines.unset(kind.full_name(), self.style.defaults).iter().peekable();
         let mut members = Map::new();
         for same in met.chunk_by(|(one, _), (other, _)| one == other) {
             let Some(field) = same.first().and_then(|(number, _)| kind.get_field(*number)) else {
