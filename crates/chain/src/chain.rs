@@ -54,7 +54,8 @@ impl Turn {
 pub struct Step<P> {
     /// The compiled plugin.
     pub plugin: Arc<P>,
-    /// Runs only where this holds; an expression without an answer denies.
+    /// Runs only where this holds; an expression that cannot be decided denies, unless the plugin
+    /// only observes.
     pub filter: Option<Expr>,
     /// The body of what it refuses, and whether that is JSON.
     pub error_response: Option<(Arc<str>, bool)>,
@@ -71,6 +72,7 @@ impl<P: PluginSet> Step<P> {
 }
 
 /// A compiled chain of plugins.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, asked for by name")]
 pub struct Chain<P> {
     steps: Box<[Step<P>]>,
     turns: [Box<[u16]>; 9],
@@ -78,12 +80,12 @@ pub struct Chain<P> {
     response: Box<[u16]>,
     encoding: Box<[u16]>,
     finish: Box<[u16]>,
-    onlookers: Box<[u16]>,
     masks: Box<[u16]>,
     proofs: Proofs,
     owned: OwnedFields,
     body_max: usize,
     wants_proven: bool,
+    keeps_answer: bool,
     only_answers: bool,
     needs_no_upstream: bool,
 }
@@ -121,16 +123,11 @@ impl<P: PluginSet> ChainBuilder<P> {
         }
         let only_answers = always().any(|(_, t)| t.only_answers);
         let needs_no_upstream = always().any(|(_, t)| t.needs_no_upstream);
-        let looks_on = |(step, t): &(&Step<P>, &Traits)| {
-            let filter = step.filter.as_ref();
-            let reads = filter.is_some_and(|f| f.reads_answer_fields() && !f.needs_end());
-            reads && (t.on_finish || t.masks)
+        let reads_answer_late = |(step, t): (&Step<P>, &Traits)| {
+            (t.on_finish || t.masks) && step.filter.as_ref().is_some_and(Expr::reads_answer_fields)
         };
-        let onlookers = (0_u16..).zip(self.steps.iter().zip(&traits));
-        let onlookers =
-            onlookers.filter(|(_, pair)| looks_on(pair)).map(|(index, _)| index).collect();
+        let keeps_answer = self.steps.iter().zip(&traits).any(reads_answer_late);
         Chain {
-            onlookers,
             turns: Turn::ALL.map(|turn| select(&traits, |t| takes(t, turn))),
             translating: select(&traits, |t| t.on_response && t.translates),
             response: select(&traits, |t| t.on_response && !t.translates && !t.encodes),
@@ -141,6 +138,7 @@ impl<P: PluginSet> ChainBuilder<P> {
             owned,
             body_max: traits.iter().map(body_max).max().unwrap_or(0),
             wants_proven: traits.iter().any(|traits| traits.wants_proven),
+            keeps_answer,
             only_answers,
             needs_no_upstream,
             steps: self.steps.into_boxed_slice(),
@@ -251,9 +249,9 @@ impl<P: PluginSet> Chain<P> {
         &self.masks
     }
 
-    /// Those that act at the end by a filter that reads the answer.
-    pub(crate) fn onlookers(&self) -> &[u16] {
-        &self.onlookers
+    /// True if the filter of a plugin that acts at the end reads fields of the answer.
+    pub(crate) fn keeps_answer(&self) -> bool {
+        self.keeps_answer
     }
 
     pub(crate) fn finish(&self) -> &[u16] {

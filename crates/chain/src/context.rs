@@ -100,6 +100,8 @@ pub struct RequestCx {
     pub trusts_forwarded: bool,
     /// A plugin has set `body_max` in place of the node's default.
     pub(crate) body_is_bounded: bool,
+    /// There was an answer, be it the gateway's own.
+    pub(crate) is_answered: bool,
     pub(crate) client: IpAddr,
     pub(crate) canonical: Canonical,
     pub(crate) matched: Option<Matched>,
@@ -175,6 +177,7 @@ impl RequestCx {
             https_port: arrival.https_port,
             trusts_forwarded: arrival.trusts_forwarded,
             body_is_bounded: false,
+            is_answered: false,
             client: arrival.client,
             canonical: arrival.canonical,
             matched,

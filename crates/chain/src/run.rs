@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bartizan_core::metrics::{PluginLabel, SharedMetrics};
-use bartizan_core::{Denial, Limits, Reason, Stage};
+use bartizan_core::{Denial, Limits, Reason, Stage, StageSet};
+use bartizan_wire::Fields;
 use bytes::Bytes;
 use tokio::time::Instant;
 
@@ -109,8 +110,8 @@ pub struct Run<P: PluginSet> {
     /// The largest body that filters read.
     filter_max: usize,
     needs_identity: bool,
-    /// Whether there was an answer.
-    is_answered: bool,
+    /// The fields of the answer, where filters read them when the exchange is over.
+    answer: Option<Fields>,
     /// Where the plugins' times go, where this request is one that is measured.
     times: Option<SharedMetrics>,
 }
@@ -141,7 +142,7 @@ impl<P: PluginSet> Run<P> {
             limits: limits.into(),
             filter_max,
             needs_identity,
-            is_answered: false,
+            answer: None,
             times: None,
         }
     }
@@ -209,23 +210,12 @@ impl<P: PluginSet> Run<P> {
 
     /// Lets the plugins shape an answer, highest priority first.
     pub fn respond(&mut self, answer: &mut AnswerHead) -> Result<(), Denial> {
-        self.is_answered = true;
+        self.cx.is_answered = true;
         self.shape(answer, Chain::response)?;
-        self.look_on(answer);
-        Ok(())
-    }
-
-    /// Decides the filters of those that only look on at the end, where these read the answer's
-    /// fields. One that cannot be decided is asked again at the end, and shuts.
-    fn look_on(&mut self, answer: &AnswerHead) {
-        for track in &mut self.tracks {
-            for &index in track.chain.onlookers() {
-                let index = usize::from(index);
-                let Some(step) = track.chain.steps().get(index) else { continue };
-                let seen = Seen { cx: &self.cx, answer: Some(&answer.fields) };
-                let _ = is_open(step, seen, track.gates.get_mut(index));
-            }
+        if self.tracks.iter().any(|track| track.chain.keeps_answer()) {
+            self.answer = Some(answer.fields.clone());
         }
+        Ok(())
     }
 
     /// Lets the plugins encode the body of an answer that all others have shaped.
@@ -245,8 +235,13 @@ impl<P: PluginSet> Run<P> {
                 let is_late = step.filter.as_ref().is_some_and(Expr::needs_end);
                 let seen = Seen { cx: &self.cx, answer: Some(&answer.fields) };
                 // What is decided at the end only looks on until then.
-                if !is_late && !is_open(step, seen, track.gates.get_mut(index))? {
-                    continue;
+                if !is_late {
+                    match is_open(step, seen, track.gates.get_mut(index)) {
+                        Ok(true) => {}
+                        Ok(false) => continue,
+                        Err(_) if only_observes(step) => {}
+                        Err(denial) => return Err(denial),
+                    }
                 }
                 if let Some(call) = track.calls.get_mut(index) {
                     step.plugin
@@ -270,19 +265,20 @@ impl<P: PluginSet> Run<P> {
     }
 
     /// Takes out what no log may show. A filter that cannot be evaluated hides, too, as does one
-    /// that reads an answer which there was not, or whose fields are gone: whoever leaves before
-    /// the answer must not decide what logs show.
+    /// that reads an answer which there was not: whoever leaves before the answer must not decide
+    /// what logs show.
     fn mask(&mut self) {
-        let is_answered = self.is_answered;
-        let is_blind =
-            |filter: &Expr| filter.reads_answer_fields() || (filter.reads_answer() && !is_answered);
         for track in &mut self.tracks {
             for &index in track.chain.masks() {
                 let index = usize::from(index);
                 let Some(step) = track.chain.steps().get(index) else { continue };
-                let seen = Seen { cx: &self.cx, answer: None };
+                let is_blind = |filter: &Expr| {
+                    filter.reads_answer() && !self.cx.is_answered
+                        || filter.reads_answer_fields() && self.answer.is_none()
+                };
                 let is_undecided = track.gates.get(index) == Some(&Gate::Unknown);
                 let hides = is_undecided && step.filter.as_ref().is_some_and(is_blind);
+                let seen = Seen { cx: &self.cx, answer: self.answer.as_ref() };
                 if hides || !matches!(is_open(step, seen, track.gates.get_mut(index)), Ok(false)) {
                     step.plugin.mask(&mut LogView::new(&mut self.cx));
                 }
@@ -293,13 +289,19 @@ impl<P: PluginSet> Run<P> {
     /// Tells the plugins how it ended.
     pub fn finish(&mut self, outcome: &Outcome<'_>) {
         self.mask();
+        let answer = self.answer.as_ref();
         for track in &mut self.tracks {
             for &index in track.chain.finish() {
                 let index = usize::from(index);
                 let Some(step) = track.chain.steps().get(index) else { continue };
-                let seen = Seen { cx: &self.cx, answer: None };
-                let is_open = is_open(step, seen, track.gates.get_mut(index));
-                if let (Ok(true), Some(call)) = (is_open, track.calls.get_mut(index)) {
+                let gate = track.gates.get_mut(index);
+                let is_told = match (&step.filter, &gate) {
+                    (Some(filter), Some(Gate::Unknown)) if only_observes(step) => {
+                        filter.may_hold(&self.cx, answer)
+                    }
+                    _ => is_open(step, Seen { cx: &self.cx, answer }, gate).unwrap_or(false),
+                };
+                if is_told && let Some(call) = track.calls.get_mut(index) {
                     step.plugin.on_finish(&self.cx, outcome, call);
                 }
             }
@@ -518,6 +520,12 @@ fn is_open<P: PluginSet>(
         *gate = if holds { Gate::Open } else { Gate::Shut };
     }
     Ok(*gate == Gate::Open)
+}
+
+/// True for a plugin that decides nothing about a request: where its filter cannot be decided it
+/// looks on, since it must neither deny nor be blinded by what a client sends.
+fn only_observes<P: PluginSet>(step: &Step<P>) -> bool {
+    step.plugin.traits().stages == StageSet::of(&[Stage::Observe])
 }
 
 fn mark<P: PluginSet>(mut denial: Denial, step: &Step<P>, stage: Stage) -> Denial {

@@ -2,6 +2,9 @@
 
 use tokio::time::Instant;
 
+/// Nanoseconds in a second.
+pub(crate) const SECOND: u64 = 1_000_000_000;
+
 /// A beginning from which nanoseconds are counted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Epoch(Instant);

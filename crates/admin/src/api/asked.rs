@@ -189,7 +189,9 @@ mod tests {
         let query = Query::read("filter=service_id%3D1%26upstream_id%3D2&name=a+b").unwrap();
         assert_eq!(query.find("filter"), Some("service_id=1&upstream_id=2"));
         assert_eq!(query.find("name"), Some("a b"));
-        assert!(Query::read(&"a=1&".repeat(65)).is_none());
+        for (count, is_read) in [(PARAMETERS_MAX, true), (PARAMETERS_MAX + 1, false)] {
+            assert_eq!(Query::read(&"a=1&".repeat(count)).is_some(), is_read, "{count}");
+        }
         assert!(query.flag("name").is_err() && !query.flag("force").unwrap());
     }
 

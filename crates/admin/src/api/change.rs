@@ -15,7 +15,7 @@ use super::kept::Secrets;
 use super::kinds::{Naming, Target};
 use super::making::{Make, expect, id_of, key, life, own, set};
 use super::read::{has_owner, no_owner};
-use super::references;
+use super::references::{self, Changing};
 use super::seal::{HIDDEN, redacted_but};
 use super::{Api, What};
 use crate::operators::{Role, Verb};
@@ -205,10 +205,11 @@ impl Api {
         let Some(object) = object else { return Err(Answer::no_key()) };
         asked.allow_change(target, &key, [before.as_ref(), None], None, snapshot)?;
         expect(asked, &Make::Merged(Value::Null), Some(object))?;
-        if !is_forced && let Some(problem) = references::user(target.kind, id, snapshot) {
+        let changing = Changing::new([&key], snapshot);
+        if !is_forced && let Some(problem) = changing.problem(target.kind, id) {
             return Err(Answer::bad(problem));
         }
-        asked.allow_removal(target, &key, &[&key], snapshot)?;
+        asked.allow_removal(target, &key, &changing)?;
         let removed = |object: &Object| Write {
             key: object.key.clone(),
             content: None,
@@ -329,13 +330,12 @@ impl Asked {
         &self,
         target: &Target,
         key: &Key,
-        changing: &[&Key],
-        snapshot: &Snapshot,
+        changing: &Changing<'_>,
     ) -> Result<(), Answer> {
         if !self.operator.is_confined() {
             return Ok(());
         }
-        let user = references::user_of(target.kind, key.id(), changing, snapshot);
+        let user = changing.user_of(target.kind, key.id());
         user.map_or(Ok(()), |user| {
             let why = format!("a confined key may not remove what `{user}` refers to");
             Err(self.forbid(target, key, Verb::Delete, why))

@@ -15,6 +15,7 @@ use super::answer::{Answer, Done};
 use super::asked::{self, Asked};
 use super::kept::{Secrets, Sent};
 use super::kinds::{KINDS, Kind, Naming, Target};
+use super::references::Changing;
 use super::schemas::is_yaml;
 use super::{Api, What};
 use crate::operators::{Role, Verb};
@@ -168,14 +169,14 @@ impl Api {
             }
             asked.allow(&REPLACE)?;
         }
-        let changing: Vec<&Key> = changes.iter().map(|change| &change.key).collect();
+        let changing = Changing::new(changes.iter().map(|change| &change.key), &snapshot);
         for Change { key, before, after, secrets } in &changes {
             let target =
                 target_of(key).ok_or_else(|| Answer::bad(format!("`{key}` is no resource")))?;
             let both = [before.as_ref(), after.as_ref()];
             asked.allow_change(&target, key, both, Some(secrets), &snapshot)?;
             if after.is_none() {
-                asked.allow_removal(&target, key, &changing, &snapshot)?;
+                asked.allow_removal(&target, key, &changing)?;
             }
         }
         if asked.operator.role() == Role::Editor {

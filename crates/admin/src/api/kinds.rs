@@ -1,5 +1,6 @@
 //! The kinds of resources, what may be done with each, and which object a path names.
 
+use bartizan_config::ResourceKind;
 use bartizan_store::{Key, KeyFault, Object};
 
 /// What a kind is named by.
@@ -63,19 +64,15 @@ pub(crate) const KINDS: &[Kind] = &[
     kind("stream_routes", "stream route", LISTED, Naming::Id),
 ];
 
-/// What stands between an account and its credential in a key.
-const CREDENTIALS: &str = "/credentials/";
-/// What stands between a service and what a field of its queries costs.
-const DECORATIONS: &str = "/graphql_cost_decorations/";
-
 impl Naming {
     /// Of what stands below another object: the collection of those, and what is between the ids.
     pub(crate) fn below(self) -> Option<(&'static str, &'static str)> {
-        match self {
-            Self::Credential => Some(("consumers", CREDENTIALS)),
-            Self::Decoration => Some(("services", DECORATIONS)),
-            Self::Id | Self::Username | Self::Plugin | Self::Manager => None,
-        }
+        let kind = match self {
+            Self::Credential => ResourceKind::Credential,
+            Self::Decoration => ResourceKind::GraphqlCost,
+            Self::Id | Self::Username | Self::Plugin | Self::Manager => return None,
+        };
+        kind.parent().map(|(parent, between)| (parent.collection(), between))
     }
 }
 

@@ -45,7 +45,6 @@ use tokio::sync::OnceCell;
 
 use self::expiry::Expiries;
 use self::kept::Secrets;
-use self::kinds::Kind;
 use self::seal::Seal;
 use self::table::Table;
 use crate::coverage::Matrices;
@@ -55,6 +54,7 @@ use crate::plane::{Plane, Proposal};
 pub(crate) use self::answer::Answer;
 pub(crate) use self::asked::{Asked, BODY_MAX, Query};
 pub(crate) use self::expiry::LOOK;
+pub(crate) use self::kinds::Kind;
 pub(crate) use self::seen::cut;
 
 /// The header that a key is shown in.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::answer::{Answer, Done};
 use super::asked::{Asked, Expected};
 use super::configs::target_of;
+use super::references::Changing;
 use super::seal::redacted;
 use super::{Api, What};
 use crate::operators::{Role, Verb};
@@ -173,7 +174,7 @@ impl Api {
         }
         let changes = self.backwards(number, object, &snapshot).await?;
         let mut writes = Vec::new();
-        let changing: Vec<&Key> = changes.keys().collect();
+        let changing = Changing::new(changes.keys(), &snapshot);
         for (key, (before, after)) in &changes {
             let target =
                 target_of(key).ok_or_else(|| Answer::bad(format!("`{key}` is no resource")))?;
@@ -181,7 +182,7 @@ impl Api {
             let values = [before.as_ref(), after.as_ref()];
             asked.allow_change(&target, key, values, None, &snapshot)?;
             if after.is_none() {
-                asked.allow_removal(&target, key, &changing, &snapshot)?;
+                asked.allow_removal(&target, key, &changing)?;
             }
             writes.extend(self.replacing(key, after.as_ref(), &snapshot)?);
         }

@@ -1,6 +1,7 @@
 //! What refers to what: that it is there when an object is written, and that nothing is left
 //! without it when one is removed.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 
 use bartizan_store::{Key, Object, Snapshot};
@@ -29,6 +30,9 @@ const REFERENCES: &[Reference] = &[
     reference("routes", "plugin_config_id", "plugin_configs"),
     reference("consumers", "group_id", "consumer_groups"),
 ];
+
+/// How every member ends, or is called, by which an object refers to another.
+const MEMBERS: [&str; 2] = ["_id\"", "\"anonymous_consumer\""];
 
 /// What a reference is called where it leads nowhere.
 fn missing(to: &str, id: &str) -> String {
@@ -77,16 +81,22 @@ pub(crate) fn used_anew(
     .collect()
 }
 
+/// What an object cannot be without, as kind and id.
+fn needed<'v>(
+    kind: &'v str,
+    value: &'v Value,
+) -> impl Iterator<Item = (&'static str, String)> + use<'v> {
+    let own = REFERENCES.iter().filter(move |reference| reference.from == kind);
+    own.filter_map(|reference| Some((reference.to, text(value.get(reference.member))?)))
+        .chain(split_to(value).map(|id| ("upstreams", id)))
+        .chain(made_of(value).map(|id| ("protos", id)))
+}
+
 /// Everything that an object refers to, as kind and id.
 fn all(kind: &str, value: &Value) -> BTreeSet<(&'static str, String)> {
-    let own = REFERENCES.iter().filter(|reference| reference.from == kind);
-    let mut all: BTreeSet<(&'static str, String)> = own
-        // Of groups there is a rule of its own.
-        .filter(|reference| reference.to != "consumer_groups")
-        .filter_map(|reference| Some((reference.to, text(value.get(reference.member))?)))
-        .collect();
-    all.extend(split_to(value).map(|id| ("upstreams", id)));
-    all.extend(made_of(value).map(|id| ("protos", id)));
+    // Of groups there is a rule of its own.
+    let needed = needed(kind, value).filter(|(to, _)| *to != "consumer_groups");
+    let mut all: BTreeSet<(&'static str, String)> = needed.collect();
     // The certificate by which the gateway proves itself to servers.
     let certificates = ["/tls/client_cert_id", "/upstream/tls/client_cert_id"];
     let ids = certificates.iter().filter_map(|pointer| text(value.pointer(pointer)));
@@ -122,64 +132,85 @@ pub(crate) fn can_be_used(kind: &Kind) -> bool {
         || REFERENCES.iter().any(|reference| reference.to == kind.segment)
 }
 
-/// An object that refers to another one, other than those that change with it.
-pub(crate) fn user_of<'s>(
-    kind: &Kind,
-    id: &str,
-    changing: &[&Key],
+/// An object that refers to another.
+struct User<'s> {
+    key: &'s Key,
+    kind: &'static Kind,
+    /// It cannot be without it.
+    needs: bool,
+}
+
+/// The objects that refer to others, by what they refer to.
+struct Users<'s>(HashMap<(&'static str, String), Vec<User<'s>>>);
+
+impl<'s> Users<'s> {
+    /// Reads each object that may refer to another, once.
+    fn read(snapshot: &'s Snapshot, mut value: impl FnMut(&Object) -> Option<Value>) -> Self {
+        let mut users: HashMap<_, Vec<User<'s>>> = HashMap::new();
+        // To read an object takes longer than to see that it refers to none.
+        let may_refer = |object: &&Object| mentions(&object.content, &MEMBERS);
+        for object in snapshot.objects.iter().filter(may_refer) {
+            let Some(kind) = Kind::of(&object.key) else { continue };
+            let Some(value) = value(object) else { continue };
+            let needed: BTreeSet<_> = needed(kind.segment, &value).collect();
+            for used in all(kind.segment, &value).union(&needed) {
+                let user = User { key: &object.key, kind, needs: needed.contains(used) };
+                users.entry(used.clone()).or_default().push(user);
+            }
+        }
+        Self(users)
+    }
+
+    fn of(&self, kind: &Kind, id: &str) -> &[User<'s>] {
+        self.0.get(&(kind.segment, id.to_owned())).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Objects that change together, and whether others refer to those that are removed. The objects of
+/// the store are read for that once, however many are removed.
+pub(crate) struct Changing<'s> {
+    keys: BTreeSet<&'s Key>,
     snapshot: &'s Snapshot,
-) -> Option<&'s Key> {
-    if !can_be_used(kind) {
-        return None;
-    }
-    let wanted = (kind.segment, id.to_owned());
-    let mut others = snapshot.objects.iter().filter(|object| !changing.contains(&&object.key));
-    let user = others.find(|object| {
-        let other = Kind::of(&object.key).zip(object.value());
-        other.is_some_and(|(other, value)| {
-            uses(other, &value, kind, id) || all(other.segment, &value).contains(&wanted)
-        })
-    });
-    user.map(|object| &object.key)
+    users: OnceCell<Users<'s>>,
 }
 
-/// Which object still refers to one that is to be removed, as Apache APISIX says it.
-pub(crate) fn user(kind: &Kind, id: &str, snapshot: &Snapshot) -> Option<String> {
-    if matches!(kind.naming, Naming::Credential | Naming::Decoration | Naming::Username) {
-        return None;
+impl<'s> Changing<'s> {
+    pub(crate) fn new(keys: impl IntoIterator<Item = &'s Key>, snapshot: &'s Snapshot) -> Self {
+        Self { keys: keys.into_iter().collect(), snapshot, users: OnceCell::new() }
     }
-    if let Some(object) = below(kind, id, snapshot).next() {
-        let (noun, user) = (kind.noun, Kind::of(&object.key)?.noun);
-        let (_, own) = object.key.id().rsplit_once('/')?;
-        return Some(format!("can not delete this {noun}, {user} [{own}] is still using it now"));
+
+    fn users(&self) -> &Users<'s> {
+        self.users.get_or_init(|| Users::read(self.snapshot, Object::value))
     }
-    let user = snapshot.objects.iter().find_map(|object| {
-        let other = Kind::of(&object.key)?;
-        let value = object.value()?;
-        uses(other, &value, kind, id).then_some((other, object))
-    });
-    let (other, object) = user?;
-    let (noun, user) = (kind.noun, other.noun);
-    Some(format!("can not delete this {noun}, {user} [{}] is still using it now", object.key.id()))
-}
 
-fn uses(other: &Kind, value: &Value, kind: &Kind, id: &str) -> bool {
-    used(other, value, kind.segment).any(|used| used == id)
-}
+    /// An object that refers to this one and does not change with it.
+    pub(crate) fn user_of(&self, kind: &Kind, id: &str) -> Option<&'s Key> {
+        if !can_be_used(kind) {
+            return None;
+        }
+        let mut keys = self.users().of(kind, id).iter().map(|user| user.key);
+        keys.find(|key| !self.keys.contains(key))
+    }
 
-/// The objects of a collection that an object uses.
-fn used<'v>(
-    other: &'v Kind,
-    value: &'v Value,
-    to: &'v str,
-) -> impl Iterator<Item = String> + use<'v> {
-    let by_member = REFERENCES
-        .iter()
-        .filter(move |reference| reference.from == other.segment && reference.to == to)
-        .filter_map(move |reference| text(value.get(reference.member)));
-    by_member
-        .chain(split_to(value).filter(move |_| to == "upstreams"))
-        .chain(made_of(value).filter(move |_| to == "protos"))
+    /// Which object still needs one that is to be removed, as Apache APISIX says it.
+    pub(crate) fn problem(&self, kind: &Kind, id: &str) -> Option<String> {
+        if matches!(kind.naming, Naming::Credential | Naming::Decoration | Naming::Username) {
+            return None;
+        }
+        let told = |user: &Kind, id: &str| {
+            let (noun, user) = (kind.noun, user.noun);
+            format!("can not delete this {noun}, {user} [{id}] is still using it now")
+        };
+        if let Some(object) = below(kind, id, self.snapshot).next() {
+            let (_, own) = object.key.id().rsplit_once('/')?;
+            return Some(told(Kind::of(&object.key)?, own));
+        }
+        if !can_be_used(kind) {
+            return None;
+        }
+        let user = self.users().of(kind, id).iter().find(|user| user.needs)?;
+        Some(told(user.kind, user.key.id()))
+    }
 }
 
 /// Who uses these upstreams: the objects, by the id of the upstream.
@@ -195,7 +226,8 @@ pub(crate) fn users_of_upstreams<'s>(
     for object in snapshot.objects.iter().filter(may_name) {
         let (Some(kind), Some(value)) = (Kind::of(&object.key), object.value()) else { continue };
         // It may use one several times.
-        let ids: BTreeSet<String> = used(kind, &value, "upstreams").collect();
+        let needed = needed(kind.segment, &value).filter(|(to, _)| *to == "upstreams");
+        let ids: BTreeSet<String> = needed.map(|(_, id)| id).collect();
         for id in ids.into_iter().filter(|id| wanted.contains(id.as_str())) {
             users.entry(id).or_default().push(object.key.as_str());
         }
@@ -368,15 +400,66 @@ mod tests {
         ] {
             let objects = vec![object(user, &of(json!("m"))), object("protos/m", &json!({}))];
             let snapshot = Snapshot { revision: 1, objects };
-            let told = super::user(kind, "m", &snapshot).unwrap();
+            let told = Changing::new([], &snapshot).problem(kind, "m").unwrap();
             assert_eq!(
                 told,
                 format!("can not delete this proto, {noun} [r] is still using it now")
             );
-            assert_eq!(super::user(kind, "other", &snapshot), None);
+            assert_eq!(Changing::new([], &snapshot).problem(kind, "other"), None);
         }
         let objects = vec![object("routes/r", &of(json!(7)))];
-        assert!(super::user(kind, "7", &Snapshot { revision: 1, objects }).is_some());
+        let snapshot = Snapshot { revision: 1, objects };
+        assert!(Changing::new([], &snapshot).problem(kind, "7").is_some());
+    }
+
+    #[test]
+    fn each_object_is_read_at_most_once_however_many_are_removed() {
+        let object = |key: &str, value: &Value| Object {
+            key: Key::parse(key).unwrap(),
+            content: value.to_string().into_bytes().into(),
+            revision: 1,
+            created: 1,
+            author: None,
+            at: None,
+        };
+        let mut objects = vec![
+            object("consumer_groups/g", &json!({})),
+            object("consumers/c", &json!({ "group_id": "g" })),
+            object("plugin_metadata/m", &json!({ "log_format": { "id": "$request_time" } })),
+            object("routes/a", &json!({ "upstream_id": "1", "service_id": 1 })),
+            object(
+                "routes/b",
+                &json!({ "plugins": { "key-auth": { "anonymous_consumer": "c" } } }),
+            ),
+            object("services/1", &json!({ "upstream_id": "2" })),
+        ];
+        objects.extend((1..=3).map(|id| object(&format!("upstreams/{id}"), &json!({}))));
+        let snapshot = Snapshot { revision: 1, objects };
+        let mut read = Vec::new();
+        let value = |object: &Object| {
+            read.push(object.key.to_string());
+            object.value()
+        };
+        let users = Users::read(&snapshot, value);
+        assert_eq!(read, ["consumers/c", "routes/a", "routes/b", "services/1"]);
+        let route = Key::parse("routes/a").unwrap();
+        let changing = Changing { users: users.into(), ..Changing::new([&route], &snapshot) };
+        let asked = |kind: &str, id: &str| {
+            let kind = Kind::find(kind).unwrap();
+            let user = changing.user_of(kind, id).map(Key::as_str);
+            (user, changing.problem(kind, id).is_some())
+        };
+        for (kind, id, user, is_needed) in [
+            ("upstreams", "1", None, true),
+            ("upstreams", "2", Some("services/1"), true),
+            ("upstreams", "3", None, false),
+            ("services", "1", None, true),
+            ("consumer_groups", "g", Some("consumers/c"), true),
+            ("consumers", "c", Some("routes/b"), false),
+            ("routes", "a", None, false),
+        ] {
+            assert_eq!(asked(kind, id), (user, is_needed), "{kind}/{id}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::cmp::Ordering;
 
 use bartizan_config::{Invalid, PathStep};
 use bartizan_core::compile_pattern;
-use bartizan_wire::QueryFault;
+use bartizan_wire::{Fields, QueryFault};
 use ipnet::IpNet;
 use regex_automata::meta::Regex;
 use serde_json::Value;
@@ -31,10 +31,30 @@ pub struct Expr {
 
 /// What an expression cannot be decided without.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, asked for by name")]
 struct Needs {
     body: bool,
+    answer: bool,
+    /// What is not known of an exchange that was over before there was an answer. Its status and
+    /// its sizes are.
+    answer_told: bool,
     answer_fields: bool,
     end: bool,
+}
+
+impl Needs {
+    fn of(vars: &[&Var]) -> Self {
+        let any = |needs: fn(&Var) -> bool| vars.iter().any(|var| needs(var));
+        Self {
+            body: any(Var::reads_body),
+            answer: any(Var::needs_answer),
+            answer_told: any(|var| {
+                var.needs_answer() && !var.needs_end() && !matches!(var, Var::Status)
+            }),
+            answer_fields: any(|var| matches!(var, Var::SentHttp(_))),
+            end: any(Var::needs_end),
+        }
+    }
 }
 
 type VarValue<'a> = Result<Option<Cow<'a, str>>, QueryFault>;
@@ -72,11 +92,7 @@ impl Expr {
         let node = group(value, reach, 0)?;
         let mut vars = Vec::new();
         node.collect(&mut vars);
-        let needs = Needs {
-            body: vars.iter().any(|var| var.reads_body()),
-            answer_fields: vars.iter().any(|var| matches!(var, Var::SentHttp(_))),
-            end: vars.iter().any(|var| var.needs_end()),
-        };
+        let needs = Needs::of(&vars);
         Ok(Self { node, needs })
     }
 
@@ -87,7 +103,7 @@ impl Expr {
 
     /// True if it reads the answer: its fields, its status, where it came from or how it ended.
     pub fn reads_answer(&self) -> bool {
-        self.vars().into_iter().any(Var::needs_answer)
+        self.needs.answer
     }
 
     /// True if it reads fields of the answer.
@@ -112,7 +128,16 @@ impl Expr {
         self.holds_in(Seen { cx, answer: None })
     }
 
-    /// The same, for whoever can see more than the request.
+    /// Whether it holds for an exchange that is over, for those who only look on; `answer` are the
+    /// fields of its answer. What cannot be decided holds: no client may hide from them, be it by
+    /// what it sends twice or by leaving before there is an answer.
+    pub fn may_hold(&self, cx: &RequestCx, answer: Option<&Fields>) -> bool {
+        let is_blind = (self.needs.answer_fields && answer.is_none())
+            || (self.needs.answer_told && !cx.is_answered);
+        is_blind || self.holds_in(Seen { cx, answer }).unwrap_or(true)
+    }
+
+    /// Whether it holds, for whoever can see more than the request.
     pub(crate) fn holds_in(&self, seen: Seen<'_>) -> Result<bool, QueryFault> {
         self.node.holds(&|var| var.value_in(seen))
     }

@@ -114,6 +114,16 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_behind_many_others_is_not_looked_at() {
+        for (before, expected) in [(ITEMS_MAX - 1, 1_000), (ITEMS_MAX, 0)] {
+            let line = format!("{}gzip", "br,".repeat(before));
+            assert_eq!(weight(&line, "gzip"), expected, "{before}");
+            let lines = std::iter::repeat_n(&b"br"[..], before).chain([&b"gzip"[..]]);
+            assert_eq!(weight_in(lines, "gzip"), expected, "{before} lines");
+        }
+    }
+
+    #[test]
     fn the_coding_that_is_wanted_most_is_chosen() {
         for (line, chosen, expected) in [
             ("gzip", None, true),

@@ -68,7 +68,7 @@ pub(crate) fn law(text: &str) {
                 let cost = price(text, name, None, (&plain, way), &mut { STEPS_MAX });
                 let is_same = cost.map_or_else(
                     |fault| fault == PriceFault::TooMuch,
-                    |cost| cost == u128::from(count) * 1_000_000,
+                    |cost| cost == u128::from(count) * price::WHOLE,
                 );
                 assert!(is_same, "{way:?}: {cost:?} for {count}");
             }

@@ -13,7 +13,7 @@ use super::lexer::TokenKind;
 use super::{Fault, Kind};
 
 /// Millionths in a whole.
-const WHOLE: u128 = 1_000_000;
+pub(super) const WHOLE: u128 = crate::decimal::WHOLE as u128;
 /// Most fields and fragments that are counted for a request, each as often as it is put in.
 pub(crate) const STEPS_MAX: u32 = 100_000;
 /// Deepest nesting of selections, those of fragments included.

@@ -3,10 +3,8 @@
 use bartizan_config::{CostTree, FieldCost};
 use serde_json::json;
 
+use super::price::WHOLE;
 use super::*;
-
-/// Millionths in a whole.
-const WHOLE: u128 = 1_000_000;
 
 /// A path, what is added and by which arguments, what is multiplied by and by which.
 type Written<'w> = (&'w str, u128, &'w [&'w str], u128, &'w [&'w str]);
@@ -65,6 +63,59 @@ fn arguments_multiply_what_is_below_and_add_to_what_is_there() {
         assert_eq!(cost(text, Way::Deepest), Ok(deepest), "{text}");
         assert_eq!(cost(text, Way::Priced), Ok(priced), "{text}");
     }
+}
+
+#[test]
+fn amounts_are_counted_to_the_millionth_and_up_to_what_can_be_counted() {
+    let field = |add: u128, multiply: u128| FieldCost {
+        add,
+        add_arguments: ["weight".to_owned()].into(),
+        multiply,
+        multiply_arguments: ["first".to_owned(), "last".to_owned()].into(),
+    };
+    let priced = |cost: FieldCost, arguments: &str| {
+        let mut tree = CostTree::default();
+        tree.below.entry("a".into()).or_default().cost = Some(cost);
+        let text = format!("{{ a{arguments} {{ b }} }}");
+        price(&text, None, None, (&tree, Way::All), &mut { STEPS_MAX })
+    };
+    for (add, multiply, arguments, expected) in [
+        // Nothing for the field itself, nothing for what is below it, or both.
+        (0, WHOLE, "", WHOLE),
+        (WHOLE, 0, "", WHOLE),
+        (0, 0, "(first: 7)", 0),
+        (0, 0, "(first: 7, weight: 2)", 2 * WHOLE),
+        (1, 1, "", 2),
+        (0, WHOLE / 2, "(first: 3)", WHOLE * 3 / 2),
+        // Every argument multiplies; one of 0 does not.
+        (0, WHOLE, "(first: 3, last: 4)", 12 * WHOLE),
+        (0, WHOLE, "(first: 0, last: 4)", 4 * WHOLE),
+        (0, WHOLE, "(weight: 0)", WHOLE),
+        (0, WHOLE, "(first: 18446744073709551615)", u128::from(u64::MAX) * WHOLE),
+    ] {
+        assert_eq!(priced(field(add, multiply), arguments), Ok(expected), "{arguments}");
+    }
+    for (arguments, is_counted) in [
+        ("(first: 18446744073709551615, last: 18446744)", true),
+        ("(first: 18446744073709551615, last: 18446745)", false),
+        ("(first: 18446744073709551615, last: 18446744073709551615)", false),
+    ] {
+        assert_eq!(priced(field(0, WHOLE), arguments).is_ok(), is_counted, "{arguments}");
+    }
+    // What is below, in millionths, times the factor, in millionths, has 128 bits.
+    let lists = |first: u64| {
+        cost(
+            &format!("{{ people(first: {first}) {{ ships(first: {}) {{ id }} }} }}", u64::MAX),
+            Way::All,
+        )
+    };
+    assert_eq!(lists(18_446_744), Ok((1_u128 << 64) * 18_446_744 + 1));
+    assert_eq!(lists(18_446_745), Err(PriceFault::TooMuch));
+    let most = u128::MAX - WHOLE;
+    assert_eq!(priced(field(most, WHOLE), ""), Ok(u128::MAX));
+    assert_eq!(priced(field(most + 1, WHOLE), ""), Err(PriceFault::TooMuch));
+    assert_eq!(priced(field(most, 0), "(weight: 1)"), Ok(u128::MAX));
+    assert_eq!(priced(field(most + 1, 0), "(weight: 1)"), Err(PriceFault::TooMuch));
 }
 
 #[test]

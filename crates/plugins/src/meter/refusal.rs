@@ -2,6 +2,8 @@
 
 use bartizan_core::{Denial, Detail, Reason};
 
+use crate::monotonic::SECOND;
+
 /// The status of a refusal, and its message.
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
@@ -56,5 +58,5 @@ pub(super) fn inapplicable(plugin: &str, apisix: &'static str) -> Denial {
 
 /// Whole seconds, rounded up: after that time it is true.
 pub(super) fn whole_seconds(nanos: u64) -> u64 {
-    nanos.div_ceil(1_000_000_000)
+    nanos.div_ceil(SECOND)
 }

@@ -4,6 +4,8 @@ pub(crate) mod batch;
 pub mod data_mask;
 mod entry;
 pub mod file_logger;
+#[cfg(test)]
+mod filter_tests;
 pub mod http_logger;
 mod logger;
 pub mod node_status;

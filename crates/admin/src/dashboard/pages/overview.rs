@@ -6,7 +6,7 @@ use bartizan_store::OWN_COLLECTION;
 use http::StatusCode;
 use serde_json::Value;
 
-use crate::api::{Answer, Api, Asked, What};
+use crate::api::{Answer, Api, Asked, Kind, What};
 use crate::coverage::{Column, Filter, Totals, Wanted};
 use crate::dashboard::Shown;
 use crate::dashboard::html::Html;
@@ -178,11 +178,7 @@ async fn objects(html: &mut Html, api: &Api, asked: &Asked) -> Result<(), Answer
     for object in &snapshot.objects {
         let key = &object.key;
         if key.collection() != OWN_COLLECTION {
-            let kind = match key.collection() {
-                "consumers" if key.id().contains('/') => "credentials",
-                "services" if key.id().contains('/') => "graphql_cost_decorations",
-                collection => collection,
-            };
+            let kind = Kind::of(key).map_or(key.collection(), |kind| kind.segment);
             *counts.entry(kind).or_default() += 1;
         }
     }

@@ -230,12 +230,9 @@ impl Confinement {
 
     fn names(&self, kind: &str) -> bool {
         // Whoever may remove an object may remove what stands below it.
-        let also = match kind {
-            "credentials" => "consumers",
-            "graphql_cost_decorations" => "services",
-            kind => kind,
-        };
-        self.written.kinds.iter().any(|named| named == kind || named == also)
+        let parent = kinds::parent(kind);
+        let is_named = |named: &String| *named == kind || Some(named.as_str()) == parent;
+        self.written.kinds.iter().any(is_named)
     }
 
     /// Whether an object lies inside; if not, what it does, as in "it serves …".

@@ -1,5 +1,7 @@
 //! What there is to act on.
 
+use bartizan_config::ResourceKind;
+
 /// Where an object says which hosts it serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Serves {
@@ -98,15 +100,19 @@ pub(super) enum Sort {
     Unknown,
 }
 
+/// The kind that objects of a kind stand below.
+pub(super) fn parent(kind: &str) -> Option<&'static str> {
+    let kind = ResourceKind::ALL.into_iter().find(|known| known.collection() == kind)?;
+    kind.parent().map(|(parent, _)| parent.collection())
+}
+
 /// What a word of the Admin API's paths is. Stores have credentials among the consumers, with an
 /// id of `username/credentials/id`, and what fields cost among the services.
 pub(super) fn sort(kind: &str, id: Option<&str>) -> Sort {
     let is_below = id.is_some_and(|id| id.contains('/'));
-    let kind = match kind {
-        "consumers" if is_below => "credentials",
-        "services" if is_below => "graphql_cost_decorations",
-        kind => kind,
-    };
+    let mut below = ResourceKind::ALL.into_iter().filter(|_| is_below);
+    let below = below.find(|below| parent(below.collection()) == Some(kind));
+    let kind = below.map_or(kind, |below| below.collection());
     match kind {
         "configs" => Sort::Whole,
         "schema" => Sort::Schema,

@@ -23,12 +23,14 @@
 //! In compatibility mode origins, methods and headers that are left out are `*`, unless patterns
 //! or metadata say which. With `allow_credential` a `*` anywhere is refused, and whatever admits
 //! any origin needs `danger_allow_any_origin_with_credentials: true`: any website could act in the
-//! name of its visitors.
+//! name of its visitors. So does a pattern that also fits origins which somebody else can have, such
+//! as `https://.*example\.com`, which fits `https://evilexample.com`, or `https://app.example.com`
+//! with a `.` for any letter.
 //!
 //! A WebSocket is opened by any page without asking, and carries the cookies of its visitor. On a
 //! route with `enable_websocket` a page of another origin is therefore refused, unless this plugin
 //! allows its origin: by name, or by `**` with credentials. A `*`, which allows nobody to send
-//! credentials, opens none; nor does any pattern that fits whoever comes, such as `https://[\w.]+`.
+//! credentials, opens none; nor does a pattern without credentials that fits origins of others.
 //! Where a global rule has this plugin too, both have to allow the origin.
 //!
 //! # Headers
@@ -52,6 +54,7 @@
 //! default. The upstream's own CORS fields are replaced, a pattern has to match the whole origin,
 //! and any origin with credentials needs a `danger_` field.
 
+mod neighbours;
 mod origins;
 
 use std::collections::BTreeMap;
@@ -221,7 +224,7 @@ impl Plugin for Cors {
             tokens("expose_headers", config.expose_headers.as_deref().unwrap_or_default())?;
         let origins = Origins::of_config(&config, &metadata, is_apisix)?;
         Ok(Self {
-            opens_websockets: config.allow_credential || !origins.admit_strangers(),
+            opens_websockets: config.allow_credential || !origins.admit_others(),
             origins,
             timing,
             methods,

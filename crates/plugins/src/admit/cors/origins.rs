@@ -5,6 +5,7 @@ use bartizan_core::compile_pattern;
 use bytes::Bytes;
 use regex_automata::meta::Regex;
 
+use super::neighbours::{TooComplex, fits_some, neighbour};
 use super::{Config, Metadata, OriginList};
 
 /// Hosts that nobody means, of every form that the host of an attacker may have. What admits one of
@@ -32,6 +33,15 @@ pub(super) struct Origins {
     is_echoed: bool,
     listed: Vec<Box<[u8]>>,
     patterns: Vec<Regex>,
+    open: Option<Open>,
+}
+
+/// A pattern that fits an origin of somebody else, or of which nobody knows.
+#[derive(Debug)]
+struct Open {
+    index: usize,
+    pattern: String,
+    other: Result<String, TooComplex>,
 }
 
 impl Origins {
@@ -52,6 +62,11 @@ impl Origins {
         }
         for (index, pattern) in config.allow_origins_by_regex.iter().flatten().enumerate() {
             origins.add_pattern(REGEX, index, pattern)?;
+            if origins.open.is_none()
+                && let Some(other) = neighbour(pattern).transpose()
+            {
+                origins.open = Some(Open { index, pattern: pattern.clone(), other });
+            }
         }
         for (index, name) in config.allow_origins_by_metadata.iter().flatten().enumerate() {
             const KEY: &str = "allow_origins_by_metadata";
@@ -120,6 +135,9 @@ impl Origins {
         // Alone first: a text such as `a)|(b` is a pattern only inside the brackets below.
         compile_pattern(text, false).map_err(fault)?;
         let whole = compile_pattern(&format!(r"\A(?:{text})\z"), false).map_err(fault)?;
+        if fits_some(text) == Ok(false) {
+            return Err(fault_of_none(key, index, text));
+        }
         self.patterns.push(whole);
         Ok(())
     }
@@ -129,9 +147,11 @@ impl Origins {
         let everyone = self.admit_strangers();
         // Any page can open a sandboxed frame, and its origin is `null`.
         let frames = self.answer(Some(b"null")).is_some();
-        let is_open = config.allow_credential && (everyone || frames);
-        if !is_open || config.danger_allow_any_origin_with_credentials {
+        if !config.allow_credential || config.danger_allow_any_origin_with_credentials {
             return Ok(());
+        }
+        if !everyone && !frames {
+            return self.open.as_ref().map_or(Ok(()), |open| Err(open.refused()));
         }
         let whom =
             if everyone { "any origin" } else { "the origin `null`, which any page can have" };
@@ -150,6 +170,11 @@ impl Origins {
         })
     }
 
+    /// True if somebody is allowed whom nobody meant, be it everyone.
+    pub(super) fn admit_others(&self) -> bool {
+        self.open.is_some() || self.admit_strangers()
+    }
+
     /// What a request from `origin` is told; nothing if it is not allowed.
     pub(super) fn answer(&self, origin: Option<&[u8]>) -> Option<Bytes> {
         if self.is_any {
@@ -165,6 +190,29 @@ impl Origins {
     /// True if not everyone is told the same.
     pub(super) fn depends_on_origin(&self) -> bool {
         !self.is_any
+    }
+}
+
+fn fault_of_none(key: &str, index: usize, pattern: &str) -> Invalid {
+    let problem = format!("`{pattern}` fits no origin");
+    Invalid::at_item(key, index, problem)
+        .with_help("a pattern has to match the whole of one, as `https://app\\.example\\.com` does")
+}
+
+impl Open {
+    fn refused(&self) -> Invalid {
+        let problem = match &self.other {
+            Ok(other) => format!("`{}` also fits `{other}`, with credentials", self.pattern),
+            Err(TooComplex) => {
+                format!(
+                    "whom `{}` fits, with credentials, takes too long to find out",
+                    self.pattern
+                )
+            }
+        };
+        Invalid::at_item("allow_origins_by_regex", self.index, problem).with_help(
+            "let what varies end at a point, which is written `\\.`, and no part of the name behind it",
+        )
     }
 }
 

@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 use super::super::refusal::whole_seconds;
 use super::window::{Quota, Verdict};
+use crate::monotonic::SECOND;
 
-const SECOND: u64 = 1_000_000_000;
 /// What stands behind a name in `RateLimit`, usually at most.
 const LIMIT_USUAL: usize = 28;
 

@@ -4,10 +4,12 @@
 //! configured is a whole number of them in every nanosecond: nothing is ever rounded into it.
 
 use super::super::table::Entry;
+use crate::decimal::WHOLE;
+use crate::monotonic::SECOND;
 
 /// One request, in parts. A rate in millionths of a request per second drains so many parts in a
 /// nanosecond.
-pub(super) const REQUEST: u128 = 1_000_000 * 1_000_000_000;
+pub(super) const REQUEST: u128 = WHOLE as u128 * SECOND as u128;
 
 /// What the bucket holds and how fast it drains.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +25,7 @@ pub(super) struct Terms {
 impl Terms {
     /// From millionths of requests; `longest` is how long a request may wait, in nanoseconds.
     pub(super) fn new(rate: u64, burst: u64, longest: Option<u64>) -> Self {
-        let burst = u128::from(burst) * 1_000_000_000;
+        let burst = u128::from(burst) * u128::from(SECOND);
         let waited = longest.map_or(u128::MAX, |longest| u128::from(rate) * u128::from(longest));
         Self { rate, ahead_max: burst.min(waited), is_cut: waited < burst }
     }
@@ -94,8 +96,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    const SECOND: u64 = 1_000_000_000;
 
     fn terms(rate: u64, burst: u64) -> Terms {
         Terms::new(rate, burst, None)

@@ -1,7 +1,6 @@
 //! Texts of a format: plain text and variables.
 
 use std::borrow::Cow;
-use std::time::{Duration, UNIX_EPOCH};
 
 use bartizan_audit::{REDACTED, Redactor, write_address, write_socket};
 use bartizan_chain::{Reach, Var};
@@ -26,10 +25,6 @@ enum LogVar {
     Var(Var),
     /// `time_iso8601`: when the request began.
     TimeIso,
-    /// `time_local`: the same, as in a web server's log, in UTC.
-    TimeLocal,
-    /// `msec`: the same, in seconds with milliseconds.
-    Msec,
     /// `request`: the request line.
     RequestLine,
     /// `server_protocol`
@@ -50,8 +45,6 @@ impl LogVar {
     fn parse(name: &str) -> Result<Self, Invalid> {
         Ok(match name {
             "time_iso8601" => Self::TimeIso,
-            "time_local" => Self::TimeLocal,
-            "msec" => Self::Msec,
             "request" => Self::RequestLine,
             "server_protocol" => Self::Protocol,
             "bytes_sent" | "body_bytes_sent" => Self::BytesSent,
@@ -79,11 +72,6 @@ impl LogVar {
         Some(match self {
             Self::Var(var) => return value(var, of),
             Self::TimeIso => cx.received.to_rfc3339().into(),
-            Self::TimeLocal => time_local(cx.received.as_secs()).into(),
-            Self::Msec => {
-                let millis = cx.received.as_millis();
-                format!("{}.{:03}", millis / 1_000, millis % 1_000).into()
-            }
             Self::RequestLine => {
                 format!("{} {} {}", cx.canonical().method(), of.target(), cx.version.name()).into()
             }
@@ -148,15 +136,6 @@ fn value<'e>(var: &Var, of: &'e Exchange<'_>) -> Option<Cow<'e, str>> {
         Var::Http(name) => of.field(&of.cx.fields, name),
         _ => var.value(of.cx).ok().flatten(),
     }
-}
-
-/// `23/Nov/2026:20:52:46 +0000`
-fn time_local(secs: u64) -> String {
-    let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(secs));
-    let mut words = date.split(' ').skip(1);
-    let mut next = || words.next().unwrap_or_default();
-    let (day, month, year, time) = (next(), next(), next(), next());
-    format!("{day}/{month}/{year}:{time} +0000")
 }
 
 impl Text {

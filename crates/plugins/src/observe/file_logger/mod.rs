@@ -49,8 +49,8 @@
 //! # What it cannot do
 //!
 //! Bodies are not logged. A secret in a path is not known as one. What waits when the process is
-//! killed is lost. Where `match` has no answer, because a client sent a value twice, the entry is
-//! written.
+//! killed is lost. Where `match` cannot be decided, because a client sent a value twice or left before
+//! there was an answer to read, the entry is written.
 //!
 //! # How it differs from Apache APISIX
 //!
@@ -84,7 +84,7 @@ pub struct Config {
     #[schemars(length(min = 1, max = 4_096))]
     path: Option<String>,
     /// Conditions, as in `vars` of a route, that must hold for an exchange to be written; what is
-    /// known at its end, such as `status`, can be read.
+    /// known at its end, such as `status` and `sent_http_*`, can be read.
     #[serde(rename = "match")]
     #[schemars(length(max = 20))]
     matching: Option<Vec<Value>>,
@@ -150,7 +150,9 @@ impl Plugin for FileLogger {
             .map(|value| Expr::compile_within(&value, Reach::End).map_err(at_match))
             .transpose()?;
         let batch = sink(&path, cx);
-        Ok(Self { matching, scribe: Scribe::new(format, cx), batch })
+        let reads_answer = matching.as_ref().is_some_and(Expr::reads_answer_fields);
+        let scribe = Scribe::new(format, cx).keep_answer_for(reads_answer);
+        Ok(Self { matching, scribe, batch })
     }
 
     fn traits(&self) -> Traits {
@@ -168,9 +170,7 @@ impl Plugin for FileLogger {
     }
 
     fn on_finish(&self, cx: &RequestCx, outcome: &Outcome<'_>, call: &mut Kept) {
-        // What cannot be judged is written: a client must not be able to hide.
-        let is_wanted = self.matching.as_ref().is_none_or(|expr| expr.holds(cx).unwrap_or(true));
-        if is_wanted {
+        if self.matching.as_ref().is_none_or(|expr| expr.may_hold(cx, call.fields())) {
             self.scribe.write(cx, outcome, call, |_| {}, |entry| self.batch.push(entry));
         }
     }

@@ -41,6 +41,13 @@ pub(crate) struct Scribe {
 #[derive(Default)]
 pub struct Kept(Option<Fields>);
 
+impl Kept {
+    /// Those fields; `None` where there was no answer, or nobody reads them.
+    pub(crate) fn fields(&self) -> Option<&Fields> {
+        self.0.as_ref()
+    }
+}
+
 impl Scribe {
     pub(crate) fn new(format: LogFormat, cx: &CompileCx<'_>) -> Self {
         Self {
@@ -49,6 +56,12 @@ impl Scribe {
             redactor: cx.node.redactor.clone(),
             hostname: cx.node.outside.hostname.clone(),
         }
+    }
+
+    /// Keeps the fields of the answer for others than the format, too, where these read them.
+    pub(crate) fn keep_answer_for(mut self, is_read: bool) -> Self {
+        self.reads_answer |= is_read;
+        self
     }
 
     pub(crate) fn traits(&self) -> Traits {
@@ -76,7 +89,7 @@ impl Scribe {
         hand_over: impl FnOnce(&[u8]),
     ) {
         let redactor = self.redactor.load();
-        let exchange = Exchange::new(cx, outcome, kept.0.as_ref(), &redactor, &self.hostname);
+        let exchange = Exchange::new(cx, outcome, kept.fields(), &redactor, &self.hostname);
         ENTRY.with_borrow_mut(|entry| {
             entry.clear();
             prefix(entry);

@@ -1,6 +1,6 @@
 //! When requests are kept from an upstream: counting, without clock or lock.
 
-const SECOND: u64 = 1_000_000_000;
+use crate::monotonic::SECOND;
 
 /// When to keep requests away, and when to let them through again.
 #[derive(Clone, Copy, Debug)]

@@ -64,11 +64,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::field_change::{ChangeFault, FieldChange, FieldChanges, Side};
-use crate::monotonic::Epoch;
+use crate::monotonic::{Epoch, SECOND};
 use crate::tally::Tally;
 use circuit::{Circuit, Terms};
-
-const SECOND: u64 = 1_000_000_000;
 
 /// The configuration of `api-breaker`.
 #[derive(Debug, Deserialize, JsonSchema)]

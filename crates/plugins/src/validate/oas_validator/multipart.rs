@@ -252,6 +252,23 @@ mod tests {
     }
 
     #[test]
+    fn heads_of_parts_and_boundaries_have_a_length_at_most() {
+        for (length, is_read) in [(HEAD_MAX, true), (HEAD_MAX + 1, false)] {
+            let start = "Content-Disposition: form-data; name=a\r\nX: ";
+            let head = format!("{start}{}\r\n\r\n", "x".repeat(length - start.len() - 4));
+            let body = format!("{head}text");
+            let part = read_part(body.as_bytes());
+            assert_eq!(part.is_ok_and(|part| part.content == b"text"), is_read, "{length}");
+        }
+        for (length, is_read) in [(BOUNDARY_MAX, true), (BOUNDARY_MAX + 1, false)] {
+            let boundary = "b".repeat(length);
+            let media = MediaType::parse(&format!("multipart/form-data; boundary={boundary}"));
+            let body = format!("--{boundary}--");
+            assert_eq!(parse(body.as_bytes(), &media.unwrap()).is_ok(), is_read, "{length}");
+        }
+    }
+
+    #[test]
     fn the_number_of_parts_is_bounded() {
         let part = "Content-Disposition: form-data; name=a\r\n\r\nx";
         assert_eq!(names(&form(&[part; PARTS_MAX])).unwrap().len(), PARTS_MAX);

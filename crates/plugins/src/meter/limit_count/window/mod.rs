@@ -8,6 +8,7 @@ mod tests;
 use std::collections::VecDeque;
 
 use super::super::table::Entry;
+use crate::monotonic::SECOND;
 
 /// Up to this count every admitted request is remembered by its own time.
 pub(super) const EXACT_COUNT_MAX: u32 = 1_000;
@@ -48,7 +49,7 @@ pub(super) struct Quota {
 impl Quota {
     /// So many in so many seconds, of which there is at least one.
     pub(super) fn of(count: u32, seconds: u32, algorithm: Algorithm) -> Self {
-        Self { count, window: u64::from(seconds.max(1)) * 1_000_000_000, algorithm }
+        Self { count, window: u64::from(seconds.max(1)) * SECOND, algorithm }
     }
 }
 

@@ -4,8 +4,6 @@ use proptest::prelude::*;
 
 use super::*;
 
-const SECOND: u64 = 1_000_000_000;
-
 fn quota(count: u32, seconds: u64, algorithm: Algorithm) -> Quota {
     Quota { count, window: seconds * SECOND, algorithm }
 }
