@@ -1,59 +1,13 @@
 //! The health of upstreams, as the node tells it and as people read it.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use bartizan_core::Timestamp;
+use bartizan_core::{ServerHealth, Verdict};
 use serde_json::{Value, json};
 
-/// What is known of a server whose health is checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Requests are sent to it.
-    Healthy,
-    /// Requests are not sent to it.
-    Unhealthy,
-    /// Nothing is known yet; requests are sent to it.
-    NotChecked,
-}
-
-/// A server of an upstream with checks.
-#[derive(Clone, Debug)]
-pub struct ServerHealth {
-    /// `host:port`.
-    pub server: Arc<str>,
-    /// What is known of it.
-    pub verdict: Verdict,
-    /// Successes in a row, while it is unhealthy.
-    pub successes: u8,
-    /// Bad answers since the last success.
-    pub http_failures: u8,
-    /// Connections that failed since the last success.
-    pub tcp_failures: u8,
-    /// Waits that were too long since the last success.
-    pub timeouts: u8,
-    /// The last probe.
-    pub last: Option<LastProbe>,
-}
-
-/// The last probe of a server.
-#[derive(Clone, Debug)]
-pub struct LastProbe {
-    /// When it ended.
-    pub at: Timestamp,
-    /// How long it took.
-    pub took: Duration,
-    /// What was wrong; nothing where it succeeded.
-    pub fault: Option<Arc<str>>,
-}
-
-impl Verdict {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Healthy => "healthy",
-            Self::Unhealthy => "unhealthy",
-            Self::NotChecked => "not_checked",
-        }
+fn name(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Healthy => "healthy",
+        Verdict::Unhealthy => "unhealthy",
+        Verdict::NotChecked => "not_checked",
     }
 }
 
@@ -62,11 +16,11 @@ pub(crate) fn word(servers: &[ServerHealth]) -> &'static str {
     let count = |verdict| servers.iter().filter(|server| server.verdict == verdict).count();
     let (unhealthy, unknown) = (count(Verdict::Unhealthy), count(Verdict::NotChecked));
     if unknown == servers.len() {
-        return Verdict::NotChecked.word();
+        return name(Verdict::NotChecked);
     }
     match unhealthy {
-        0 => Verdict::Healthy.word(),
-        all if all == servers.len() => Verdict::Unhealthy.word(),
+        0 => name(Verdict::Healthy),
+        all if all == servers.len() => name(Verdict::Unhealthy),
         _ => "partly_healthy",
     }
 }
@@ -82,7 +36,7 @@ pub(crate) fn told(server: &ServerHealth) -> Value {
     });
     json!({
         "server": &*server.server,
-        "health": server.verdict.word(),
+        "health": name(server.verdict),
         "successes": server.successes,
         "http_failures": server.http_failures,
         "tcp_failures": server.tcp_failures,

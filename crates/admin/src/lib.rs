@@ -21,6 +21,7 @@ pub mod callers;
 mod certificates;
 pub mod coverage;
 mod dashboard;
+mod found;
 mod health;
 mod key_text;
 pub mod operators;
@@ -31,7 +32,6 @@ mod status;
 
 pub use api::{Api, ApiSettings};
 pub use certificates::AdminCertificates;
-pub use health::{LastProbe, ServerHealth, Verdict};
 pub use operators::{Act, Forbidden, Object, Operator, Operators, Refusal, Verb};
 pub use plane::{
     Aside, Document, Later, Outcome, Plane, Problem, Proposal, Refused, StoreFacts, Written,

@@ -5,11 +5,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bartizan_config::ObjectName;
+use bartizan_core::{FoundServers, ServerHealth};
 use bartizan_store::{Commit, Key, Revision, Snapshot, StoreError};
 use serde_json::Value;
 
 use crate::coverage::Coverage;
-use crate::health::ServerHealth;
 
 /// An answer that takes a while.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -146,6 +146,10 @@ pub trait Plane: Send + Sync + 'static {
     /// How the servers stand of the upstream that is an object or in it; `None` where nobody checks
     /// their health.
     fn health(&self, object: &ObjectName) -> Option<Vec<ServerHealth>>;
+
+    /// What a registry says of the upstream that is an object or in it; `None` where its servers are
+    /// written.
+    fn found(&self, object: &ObjectName) -> Option<FoundServers>;
 
     /// What protects the routes in force; `None` before there are any.
     fn coverage(&self) -> Option<Arc<dyn Coverage>>;

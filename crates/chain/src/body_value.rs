@@ -7,13 +7,20 @@ use crate::context::RequestCx;
 use crate::json::{JsonLimits, parse_strict};
 
 impl RequestCx {
+    /// What the client says that the body is, without parameters; `None` where it says nothing.
+    /// Denies where it states two content types.
+    pub fn media_type(&self) -> Result<Option<&[u8]>, Denial> {
+        let kind = self.fields.single("content-type");
+        let kind = kind.map_err(|_| unparsable("content-type occurs more than once".into()))?;
+        let media = kind.map(|kind| kind.split(|b| *b == b';').next().unwrap_or_default());
+        Ok(media.map(<[u8]>::trim_ascii))
+    }
+
     /// True if the body says that it is a form (`application/x-www-form-urlencoded`); otherwise it
     /// is read as JSON. Denies where the client states two content types.
     pub fn has_form(&self) -> Result<bool, Denial> {
-        let kind = self.fields.single("content-type");
-        let kind = kind.map_err(|_| unparsable("content-type occurs more than once".into()))?;
-        let media = kind.unwrap_or_default().split(|b| *b == b';').next().unwrap_or_default();
-        Ok(media.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded"))
+        let media = self.media_type()?.unwrap_or_default();
+        Ok(media.eq_ignore_ascii_case(b"application/x-www-form-urlencoded"))
     }
 
     /// Reads a body of this request as one value, strictly. For plugins that ask for bytes and may

@@ -76,6 +76,7 @@ impl<P: PluginSet> Step<P> {
 pub struct Chain<P> {
     steps: Box<[Step<P>]>,
     turns: [Box<[u16]>; 9],
+    translating: Box<[u16]>,
     response: Box<[u16]>,
     encoding: Box<[u16]>,
     finish: Box<[u16]>,
@@ -129,8 +130,9 @@ impl<P: PluginSet> ChainBuilder<P> {
         let keeps_answer = self.steps.iter().zip(&traits).any(reads_answer_late);
         Chain {
             turns: Turn::ALL.map(|turn| select(&traits, |t| takes(t, turn))),
-            response: select(&traits, |t| t.on_response && !t.encodes),
-            encoding: select(&traits, |t| t.on_response && t.encodes),
+            translating: select(&traits, |t| t.on_response && t.translates),
+            response: select(&traits, |t| t.on_response && !t.translates && !t.encodes),
+            encoding: select(&traits, |t| t.on_response && !t.translates && t.encodes),
             finish: select(&traits, |t| t.on_finish),
             masks: select(&traits, |t| t.masks),
             proofs,
@@ -231,6 +233,10 @@ impl<P: PluginSet> Chain<P> {
 
     pub(crate) fn turn(&self, turn: Turn) -> &[u16] {
         self.turns.get(turn as usize).map_or(&[], |steps| steps)
+    }
+
+    pub(crate) fn translating(&self) -> &[u16] {
+        &self.translating
     }
 
     pub(crate) fn response(&self) -> &[u16] {

@@ -91,6 +91,10 @@ pub struct Traits {
     pub proves: Proofs,
     /// Whether `on_response_head` does something.
     pub on_response: bool,
+    /// Whether that is to translate the answer out of what the upstream speaks: then it runs before
+    /// all others, whatever their priority and wherever they are written. What it asks of the body
+    /// is done before they see the answer, and they see what it made.
+    pub translates: bool,
     /// Whether that is to encode the body: then it runs when all others have, and sees the body's
     /// length and fields as they would be sent.
     pub encodes: bool,
@@ -122,6 +126,7 @@ impl Traits {
                 waf: false,
             },
             on_response: false,
+            translates: false,
             encodes: false,
             on_finish: false,
             masks: false,

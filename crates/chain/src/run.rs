@@ -201,6 +201,12 @@ impl<P: PluginSet> Run<P> {
         Ok(())
     }
 
+    /// Lets a plugin translate the answer. What it asks of the body is to be done before
+    /// [`respond`](Self::respond): what the others judge is what the client would read.
+    pub fn translate(&mut self, answer: &mut AnswerHead) -> Result<(), Denial> {
+        self.shape(answer, Chain::translating)
+    }
+
     /// Lets the plugins shape an answer, highest priority first.
     pub fn respond(&mut self, answer: &mut AnswerHead) -> Result<(), Denial> {
         self.cx.is_answered = true;

@@ -52,7 +52,7 @@ pub use node::{
 };
 pub use plugin_schemas::{PluginSchemas, Slot, Standing};
 pub use publish::{node_schema, resources_schema};
-pub use reference::{Unreadable, is_of_machine, is_reference, unreadable};
+pub use reference::{AUTH_FILE, Unreadable, is_of_machine, is_reference, unreadable};
 pub use report::{one_line, render};
 pub use resources::{
     Amendment, Balancing, BlockedRoute, Consumer, ConsumerGroup, Credential, FoundArgs, FoundIn,

@@ -50,7 +50,8 @@ pub struct NodeConfig {
     #[schemars(range(min = 1, max = 1024))]
     pub workers: Option<u32>,
     /// Where routes, consumers and the other resources are kept. Small set-ups write them under
-    /// `resources` instead.
+    /// `resources` instead; with `admin` alone it is `embedded: {path: bartizan.store}`, beside the
+    /// node file.
     #[serde(default)]
     pub store: Option<Store>,
     /// Registries that know the servers of upstreams.

@@ -50,6 +50,10 @@ pub fn is_reference(text: &str) -> bool {
     split(text).is_some()
 }
 
+/// Where a secret manager of Google Cloud names the file of its account, as a JSON pointer: it is read
+/// as `$file://` is.
+pub const AUTH_FILE: &str = "/auth_file";
+
 /// True if a text in a document of a `file` store stands for a variable or a file of the machine, as
 /// a whole or in part.
 pub fn is_of_machine(text: &str) -> bool {

@@ -3,6 +3,7 @@
 //! Architecture invariant: no I/O, no HTTP library, no async. What is here can be used in a unit
 //! test without a runtime and in the control plane as well as in the data plane.
 
+mod backoff;
 mod clock;
 mod denial;
 pub mod exposition;
@@ -15,9 +16,11 @@ mod pattern;
 mod reason;
 mod router_mode;
 mod secret;
+mod servers;
 mod stage;
 mod units;
 
+pub use backoff::{Backoff, jittered};
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use denial::{Denial, DenialParts, Detail, ReplyField};
 pub use hash_keys::{HashKey, HashKeys};
@@ -33,6 +36,7 @@ pub use pattern::{
 pub use reason::{Reason, WireForm};
 pub use router_mode::RouterMode;
 pub use secret::{NodeKey, Secret};
+pub use servers::{FoundServer, FoundServers, LastProbe, ServerHealth, Verdict};
 pub use stage::{Stage, StageSet};
 pub use units::{ByteSize, Span, UnitError};
 

@@ -182,7 +182,7 @@ reasons! {
     UndeclaredPath = "validate.undeclared_path", 404, "The API has no such path.", Message("The API has no such path");
     /// The API's document has the path, and not the method.
     UndeclaredMethod = "validate.undeclared_method", 405, "The API has no such method here.", Message("The API has no such method here");
-    /// The API's document has no body of this content type for the operation.
+    /// The operation takes no body of this content type: the API's document has none, or `grpc-transcode` does not read it.
     UndeclaredMediaType = "validate.undeclared_media_type", 415, "The API takes no body of this content type here.", Message("The API takes no body of this content type here");
     /// A parameter that a rule binds to occurs more than once.
     AmbiguousParameter = "validate.ambiguous_parameter", 400, "A parameter was sent more than once.", Message("A parameter was sent more than once");

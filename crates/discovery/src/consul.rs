@@ -18,7 +18,7 @@ use crate::fault::Fault;
 use crate::follow::Answer;
 use crate::found::{FOUND_MAX, Found};
 use crate::http::{Servers, encoded, succeeded};
-use crate::read::{Host, List};
+use crate::read::{Host, List, Scalar};
 
 /// How long a question waits for a change.
 const WAIT: Duration = Duration::from_secs(60);
@@ -118,15 +118,14 @@ struct NodeOfConsul {
 struct ServiceOfConsul {
     #[serde(default)]
     address: Host,
-    #[serde(default)]
-    port: u16,
+    port: Option<Scalar>,
     weights: Option<Weights>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Weights {
-    passing: u32,
+    passing: Option<Scalar>,
 }
 
 fn instances(body: &[u8]) -> Result<Vec<Found>, Fault> {
@@ -134,8 +133,9 @@ fn instances(body: &[u8]) -> Result<Vec<Found>, Fault> {
         serde_json::from_slice(body).map_err(|error| Fault::Malformed(error.to_string()))?;
     let found = list.into_iter().map(|Instance { node, service }| Found {
         host: if service.address.0.is_empty() { node.address.0 } else { service.address.0 },
-        port: (service.port > 0).then_some(service.port),
-        weight: service.weights.map_or(1, |weights| weights.passing),
+        // Consul writes 0 where an instance has none.
+        port: service.port.filter(|port| port.whole() != Some(0)).map(|port| port.port()),
+        weight: service.weights.and_then(|weights| weights.passing?.whole()).unwrap_or(1),
         priority: 0,
         name: None,
     });

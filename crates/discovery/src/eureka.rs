@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_config::EurekaDiscovery;
-use bartizan_core::Secret;
+use bartizan_core::{Secret, jittered};
 use bartizan_net::{Reach, Turns};
 use bartizan_wire::Fields;
 use base64::Engine as _;
@@ -16,10 +16,10 @@ use rustls::ClientConfig;
 use serde::Deserialize;
 
 use crate::fault::Fault;
-use crate::follow::{Answer, jittered};
+use crate::follow::Answer;
 use crate::found::{FOUND_MAX, Found};
 use crate::http::{Servers, encoded, succeeded};
-use crate::read::{Host, Name, OneOrMore, Scalar};
+use crate::read::{Host, NO_PORT, OneOrMore, Scalar};
 
 /// An Eureka.
 #[derive(Debug)]
@@ -102,44 +102,39 @@ struct ApplicationForm {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct InstanceForm {
+    #[serde(default)]
     ip_addr: Host,
-    status: Name,
+    #[serde(default)]
+    status: Scalar,
     port: Option<PortForm>,
     secure_port: Option<PortForm>,
-    #[serde(default)]
-    metadata: MetadataForm,
+    metadata: Option<MetadataForm>,
 }
 
 #[derive(Deserialize)]
 struct PortForm {
-    #[serde(rename = "$")]
+    #[serde(default, rename = "$")]
     number: Scalar,
-    #[serde(rename = "@enabled")]
+    #[serde(default, rename = "@enabled")]
     enabled: Scalar,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Deserialize)]
 struct MetadataForm {
     weight: Option<Scalar>,
-}
-
-impl PortForm {
-    fn open(&self) -> Option<u16> {
-        let number = self.number.number().and_then(|number| u16::try_from(number).ok());
-        number.filter(|number| *number > 0 && self.enabled.is_true())
-    }
 }
 
 fn instances(body: &[u8], usual: u32) -> Result<Vec<Found>, Fault> {
     let answer: AnswerForm =
         serde_json::from_slice(body).map_err(|error| Fault::Malformed(error.to_string()))?;
     let instances = answer.application.instance.0.into_iter();
-    let up = instances.filter(|instance| &*instance.status.0 == "UP");
+    let up = instances.filter(|instance| instance.status.is_text("UP"));
     let found = up.filter_map(|instance| {
         // The secure one counts where both are open, as in Apache APISIX.
-        let mut ports = instance.secure_port.iter().chain(&instance.port);
-        let port = ports.find_map(PortForm::open)?;
-        let weight = instance.metadata.weight.as_ref().and_then(Scalar::number);
+        let ports = instance.secure_port.iter().chain(&instance.port);
+        let open = ports.filter(|port| port.enabled.is_true()).map(|port| port.number.port());
+        let port = open.reduce(|first, next| if first == NO_PORT { next } else { first })?;
+        let weight = instance.metadata.and_then(|metadata| metadata.weight?.whole());
         Some(Found {
             host: instance.ip_addr.0,
             port: Some(port),

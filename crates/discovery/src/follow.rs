@@ -3,8 +3,8 @@
 use std::sync::Weak;
 use std::time::Duration;
 
-use aws_lc_rs::rand;
-use tokio::time::sleep;
+use bartizan_core::Backoff;
+use tokio::time::{Instant, sleep};
 
 use crate::fault::Fault;
 use crate::found::Found;
@@ -46,7 +46,9 @@ impl Session {
 
 /// Follows a service for as long as it is there.
 pub(crate) async fn follow(mut session: Session, service: Weak<Service>) {
-    let mut backoff = BACKOFF_MIN;
+    let mut backoff = Backoff::new(BACKOFF_MIN, BACKOFF_MAX);
+    // Since when every answer was good.
+    let mut good: Option<Instant> = None;
     loop {
         let asked = session.next().await;
         let Some(service) = service.upgrade() else { return };
@@ -56,29 +58,20 @@ pub(crate) async fn follow(mut session: Session, service: Weak<Service>) {
         });
         let wait = match told {
             Ok(hold) => {
-                backoff = BACKOFF_MIN;
+                // One good answer may be all that there is between two failures.
+                if good.is_some() {
+                    backoff.reset();
+                }
+                good.get_or_insert_with(Instant::now);
                 hold
             }
             Err(fault) => {
                 service.fail(&fault);
-                let wait = jittered(backoff);
-                backoff = (backoff * 2).min(BACKOFF_MAX);
-                wait
+                backoff.after(good.take().map_or(Duration::ZERO, |since| since.elapsed()))
             }
         };
         // Nobody is kept by who waits.
         drop(service);
         sleep(wait).await;
     }
-}
-
-/// Between half of it and all of it, so that what lost the same registry does not return at once.
-pub(crate) fn jittered(wait: Duration) -> Duration {
-    let mut random = [0; 2];
-    // Without randomness all of it is waited.
-    let share = match rand::fill(&mut random) {
-        Ok(()) => u32::from(u16::from_be_bytes(random)),
-        Err(_) => u32::from(u16::MAX),
-    };
-    wait / 2 + wait / 2 * share / u32::from(u16::MAX)
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bartizan_net::is_host;
 
 use crate::fault::Fault;
+use crate::read::NO_PORT;
 
 /// The most servers of one service. A list with more is refused whole.
 pub const FOUND_MAX: usize = 4_096;
@@ -37,8 +38,10 @@ pub(crate) fn in_order(service: &str, found: Vec<Found>) -> Result<Arc<[Found]>,
         return Err(Fault::TooMany(found.len()));
     }
     let told = found.len();
-    let mut list: Vec<Found> =
-        found.into_iter().filter(|one| is_reachable(&one.host) && one.port != Some(0)).collect();
+    let mut list: Vec<Found> = found
+        .into_iter()
+        .filter(|one| is_reachable(&one.host) && one.port != Some(NO_PORT))
+        .collect();
     if list.len() < told {
         let left_out = told - list.len();
         tracing::warn!(

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_config::KubernetesDiscovery;
-use bartizan_core::Secret;
+use bartizan_config::{KubernetesDiscovery, read_file_up_to};
+use bartizan_core::{Secret, jittered};
 use bartizan_net::{Reach, Streamed, Turns};
 use bartizan_wire::Fields;
 use bytes::BytesMut;
@@ -22,7 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::fault::Fault;
-use crate::follow::{Answer, jittered};
+use crate::follow::Answer;
 use crate::found::{FOUND_MAX, Found};
 use crate::http::{ANSWER_MAX, Servers, encoded, succeeded};
 use crate::read::Name;
@@ -105,8 +105,12 @@ impl Registry {
                 let (tell, told) = oneshot::channel();
                 let path = path.clone();
                 let read = move || drop(tell.send(read_token(&path)));
-                self.reach.run_blocking(Box::new(read)).await;
-                let token = told.await.unwrap_or_else(|_| Err("it was not read".to_owned()));
+                let read = async {
+                    self.reach.run_blocking(Box::new(read)).await;
+                    told.await.unwrap_or_else(|_| Err("it was not read".to_owned()))
+                };
+                let late = |_| Err(format!("it was not read within {} ms", self.time.as_millis()));
+                let token = timeout(self.time, read).await.unwrap_or_else(late);
                 let token = token.map_err(|problem| {
                     Fault::Refused(format!("nothing: it was not asked: the token: {problem}"))
                 })?;
@@ -127,13 +131,8 @@ fn is_label(text: &str) -> bool {
 }
 
 fn read_token(path: &std::path::Path) -> Result<Secret, String> {
-    use std::io::Read;
-    let read = || {
-        let mut bytes = Vec::new();
-        std::fs::File::open(path)?.take(TOKEN_MAX + 1).read_to_end(&mut bytes)?;
-        Ok::<_, std::io::Error>(Secret::new(bytes))
-    };
-    let secret = read().map_err(|error| format!("`{}`: {error}", path.display()))?;
+    let read = read_file_up_to(path, TOKEN_MAX);
+    let secret = Secret::new(read.map_err(|error| format!("`{}`: {error}", path.display()))?);
     let text = secret.expose_str().map(str::trim_ascii).unwrap_or_default();
     let is_sound = text.bytes().all(|byte| byte.is_ascii_graphic());
     if text.is_empty() || !is_sound || secret.len() as u64 > TOKEN_MAX {

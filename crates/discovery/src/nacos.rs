@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_config::{FoundArgs, NacosDiscovery};
-use bartizan_core::Secret;
+use bartizan_core::{Secret, jittered};
 use bartizan_net::{Reach, Turns};
 use bartizan_wire::Fields;
 use http::{Method, StatusCode};
@@ -17,10 +17,10 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::fault::Fault;
-use crate::follow::{Answer, jittered};
+use crate::follow::Answer;
 use crate::found::{FOUND_MAX, Found};
 use crate::http::{Servers, encoded, succeeded};
-use crate::read::{Host, List};
+use crate::read::{Host, List, Scalar};
 
 /// What a weight of 1 becomes, so that parts of it are told apart.
 const WEIGHT: f64 = 100.0;
@@ -95,6 +95,14 @@ impl Registry {
         *token = Some((made.clone(), Instant::now() + lasts));
         Ok(Some(made))
     }
+
+    /// Forgets a token that was not taken, unless there is another one by now.
+    async fn forget(&self, used: &Arc<Secret>) {
+        let mut known = self.token.lock().await;
+        if known.as_ref().is_some_and(|(token, _)| Arc::ptr_eq(token, used)) {
+            *known = None;
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -116,8 +124,8 @@ impl Session {
         let token = registry.token().await?;
         let mut path = self.path.clone();
         if let Some(token) = &token {
-            let token = token.expose_str().unwrap_or_default();
-            let _ = write!(path, "&accessToken={}", encoded(token));
+            let text = token.expose_str().unwrap_or_default();
+            let _ = write!(path, "&accessToken={}", encoded(text));
         }
         let fields = Fields::new();
         let answered = registry.servers.call(&Method::GET, &path, &fields, b"", registry.time);
@@ -127,7 +135,9 @@ impl Session {
             // Whoever holds the lock may wait for the turn that this answer has.
             drop(answered);
             // It may have been taken back: the next call has a new one.
-            *registry.token.lock().await = None;
+            if let Some(token) = &token {
+                registry.forget(token).await;
+            }
             return Err(refused);
         }
         let found = instances(succeeded(answered)?.body())?;
@@ -142,22 +152,25 @@ struct ListForm {
 
 #[derive(Deserialize)]
 struct HostForm {
+    #[serde(default)]
     ip: Host,
-    port: u16,
-    weight: Option<f64>,
-    healthy: Option<bool>,
-    enabled: Option<bool>,
+    #[serde(default)]
+    port: Scalar,
+    weight: Option<Scalar>,
+    healthy: Option<Scalar>,
+    enabled: Option<Scalar>,
 }
 
 fn instances(body: &[u8]) -> Result<Vec<Found>, Fault> {
     let list: ListForm =
         serde_json::from_slice(body).map_err(|error| Fault::Malformed(error.to_string()))?;
     let hosts = list.hosts.0.into_iter();
-    let serving = hosts.filter(|host| host.healthy.unwrap_or(true) && host.enabled.unwrap_or(true));
+    let is_yes = |told: &Option<Scalar>| told.as_ref().is_none_or(Scalar::is_true);
+    let serving = hosts.filter(|host| is_yes(&host.healthy) && is_yes(&host.enabled));
     let found = serving.map(|host| Found {
         host: host.ip.0,
-        port: Some(host.port),
-        weight: weight(host.weight.unwrap_or(1.0)),
+        port: Some(host.port.port()),
+        weight: weight(host.weight.as_ref().and_then(Scalar::number).unwrap_or(1.0)),
         priority: 0,
         name: None,
     });

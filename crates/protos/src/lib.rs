@@ -2,14 +2,15 @@
 //! into messages and methods that can be looked up by name.
 //!
 //! ```text
-//! content ─ scan ─ parse ─▶ file ─┐
-//! content ─ base64 ─▶ set of files ┴─ counted ─ linked ─▶ Protos (immutable, shared)
+//! text ─ scanned ─ parsed ─ counted ──┐
+//! base64 ─ counted ─ decoded ─ ordered ┴─ linked ─ rehearsed ─▶ Protos (immutable, shared)
 //! ```
 //!
 //! A description comes from people who may write configuration, and still it is held to bounds
-//! before anything recurses over it or allocates for it: how deep it nests, how many messages and
-//! fields it has. A file may import what every `protoc` brings along, `google/protobuf/*.proto`, and
-//! nothing else: there is no folder to look into. A set holds all of its files, or those.
+//! before anything recurses over it or allocates for it: how long it is, how deep it nests, how many
+//! messages and fields it has. A file may import what every `protoc` brings along,
+//! `google/protobuf/*.proto`, and nothing else: there is no folder to look into. A set holds all of
+//! its files, or those.
 //!
 //! A [`Method`] translates: a value of JSON into the message that it takes, and the message that it
 //! gives into a value. Nothing is guessed: what a message does not have, or what does not fit, is
@@ -33,6 +34,7 @@ mod fault;
 mod known;
 mod method;
 mod misfit;
+mod outline;
 mod rehearsal;
 mod scan;
 mod set;
@@ -47,10 +49,13 @@ mod translation_tests;
 mod wire;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use prost_reflect::DescriptorPool;
 
-pub use bounds::{DEPTH_MAX, FIELDS_MAX, FILES_MAX, TYPES_MAX};
+use outline::Outlines;
+
+pub use bounds::{CONTENT_MAX, DEPTH_MAX, FIELDS_MAX, FILES_MAX, TYPES_MAX};
 pub use fault::{At, ProtoFault};
 pub use method::{Method, NoMethod};
 pub use misfit::Misfit;
@@ -62,12 +67,14 @@ pub use to_wire::LEVELS_MAX;
 #[derive(Clone, Debug)]
 pub struct Protos {
     pool: DescriptorPool,
+    outlines: Arc<Outlines>,
 }
 
 impl Protos {
     /// Reads the text of one `.proto` file, or a set of files as `protoc --descriptor_set_out`
     /// writes it, in base64 (standard alphabet; blanks between its characters do not count).
     pub fn compile(content: &str) -> Result<Self, ProtoFault> {
+        bounds::check_length(content)?;
         // The libraries trust that a set comes from `protoc`; one that does not may stop them half
         // way, and nothing is left of what they were at.
         let made = catch_unwind(AssertUnwindSafe(|| {
@@ -76,7 +83,8 @@ impl Protos {
                 None => source::link(content)?,
             };
             rehearsal::rehearse(&pool)?;
-            Ok(Self { pool })
+            let outlines = Arc::new(Outlines::new(&pool));
+            Ok(Self { pool, outlines })
         }));
         made.unwrap_or_else(|_| Err(rehearsal::malformed()))
     }

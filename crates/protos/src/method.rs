@@ -1,13 +1,16 @@
 //! A method of a service: what it takes and gives, as JSON.
 
+use std::sync::Arc;
+
 use prost_reflect::{FieldDescriptor, MessageDescriptor, MethodDescriptor};
 use serde_json::{Map, Value};
 
 use crate::Protos;
 use crate::misfit::Misfit;
+use crate::outline::Outlines;
 use crate::status::Details;
 use crate::to_json::{Style, Writer};
-use crate::to_wire::{self, of_text};
+use crate::to_wire::{Encoder, of_text};
 
 /// Why there is no method to be called with one message and answered with one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +29,7 @@ pub struct Method {
     path: String,
     input: MessageDescriptor,
     output: MessageDescriptor,
+    outlines: Arc<Outlines>,
 }
 
 impl Protos {
@@ -43,12 +47,13 @@ impl Protos {
             return Err(NoMethod::Streams);
         }
         let path = format!("/{}/{}", found.full_name(), this.name());
-        Ok(Method { path, input: this.input(), output: this.output() })
+        let outlines = self.outlines.clone();
+        Ok(Method { path, input: this.input(), output: this.output(), outlines })
     }
 
     /// The type of details that go with errors, by its full name.
     pub fn details(&self, name: &str) -> Option<Details> {
-        self.pool.get_message_by_name(name).map(Details::new)
+        self.pool.get_message_by_name(name).map(|kind| Details::new(kind, self.outlines.clone()))
     }
 }
 
@@ -60,7 +65,7 @@ impl Method {
 
     /// The message that a value describes, as it travels.
     pub fn input(&self, value: &Value) -> Result<Vec<u8>, Misfit> {
-        to_wire::message(&self.input, value, 1)
+        Encoder::new(&self.outlines).message(&self.input, value, 1)
     }
 
     /// The message that parameters of a query or form describe: each names a field of the message
@@ -94,6 +99,6 @@ impl Method {
 
     /// The value of a message that came.
     pub fn output(&self, bytes: &[u8], style: Style) -> Result<Value, Misfit> {
-        Writer::new(style).message(&self.output, bytes, 1)
+        Writer::new(&self.outlines, style).message(&self.output, bytes, 1)
     }
 }

@@ -29,12 +29,12 @@ pub(crate) fn decoded(content: &str) -> Option<Result<Vec<u8>, ProtoFault>> {
 
 /// Reads and links a set.
 pub(crate) fn link(bytes: &[u8]) -> Result<DescriptorPool, ProtoFault> {
+    bounds::check_set(bytes)?;
     let set = FileDescriptorSet::decode(bytes)
         .map_err(|error| ProtoFault::new(format!("no set of files: {error}")))?;
     if set.file.is_empty() {
         return Err(ProtoFault::new("a set without files"));
     }
-    bounds::check(&set.file)?;
     // `protoc` writes a file after those that it imports, which rules out circles.
     let mut seen: HashSet<&str> = HashSet::new();
     let mut pool = DescriptorPool::new();

@@ -22,7 +22,7 @@ pub(crate) fn link(text: &str) -> Result<DescriptorPool, ProtoFault> {
         }
     })?;
     check_imports(&file, text)?;
-    bounds::check(std::slice::from_ref(&file))?;
+    bounds::check_file(&file)?;
     // Places cost as much as the rest, and nobody asks for them where all is well.
     let plain = FileDescriptorProto { source_code_info: None, ..file.clone() };
     pool_of(plain).or_else(|_| pool_of(file)).map_err(|error| {

@@ -1,11 +1,14 @@
 //! What goes with an error: `google.rpc.Status`, as `grpc-status-details-bin` has it.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use prost_reflect::MessageDescriptor;
 use serde_json::{Map, Value, json};
 
 use crate::misfit::Misfit;
+use crate::outline::Outlines;
 use crate::to_json::{Style, Writer};
 use crate::wire::{Raw, Reader};
 
@@ -13,11 +16,12 @@ use crate::wire::{Raw, Reader};
 #[derive(Clone, Debug)]
 pub struct Details {
     kind: MessageDescriptor,
+    outlines: Arc<Outlines>,
 }
 
 impl Details {
-    pub(crate) fn new(kind: MessageDescriptor) -> Self {
-        Self { kind }
+    pub(crate) fn new(kind: MessageDescriptor, outlines: Arc<Outlines>) -> Self {
+        Self { kind, outlines }
     }
 }
 
@@ -26,7 +30,8 @@ impl Details {
 pub fn status(bytes: &[u8], details: Option<&Details>, style: Style) -> Result<Value, Misfit> {
     let mut members = Map::new();
     let mut list = Vec::new();
-    let mut writer = Writer::new(style);
+    // Whatever its details are, one status has room for so many values.
+    let mut known = details.map(|details| (&details.kind, Writer::new(&details.outlines, style)));
     let mut reader = Reader::new(bytes);
     while let Some((number, raw)) = reader.next()? {
         match (number, raw) {
@@ -35,7 +40,7 @@ pub fn status(bytes: &[u8], details: Option<&Details>, style: Style) -> Result<V
                 let text = String::from_utf8_lossy(text).into_owned();
                 members.insert("message".to_owned(), text.into());
             }
-            (3, Raw::Long(any)) => list.push(detail(any, details, &mut writer)?),
+            (3, Raw::Long(any)) => list.push(detail(any, known.as_mut())?),
             _ => {}
         }
     }
@@ -45,7 +50,10 @@ pub fn status(bytes: &[u8], details: Option<&Details>, style: Style) -> Result<V
     Ok(Value::Object(members))
 }
 
-fn detail(any: &[u8], known: Option<&Details>, writer: &mut Writer) -> Result<Value, Misfit> {
+fn detail(
+    any: &[u8],
+    known: Option<&mut (&MessageDescriptor, Writer<'_>)>,
+) -> Result<Value, Misfit> {
     let (mut url, mut value): (&[u8], &[u8]) = (&[], &[]);
     let mut reader = Reader::new(any);
     while let Some((number, raw)) = reader.next()? {
@@ -57,8 +65,8 @@ fn detail(any: &[u8], known: Option<&Details>, writer: &mut Writer) -> Result<Va
     }
     let url = String::from_utf8_lossy(url);
     let name = url.rsplit('/').next().unwrap_or_default();
-    match known.filter(|known| known.kind.full_name() == name) {
-        Some(known) => writer.message(&known.kind, value, 1),
+    match known.filter(|(kind, _)| kind.full_name() == name) {
+        Some((kind, writer)) => writer.message(kind, value, 1),
         None => Ok(json!({ "type_url": url, "value": STANDARD.encode(value) })),
     }
 }

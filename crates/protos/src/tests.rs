@@ -133,6 +133,7 @@ fn a_text_nests_no_deeper_than_its_bound() {
     let hidden = "option a = { b: '}' ".repeat(DEPTH_MAX + 1);
     assert!(told(&hidden).contains("nests deeper"), "{}", told(&hidden));
     assert!(told(&"[".repeat(1_000_000)).contains("nests deeper"));
+    assert_eq!(told(&"[".repeat(CONTENT_MAX + 1)), "more than 1048576 bytes");
 }
 
 #[test]
@@ -144,7 +145,7 @@ fn a_set_nests_no_deeper_than_its_bound() {
     };
     assert!(Protos::compile(&set(DEPTH_MAX)).is_ok());
     assert_eq!(told(&set(DEPTH_MAX + 1)), "more than 32 levels of messages in messages");
-    assert!(told(&set(200)).starts_with("no set of files: "));
+    assert_eq!(told(&set(200)), "more than 32 levels of messages in messages");
 }
 
 #[test]
@@ -158,8 +159,8 @@ fn what_a_description_may_hold_is_counted() {
         format!("more than {TYPES_MAX} messages, enums and services")
     );
     let values = |count: usize| {
-        let values = (0..count).map(|at| format!("V{at}={at};")).collect::<Vec<_>>().concat();
-        format!("enum E {{ {values} }}")
+        let values = (0..count).map(|at| format!("v{at:x}=0;")).collect::<Vec<_>>().concat();
+        format!("enum E {{ option allow_alias = true; {values} }}")
     };
     assert!(Protos::compile(&values(FIELDS_MAX)).is_ok());
     assert!(told(&values(FIELDS_MAX + 1)).starts_with("more than 100000 fields"));
@@ -167,6 +168,71 @@ fn what_a_description_may_hold_is_counted() {
         |count: usize| set_of((0..count).map(|at| file(&format!("{at}.proto"), &[])).collect());
     assert!(Protos::compile(&files(FILES_MAX)).is_ok());
     assert_eq!(told(&files(FILES_MAX + 1)), "more than 256 files");
+}
+
+/// So many empty parts, each at the end of the path of those that hold it.
+fn parts(path: &[u32], count: usize) -> Vec<u8> {
+    let [around @ .., number] = path else { panic!("no path") };
+    let mut bytes = Vec::new();
+    for _ in 0..count {
+        wire::put_tag(&mut bytes, *number, wire::WireKind::Long);
+        wire::put_long(&mut bytes, &[]);
+    }
+    around.iter().rev().fold(bytes, |inner, number| {
+        let mut outer = Vec::new();
+        wire::put_tag(&mut outer, *number, wire::WireKind::Long);
+        wire::put_long(&mut outer, &inner);
+        outer
+    })
+}
+
+#[test]
+fn a_set_is_counted_before_it_is_decoded() {
+    let types = "more than 10000 messages, enums and services";
+    let fields = "more than 100000 fields, enum values and methods";
+    // What is cut off behind them is found only where they are not too many.
+    let told = |path: &[u32], count| {
+        told(&STANDARD.encode([&parts(path, count)[..], &[0x0a, 9]].concat()))
+    };
+    let beside = |path: &[u32]| path.len().saturating_sub(2);
+    for (path, max, expected) in [
+        (&[1][..], FILES_MAX, "more than 256 files"),
+        (&[1, 4], TYPES_MAX, types),
+        (&[1, 5], TYPES_MAX, types),
+        (&[1, 6], TYPES_MAX, types),
+        (&[1, 4, 3], TYPES_MAX, types),
+        (&[1, 4, 4], TYPES_MAX, types),
+        (&[1, 7], FIELDS_MAX, fields),
+        (&[1, 4, 2], FIELDS_MAX, fields),
+        (&[1, 4, 6], FIELDS_MAX, fields),
+        (&[1, 4, 8], FIELDS_MAX, fields),
+        (&[1, 5, 2], FIELDS_MAX, fields),
+        (&[1, 4, 4, 2], FIELDS_MAX, fields),
+        (&[1, 6, 2], FIELDS_MAX, fields),
+    ] {
+        // What is around them counts too, where it is of their kind.
+        let fits = if max == TYPES_MAX { max - beside(path) } else { max };
+        assert!(told(path, fits).starts_with("no set of files: "), "{path:?}");
+        assert_eq!(told(path, fits + 1), expected, "{path:?}");
+    }
+}
+
+#[test]
+fn a_set_and_a_text_hold_as_much_as_each_other() {
+    let set = |file| set_of(vec![file]);
+    let messages = |count: usize| {
+        let message =
+            |at| DescriptorProto { name: Some(format!("M{at}")), ..DescriptorProto::default() };
+        set(FileDescriptorProto {
+            message_type: (0..count).map(message).collect(),
+            ..file("a", &[])
+        })
+    };
+    assert!(Protos::compile(&messages(TYPES_MAX)).is_ok());
+    assert!(told(&messages(TYPES_MAX + 1)).starts_with("more than 10000 messages"));
+    let content = |length: usize| "message A {}".to_owned() + &" ".repeat(length - 12);
+    assert!(Protos::compile(&content(CONTENT_MAX)).is_ok());
+    assert_eq!(told(&content(CONTENT_MAX + 1)), "more than 1048576 bytes");
 }
 
 fn bytes_of_echo() -> Vec<u8> {

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, Syntax};
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Number, Value};
 
 use crate::misfit::Misfit;
+use crate::outline::Outlines;
 use crate::to_wire::{LEVELS_MAX, map_entry, wire_kind};
 use crate::wire::{Raw, Reader, WireKind};
 
@@ -50,14 +51,15 @@ pub struct Style {
 }
 
 /// Writes one message.
-pub(crate) struct Writer {
+pub(crate) struct Writer<'o> {
+    outlines: &'o Outlines,
     style: Style,
     room: usize,
 }
 
-impl Writer {
-    pub(crate) fn new(style: Style) -> Self {
-        Self { style, room: VALUES_MAX }
+impl<'o> Writer<'o> {
+    pub(crate) fn new(outlines: &'o Outlines, style: Style) -> Self {
+        Self { outlines, style, room: VALUES_MAX }
     }
 
     fn spend(&mut self) -> Result<(), Misfit> {
@@ -91,53 +93,50 @@ impl Writer {
             met.push((number, raw));
         }
         met.sort_by_key(|(number, _)| *number);
+        let mut unset =
+            self.outlines.unset(kind.full_name(), self.style.defaults).iter().peekable();
         let mut members = Map::new();
-        for field in kind.fields() {
-            let start = met.partition_point(|(number, _)| *number < field.number());
-            let end = met.partition_point(|(number, _)| *number <= field.number());
-            let met = met.get(start..end).unwrap_or_default();
+        for same in met.chunk_by(|(one, _), (other, _)| one == other) {
+            let Some(field) = same.first().and_then(|(number, _)| kind.get_field(*number)) else {
+                continue;
+            };
+            while let Some(before) = unset.next_if(|before| **before < field.number()) {
+                self.absent(kind, *before, &mut members)?;
+            }
+            unset.next_if_eq(&&field.number());
             let is_chosen = field
                 .containing_oneof()
                 .is_none_or(|oneof| chosen.get(oneof.full_name()) == Some(&field.number()));
-            let value = if met.is_empty() || !is_chosen {
-                self.absent(&field)?
-            } else {
-                let value = self.field(&field, met, level);
-                Some(value.map_err(|misfit| misfit.in_field(field.name()))?)
-            };
-            if let Some(value) = value {
+            if is_chosen {
+                let value = self.field(&field, same, level);
+                let value = value.map_err(|misfit| misfit.in_field(field.name()))?;
                 members.insert(field.name().to_owned(), value);
             }
+        }
+        for number in unset {
+            self.absent(kind, *number, &mut members)?;
         }
         Ok(Value::Object(members))
     }
 
-    /// What stands for a field that is not there.
-    fn absent(&mut self, field: &FieldDescriptor) -> Result<Option<Value>, Misfit> {
-        let is_written = match self.style.defaults {
-            Defaults::None => false,
-            Defaults::Auto => {
-                !field.supports_presence()
-                    && field.parent_message().parent_file().syntax() == Syntax::Proto3
-            }
-            Defaults::All => {
-                field.is_list()
-                    || field.is_map()
-                    || field.containing_oneof().is_none()
-                        && !matches!(field.kind(), Kind::Message(_))
-            }
-        };
-        if !is_written {
-            return Ok(None);
-        }
+    /// Writes what stands for a field that is not there.
+    fn absent(
+        &mut self,
+        kind: &MessageDescriptor,
+        number: u32,
+        members: &mut Map<String, Value>,
+    ) -> Result<(), Misfit> {
+        let Some(field) = kind.get_field(number) else { return Ok(()) };
         self.spend()?;
-        if map_entry(field).is_some() {
-            return Ok(Some(Value::Object(Map::new())));
-        }
-        if field.is_list() {
-            return Ok(Some(Value::Array(Vec::new())));
-        }
-        Ok(Some(self.default_of(field)))
+        let value = if field.is_map() {
+            Value::Object(Map::new())
+        } else if field.is_list() {
+            Value::Array(Vec::new())
+        } else {
+            self.default_of(&field)
+        };
+        members.insert(field.name().to_owned(), value);
+        Ok(())
     }
 
     fn default_of(&self, field: &FieldDescriptor) -> Value {

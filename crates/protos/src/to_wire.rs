@@ -1,103 +1,165 @@
 //! From a value of JSON to a message, strictly: what the message does not have is refused, with its
 //! path, and so is what does not fit into a field.
 
+use std::collections::{HashMap, HashSet};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Number, Value};
 
 use crate::misfit::Misfit;
+use crate::outline::Outlines;
 use crate::wire::{WireKind, put_long, put_tag, put_varint};
 
 /// Deepest messages in messages.
 pub const LEVELS_MAX: usize = 64;
 
-/// The message of that type that a value describes, as it travels.
-pub(crate) fn message(
-    kind: &MessageDescriptor,
-    value: &Value,
-    level: usize,
-) -> Result<Vec<u8>, Misfit> {
-    if level > LEVELS_MAX {
-        return Err(Misfit::new(format!("more than {LEVELS_MAX} messages in messages")));
-    }
-    let Value::Object(members) = value else { return Err(expected("an object", value)) };
-    let mut fields = Vec::with_capacity(members.len());
-    for (name, value) in members {
-        let field = kind.get_field_by_name(name).or_else(|| kind.get_field_by_json_name(name));
-        let Some(field) = field else {
-            return Err(Misfit::new("there is no such field").in_field(name));
-        };
-        // As absent as a member that is not there.
-        if !value.is_null() {
-            fields.push((field, name, value));
-        }
-    }
-    check(kind, &fields)?;
-    // In the order of their numbers, as every encoder writes them.
-    fields.sort_by_key(|(field, ..)| field.number());
-    let mut out = Vec::new();
-    for (field, name, value) in fields {
-        put(&mut out, &field, value, level).map_err(|misfit| misfit.in_field(name))?;
-    }
-    Ok(out)
+/// Makes messages out of values.
+#[derive(Clone, Copy)]
+pub(crate) struct Encoder<'o> {
+    outlines: &'o Outlines,
 }
 
-/// No field twice, of alternatives one, and all that are required.
-fn check(
-    kind: &MessageDescriptor,
-    fields: &[(FieldDescriptor, &String, &Value)],
-) -> Result<(), Misfit> {
-    for (at, (field, name, _)) in fields.iter().enumerate() {
-        for (other, ..) in fields.iter().take(at) {
-            if other.number() == field.number() {
+impl<'o> Encoder<'o> {
+    pub(crate) fn new(outlines: &'o Outlines) -> Self {
+        Self { outlines }
+    }
+
+    /// The message of that type that a value describes, as it travels.
+    pub(crate) fn message(
+        self,
+        kind: &MessageDescriptor,
+        value: &Value,
+        level: usize,
+    ) -> Result<Vec<u8>, Misfit> {
+        if level > LEVELS_MAX {
+            return Err(Misfit::new(format!("more than {LEVELS_MAX} messages in messages")));
+        }
+        let Value::Object(members) = value else { return Err(expected("an object", value)) };
+        let mut fields = Vec::with_capacity(members.len());
+        for (name, value) in members {
+            let field = kind.get_field_by_name(name).or_else(|| kind.get_field_by_json_name(name));
+            let Some(field) = field else {
+                return Err(Misfit::new("there is no such field").in_field(name));
+            };
+            // As absent as a member that is not there.
+            if !value.is_null() {
+                fields.push((field, name, value));
+            }
+        }
+        self.check(kind, &fields)?;
+        // In the order of their numbers, as every encoder writes them.
+        fields.sort_by_key(|(field, ..)| field.number());
+        let mut out = Vec::new();
+        for (field, name, value) in fields {
+            self.put(&mut out, &field, value, level).map_err(|misfit| misfit.in_field(name))?;
+        }
+        Ok(out)
+    }
+
+    /// No field twice, of alternatives one, and all that are required.
+    fn check(
+        self,
+        kind: &MessageDescriptor,
+        fields: &[(FieldDescriptor, &String, &Value)],
+    ) -> Result<(), Misfit> {
+        let mut given = HashSet::with_capacity(fields.len());
+        let mut chosen = HashMap::new();
+        for (field, name, _) in fields {
+            if !given.insert(field.number()) {
                 return Err(Misfit::new("the field is given by both of its names").in_field(name));
             }
-            let both = field.containing_oneof().zip(other.containing_oneof());
-            if both.is_some_and(|(one, other)| one.full_name() == other.full_name()) {
+            let Some(oneof) = field.containing_oneof() else { continue };
+            if let Some(other) = chosen.insert(oneof.full_name().to_owned(), field) {
                 let problem = format!("only one of this and `{}` may be given", other.name());
                 return Err(Misfit::new(problem).in_field(name));
             }
         }
-    }
-    let is_given =
-        |field: &FieldDescriptor| fields.iter().any(|(given, ..)| given.number() == field.number());
-    let missing = kind.fields().find(|field| field.is_required() && !is_given(field));
-    match missing {
-        Some(field) => Err(Misfit::new("the field is required").in_field(field.name())),
-        None => Ok(()),
-    }
-}
-
-fn put(
-    out: &mut Vec<u8>,
-    field: &FieldDescriptor,
-    value: &Value,
-    level: usize,
-) -> Result<(), Misfit> {
-    if let Some(entry) = map_entry(field) {
-        let Value::Object(members) = value else { return Err(expected("an object", value)) };
-        return put_map(out, field.number(), &entry, members, level);
-    }
-    if !field.is_list() {
-        return put_one(out, field, value, level);
-    }
-    let Value::Array(items) = value else { return Err(expected("a list", value)) };
-    if !field.is_packed() {
-        for (index, item) in items.iter().enumerate() {
-            put_one(out, field, item, level).map_err(|misfit| misfit.in_item(index))?;
+        let required = self.outlines.required(kind.full_name());
+        let missing = required.iter().find(|number| !given.contains(number));
+        match missing.and_then(|number| kind.get_field(*number)) {
+            Some(field) => Err(Misfit::new("the field is required").in_field(field.name())),
+            None => Ok(()),
         }
-        return Ok(());
     }
-    let mut packed = Vec::with_capacity(items.len());
-    for (index, item) in items.iter().enumerate() {
-        scalar(&mut packed, &field.kind(), item).map_err(|misfit| misfit.in_item(index))?;
+
+    fn put(
+        self,
+        out: &mut Vec<u8>,
+        field: &FieldDescriptor,
+        value: &Value,
+        level: usize,
+    ) -> Result<(), Misfit> {
+        if let Some(entry) = map_entry(field) {
+            let Value::Object(members) = value else { return Err(expected("an object", value)) };
+            return self.put_map(out, field.number(), &entry, members, level);
+        }
+        if !field.is_list() {
+            return self.put_one(out, field, value, level);
+        }
+        let Value::Array(items) = value else { return Err(expected("a list", value)) };
+        if !field.is_packed() {
+            for (index, item) in items.iter().enumerate() {
+                self.put_one(out, field, item, level).map_err(|misfit| misfit.in_item(index))?;
+            }
+            return Ok(());
+        }
+        let mut packed = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            scalar(&mut packed, &field.kind(), item).map_err(|misfit| misfit.in_item(index))?;
+        }
+        if !items.is_empty() {
+            put_tag(out, field.number(), WireKind::Long);
+            put_long(out, &packed);
+        }
+        Ok(())
     }
-    if !items.is_empty() {
-        put_tag(out, field.number(), WireKind::Long);
-        put_long(out, &packed);
+
+    fn put_map(
+        self,
+        out: &mut Vec<u8>,
+        number: u32,
+        entry: &MessageDescriptor,
+        members: &Map<String, Value>,
+        level: usize,
+    ) -> Result<(), Misfit> {
+        let fields = entry.get_field(1).zip(entry.get_field(2));
+        let (key_field, value_field) = fields.ok_or_else(broken)?;
+        let mut met = HashSet::with_capacity(members.len());
+        for (key, value) in members {
+            let told = |misfit: Misfit| misfit.in_field(key);
+            let mut made = Vec::new();
+            let text = of_text(&key_field.kind(), key).map_err(told)?;
+            self.put_one(&mut made, &key_field, &text, level).map_err(told)?;
+            // `1` and `01` are one number.
+            if !met.insert(made.clone()) {
+                return Err(told(Misfit::new("the key is given twice")));
+            }
+            self.put_one(&mut made, &value_field, value, level).map_err(told)?;
+            put_tag(out, number, WireKind::Long);
+            put_long(out, &made);
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn put_one(
+        self,
+        out: &mut Vec<u8>,
+        field: &FieldDescriptor,
+        value: &Value,
+        level: usize,
+    ) -> Result<(), Misfit> {
+        let kind = field.kind();
+        if let Kind::Message(inner) = &kind {
+            let made = self.message(inner, value, level + 1)?;
+            put_tag(out, field.number(), WireKind::Long);
+            put_long(out, &made);
+            return Ok(());
+        }
+        put_tag(out, field.number(), wire_kind(&kind));
+        scalar(out, &kind, value)
+    }
 }
 
 /// The entries' type of a field that is a map.
@@ -106,43 +168,6 @@ pub(crate) fn map_entry(field: &FieldDescriptor) -> Option<MessageDescriptor> {
         Kind::Message(entry) if field.is_map() => Some(entry),
         _ => None,
     }
-}
-
-fn put_map(
-    out: &mut Vec<u8>,
-    number: u32,
-    entry: &MessageDescriptor,
-    members: &Map<String, Value>,
-    level: usize,
-) -> Result<(), Misfit> {
-    let (key_field, value_field) = entry.get_field(1).zip(entry.get_field(2)).ok_or_else(broken)?;
-    for (key, value) in members {
-        let mut made = Vec::new();
-        let text = of_text(&key_field.kind(), key).map_err(|misfit| misfit.in_field(key))?;
-        put_one(&mut made, &key_field, &text, level)
-            .and_then(|()| put_one(&mut made, &value_field, value, level))
-            .map_err(|misfit| misfit.in_field(key))?;
-        put_tag(out, number, WireKind::Long);
-        put_long(out, &made);
-    }
-    Ok(())
-}
-
-fn put_one(
-    out: &mut Vec<u8>,
-    field: &FieldDescriptor,
-    value: &Value,
-    level: usize,
-) -> Result<(), Misfit> {
-    let kind = field.kind();
-    if let Kind::Message(inner) = &kind {
-        let made = message(inner, value, level + 1)?;
-        put_tag(out, field.number(), WireKind::Long);
-        put_long(out, &made);
-        return Ok(());
-    }
-    put_tag(out, field.number(), wire_kind(&kind));
-    scalar(out, &kind, value)
 }
 
 /// How values of a kind are delimited.

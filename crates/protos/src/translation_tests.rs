@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use prost_reflect::DynamicMessage;
 use prost_reflect::prost::Message as _;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::*;
 
@@ -100,6 +100,7 @@ fn what_does_not_fit_is_refused_with_its_path() {
         (json!({ "wide": [1, "x"] }), "expected a whole number (at wide[1])"),
         (json!({ "names": [] }), "expected an object, found a list (at names)"),
         (json!({ "names": { "x": "a" } }), "expected a whole number (at names.x)"),
+        (json!({ "names": { "1": "a", "01": "a" } }), "the key is given twice (at names.01)"),
         (json!({ "names": { "1": 1 } }), "expected a string, found a number (at names.1)"),
         (
             json!({ "parts": { "a": { "list": [{}] } } }),
@@ -205,6 +206,69 @@ fn each_style_writes_its_own() {
     assert_eq!(old.output(&[], Style::default()).unwrap(), json!({}));
     let all = Style { defaults: Defaults::All, ..BARE };
     assert_eq!(old.output(&[], all).unwrap(), json!({ "name": "", "size": 7, "all": [] }));
+}
+
+#[test]
+fn what_a_message_costs_is_what_it_holds_and_not_what_its_type_has() {
+    // So many looks at fields would take minutes.
+    const FIELDS: usize = 20_000;
+    let fields: String = (2..FIELDS).map(|at| format!("Wide f{at} = {};", at + 20_000)).collect();
+    let text = format!(
+        "syntax = \"proto3\"; message Wide {{ repeated Wide all = 1; {fields} }}
+         service S {{ rpc Call(Wide) returns (Wide); }}"
+    );
+    let method = Protos::compile(&text).unwrap().method("S", "Call").unwrap();
+    let bytes = [0x0a, 0].repeat(VALUES_MAX + 1);
+    for style in [BARE, Style { defaults: Defaults::All, ..BARE }, Style::default()] {
+        // Each of the list, and where it is written each empty list inside.
+        let most = if style.defaults == Defaults::None { VALUES_MAX } else { VALUES_MAX / 2 };
+        let (fits, over) = (&bytes[..2 * most], &bytes[..2 * most + 2]);
+        let value = method.output(fits, style).unwrap();
+        assert_eq!(value["all"].as_array().unwrap().len(), most);
+        assert!(method.output(over, style).is_err());
+    }
+}
+
+#[test]
+fn what_is_given_is_checked_once() {
+    // Each with each other would take minutes.
+    const FIELDS: usize = 30_000;
+    let type_of = |syntax: &str, field: &str| {
+        let fields: String = (1..=FIELDS)
+            .map(|at| if at < 19_000 { at } else { at + 1_000 })
+            .map(|at| format!("{field} f{at}={at};"))
+            .collect();
+        let text = format!(
+            "syntax = \"{syntax}\"; message Wide {{ {fields} }} message Many {{ repeated Wide all = 1; }}
+             service S {{ rpc Call(Wide) returns (Wide); rpc All(Many) returns (Many); }}"
+        );
+        Protos::compile(&text).unwrap()
+    };
+    let numbers = (1..=FIELDS).map(|at| if at < 19_000 { at } else { at + 1_000 });
+    let given: Map<String, Value> = numbers.map(|at| (format!("f{at}"), json!(1))).collect();
+    for (syntax, field) in [("proto3", "int32"), ("proto2", "required int32")] {
+        let protos = type_of(syntax, field);
+        let method = protos.method("S", "Call").unwrap();
+        let bytes = method.input(&Value::Object(given.clone())).unwrap();
+        assert_eq!(method.output(&bytes, BARE).unwrap(), Value::Object(given.clone()));
+        let mut less = given.clone();
+        less.remove("f5");
+        assert_eq!(method.input(&Value::Object(less)).is_ok(), syntax == "proto3");
+    }
+    // Nor does what may be given, and is not, cost anything.
+    let many = type_of("proto3", "int32").method("S", "All").unwrap();
+    let empty = json!({ "all": vec![json!({}); VALUES_MAX] });
+    assert_eq!(many.input(&empty).unwrap().len(), 2 * VALUES_MAX);
+}
+
+#[test]
+fn fields_are_written_in_the_order_of_their_numbers_there_or_not() {
+    let text =
+        "syntax = \"proto3\"; message M { int32 c = 3; int32 a = 1; int32 d = 4; int32 b = 2; }
+                service S { rpc Call(M) returns (M); }";
+    let method = Protos::compile(text).unwrap().method("S", "Call").unwrap();
+    let value = method.output(&[0x20, 4, 0x10, 2], Style::default()).unwrap();
+    assert_eq!(value.to_string(), r#"{"a":0,"b":2,"c":0,"d":4}"#);
 }
 
 #[test]

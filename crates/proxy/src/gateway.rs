@@ -16,7 +16,7 @@ use bartizan_audit::{AccessLog, AuditLog, Redactor};
 use bartizan_chain::{CpuPool, KeyUses, NodeFacts, Outside, StateRegistry};
 use bartizan_config::{Amendment, ApiKeys, NodeConfig, ResourceRef, Resources};
 use bartizan_core::metrics::{ReloadLabel, SharedMetrics};
-use bartizan_core::{Clock, IdSource, NodeKey};
+use bartizan_core::{Clock, FoundServers, IdSource, NodeKey, ServerHealth};
 use bartizan_net::{Client, Connector, EgressPolicy, Network, NoReach, Reach, Resolver};
 use bartizan_wire::{ChunkLimits, HeadLimits, PathPolicy};
 use prometheus_client::registry::Registry;
@@ -24,7 +24,7 @@ use tokio::sync::watch;
 
 use crate::admission::Admission;
 use crate::exchange::ResponseLimits;
-use crate::health::{Gauges, Prober, ServerHealth};
+use crate::health::{Gauges, Prober};
 use crate::links::Links;
 use crate::listener::{self, ListenerSpec};
 use crate::piece::Scratch;
@@ -377,7 +377,13 @@ impl Gateway {
 
     /// How the servers stand of the upstream written there; `None` where it has no checks.
     pub fn health(&self, origin: &ResourceRef) -> Option<Vec<ServerHealth>> {
-        self.prober.find(origin).map(|health| ServerHealth::all(&health))
+        self.prober.find(origin).map(|health| health.seen())
+    }
+
+    /// What a registry says of the upstream written there; `None` where its servers are written.
+    pub fn found(&self, origin: &ResourceRef) -> Option<FoundServers> {
+        let snapshot = self.shared.snapshot.load_full()?;
+        snapshot.found(origin)
     }
 
     /// When the keys of callers were used on this node.

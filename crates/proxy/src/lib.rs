@@ -42,7 +42,7 @@ mod websocket;
 mod worker;
 
 pub use gateway::{Applied, BindError, Dialer, Gateway, GatewaySettings, Running};
-pub use health::{LastProbe, ServerHealth, Verdict, describe_health};
+pub use health::describe_health;
 pub use in_process::InProcess;
 pub use router::{Leaf, Order, Router};
 pub use snapshot::{

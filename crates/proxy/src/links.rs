@@ -4,12 +4,13 @@
 //! client that reads slowly, or that breaks off call after call, would hold and end those of others
 //! (decision 0013). The frames are those of the `h2` library, driven by a task for each connection.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bartizan_net::UpstreamIo;
@@ -18,6 +19,7 @@ use foldhash::fast::RandomState;
 use h2::client::{Builder, Connection, SendRequest};
 use hashbrown::HashMap;
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -30,6 +32,9 @@ const STREAM_WINDOW: u32 = 256 * 1_024;
 const SMALL_MAX: usize = 4 * 1_024 * 1_024;
 /// What of a request waits for its upstream.
 const SEND_BUFFER: usize = 64 * 1_024;
+/// Frames of data that a connection has in hand while its upstream takes nothing. Each costs some
+/// hundred bytes beside its data, which may be a single byte.
+const IN_HAND_MAX: u32 = 256;
 /// How often an upstream may break the protocol on a stream of a connection.
 const FAULTS_MAX: usize = 100;
 /// Time for the end of a connection that nobody uses any more.
@@ -49,7 +54,9 @@ struct Link {
     requests: SendRequest<Bytes>,
     address: Option<SocketAddr>,
     served: u32,
-    idle_since: Instant,
+    /// How long it may wait for an exchange.
+    until: Instant,
+    hand: Rc<Hand>,
     /// Tells the connection's task that nobody is left.
     _user: oneshot::Sender<()>,
 }
@@ -58,7 +65,7 @@ impl Link {
     /// Whether another exchange may begin here.
     fn is_fit(&mut self, cx: &mut Context<'_>, keep: KeepAlive, now: Instant) -> bool {
         self.served < keep.requests
-            && now < self.idle_since + keep.idle
+            && now < self.until
             && matches!(self.requests.poll_ready(cx), Poll::Ready(Ok(())))
     }
 }
@@ -91,6 +98,8 @@ impl Site {
         gauge: &Gauge,
     ) -> Result<Ticket, h2::Error> {
         let address = io.peer_addr();
+        let hand = Rc::new(Hand::default());
+        let io = Noted { io, hand: hand.clone() };
         let (requests, connection) = Builder::new()
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW.min(limits.window))
@@ -103,16 +112,18 @@ impl Site {
             .handshake(io)
             .await?;
         let (user, users) = oneshot::channel();
-        tokio::task::spawn_local(drive(connection, users, Open::count(gauge)));
-        let link = Link { requests, address, served: 0, idle_since: Instant::now(), _user: user };
+        tokio::task::spawn_local(drive(connection, users, hand.clone(), Open::count(gauge)));
+        let until = Instant::now() + keep.idle;
+        let link = Link { requests, address, served: 0, until, hand, _user: user };
         Ok(Ticket::new(link, self.clone(), keep, false))
     }
 }
 
 /// Drives a connection to its end.
 async fn drive(
-    connection: Connection<UpstreamIo, Bytes>,
+    connection: Connection<Noted, Bytes>,
     mut users: oneshot::Receiver<()>,
+    hand: Rc<Hand>,
     _open: Open,
 ) {
     let mut connection = pin!(connection);
@@ -122,12 +133,87 @@ async fn drive(
         if connection.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
+        if !hand.is_stuck.get() {
+            hand.empty();
+        }
         if leave.is_none() && Pin::new(&mut users).poll(cx).is_ready() {
             leave = Some(Box::pin(tokio::time::sleep(LINGER_TIME)));
         }
         leave.as_mut().map_or(Poll::Pending, |sleep| sleep.as_mut().poll(cx))
     })
     .await;
+    hand.empty();
+}
+
+/// What a connection was given to send and may not have sent.
+#[derive(Default)]
+struct Hand {
+    frames: Cell<u32>,
+    /// The upstream took nothing of what it was last sent.
+    is_stuck: Cell<bool>,
+    /// Who waits until there is room.
+    waiter: Cell<Option<Waker>>,
+}
+
+impl Hand {
+    fn empty(&self) {
+        self.frames.set(0);
+        if let Some(waiter) = self.waiter.take() {
+            waiter.wake();
+        }
+    }
+}
+
+/// A connection's bytes, and whether its upstream takes them.
+struct Noted {
+    io: UpstreamIo,
+    hand: Rc<Hand>,
+}
+
+impl AsyncRead for Noted {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Noted {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let Self { io, hand } = self.get_mut();
+        let written = Pin::new(io).poll_write(cx, data);
+        hand.is_stuck.set(written.is_pending());
+        written
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let Self { io, hand } = self.get_mut();
+        let written = Pin::new(io).poll_write_vectored(cx, data);
+        hand.is_stuck.set(written.is_pending());
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
 }
 
 /// A connection while an exchange has it; it ends with one that is not at its end.
@@ -164,6 +250,23 @@ impl Ticket {
         self.link.as_ref()?.address
     }
 
+    /// Ready once the connection may be given another frame of data.
+    pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        let Some(Link { hand, .. }) = &self.link else { return Poll::Ready(()) };
+        if hand.frames.get() < IN_HAND_MAX {
+            return Poll::Ready(());
+        }
+        hand.waiter.set(Some(cx.waker().clone()));
+        Poll::Pending
+    }
+
+    /// Counts a frame that the connection is given.
+    pub(crate) fn hand_over(&self) {
+        if let Some(Link { hand, .. }) = &self.link {
+            hand.frames.set(hand.frames.get().saturating_add(1));
+        }
+    }
+
     /// The exchange is at its end on both sides.
     pub(crate) fn done(&mut self) {
         if self.end == End::Open {
@@ -180,34 +283,35 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         let Some(mut link) = self.link.take().filter(|_| self.end == End::Done) else { return };
-        let mut idle = self.site.idle.borrow_mut();
-        if idle.len() < self.keep.size && link.served < self.keep.requests {
-            link.idle_since = Instant::now();
-            idle.push(link);
+        if self.keep.size == 0 || link.served >= self.keep.requests {
+            return;
         }
+        link.until = Instant::now() + self.keep.idle;
+        let mut idle = self.site.idle.borrow_mut();
+        idle.push(link);
+        // Those that were used last are used next: the others may have been closed long ago.
+        let surplus = idle.len().saturating_sub(self.keep.size);
+        idle.drain(..surplus);
     }
 }
 
 /// The connections of a worker.
 #[derive(Default)]
 pub(crate) struct Links {
-    sites: RefCell<HashMap<u64, (Rc<Site>, Duration), RandomState>>,
+    sites: RefCell<HashMap<u64, Rc<Site>, RandomState>>,
 }
 
 impl Links {
     /// The connections to one node.
-    pub(crate) fn site(&self, node: &Node, keep: KeepAlive) -> Rc<Site> {
-        let mut sites = self.sites.borrow_mut();
-        let (site, idle) = sites.entry(node.pool.id()).or_default();
-        *idle = keep.idle;
-        site.clone()
+    pub(crate) fn site(&self, node: &Node) -> Rc<Site> {
+        self.sites.borrow_mut().entry(node.pool.id()).or_default().clone()
     }
 
     /// Closes what has been idle too long.
     pub(crate) fn sweep(&self) {
         let now = Instant::now();
-        self.sites.borrow_mut().retain(|_, (site, idle)| {
-            site.idle.borrow_mut().retain(|link| now < link.idle_since + *idle);
+        self.sites.borrow_mut().retain(|_, site| {
+            site.idle.borrow_mut().retain(|link| now < link.until);
             Rc::strong_count(site) > 1 || !site.idle.borrow().is_empty()
         });
     }

@@ -32,6 +32,16 @@ pub(crate) async fn shape<D: Downstream>(
     timer: &mut Timer,
     end: Instant,
 ) -> Answer {
+    let translated = record.run.as_mut().map_or(Ok(()), |run| run.translate(&mut answer.head));
+    if let Err(denial) = translated {
+        answer = withhold(record, denial);
+    }
+    // A translation is at hand before any other plugin looks at the answer.
+    if answer.is_worked_on_here()
+        && let Err(denial) = Box::pin(work(&mut answer, downstream, record, timer, end)).await
+    {
+        answer = withhold(record, denial);
+    }
     if let Err(denial) = respond(record, &mut answer) {
         answer = withhold(record, denial);
     }

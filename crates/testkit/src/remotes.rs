@@ -211,7 +211,7 @@ impl Reach for Remotes {
             };
             let tls = target.tls.as_ref().map(|tls| tls.server_name.to_str().into_owned());
             let (near, far) = tokio::io::duplex(STREAM_SIZE);
-            tokio::task::spawn_local(self.clone().serve(far, node, tls, number));
+            tokio::spawn(self.clone().serve(far, node, tls, number));
             Ok(UpstreamIo::Virtual(near))
         })
     }

@@ -1,11 +1,9 @@
 //! Which secrets a write leaves as they are without that whoever writes shows that they know them:
 //! those that a sealed value stands for, that a patch does not touch, or that are kept elsewhere.
 
-use bartizan_config::{PluginSchemas, is_reference, secret_fields, secrets_in};
+use bartizan_config::{AUTH_FILE, PluginSchemas, is_reference, secret_fields, secrets_in};
 use bartizan_store::Key;
 use serde_json::Value;
-
-use crate::operators::rights::AUTH_FILE;
 
 /// Above what probes send, as the beginning of a JSON pointer.
 const PROBES: [&str; 2] = ["/checks/", "/upstream/checks/"];
@@ -76,7 +74,7 @@ impl Secrets {
         // Those that are references.
         found.extend(secret_fields(plugins, collection, id, after));
         // A file with a secret, which a secret manager names, is one as well.
-        let names_file = collection == "secrets" && after.get("auth_file").is_some();
+        let names_file = collection == "secrets" && after.pointer(AUTH_FILE).is_some();
         found.extend(names_file.then(|| AUTH_FILE.to_owned()));
         found.sort_unstable();
         found.dedup();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bartizan_audit::{Event, RecentDenials};
 use bartizan_config::ObjectName;
+use bartizan_core::ServerHealth;
 use bartizan_store::{Key, Object, Snapshot};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -14,7 +15,8 @@ use super::answer::{Answer, Done};
 use super::asked::{Asked, Query};
 use super::{Api, What, references};
 use crate::coverage::{Column, Filter, Selection, Wanted};
-use crate::health::{self, ServerHealth};
+use crate::found;
+use crate::health;
 use crate::operators::Operator;
 use crate::plane::Plane;
 
@@ -141,8 +143,17 @@ fn servers(plane: &dyn Plane, key: &Key, upstream: Option<&Value>) -> Vec<Server
     if upstream.is_none_or(|upstream| upstream.get("checks").is_none()) {
         return Vec::new();
     }
-    let object = ObjectName { collection: key.collection().into(), id: key.id().into() };
-    plane.health(&object).unwrap_or_default()
+    plane.health(&name(key)).unwrap_or_default()
+}
+
+/// What a registry says of an upstream that names a service.
+fn found(plane: &dyn Plane, key: &Key, upstream: Option<&Value>) -> Option<Value> {
+    upstream?.get("service_name")?;
+    plane.found(&name(key)).as_ref().map(found::told)
+}
+
+fn name(key: &Key) -> ObjectName {
+    ObjectName { collection: key.collection().into(), id: key.id().into() }
 }
 
 /// What of an object says whether it is an upstream or has one.
@@ -200,6 +211,9 @@ fn upstreams_of(
         if !servers.is_empty() {
             let told = servers.iter().map(health::told).collect();
             row.as_object_mut().map(|row| row.insert("servers".to_owned(), told));
+        }
+        if let Some(found) = found(plane, &object.key, upstream) {
+            row.as_object_mut().map(|row| row.insert("found".to_owned(), found));
         }
         row
     });

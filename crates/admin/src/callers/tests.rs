@@ -108,7 +108,11 @@ impl Plane for Shelf {
         Arc::default()
     }
 
-    fn health(&self, _: &bartizan_config::ObjectName) -> Option<Vec<crate::ServerHealth>> {
+    fn health(&self, _: &bartizan_config::ObjectName) -> Option<Vec<bartizan_core::ServerHealth>> {
+        None
+    }
+
+    fn found(&self, _: &bartizan_config::ObjectName) -> Option<bartizan_core::FoundServers> {
         None
     }
 

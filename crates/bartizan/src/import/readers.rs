@@ -1,6 +1,6 @@
 //! Objects of another machine that would read this one, once they are in a file.
 
-use bartizan_config::is_of_machine;
+use bartizan_config::{AUTH_FILE, is_of_machine};
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -25,7 +25,10 @@ fn first(resources: &Value) -> Option<String> {
         .flat_map(|(collection, list)| {
             list.as_array().into_iter().flatten().map(move |object| (collection, object))
         })
-        .find(|(_, object)| refers(object))
+        .find(|(collection, object)| {
+            let names_file = *collection == "secrets" && object.pointer(AUTH_FILE).is_some();
+            names_file || refers(object)
+        })
         .map(|(collection, object)| {
             let named = ["id", "username"].iter().find_map(|key| object.get(key)?.as_str());
             named.map_or_else(|| collection.clone(), |id| format!("{collection}/{id}"))
@@ -64,6 +67,12 @@ mod tests {
                 Some("consumers/jack"),
             ),
             (json!({ "plugins": ["$file://a"] }), Some("plugins")),
+            (
+                json!({ "secrets": [{ "id": "gcp/1", "auth_file": "/a.json" }] }),
+                Some("secrets/gcp/1"),
+            ),
+            (json!({ "secrets": [{ "id": "gcp/1", "auth_config": { "scope": ["a"] } }] }), None),
+            (json!({ "routes": [{ "id": "1", "auth_file": "/a.json" }] }), None),
             (json!({ "consumers": [{ "username": "jack", "k": "$secret://vault/1/a/b" }] }), None),
             (json!(null), None),
         ] {

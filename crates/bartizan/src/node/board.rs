@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
+use bartizan_admin::Aside;
 use bartizan_admin::coverage::{Coverage, CoveredRoute, CoveringPlugin, Way};
-use bartizan_admin::{Aside, LastProbe, ServerHealth, Verdict};
 use bartizan_config::{ObjectName, ResourceKind, ResourceRef};
+use bartizan_core::{FoundServers, ServerHealth};
 use bartizan_proxy::{ClientTls, Gateway, RouteReport, UpstreamTls, Ways};
 
 /// The routes in force; shared with whoever looks at them, so that a change copies no route.
@@ -81,11 +82,12 @@ impl Board {
 
     /// How the servers stand of the upstream that is an object or in it, if it has checks.
     pub(super) fn health(&self, object: &ObjectName) -> Option<Vec<ServerHealth>> {
-        let mut kinds = ResourceKind::ALL.into_iter();
-        let kind = kinds.find(|kind| kind.collection() == &*object.collection)?;
-        let origin = ResourceRef { kind, id: object.id.clone() };
-        let servers = self.gateway.upgrade()?.health(&origin)?;
-        Some(servers.into_iter().map(told).collect())
+        self.gateway.upgrade()?.health(&place(object)?)
+    }
+
+    /// What a registry says of the upstream that is an object or in it, if it is asked.
+    pub(super) fn found(&self, object: &ObjectName) -> Option<FoundServers> {
+        self.gateway.upgrade()?.found(&place(object)?)
     }
 
     /// What protects the routes; `None` before there is a configuration.
@@ -108,23 +110,11 @@ impl Board {
     }
 }
 
-/// A server's health in the words of those who tell it.
-fn told(server: bartizan_proxy::ServerHealth) -> ServerHealth {
-    let last =
-        server.last.map(|last| LastProbe { at: last.at, took: last.took, fault: last.fault });
-    ServerHealth {
-        server: server.server,
-        verdict: match server.verdict {
-            bartizan_proxy::Verdict::Healthy => Verdict::Healthy,
-            bartizan_proxy::Verdict::Unhealthy => Verdict::Unhealthy,
-            bartizan_proxy::Verdict::NotChecked => Verdict::NotChecked,
-        },
-        successes: server.successes,
-        http_failures: server.http_failures,
-        tcp_failures: server.tcp_failures,
-        timeouts: server.timeouts,
-        last,
-    }
+/// Where an object is written.
+fn place(object: &ObjectName) -> Option<ResourceRef> {
+    let mut kinds = ResourceKind::ALL.into_iter();
+    let kind = kinds.find(|kind| kind.collection() == &*object.collection)?;
+    Some(ResourceRef { kind, id: object.id.clone() })
 }
 
 /// The routes in force, as somebody looks at them.

@@ -9,14 +9,14 @@ use bartizan_admin::callers::{CallerKeySettings, CallerKeys, Keeper, Recipient, 
 use bartizan_admin::coverage::Coverage;
 use bartizan_admin::{
     AdminCertificates, AdminServer, Api, ApiSettings, Aside, Document, Later, Operators, Outcome,
-    Plane, Problem, Proposal, Readiness, Refused, ServerHealth, StoreFacts, Written,
+    Plane, Problem, Proposal, Readiness, Refused, StoreFacts, Written,
 };
 use bartizan_chain::KeyUses;
 use bartizan_config::{
     Admin, ApiKeys, KeyInVault, KeyRecipient, KeyRotation, NodeConfig, ObjectName,
     Store as Configured,
 };
-use bartizan_core::{Clock, Secret};
+use bartizan_core::{Clock, FoundServers, Secret, ServerHealth};
 use bartizan_secrets::Managers;
 use bartizan_store::{FileStore, Key, Revision, Snapshot, Store, StoreError};
 use serde_json::{Value, json};
@@ -342,6 +342,10 @@ impl Plane for NodePlane {
 
     fn health(&self, object: &ObjectName) -> Option<Vec<ServerHealth>> {
         self.board.health(object)
+    }
+
+    fn found(&self, object: &ObjectName) -> Option<FoundServers> {
+        self.board.found(object)
     }
 
     fn coverage(&self) -> Option<Arc<dyn Coverage>> {

@@ -430,7 +430,10 @@ fn what_refers_to_this_machine_is_not_written_where_it_would_read_it() {
     let plugins = json!({ "key-auth": { "key": "$file://secret" } });
     let jack = json!({ "username": "jack", "plugins": plugins }).to_string();
     let upstream = json!({ "nodes": { "${{PATH}}:1": 1 }, "type": "roundrobin" }).to_string();
-    for (key, content) in [("consumers/jack", jack.as_str()), ("upstreams/u", &upstream)] {
+    let account = json!({ "auth_file": "secret" }).to_string();
+    for (key, content) in
+        [("consumers/jack", jack.as_str()), ("upstreams/u", &upstream), ("secrets/gcp/1", &account)]
+    {
         let stored = format!("/apisix/{key}");
         etcd.put(&stored, content);
         let told = bench.bartizan(&arguments).fails_with(2);

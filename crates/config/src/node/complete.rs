@@ -48,8 +48,10 @@ pub(crate) fn complete(
     problems
 }
 
-fn check_store(node: &NodeConfig, has_resources: bool, problems: &mut Vec<Invalid>) {
+fn check_store(node: &mut NodeConfig, has_resources: bool, problems: &mut Vec<Invalid>) {
     match (&node.store, has_resources) {
+        // Whoever may change resources needs a place for them that can be written.
+        (None, false) if node.admin.is_some() => node.store = Some(Store::behind_admin()),
         (Some(_), true) => problems.push(
             Invalid::at("store", "`store` and `resources` are both given")
                 .with_help("keep the resources in one place"),

@@ -40,6 +40,13 @@ pub enum Store {
     Etcd(Box<EtcdStore>),
 }
 
+impl Store {
+    /// Where the Admin API keeps what it is told, if nothing else is said.
+    pub(super) fn behind_admin() -> Self {
+        Self::Embedded { path: "bartizan.store".into(), history: history(), encryption: None }
+    }
+}
+
 fn history() -> u64 {
     10_000
 }

@@ -43,11 +43,6 @@ impl Reader<'_> {
         let pass_host = self.pass_host(site, wire);
         let tls = self.upstream_tls(site, wire, scheme);
         let checks = self.checks(site, wire.checks.as_ref());
-        if wire.checks.is_some() && found_in.is_some() {
-            let problem = "`checks` of servers that a registry names are not supported yet";
-            let help = "registries name those that pass their own checks; remove it";
-            self.invalid(site, &Invalid::at("checks", problem).with_help(help));
-        }
         let timeout = wire.timeout.and_then(|wire| self.timeouts(site, &["timeout"], wire));
         let retry_timeout =
             wire.retry_timeout.and_then(|value| self.seconds(site, &["retry_timeout"], value));

@@ -39,6 +39,13 @@ fn documents_that_cannot_be_read() {
                 "r.yaml:1:9: anchors are not accepted in a configuration; write the value out where it is meant",
             ],
         ),
+        // Nor can a document hold itself.
+        (
+            "routes:\n- &r {uri: /a, upstream: *r}\n",
+            &[
+                "r.yaml:2:3: anchors are not accepted in a configuration; write the value out where it is meant",
+            ],
+        ),
         (
             "routes: !!seq []\n",
             &[

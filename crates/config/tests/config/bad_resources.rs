@@ -316,12 +316,6 @@ fn upstreams_that_are_not_sound() {
             ],
         ),
         (
-            "upstreams: [{service_name: a, discovery_type: dns, checks: {active: {}}}]\n",
-            &[
-                "r.yaml:1:52: `checks` of servers that a registry names are not supported yet (at upstreams[0].checks); registries name those that pass their own checks; remove it",
-            ],
-        ),
-        (
             "upstreams: [{service_name: '', discovery_type: dns}]\n",
             &["r.yaml:1:28: `service_name` is empty (at upstreams[0].service_name)"],
         ),

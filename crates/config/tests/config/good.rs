@@ -344,6 +344,25 @@ store:
 }
 
 #[test]
+fn behind_the_admin_api_is_a_database_unless_something_else_is_named() {
+    let store = |rest: &str| {
+        let text = format!("{NODE}admin: {{}}\n{rest}");
+        let loaded = loader().node_text(Path::new("/etc/b/bartizan.yaml"), &text).unwrap();
+        loaded.node.store
+    };
+    let Some(Store::Embedded { path, history, encryption }) = store("") else {
+        panic!("{:?}", store(""))
+    };
+    assert_eq!((&*path, history), (Path::new("/etc/b/bartizan.store"), 10_000));
+    assert!(encryption.is_none());
+    assert!(store("resources: {}\n").is_none());
+    assert!(matches!(
+        store("store: {etcd: {endpoints: ['https://e:2379']}}\n"),
+        Some(Store::Etcd(_))
+    ));
+}
+
+#[test]
 fn the_admin_api_is_on_this_machine_unless_told_otherwise() {
     let node = |admin: &str| {
         let text = format!("{NODE}admin: {admin}\nresources: {{}}\n");

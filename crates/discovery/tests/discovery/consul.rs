@@ -194,6 +194,42 @@ fn an_instance_whose_address_is_too_long_is_left_out_and_not_taken_to_be_its_nod
 }
 
 #[test]
+fn a_wrong_registration_leaves_out_itself_alone() {
+    run(async {
+        for (pointer, wrong, expected) in [
+            ("/Service/Port", json!(65_536), None),
+            ("/Service/Port", json!(-1), None),
+            ("/Service/Port", json!(80.5), None),
+            ("/Service/Port", json!("http"), None),
+            ("/Service/Port", json!({}), None),
+            ("/Service/Port", json!(65_535), Some("10.1.0.2:65535 3/0")),
+            ("/Service/Port", json!(0), Some("10.1.0.2:- 3/0")),
+            ("/Service/Port", json!(null), Some("10.1.0.2:- 3/0")),
+            ("/Service/Address", json!(7), None),
+            ("/Service/Address", json!("a b"), None),
+            ("/Service/Address", json!(null), Some("10.9.9.9:80 3/0")),
+            ("/Service/Weights", json!(null), Some("10.1.0.2:80 1/0")),
+            ("/Service/Weights/Passing", json!(-1), Some("10.1.0.2:80 1/0")),
+            ("/Service/Weights/Passing", json!("3"), Some("10.1.0.2:80 3/0")),
+            ("/Service/Weights/Passing", json!(u64::MAX), Some("10.1.0.2:80 1/0")),
+        ] {
+            let scene = scene();
+            let mut other = instance("10.1.0.2", 80, 3);
+            *other.pointer_mut(pointer).unwrap() = wrong.clone();
+            scene.remotes.answer(SERVER, answer(1, &[instance("10.1.0.1", 80, 3), other]));
+            scene.remotes.respond(SERVER, |_| answer(1, &[]).after(Duration::from_secs(3_600)));
+            let orders = orders(&scene);
+            settle().await;
+            let mut all: Vec<&str> = expected.into_iter().chain(["10.1.0.1:80 3/0"]).collect();
+            let mut told = list(&orders).unwrap_or_default();
+            told.sort_unstable();
+            all.sort_unstable();
+            assert_eq!((told, scene.counts().0), (some(&all).unwrap(), 0), "{pointer}: {wrong}");
+        }
+    });
+}
+
+#[test]
 fn a_name_cannot_reach_out_of_its_place_in_the_path() {
     run(async {
         let scene = scene();

@@ -93,6 +93,93 @@ fn a_reload_keeps_what_the_registry_told_and_another_service_does_not() {
     });
 }
 
+/// Probes that decide at once, a second apart.
+const CHECKED: &str = "{service_name: 'orders.test:8080', discovery_type: dns, checks: {active: {type: tcp, \
+     healthy: {interval: 1, successes: 1}, unhealthy: {interval: 1, tcp_failures: 1}}}}";
+
+/// The servers of which metrics tell that they are healthy, or not.
+fn told(gateway: &Gateway, value: u8) -> Vec<String> {
+    let end = format!("\"}} {value}");
+    let metrics = gateway.metrics();
+    let lines = metrics.lines().filter(|line| line.starts_with("bartizan_upstream_healthy{"));
+    let nodes = lines.filter_map(|line| line.strip_suffix(&*end)?.rsplit_once('"'));
+    let mut nodes: Vec<_> = nodes.map(|(_, node)| node.to_owned()).collect();
+    nodes.sort();
+    nodes
+}
+
+async fn seconds_pass(gateway: &Gateway, seconds: u32) {
+    for _ in 0..seconds {
+        gateway.advance(Duration::from_secs(1)).await;
+        settle().await;
+    }
+}
+
+#[test]
+fn servers_are_probed_as_the_registry_names_them() {
+    run(async {
+        let (gateway, dns) = gateway(CHECKED);
+        let [one, two, three] = ["10.1.0.1:8080", "10.1.0.2:8080", "10.1.0.3:8080"];
+        gateway.remotes().refuse(one, true);
+        dns.addresses("orders.test", 1, &["10.1.0.1", "10.1.0.2"]);
+        seconds_pass(&gateway, 3).await;
+        assert_eq!((told(&gateway, 0), told(&gateway, 1)), (vec![one.into()], vec![two.into()]));
+        assert_eq!(serving(&gateway, 2).await, [two, two]);
+        // Another list is no amnesty for those that stay.
+        dns.addresses("orders.test", 1, &["10.1.0.3", "10.1.0.1"]);
+        seconds_pass(&gateway, 2).await;
+        assert_eq!((told(&gateway, 0), told(&gateway, 1)), (vec![one.into()], vec![three.into()]));
+        assert_eq!(serving(&gateway, 2).await, [three, three]);
+        // Those that came are probed too, and those that are down come back.
+        gateway.remotes().refuse(three, true);
+        seconds_pass(&gateway, 3).await;
+        gateway.get("/").send().await.expect(503).reason("upstream.unhealthy");
+        gateway.remotes().refuse(one, false);
+        seconds_pass(&gateway, 3).await;
+        assert_eq!(serving(&gateway, 2).await, [one, one]);
+    });
+}
+
+#[test]
+fn neither_a_reload_nor_one_that_is_refused_is_an_amnesty() {
+    run(async {
+        let (gateway, dns) = gateway(CHECKED);
+        let [one, two] = ["10.1.0.1:8080", "10.1.0.2:8080"];
+        gateway.remotes().refuse(one, true);
+        dns.addresses("orders.test", 60, &["10.1.0.1", "10.1.0.2"]);
+        dns.addresses("others.test", 60, &["10.1.0.1", "10.1.0.2"]);
+        seconds_pass(&gateway, 3).await;
+        for checks in [CHECKED.to_owned(), CHECKED.replace("interval: 1,", "interval: 2,")] {
+            gateway.reload(&resources(&checks)).unwrap();
+            assert_eq!(serving(&gateway, 2).await, [two, two]);
+            assert_eq!(told(&gateway, 0), [one]);
+        }
+        let other = CHECKED.replace("orders.test", "others.test");
+        gateway.reload(&resources(&other).replace("uri: /*", "uri: ''")).unwrap_err();
+        assert_eq!(told(&gateway, 0), [one]);
+        gateway.remotes().refuse(one, false);
+        gateway.remotes().refuse(two, true);
+        seconds_pass(&gateway, 5).await;
+        assert_eq!(serving(&gateway, 2).await, [one, one]);
+        // Without checks, everyone serves.
+        gateway.reload(&resources(ORDERS)).unwrap();
+        assert_eq!((told(&gateway, 0), told(&gateway, 1)), (Vec::new(), Vec::new()));
+        assert_eq!(serving(&gateway, 2).await, [one, two]);
+    });
+}
+
+#[test]
+fn a_server_that_may_not_be_probed_is_left_out() {
+    run(async {
+        let refused = CHECKED.replace("type: tcp", "type: tcp, port: 9080");
+        let (gateway, dns) = gateway(&refused);
+        dns.addresses("orders.test", 60, &["127.0.0.1", "10.1.0.1"]);
+        seconds_pass(&gateway, 1).await;
+        assert_eq!(told(&gateway, 0).len() + told(&gateway, 1).len(), 1);
+        assert_eq!(serving(&gateway, 2).await, ["10.1.0.1:8080", "10.1.0.1:8080"]);
+    });
+}
+
 #[test]
 fn the_port_is_that_of_the_scheme_and_the_host_the_service_where_nothing_else_is_said() {
     run(async {

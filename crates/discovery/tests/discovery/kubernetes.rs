@@ -230,6 +230,22 @@ fn the_token_is_read_again_at_each_call() {
 }
 
 #[test]
+fn a_token_file_that_is_none_is_not_waited_for() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+        let scene = Scene::of(&json!({ "kubernetes": {
+            "server": "http://kube.test:8080", "token_file": file, "danger_plaintext": true,
+        } }));
+        let orders = orders(&scene);
+        settle().await;
+        let failing = orders.failing().unwrap();
+        assert!(failing.ends_with("it is no file") && asked(&scene).is_empty(), "{failing}");
+    });
+}
+
+#[test]
 fn what_is_refused_or_no_list_keeps_the_last_good_one() {
     run(async {
         let scene = Scene::of(&settings());

@@ -2,6 +2,7 @@
 
 mod consul;
 mod dns;
+mod flapping;
 mod gateway;
 mod kubernetes;
 mod polled;

@@ -1,6 +1,7 @@
 //! Servers found in Nacos and Eureka, which are asked at an interval.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bartizan_config::{FoundArgs, FoundIn, RegistryType};
@@ -126,6 +127,37 @@ fn a_user_of_nacos_logs_in_once_and_anew_where_the_token_is_not_taken() {
 }
 
 #[test]
+fn a_refusal_of_an_old_token_does_not_forget_a_newer_one() {
+    run(async {
+        let scene = Scene::of(&settings("nacos", NACOS, true));
+        let logins = Arc::new(AtomicU32::new(0));
+        let seen_logins = logins.clone();
+        scene.remotes.respond(NACOS, move |seen| {
+            if seen.target == "/nacos/v1/auth/login" {
+                let token = format!("t{}", seen_logins.fetch_add(1, Ordering::Relaxed) + 1);
+                let body = json!({ "accessToken": token, "tokenTtl": 18_000 });
+                return Answer::json(200, &body.to_string());
+            }
+            let refused = Answer::status(403);
+            match (seen.target.contains("=slow"), seen.target.ends_with("=t1")) {
+                // It is refused when the others have a new token already.
+                (true, true) => refused.after(Duration::from_secs(3)),
+                (false, true) => refused,
+                (_, false) => hosts(&[host("10.1.0.1", 80)]),
+            }
+        });
+        let service = |name: &str| scene.try_service(RegistryType::Nacos, name).unwrap();
+        let (slow, fast) = (service("slow"), service("fast"));
+        pass(Duration::from_millis(600)).await;
+        assert_eq!(logins.load(Ordering::Relaxed), 2);
+        assert!(list(&fast).is_some() && list(&slow).is_none());
+        pass(Duration::from_millis(2_500)).await;
+        pass(Duration::from_millis(600)).await;
+        assert_eq!((list(&slow), logins.load(Ordering::Relaxed)), (list(&fast), 2));
+    });
+}
+
+#[test]
 fn instances_of_eureka_that_are_up_serve() {
     run(async {
         let scene = Scene::of(&settings("eureka", EUREKA, true));
@@ -151,6 +183,88 @@ fn instances_of_eureka_that_are_up_serve() {
         assert_eq!(list(&orders), some(&["10.1.0.5:8080 100/0"]));
         pass(Duration::from_secs(10)).await;
         assert_eq!(list(&orders), some(&[]));
+    });
+}
+
+#[test]
+fn a_wrong_registration_in_nacos_leaves_out_itself_alone() {
+    run(async {
+        for (field, wrong, expected) in [
+            ("port", json!(65_536), None),
+            ("port", json!(0), None),
+            ("port", json!(-1), None),
+            ("port", json!(80.5), None),
+            ("port", json!("http"), None),
+            ("port", json!(null), None),
+            ("port", json!([80]), None),
+            ("port", json!(65_535), Some("10.1.0.2:65535 100/0")),
+            ("port", json!("81"), Some("10.1.0.2:81 100/0")),
+            ("ip", json!(7), None),
+            ("ip", json!(null), None),
+            ("ip", json!("a b"), None),
+            ("healthy", json!("unknown"), None),
+            ("healthy", json!(null), Some("10.1.0.2:80 100/0")),
+            ("enabled", json!(1), None),
+            ("weight", json!("0.5"), Some("10.1.0.2:80 50/0")),
+            ("weight", json!(2), Some("10.1.0.2:80 200/0")),
+            ("weight", json!(-1), Some("10.1.0.2:80 0/0")),
+            ("weight", json!("much"), Some("10.1.0.2:80 100/0")),
+        ] {
+            let scene = Scene::of(&settings("nacos", NACOS, false));
+            let mut other = host("10.1.0.2", 80);
+            other[field] = wrong.clone();
+            scene.remotes.answer(NACOS, hosts(&[host("10.1.0.1", 80), other]));
+            let orders = nacos(&scene);
+            settle().await;
+            let mut all: Vec<&str> = expected.into_iter().chain(["10.1.0.1:80 100/0"]).collect();
+            let mut told = list(&orders).unwrap_or_default();
+            told.sort_unstable();
+            all.sort_unstable();
+            assert_eq!((told, scene.counts().0), (some(&all).unwrap(), 0), "{field}: {wrong}");
+        }
+    });
+}
+
+#[test]
+fn a_wrong_registration_in_eureka_leaves_out_itself_alone() {
+    run(async {
+        let open = |number: Value| json!({ "$": number, "@enabled": "true" });
+        for (field, wrong, expected) in [
+            ("port", open(json!(65_536)), None),
+            ("port", open(json!(-1)), None),
+            ("port", open(json!(8_080.5)), None),
+            ("port", open(json!(8_080.0)), Some("10.1.0.2:8080 100/0")),
+            ("port", open(json!(65_535)), Some("10.1.0.2:65535 100/0")),
+            ("port", json!({ "@enabled": "true" }), None),
+            ("port", json!({ "$": 8_080 }), None),
+            ("port", json!(null), None),
+            // The secure port is none, the other one is.
+            ("securePort", open(json!(0)), Some("10.1.0.2:8080 100/0")),
+            ("securePort", open(json!(-443)), Some("10.1.0.2:8080 100/0")),
+            ("status", json!("STARTING"), None),
+            ("status", json!("SOMETHING_NEW"), None),
+            ("status", json!("x".repeat(254)), None),
+            ("status", json!(null), None),
+            ("ipAddr", json!(null), None),
+            ("ipAddr", json!(["10.1.0.2"]), None),
+            ("metadata", json!(null), Some("10.1.0.2:8080 100/0")),
+            ("metadata", json!({ "weight": 7.0 }), Some("10.1.0.2:8080 7/0")),
+            ("metadata", json!({ "weight": -7 }), Some("10.1.0.2:8080 100/0")),
+            ("metadata", json!({ "weight": 0.5 }), Some("10.1.0.2:8080 100/0")),
+            ("metadata", json!({ "weight": "heavy" }), Some("10.1.0.2:8080 100/0")),
+        ] {
+            let scene = Scene::of(&settings("eureka", EUREKA, false));
+            let mut other = instance("10.1.0.2");
+            other[field] = wrong.clone();
+            scene.remotes.answer(EUREKA, application(&json!([instance("10.1.0.1"), other])));
+            let orders = scene.try_service(RegistryType::Eureka, "orders").unwrap();
+            settle().await;
+            let mut all: Vec<&str> = expected.into_iter().chain(["10.1.0.1:8080 100/0"]).collect();
+            let mut told = list(&orders).unwrap_or_default();
+            told.sort_unstable();
+            all.sort_unstable();
+            assert_eq!((told, scene.counts().0), (some(&all).unwrap(), 0), "{field}: {wrong}");
+        }
     });
 }
 

@@ -90,6 +90,7 @@ impl Streamed {
     /// Hands to the connection what was put, as its windows allow.
     pub(super) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Denial>> {
         while !self.waiting.is_empty() {
+            ready!(self.ticket.poll_room(cx));
             let room = self.sender.capacity();
             if room == 0 {
                 self.sender.reserve_capacity(self.waiting.len());
@@ -105,6 +106,7 @@ impl Streamed {
             if is_last {
                 self.end = None;
             }
+            self.ticket.hand_over();
             if let Err(error) = self.sender.send_data(data, is_last) {
                 return Poll::Ready(Err(self.broke(&error)));
             }
@@ -207,7 +209,9 @@ impl Streamed {
 
 impl Drop for Streamed {
     fn drop(&mut self) {
-        if self.is_sent && self.is_received() {
+        // Where no body is to be read, the upstream may still be at one.
+        let has_ended = self.body.as_ref().is_some_and(RecvStream::is_end_stream);
+        if self.is_sent && has_ended {
             self.ticket.done();
         }
     }

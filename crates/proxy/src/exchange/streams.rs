@@ -55,7 +55,7 @@ impl Trial<'_> {
     /// A connection: a kept one at first, else a new one, within the time for connecting.
     async fn place(&mut self, round: usize) -> Result<Ticket, Failure> {
         let keep = self.upstream.keep;
-        let site = self.worker.links.site(self.node, keep);
+        let site = self.worker.links.site(self.node);
         if round == 1 {
             let kept = std::future::poll_fn(|task| Poll::Ready(site.take(task, keep))).await;
             if let Some(ticket) = kept {
@@ -66,7 +66,8 @@ impl Trial<'_> {
         let by = Instant::now() + self.waits.connect;
         let io = self.dial(self.waits.connect).await?;
         let limits = &self.worker.shared.node.limits;
-        let bound = |size: u64| u32::try_from(size).unwrap_or(u32::MAX >> 1);
+        // No window is larger (RFC 9113 §6.9.1), and of nothing nothing would come.
+        let bound = |size: u64| u32::try_from(size).unwrap_or(u32::MAX).clamp(1, u32::MAX >> 1);
         let header_list = self.worker.shared.response_limits.head.header_block as u64;
         let limits =
             LinkLimits { header_list: bound(header_list), window: bound(limits.h2_window.0) };

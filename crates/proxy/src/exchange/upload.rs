@@ -1,11 +1,10 @@
 //! Sending a request's body.
 
-use std::collections::VecDeque;
 use std::task::{Context, Poll, ready};
 
 use bartizan_core::{Denial, Reason};
 use bartizan_wire::{BodyLength, CHUNK_END, Fields, chunk_head};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncWrite;
 
 use super::{Downstream, Streamed};
@@ -14,6 +13,10 @@ use crate::upstream::UpstreamConnection;
 
 /// Stop taking from the client while this much waits for the upstream.
 const WAITING_MAX: usize = 128 * 1_024;
+
+/// Over HTTP/2, pieces that are there together leave together, up to this much: a frame costs some
+/// hundred bytes beside its data, and a client may send single bytes.
+const PART: usize = 16 * 1_024;
 
 /// Where the body comes from.
 #[derive(Debug)]
@@ -51,8 +54,7 @@ pub(crate) struct Upload {
 /// A part of a body that was taken from the client, whole from its beginning.
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
-    parts: VecDeque<Bytes>,
-    size: usize,
+    data: BytesMut,
     /// What stands behind it, where it is all there is.
     end: Option<Fields>,
 }
@@ -92,9 +94,8 @@ impl Upload {
     pub(crate) fn give_taken(&mut self) -> Option<Taken> {
         let source = std::mem::replace(&mut self.source, UploadSource::Nothing);
         let mut taken = self.taken.take()?;
-        if let UploadSource::Again(mut rest) = source {
-            taken.parts.append(&mut rest.parts);
-            taken.size = taken.size.saturating_add(rest.size);
+        if let UploadSource::Again(rest) = source {
+            taken.data.unsplit(rest.data);
             taken.end = rest.end;
         }
         Some(taken)
@@ -269,21 +270,14 @@ impl Upload {
                     stream.put(bytes);
                     stream.end(Fields::new());
                 }
-                UploadSource::Again(mut taken) => {
-                    let part = taken.parts.pop_front();
-                    taken.size = taken.size.saturating_sub(part.as_ref().map_or(0, Bytes::len));
-                    let end = if part.is_none() { taken.end.take() } else { None };
-                    let is_more = part.is_some();
-                    self.source =
-                        if is_more { UploadSource::Again(taken) } else { UploadSource::Stream };
-                    if let Some(piece) = part.map(Piece::Bytes).or(end.map(Piece::End)) {
-                        self.pass(stream, piece, scratch)?;
-                    }
+                UploadSource::Again(Taken { data, end }) => {
+                    self.source = UploadSource::Stream;
+                    self.pass(stream, data.freeze(), end)?;
                 }
                 UploadSource::Stream => {
                     self.source = UploadSource::Stream;
-                    let piece = ready!(downstream.poll_body(cx, scratch))?;
-                    self.pass(stream, piece, scratch)?;
+                    let (data, end) = ready!(poll_part(cx, downstream, scratch))?;
+                    self.pass(stream, data, end)?;
                 }
             }
         }
@@ -292,35 +286,52 @@ impl Upload {
     fn pass(
         &mut self,
         stream: &mut Streamed,
-        piece: Piece,
-        scratch: &Scratch,
+        data: Bytes,
+        end: Option<Fields>,
     ) -> Result<(), Denial> {
-        let data = match piece {
-            Piece::Bytes(bytes) => bytes,
-            Piece::Scratch(range) => {
-                Bytes::copy_from_slice(scratch.0.borrow().get(range).unwrap_or_default())
-            }
-            Piece::End(mut trailers) => {
-                self.source = UploadSource::Nothing;
-                if self.drops_trailers {
-                    trailers.clear();
-                }
-                if let Some(taken) = &mut self.taken {
-                    taken.end = Some(trailers.clone());
-                }
-                stream.end(trailers);
-                return Ok(());
-            }
-        };
         self.count(data.len())?;
+        self.taken = self.taken.take().filter(|taken| taken.data.len() + data.len() <= TAKEN_MAX);
         if let Some(taken) = &mut self.taken {
-            taken.size = taken.size.saturating_add(data.len());
-            taken.parts.push_back(data.clone());
+            taken.data.extend_from_slice(&data);
         }
-        self.taken = self.taken.take().filter(|taken| taken.size <= TAKEN_MAX);
         stream.put(data);
+        let Some(mut trailers) = end else { return Ok(()) };
+        self.source = UploadSource::Nothing;
+        if self.drops_trailers {
+            trailers.clear();
+        }
+        if let Some(taken) = &mut self.taken {
+            taken.end = Some(trailers.clone());
+        }
+        stream.end(trailers);
         Ok(())
     }
+}
+
+/// What the client has sent by now, and the trailers where that is all of it.
+fn poll_part(
+    cx: &mut Context<'_>,
+    downstream: &mut impl Downstream,
+    scratch: &Scratch,
+) -> Poll<Result<(Bytes, Option<Fields>), Denial>> {
+    let mut part = BytesMut::new();
+    while part.len() < PART {
+        match downstream.poll_body(cx, scratch) {
+            Poll::Ready(Ok(Piece::Bytes(bytes))) if part.is_empty() => part = bytes.into(),
+            Poll::Ready(Ok(Piece::Bytes(bytes))) => part.extend_from_slice(&bytes),
+            Poll::Ready(Ok(Piece::Scratch(range))) => {
+                let buffer = scratch.0.borrow();
+                part.extend_from_slice(buffer.get(range).unwrap_or_default());
+            }
+            Poll::Ready(Ok(Piece::End(trailers))) => {
+                return Poll::Ready(Ok((part.freeze(), Some(trailers))));
+            }
+            Poll::Ready(Err(denial)) => return Poll::Ready(Err(denial)),
+            Poll::Pending if part.is_empty() => return Poll::Pending,
+            Poll::Pending => break,
+        }
+    }
+    Poll::Ready(Ok((part.freeze(), None)))
 }
 
 /// The last chunk and what follows it (RFC 9112 §7.1.2).

@@ -16,18 +16,20 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bartizan_audit::{AuditLog, Event, EventKind};
 use bartizan_config::{CheckRule, HealthChecks, ResourceKind, ResourceRef};
-use bartizan_core::{Clock, Reason, Timestamp};
+use bartizan_core::{Clock, LastProbe, Reason, Timestamp};
+use tokio::sync::watch;
 
 pub(crate) use probe::{Form, Probe};
 pub(crate) use prober::Prober;
 pub(crate) use seen::Gauges;
-pub use seen::{LastProbe, ServerHealth, Verdict, describe_health};
+pub use seen::describe_health;
 pub(crate) use state::{Counts, Outcome};
 
 /// What is known of a server.
@@ -80,10 +82,14 @@ pub(crate) struct Health {
     pub(crate) origin: ResourceRef,
     pub(crate) checks: Arc<HealthChecks>,
     /// What every probe has in common.
-    form: Form,
-    /// One for each server, however often it is listed.
-    probes: Box<[Probe]>,
+    form: Arc<Form>,
+    /// One for each server, however often it is listed. Where a registry names the servers, they
+    /// change.
+    probes: watch::Sender<Probes>,
 }
+
+/// The probes of an upstream, one for each of its servers.
+pub(crate) type Probes = Arc<[Probe]>;
 
 /// Who is told of changes.
 #[derive(Clone, Copy)]
@@ -97,21 +103,17 @@ impl Health {
     pub(crate) fn new(
         origin: &ResourceRef,
         checks: &Arc<HealthChecks>,
-        form: Form,
+        form: Arc<Form>,
         mut probes: Vec<Probe>,
         before: Option<&Arc<Self>>,
     ) -> Arc<Self> {
         if let Some(before) = before {
-            let same = |one: &Probe, other: &Probe| one.is_same(other);
-            let is_same = before.checks == *checks
-                && before.probes.len() == probes.len()
-                && before.probes.iter().zip(&probes).all(|(one, other)| same(one, other));
-            if is_same {
+            let known = before.probes();
+            if before.checks == *checks && are_same(&known, &probes) {
                 return before.clone();
             }
-            let known = before.probes.iter();
-            let known: std::collections::HashMap<&str, &Arc<Standing>> =
-                known.map(|probe| (&*probe.standing.label, &probe.standing)).collect();
+            let known: HashMap<&str, &Arc<Standing>> =
+                known.iter().map(|probe| (&*probe.standing.label, &probe.standing)).collect();
             for probe in &mut probes {
                 if let Some(standing) = known.get(&*probe.standing.label) {
                     probe.standing = (*standing).clone();
@@ -119,12 +121,28 @@ impl Health {
             }
         }
         let (origin, checks) = (origin.clone(), checks.clone());
-        Arc::new(Self { origin, checks, form, probes: probes.into() })
+        Arc::new(Self { origin, checks, form, probes: watch::Sender::new(probes.into()) })
+    }
+
+    /// From now on these are the servers; gives them as they are then.
+    pub(crate) fn exchange(&self, probes: Vec<Probe>) -> Probes {
+        let known = self.probes();
+        if are_same(&known, &probes) {
+            return known;
+        }
+        let probes: Probes = probes.into();
+        self.probes.send_replace(probes.clone());
+        probes
+    }
+
+    /// The servers as they are now.
+    pub(crate) fn probes(&self) -> Probes {
+        self.probes.borrow().clone()
     }
 
     /// How the servers stand.
-    pub(crate) fn standings(&self) -> impl Iterator<Item = &Arc<Standing>> {
-        self.probes.iter().map(|probe| &probe.standing)
+    pub(crate) fn standings(&self) -> Vec<Arc<Standing>> {
+        self.probes.borrow().iter().map(|probe| probe.standing.clone()).collect()
     }
 
     /// What a request says of a server that answered it; only good, where another was blamed for the
@@ -185,6 +203,11 @@ impl Health {
         event.detail = Some(detail.into());
         voice.audit.record(event);
     }
+}
+
+/// Whether both ask the same servers the same way.
+fn are_same(known: &[Probe], probes: &[Probe]) -> bool {
+    known.len() == probes.len() && known.iter().zip(probes).all(|(one, other)| one.is_same(other))
 }
 
 /// Notes a probe that ended, and counts what it says.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bartizan_audit::AuditLog;
-use bartizan_config::ResourceRef;
+use bartizan_config::{ActiveCheck, ResourceRef};
 use bartizan_core::{Clock, Limits};
 use bartizan_net::{Client, Reach};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -17,7 +17,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::rounds::Rounds;
-use super::{Health, Voice, note};
+use super::{Health, Probe, Probes, Voice, note};
 
 /// Most probes of a node at once, over all upstreams.
 pub(crate) const PROBES_MAX: usize = 256;
@@ -147,10 +147,12 @@ async fn probe_on(
 ) {
     let active = &health.checks.active;
     let most = usize::try_from(active.concurrency).unwrap_or(SHARE_MAX).clamp(1, SHARE_MAX);
-    let servers = health.probes.len();
-    let mut rounds = Rounds::new(servers, active.healthy_every, seed, Instant::now());
+    let mut exchanged = health.probes.subscribe();
+    let mut probes = exchanged.borrow_and_update().clone();
+    let mut rounds = Rounds::new(probes.len(), active.healthy_every, seed, Instant::now());
     let mut under_way = JoinSet::new();
-    let mut began: HashMap<Id, (usize, Instant)> = HashMap::new();
+    // A server that is not listed any more has no number.
+    let mut began: HashMap<Id, (Option<usize>, Instant)> = HashMap::new();
     // It keeps its place among those that wait, whatever else happens meanwhile.
     let mut turn = pin!(tools.permits.clone().acquire_owned());
     loop {
@@ -159,12 +161,24 @@ async fn probe_on(
         let is_due = due.is_some_and(|due| due <= now);
         let ended = tokio::select! {
             _ = &mut stopped => return,
+            Ok(()) = exchanged.changed() => {
+                let next = exchanged.borrow_and_update().clone();
+                let moved = moves(&probes, &next);
+                let running = began.values_mut().filter_map(|(server, _)| {
+                    *server = server.and_then(|server| moved.get(server).copied().flatten());
+                    *server
+                });
+                let running = running.collect();
+                rounds.exchange(&moved, next.len(), &running, active.healthy_every, now);
+                probes = next;
+                continue;
+            }
             Some(ended) = under_way.join_next_with_id(), if !under_way.is_empty() => ended,
             permit = &mut turn, if is_due => {
                 turn.set(tools.permits.clone().acquire_owned());
                 let (Ok(permit), Some(server)) = (permit, rounds.next(now)) else { return };
-                let task = probe(health.clone(), server, tools.clone(), permit);
-                began.insert(under_way.spawn(task).id(), (server, Instant::now()));
+                let task = probe(health.clone(), probes.clone(), server, tools.clone(), permit);
+                began.insert(under_way.spawn(task).id(), (Some(server), Instant::now()));
                 continue;
             }
             () = sleep_until(due.unwrap_or(now)), if due.is_some() && !is_due => continue,
@@ -177,22 +191,34 @@ async fn probe_on(
                 error.id()
             }
         };
-        if let Some((server, began)) = began.remove(&id) {
-            rounds.again(server, began, every(&health, server));
+        if let Some((Some(server), began)) = began.remove(&id) {
+            rounds.again(server, began, every(active, probes.get(server)));
         }
     }
 }
 
-fn every(health: &Health, server: usize) -> Duration {
-    let active = &health.checks.active;
-    let standing = health.probes.get(server).map(|probe| &probe.standing);
+/// Where each server stands in another list; nowhere where it is not listed any more.
+fn moves(from: &[Probe], to: &[Probe]) -> Vec<Option<usize>> {
+    let places: HashMap<&str, usize> =
+        to.iter().enumerate().map(|(place, probe)| (&*probe.standing.label, place)).collect();
+    from.iter().map(|probe| places.get(&*probe.standing.label).copied()).collect()
+}
+
+fn every(active: &ActiveCheck, probe: Option<&Probe>) -> Duration {
+    let standing = probe.map(|probe| &probe.standing);
     let is_healthy = standing.is_none_or(|standing| standing.is_healthy());
     if is_healthy { active.healthy_every } else { active.unhealthy_every }
 }
 
 /// Probes one server, whose turn it is for as long as that takes.
-async fn probe(health: Arc<Health>, server: usize, tools: Arc<Tools>, _turn: OwnedSemaphorePermit) {
-    let Some(probe) = health.probes.get(server) else { return };
+async fn probe(
+    health: Arc<Health>,
+    probes: Probes,
+    server: usize,
+    tools: Arc<Tools>,
+    _turn: OwnedSemaphorePermit,
+) {
+    let Some(probe) = probes.get(server) else { return };
     let began = Instant::now();
     let active = &health.checks.active;
     let probed = probe.run(active, &health.form, &tools.client, &*tools.reach).await;

@@ -1,7 +1,7 @@
 //! When which server of an upstream is probed next.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -23,11 +23,37 @@ impl Rounds {
     /// So many servers, which are probed at this interval; all of them begin now.
     pub(super) fn new(servers: usize, every: Duration, seed: u64, now: Instant) -> Self {
         let mut rounds = Self { due: BinaryHeap::with_capacity(servers), seed };
-        for server in 0..servers {
-            let wait = every.min(FIRST).mul_f64(rounds.chance());
-            rounds.due.push(Reverse((now + wait, server)));
-        }
+        (0..servers).for_each(|server| rounds.begin(server, every, now));
         rounds
+    }
+
+    fn begin(&mut self, server: usize, every: Duration, now: Instant) {
+        let wait = every.min(FIRST).mul_f64(self.chance());
+        self.due.push(Reverse((now + wait, server)));
+    }
+
+    /// From now on there are so many servers. `moved` tells the new number of each that there was;
+    /// those that stay keep their dates, `running` are being probed now, and all others begin.
+    pub(super) fn exchange(
+        &mut self,
+        moved: &[Option<usize>],
+        servers: usize,
+        running: &HashSet<usize>,
+        every: Duration,
+        now: Instant,
+    ) {
+        let known =
+            std::mem::take(&mut self.due).into_iter().filter_map(|Reverse((due, server))| {
+                let server = moved.get(server).copied().flatten()?;
+                Some(Reverse((due, server)))
+            });
+        self.due = known.collect();
+        let mut stays: HashSet<usize> =
+            self.due.iter().map(|Reverse((_, server))| *server).collect();
+        stays.extend(running);
+        for server in (0..servers).filter(|server| !stays.contains(server)) {
+            self.begin(server, every, now);
+        }
     }
 
     /// From 0 to 1.
@@ -85,6 +111,40 @@ mod tests {
             prop_assert!(due >= every.mul_f64(0.899) && due <= every.mul_f64(1.101), "{due:?}");
             prop_assert_eq!(rounds.next(start + due - Duration::from_millis(1)), None);
             prop_assert_eq!(rounds.next(start + due), Some(0));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn those_that_stay_keep_their_dates_and_every_server_has_one_or_is_running(
+            from in 0_usize..30,
+            to in 0_usize..30,
+            shift in 0_usize..30,
+            running in 0_usize..5,
+            seed: u64,
+        ) {
+            let start = Instant::now();
+            let mut rounds = Rounds::new(from, SECOND, seed, start);
+            // The servers whose turn it is now are running.
+            let end = start + SECOND;
+            let under_way: Vec<usize> =
+                std::iter::from_fn(|| rounds.next(end)).take(running).collect();
+            let before: Vec<(Instant, usize)> = rounds.due.iter().map(|Reverse(due)| *due).collect();
+            let moved: Vec<Option<usize>> =
+                (0..from).map(|at| Some(at + shift).filter(|at| *at < to)).collect();
+            let stay: HashSet<usize> = under_way.iter().filter_map(|at| moved[*at]).collect();
+            rounds.exchange(&moved, to, &stay, SECOND, end);
+            let after: Vec<(Instant, usize)> = rounds.due.iter().map(|Reverse(due)| *due).collect();
+            for (due, at) in before {
+                if let Some(at) = moved[at] {
+                    prop_assert!(after.contains(&(due, at)));
+                }
+            }
+            let mut all: Vec<usize> = after.iter().map(|(_, at)| *at).chain(stay).collect();
+            all.sort_unstable();
+            prop_assert_eq!(all, (0..to).collect::<Vec<_>>());
+            let late = |(due, _): &(Instant, usize)| *due > end + SECOND;
+            prop_assert!(!after.iter().any(late));
         }
     }
 

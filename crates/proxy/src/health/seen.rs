@@ -1,10 +1,9 @@
 //! What people see of the health of servers.
 
 use std::fmt;
-use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::sync::Weak;
 
-use bartizan_core::Timestamp;
+use bartizan_core::{ServerHealth, Verdict};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -16,69 +15,30 @@ use super::{Health, Prober, Standing};
 /// Most servers that metrics tell one by one.
 const TOLD_MAX: usize = 10_000;
 
-/// What is known of a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Requests are sent to it.
-    Healthy,
-    /// Requests are not sent to it.
-    Unhealthy,
-    /// Nothing was counted yet; requests are sent to it.
-    NotChecked,
+impl Health {
+    /// How the servers stand.
+    pub(crate) fn seen(&self) -> Vec<ServerHealth> {
+        self.standings().iter().map(|standing| standing.seen()).collect()
+    }
 }
 
-/// The last probe of a server.
-#[derive(Clone, Debug)]
-pub struct LastProbe {
-    /// When it ended.
-    pub at: Timestamp,
-    /// How long it took.
-    pub took: Duration,
-    /// What was wrong; nothing where it succeeded.
-    pub fault: Option<Arc<str>>,
-}
-
-/// A server whose health is checked.
-#[derive(Clone, Debug)]
-pub struct ServerHealth {
-    /// `host:port`.
-    pub server: Arc<str>,
-    /// What is known of it.
-    pub verdict: Verdict,
-    /// Successes in a row, while it is unhealthy.
-    pub successes: u8,
-    /// Bad answers since the last success.
-    pub http_failures: u8,
-    /// Connections that failed since the last success.
-    pub tcp_failures: u8,
-    /// Waits that were too long since the last success.
-    pub timeouts: u8,
-    /// The last probe.
-    pub last: Option<LastProbe>,
-}
-
-impl ServerHealth {
-    fn of(standing: &Arc<Standing>) -> Self {
-        let counts = standing.counts();
+impl Standing {
+    fn seen(&self) -> ServerHealth {
+        let counts = self.counts();
         let verdict = match (counts.is_unhealthy, counts.is_known) {
             (true, _) => Verdict::Unhealthy,
             (false, true) => Verdict::Healthy,
             (false, false) => Verdict::NotChecked,
         };
-        Self {
-            server: standing.label.clone(),
+        ServerHealth {
+            server: self.label.clone(),
             verdict,
             successes: counts.successes,
             http_failures: counts.http_failures,
             tcp_failures: counts.tcp_failures,
             timeouts: counts.timeouts,
-            last: standing.last(),
+            last: self.last(),
         }
-    }
-
-    /// The servers of an upstream.
-    pub(crate) fn all(health: &Health) -> Vec<Self> {
-        health.standings().map(Self::of).collect()
     }
 }
 
@@ -101,9 +61,9 @@ impl Collector for Gauges {
             MetricType::Gauge,
         )?;
         let all = self.0.upgrade().map_or_else(Vec::new, |prober| prober.all());
-        let servers = all
-            .iter()
-            .flat_map(|health| health.standings().map(move |standing| (&health.origin, standing)));
+        let servers = all.iter().flat_map(|health| {
+            health.standings().into_iter().map(move |one| (&health.origin, one))
+        });
         for (origin, standing) in servers.take(TOLD_MAX) {
             let labels = Labels {
                 upstream: format!("{}/{}", origin.kind.collection(), origin.id),

@@ -160,24 +160,25 @@ fn origin(id: &str) -> ResourceRef {
     ResourceRef { kind: ResourceKind::Upstream, id: id.into() }
 }
 
+fn probe(port: u16) -> Probe {
+    let target = Target { host: "h".into(), port, tls: None };
+    let label: Arc<str> = format!("h:{port}").into();
+    Probe::new(label.clone(), target, label)
+}
+
 fn health(
     id: &str,
     checks: &Arc<HealthChecks>,
     ports: impl IntoIterator<Item = u16>,
     before: Option<&Arc<Health>>,
 ) -> Arc<Health> {
-    let probe = |port| {
-        let target = Target { host: "h".into(), port, tls: None };
-        let label: Arc<str> = format!("h:{port}").into();
-        Probe::new(label.clone(), target, label)
-    };
     let probes = ports.into_iter().map(probe).collect();
-    let form = Form::compile(&checks.active).unwrap();
+    let form = Arc::new(Form::compile(&checks.active).unwrap());
     Health::new(&origin(id), checks, form, probes, before)
 }
 
 fn healthy(health: &Health) -> Vec<bool> {
-    health.standings().map(|standing| standing.is_healthy()).collect()
+    health.standings().iter().map(|standing| standing.is_healthy()).collect()
 }
 
 /// Runs with a clock that moves when everything waits.
@@ -237,7 +238,7 @@ fn a_probe_that_takes_too_long_speaks_against_the_server() {
         assert_eq!(healthy(&health), [true]);
         tokio::time::sleep(SECOND).await;
         assert_eq!(healthy(&health), [false]);
-        let counts = health.standings().next().unwrap().counts();
+        let counts = health.standings()[0].counts();
         assert_eq!((counts.timeouts, counts.tcp_failures), (1, 0));
     });
 }
@@ -310,7 +311,7 @@ fn a_server_that_stays_keeps_its_state_whatever_changes_about_its_checks() {
     let bench = Bench::new();
     let same = checks(|_| {});
     let first = health("u", &same, [1, 2], None);
-    let standing = first.standings().next().unwrap().clone();
+    let standing = first.standings()[0].clone();
     for _ in 0..3 {
         first.failed(&standing, Reason::UpstreamConnect, bench.voice());
     }
@@ -328,11 +329,45 @@ fn a_server_that_stays_keeps_its_state_whatever_changes_about_its_checks() {
 }
 
 #[test]
+fn another_list_of_servers_moves_no_date_of_those_that_stay() {
+    run(async {
+        let bench = Bench::new();
+        let slow = checks(|checks| {
+            checks.active.healthy_every = 10 * SECOND;
+            checks.active.concurrency = 1;
+        });
+        let health = health("u", &slow, [1, 2], None);
+        bench.prober.follow_all(std::slice::from_ref(&health));
+        // Lists that come faster than anyone is probed, and while somebody is.
+        *bench.servers.takes.lock().unwrap() = SECOND / 4;
+        for n in 0..1_000_u16 {
+            tokio::time::sleep(SECOND / 10).await;
+            let probes = [3 + n % 2, 1].map(probe);
+            health.exchange(probes.into());
+        }
+        let asked = bench.servers.times(1).len();
+        assert!((8..=12).contains(&asked), "{asked}");
+        assert!(bench.servers.times(2).len() <= 1);
+        // Who comes is probed within five seconds.
+        health.exchange(vec![probe(9)]);
+        let asked = bench.servers.count();
+        tokio::time::sleep(6 * SECOND).await;
+        assert_eq!((bench.servers.times(9).len(), bench.servers.count()), (1, asked + 1));
+        health.exchange(Vec::new());
+        tokio::time::sleep(60 * SECOND).await;
+        assert_eq!(bench.servers.count(), asked + 1);
+        health.exchange(vec![probe(9)]);
+        tokio::time::sleep(6 * SECOND).await;
+        assert_eq!(bench.servers.times(9).len(), 2);
+    });
+}
+
+#[test]
 fn requests_speak_for_and_against_a_server_where_they_are_listened_to() {
     let bench = Bench::new();
     let with = |passive: Option<PassiveCheck>| {
         let health = health("u", &checks(|checks| checks.passive = passive), [1], None);
-        let standing = health.standings().next().unwrap().clone();
+        let standing = health.standings()[0].clone();
         (health, standing)
     };
     let passive = |kind| Some(PassiveCheck { kind, rule: rule(1, 1) });

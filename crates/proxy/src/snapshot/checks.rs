@@ -9,20 +9,26 @@ use bartizan_net::{Target, TargetTls};
 use rustls::ClientConfig;
 
 use super::compile::Compilation;
-use super::upstreams::{Trust, server_tls, without_port};
+use super::upstreams::{Means, Trust, server_tls, without_port};
 use crate::health::{Form, Health, Probe, Standing};
 use crate::upstream::Node;
 
+/// How the servers of an upstream are checked, whoever they are.
+#[derive(Debug)]
+pub(super) struct Checks {
+    checks: Arc<HealthChecks>,
+    form: Arc<Form>,
+    tls: Option<Arc<ClientConfig>>,
+}
+
 impl Compilation<'_> {
-    /// The checks of an upstream, and where each of its nodes stands; `None`, and a fault, where they
-    /// do not compile.
-    pub(super) fn health(
+    /// The checks of an upstream; `None`, and a fault, where they do not compile.
+    pub(super) fn checks(
         &mut self,
         written: &bartizan_config::Upstream,
         checks: &Arc<HealthChecks>,
         subject: &str,
-        nodes: &mut [Node],
-    ) -> Option<Arc<Health>> {
+    ) -> Option<Checks> {
         let active = &checks.active;
         if written.scheme.is_http2() && active.kind != CheckKind::Tcp && active.port.is_none() {
             let problem = "probes speak HTTP/1.1, and the servers HTTP/2";
@@ -39,47 +45,49 @@ impl Compilation<'_> {
             }
             CheckKind::Http | CheckKind::Tcp => None,
         };
-        let compiled = Form::compile(active).map_err(below_active).and_then(|form| {
-            let mut seen = HashSet::new();
-            let distinct = nodes.iter().filter(|node| seen.insert(&*node.label));
-            let probes = distinct.map(|node| self.probe(written, checks, node, tls.as_ref()));
-            Ok((form, probes.collect::<Result<Vec<_>, _>>()?))
-        });
-        let (form, probes) = match compiled {
-            Ok(compiled) => compiled,
+        match Form::compile(active) {
+            Ok(form) => Some(Checks { checks: checks.clone(), form: Arc::new(form), tls }),
             Err(invalid) => {
-                self.fault(written.place, subject, invalid);
-                return None;
+                self.fault(written.place, subject, below_active(invalid));
+                None
             }
-        };
-        let before = self.previous.and_then(|snapshot| snapshot.upstreams.get(&written.origin));
-        let before = before.and_then(|upstream| upstream.health.as_ref());
-        let health = Health::new(&written.origin, checks, form, probes, before);
-        let standings: HashMap<&str, &Arc<Standing>> =
-            health.standings().map(|standing| (&*standing.label, standing)).collect();
-        for node in nodes {
-            node.standing = standings.get(&*node.label).map(|standing| (*standing).clone());
         }
-        Some(health)
+    }
+}
+
+impl Checks {
+    /// The health of these servers. What was known of them in `before` goes on.
+    pub(super) fn health<'n>(
+        &self,
+        means: &Means,
+        written: &bartizan_config::Upstream,
+        nodes: impl IntoIterator<Item = &'n Node>,
+        before: Option<&Arc<Health>>,
+    ) -> Result<Arc<Health>, Invalid> {
+        let mut seen = HashSet::new();
+        let distinct = nodes.into_iter().filter(|node| seen.insert(node.label.clone()));
+        let probes = distinct.map(|node| self.probe(means, written, node));
+        let probes = probes.collect::<Result<Vec<_>, _>>()?;
+        Ok(Health::new(&written.origin, &self.checks, self.form.clone(), probes, before))
     }
 
-    fn probe(
+    /// The probe of one server.
+    pub(super) fn probe(
         &self,
+        means: &Means,
         written: &bartizan_config::Upstream,
-        checks: &HealthChecks,
         node: &Node,
-        tls: Option<&Arc<ClientConfig>>,
     ) -> Result<Probe, Invalid> {
-        let active = &checks.active;
+        let active = &self.checks.active;
         let host = node.target.host.clone();
         let port = active.port.unwrap_or(node.target.port);
         if let Ok(ip) = host.parse::<IpAddr>() {
             // A name is judged when it is resolved, each time anew.
-            self.means.egress.check(SocketAddr::new(ip, port)).map_err(|denial| {
+            means.egress.check(SocketAddr::new(ip, port)).map_err(|denial| {
                 below_active(Invalid::at("port", format!("`{host}` at port {port} {denial}")))
             })?;
         }
-        let tls = match (tls, &active.host) {
+        let tls = match (&self.tls, &active.host) {
             (Some(config), Some(host)) => {
                 let name = without_port(host);
                 let tls = TargetTls::new(config.clone(), name);
@@ -95,6 +103,15 @@ impl Compilation<'_> {
             (None, PassHost::Pass | PassHost::Node) => node.host.clone(),
         };
         Ok(Probe::new(node.label.clone(), Target { host, port, tls }, authority))
+    }
+}
+
+/// Gives each server its standing among those that are probed.
+pub(super) fn stand<'n>(nodes: impl IntoIterator<Item = &'n mut Node>, probes: &[Probe]) {
+    let standings: HashMap<&str, &Arc<Standing>> =
+        probes.iter().map(|probe| (&*probe.standing.label, &probe.standing)).collect();
+    for node in nodes {
+        node.standing = standings.get(&*node.label).map(|standing| (*standing).clone());
     }
 }
 

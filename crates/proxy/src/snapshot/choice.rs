@@ -45,7 +45,9 @@ impl Upstream {
         };
         // Where the first was taken although nobody is healthy, so is the next.
         let takes_all = health.checks.danger_use_unhealthy
-            && health.standings().all(|standing| !standing.is_healthy());
+            && (0..)
+                .zip(&self.shares)
+                .all(|(node, (weight, _))| *weight == 0 || !self.is_healthy(node));
         self.balancer.order_after(cx, tried, tries, |node| takes_all || self.is_healthy(node))
     }
 

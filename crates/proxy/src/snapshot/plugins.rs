@@ -280,6 +280,11 @@ fn misplaced(plugin: &AnyPlugin, scope: Scope) -> Option<Invalid> {
             format!("`{name}` in a global rule would open every route"),
             "write it on the routes that are meant, or on their service or plugin config",
         ),
+        // Of two the second would find what the first has made.
+        Scope::Global | Scope::Caller if traits.translates => (
+            format!("`{name}` is about what the upstream of a route speaks"),
+            "write it on the route, or on its service or plugin config",
+        ),
         _ => return None,
     };
     Some(Invalid::new(problem).with_help(help))

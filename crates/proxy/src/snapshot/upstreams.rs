@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_config::{
-    Balancing, Invalid, PassHost, PathStep, ResourceKind, ResourceRef, SslType, Timeouts,
+    Balancing, FoundIn, Invalid, PassHost, PathStep, ResourceKind, ResourceRef, SslType, Timeouts,
     UpstreamNode,
 };
 use bartizan_net::{EgressPolicy, Target, TargetTls};
@@ -13,6 +13,7 @@ use bartizan_tls::{TlsFault, UpstreamTlsSettings};
 use rustls::ClientConfig;
 
 use super::certificates::pair_field;
+use super::checks::{Checks, stand};
 use super::compile::Compilation;
 use super::discovered::Discovered;
 use super::exposure::UpstreamTls;
@@ -210,32 +211,58 @@ impl<'a> Compilation<'a> {
         let before = self.previous.and_then(|snapshot| snapshot.upstreams.get(&written.origin));
         let nodes = written.nodes.iter();
         let nodes = nodes.map(|node| self.means.node(written, node, None, tls.as_ref()));
-        let mut nodes = match nodes.collect::<Result<Vec<_>, _>>() {
+        let nodes = match nodes.collect::<Result<Vec<_>, _>>() {
             Ok(nodes) => nodes,
             Err(invalid) => {
                 self.fault(written.place, &subject, invalid);
                 return None;
             }
         };
-        let health = match &written.checks {
-            Some(checks) => Some(self.health(written, checks, &subject, &mut nodes)?),
+        let checks = match &written.checks {
+            Some(checks) => Some(self.checks(written, checks, &subject)?),
             None => None,
         };
+        let made = match &written.found_in {
+            Some(found_in) => self.found(written, found_in, (tls, checks), before),
+            None => self.listed(written, nodes, checks.as_ref(), before),
+        };
+        made.map_err(|invalid| self.fault(written.place, &subject, invalid)).ok()
+    }
+
+    /// An upstream whose servers are written.
+    fn listed(
+        &self,
+        written: &bartizan_config::Upstream,
+        mut nodes: Vec<Node>,
+        checks: Option<&Checks>,
+        before: Option<&Arc<Upstream>>,
+    ) -> Result<Upstream, Invalid> {
+        let known = before.and_then(|before| before.health.as_ref());
+        let health = checks.map(|checks| checks.health(self.means, written, &nodes, known));
+        let health = health.transpose()?;
+        if let Some(health) = &health {
+            stand(&mut nodes, &health.probes());
+        }
         let shares = written.nodes.iter().map(|node| (node.weight, node.priority));
         let nodes = nodes.into_iter().map(Arc::new).zip(shares).collect();
-        let made = self.means.make(written, nodes, health, before.map(|old| &**old));
-        let made = made.and_then(|mut upstream| {
-            if let Some(found_in) = &written.found_in {
-                self.count_service(found_in)?;
-                let service = self.registries.service(found_in)?;
-                let before = before.and_then(|old| old.discovered.as_ref()?.now());
-                let discovered =
-                    Discovered::new(service, self.means, written, tls, before.as_ref());
-                upstream.discovered = Some(discovered);
-            }
-            Ok(upstream)
-        });
-        made.map_err(|invalid| self.fault(written.place, &subject, invalid)).ok()
+        self.means.make(written, nodes, health, before.map(|before| &**before))
+    }
+
+    /// An upstream whose servers a registry names.
+    fn found(
+        &mut self,
+        written: &bartizan_config::Upstream,
+        found_in: &'a FoundIn,
+        (tls, checks): (Option<Arc<ClientConfig>>, Option<Checks>),
+        before: Option<&Arc<Upstream>>,
+    ) -> Result<Upstream, Invalid> {
+        let made = self.means.make(written, Vec::new(), None, None)?;
+        self.count_service(found_in)?;
+        let service = self.registries.service(found_in)?;
+        let before = before.and_then(|before| before.discovered.as_deref());
+        let discovered = Discovered::new(service, self.means, written, (tls, checks), before)?;
+        let health = discovered.health().cloned();
+        Ok(Upstream { discovered: Some(discovered), health, ..made })
     }
 
     /// What is trusted and shown towards an upstream, by requests or by probes.

@@ -167,3 +167,10 @@ pub(crate) async fn echo(_: usize, (request, mut respond): Call) {
     let _ = stream.send_data(data.into(), false);
     let _ = stream.send_trailers(status("0"));
 }
+
+/// A frame of HTTP/2.
+pub(crate) fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let head = [length[1], length[2], length[3], kind, 0, 0, 0, 0, 0];
+    [&head[..], payload].concat()
+}

@@ -6,7 +6,9 @@ use bartizan_testkit::{Gateway, run};
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-use super::kit::{Call, OPEN, Seen, ask, call, client, echo, ok, read, send, serve, status, whole};
+use super::kit::{
+    Call, OPEN, Seen, ask, call, client, echo, frame, ok, read, send, serve, status, whole,
+};
 
 #[test]
 fn each_call_under_way_has_a_connection_of_its_own_which_the_next_one_uses() {
@@ -33,6 +35,51 @@ fn each_call_under_way_has_a_connection_of_its_own_which_the_next_one_uses() {
             assert_eq!(begin.elapsed().as_secs(), 1);
             assert_eq!(gateway.upstream().connections(), 40);
         }
+    });
+}
+
+#[test]
+fn a_connection_on_which_the_upstream_is_still_at_it_serves_no_other_call() {
+    run(async {
+        let gateway = Gateway::of(OPEN);
+        serve(&gateway, |_, (request, mut respond): Call| async move {
+            let is_over = request.uri().path() == "/over";
+            let mut stream = respond.send_response(ok(), is_over).unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let _ = stream.send_data(Bytes::new(), true);
+        });
+        for (path, connections) in [("/over", 1), ("/over", 1), ("/on", 1), ("/over", 2)] {
+            let reply = gateway.request("HEAD", path).send().await;
+            assert_eq!(reply.status(), 200);
+            assert_eq!(gateway.upstream().connections(), connections, "{path}");
+        }
+    });
+}
+
+#[test]
+fn where_too_many_wait_those_that_were_used_last_stay() {
+    run(async {
+        let few = OPEN.replace("scheme: grpc", "scheme: grpc, keepalive_pool: {size: 1}");
+        let gateway = Gateway::of(&few);
+        let seen = Seen::default();
+        let notes = seen.clone();
+        serve(&gateway, move |number, (request, respond): Call| {
+            notes.note(format!("{} {number}", request.uri().path()));
+            async move {
+                let wait = if request.uri().path() == "/slow" { 2 } else { 1 };
+                tokio::time::sleep(Duration::from_secs(wait)).await;
+                echo(number, (request, respond)).await;
+            }
+        });
+        let sender = client(&gateway).await;
+        let slow = sender.clone();
+        let slow = tokio::task::spawn_local(async move { ask(&slow, call("/slow"), b"x").await });
+        ask(&sender, call("/"), b"x").await.unwrap();
+        slow.await.unwrap().unwrap();
+        ask(&sender, call("/"), b"x").await.unwrap();
+        let seen = seen.all();
+        let slow = seen.iter().find_map(|call| call.strip_prefix("/slow ")).unwrap();
+        assert_eq!(seen[2], format!("/ {slow}"));
     });
 }
 
@@ -247,13 +294,6 @@ fn what_is_kept_of_a_body_to_be_sent_again_is_bounded() {
             assert_eq!(came.body.len(), if code == "0" { size } else { 0 });
         }
     });
-}
-
-/// A frame of HTTP/2.
-fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let head = [length[1], length[2], length[3], kind, 0, 0, 0, 0, 0];
-    [&head[..], payload].concat()
 }
 
 #[test]

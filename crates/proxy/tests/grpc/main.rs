@@ -7,3 +7,4 @@ mod kit;
 mod links;
 mod refusals;
 mod rough;
+mod uploads;

@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::rand;
+use bartizan_core::Backoff;
 use bytes::BytesMut;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::client::{Client, Fault, Repeat};
 use super::mirror::{Kind, Mirror, kind, object};
@@ -42,46 +42,31 @@ const BACKOFF_MAX: Duration = Duration::from_secs(10);
 
 /// Follows for ever.
 pub(super) async fn follow(shared: Arc<Shared>) {
-    let mut backoff = BACKOFF_MIN;
+    let mut backoff = Backoff::new(BACKOFF_MIN, BACKOFF_MAX);
     loop {
-        let fault = match session(&shared, &mut backoff).await {
+        let mut found = None;
+        let fault = match session(&shared, &mut found).await {
             Ok(never) => match never {},
             Err(fault) => fault,
         };
         shared.lost(&fault);
         shared.client.move_on();
-        sleep(jittered(backoff)).await;
-        backoff = longer(backoff);
+        let well = found.map_or(Duration::ZERO, |since: Instant| since.elapsed());
+        sleep(backoff.after(well)).await;
     }
-}
-
-/// The wait after that one.
-fn longer(backoff: Duration) -> Duration {
-    (backoff * 2).min(BACKOFF_MAX)
-}
-
-/// Between half of it and all of it, so that nodes that lost the same etcd do not return at once.
-fn jittered(backoff: Duration) -> Duration {
-    let mut random = [0; 2];
-    // Without randomness all of it is waited.
-    let share = match rand::fill(&mut random) {
-        Ok(()) => u32::from(u16::from_be_bytes(random)),
-        Err(_) => u32::from(u16::MAX),
-    };
-    backoff / 2 + backoff / 2 * share / u32::from(u16::MAX)
 }
 
 enum Never {}
 
-/// Follows one member until it is lost.
-async fn session(shared: &Shared, backoff: &mut Duration) -> Result<Never, Fault> {
+/// Follows one member until it is lost; notes when it was found.
+async fn session(shared: &Shared, found: &mut Option<Instant>) -> Result<Never, Fault> {
     let past = past(shared).await?;
     if past != Past::Same {
         list(shared, past).await?;
     }
     let mut watch = Watch::open(shared).await?;
     shared.found();
-    *backoff = BACKOFF_MIN;
+    *found = Some(Instant::now());
     let mut heartbeat = interval(shared.client.time);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     heartbeat.tick().await;
@@ -389,19 +374,6 @@ mod tests {
         assert_eq!(page(8), PAGE_MAX);
         assert_eq!(page(PAGE_BYTES), PAGE);
         assert_eq!(next_page(&[]), PAGE_MAX);
-    }
-
-    #[test]
-    fn waits_double_up_to_the_longest() {
-        let most = BACKOFF_MAX.as_millis();
-        for (backoff, expected) in [(100, 200), (4_999, 9_998), (5_000, most), (5_001, most)] {
-            assert_eq!(longer(Duration::from_millis(backoff)).as_millis(), expected, "{backoff}");
-        }
-        assert_eq!(longer(BACKOFF_MAX), BACKOFF_MAX);
-        for _ in 0..64 {
-            let waited = jittered(BACKOFF_MAX);
-            assert!((BACKOFF_MAX / 2..=BACKOFF_MAX).contains(&waited), "{waited:?}");
-        }
     }
 
     #[test]

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use bartizan_core::Timestamp;
+use bartizan_core::{FoundServer, FoundServers, LastProbe, ServerHealth, Timestamp, Verdict};
 use serde_json::{Value, json};
 
 use super::desk::Desk;
 use super::play::Step;
 use super::route;
-use crate::{LastProbe, ServerHealth, Verdict};
 
 /// Objects of which an event tells a change, and whether each is gone.
 fn told(desk: &Desk) -> Vec<(String, bool)> {
@@ -186,6 +185,35 @@ async fn how_servers_stand_is_told_where_they_are_checked() {
     assert_eq!(told["servers"], expected);
     assert_eq!(list["list"][1]["health"], "not_checked");
     assert!(list["list"][1].get("servers").is_none());
+}
+
+#[tokio::test]
+async fn what_a_registry_says_is_told_where_it_is_asked() {
+    let desk = Desk::open();
+    let written = json!({ "service_name": "orders.test", "discovery_type": "dns" });
+    for (id, body) in [("found", &written), ("u", &json!({ "nodes": { "127.0.0.1:1": 1 } }))] {
+        let put = Step::of("PUT", &format!("/apisix/admin/upstreams/{id}"), &body.to_string());
+        assert_eq!(desk.ask(&put).await.status, 201, "{id}");
+    }
+    let told = async || {
+        let list = desk.ask(&Step::of("GET", "/bartizan/v1/upstreams", "")).await.value();
+        assert!(list["list"][1].get("found").is_none());
+        list["list"][0].get("found").cloned()
+    };
+    assert_eq!(told().await, None, "nobody follows it yet");
+    let server = FoundServer { host: "10.0.0.1".into(), port: 80, weight: 3, priority: -1 };
+    let found = |servers, failing: Option<&str>| FoundServers {
+        service: "dns/orders.test".into(),
+        servers,
+        failing: failing.map(str::to_owned),
+    };
+    desk.find(found(None, Some("no answer")));
+    let expected = json!({ "service": "dns/orders.test", "nodes": null, "failing": "no answer" });
+    assert_eq!(told().await, Some(expected));
+    desk.find(found(Some(vec![server]), None));
+    let nodes = json!([{ "host": "10.0.0.1", "port": 80, "weight": 3, "priority": -1 }]);
+    let expected = json!({ "service": "dns/orders.test", "nodes": nodes, "failing": null });
+    assert_eq!(told().await, Some(expected));
 }
 
 #[tokio::test]

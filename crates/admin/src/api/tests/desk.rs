@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock, PoisonError};
 use bartizan_audit::{AuditLog, AuditOptions, Target};
 use bartizan_config::{Draft, Loader, Nowhere, ObjectName, StoredObject};
 use bartizan_core::metrics::SharedMetrics;
-use bartizan_core::{Clock, Limits, ManualClock, Timestamp};
+use bartizan_core::{Clock, FoundServers, Limits, ManualClock, ServerHealth, Timestamp};
 use bartizan_plugins::Catalogue;
 use bartizan_store::{
     Commit, Embedded, EmbeddedSettings, Expect, Key, OWN_COLLECTION, Revision, Snapshot, Store,
@@ -25,7 +25,6 @@ use super::play::{Answered, Step};
 use crate::api::{Api, ApiSettings};
 use crate::coverage::Coverage;
 use crate::coverage::samples::Sample;
-use crate::health::ServerHealth;
 use crate::operators::samples::{DAY, author};
 use crate::operators::{NewOperator, OperatorSettings, Operators, Rights};
 use crate::plane::{
@@ -89,6 +88,8 @@ struct Face {
     coverage: Option<Arc<dyn Coverage>>,
     /// Those of the upstream `checked`.
     servers: Vec<ServerHealth>,
+    /// Those of the upstream `found`.
+    found: Option<FoundServers>,
 }
 
 /// How a desk is unlike others.
@@ -105,6 +106,11 @@ impl Desk {
     /// The servers of the upstream `checked` stand so.
     pub(crate) fn stand(&self, servers: Vec<ServerHealth>) {
         self.plane.face.lock().unwrap().servers = servers;
+    }
+
+    /// A registry says this of the upstream `found`.
+    pub(crate) fn find(&self, found: FoundServers) {
+        self.plane.face.lock().unwrap().found = Some(found);
     }
 
     pub(crate) fn open() -> Self {
@@ -481,6 +487,10 @@ impl Plane for DeskPlane {
     fn health(&self, object: &ObjectName) -> Option<Vec<ServerHealth>> {
         let face = self.face.lock().unwrap();
         (*object.id == *"checked").then(|| face.servers.clone())
+    }
+
+    fn found(&self, object: &ObjectName) -> Option<FoundServers> {
+        (*object.id == *"found").then(|| self.face.lock().unwrap().found.clone())?
     }
 
     fn coverage(&self) -> Option<Arc<dyn Coverage>> {

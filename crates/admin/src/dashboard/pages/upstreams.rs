@@ -42,7 +42,16 @@ fn line(html: &mut Html, upstream: &Value) {
     let text = |name: &str| upstream.at(name).as_str().unwrap_or_default();
     html.raw("<tr><th scope=\"row\"><code>").text(text("object")).raw("</code></th><td>");
     html.text(text("scheme")).raw("</td><td>").text(text("type")).raw("</td><td>");
-    let nodes = nodes(upstream.at("nodes"));
+    let found = upstream.at("found");
+    if let Some(service) = found.at("service").as_str() {
+        html.raw("<code>").text(service).raw("</code> ");
+        match (found.at("failing").as_str(), found.at("nodes").is_null()) {
+            (Some(failing), _) => html.text("failing: ").text(failing).raw(" "),
+            (None, true) => html.text("not asked yet "),
+            (None, false) => html,
+        };
+    }
+    let nodes = nodes(if found.is_null() { upstream.at("nodes") } else { found.at("nodes") });
     several(html, &nodes);
     html.raw("</td><td>").text(&text("health").replace('_', "\u{a0}")).raw(" ");
     let troubled: Vec<String> = upstream.list("servers").iter().filter_map(trouble).collect();

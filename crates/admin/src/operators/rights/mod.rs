@@ -17,7 +17,6 @@ use serde_json::Value;
 pub use confinement::{Confinement, LIST_MAX, TEXT_MAX, Unfit};
 use kinds::Sort;
 pub use kinds::{EXPLICIT_KINDS, RESOURCE_KINDS};
-pub(crate) use references::AUTH_FILE;
 
 /// What kind of operator somebody is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,12 +1,8 @@
 //! References to secrets in what an editor writes. Whoever may name one beside a server of their own
 //! has the secret sent there, so that it takes the capability to read secrets.
 
-use bartizan_config::is_reference;
+use bartizan_config::{AUTH_FILE, is_reference};
 use serde_json::Value;
-
-/// Where a secret manager of Google Cloud names the file of its account, which is read as `$file://`
-/// is.
-pub(crate) const AUTH_FILE: &str = "/auth_file";
 
 /// Whether a text, where it stands, stands for a secret that is kept elsewhere.
 pub(super) fn refers(at: &str, text: &str) -> bool {

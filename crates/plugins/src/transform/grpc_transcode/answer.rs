@@ -46,6 +46,9 @@ impl HeldBody for Translated {
         body: Bytes,
     ) -> Result<Bytes, Denial> {
         let told = Told::of(answer)?;
+        if told.code == 0 && answer.status != StatusCode::OK {
+            return Err(unreadable("`grpc-status` 0 beside another HTTP status".into()));
+        }
         answer.trailers.clear();
         answer.fields.retain(|field| !OF_GRPC.contains(&field.name));
         answer.fields.append(Bytes::from_static(b"grpc-status"), told.code.to_string());
@@ -125,6 +128,14 @@ impl Told {
     }
 }
 
+/// True for the content type of gRPC, whatever the format of its messages. gRPC-Web is another.
+pub(super) fn is_grpc(kind: &[u8]) -> bool {
+    const TYPE: &[u8] = b"application/grpc";
+    kind.split_at_checked(TYPE.len()).is_some_and(|(begin, rest)| {
+        begin.eq_ignore_ascii_case(TYPE) && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
+    })
+}
+
 /// The one message in a body.
 fn unframed(body: &[u8]) -> Result<&[u8], Denial> {
     let fault = |detail: &str| Err(unreadable(detail.to_owned()));
@@ -141,7 +152,7 @@ fn unframed(body: &[u8]) -> Result<&[u8], Denial> {
     Ok(rest)
 }
 
-fn unreadable(detail: String) -> Denial {
+pub(super) fn unreadable(detail: String) -> Denial {
     Denial::new(Reason::AnswerUnreadable, detail)
 }
 

@@ -8,9 +8,12 @@
 //! ```
 //!
 //! The proto, an object of its own (`protos`), says which messages the method takes and gives. The
-//! upstream is one of `scheme: grpc` or `grpcs`. The message is made of the body, JSON or a form, or
-//! where there is none of the query; the path is that of the method, and the query is not sent on.
-//! What comes back is answered as JSON.
+//! upstream is one of `scheme: grpc` or `grpcs`. The message is made of the body, or where there is
+//! none of the query; the path is that of the method, and the query is not sent on. What comes back
+//! is answered as JSON.
+//!
+//! A body is of `application/json` or `application/x-www-form-urlencoded`, and says so. Any other
+//! content type is 415, with a body or without.
 //!
 //! It is strict: a field that the message does not have, a value of another type or out of range, a
 //! field given twice, two of `oneof` and a missing `required` are 400, with the path of the field.
@@ -19,6 +22,11 @@
 //! query or form the message's own fields can be given, one parameter each; those of a list may be
 //! given several times in a query. Messages such as `google.protobuf.Timestamp` are objects of their
 //! fields, like all others.
+//!
+//! All other plugins see what the client sends and what it gets, whatever their priority and wherever
+//! they are written: schemas and rules read the JSON or the form, and what reads, masks or changes
+//! answers has the JSON and its status before it. That is why it is written on a route, service or
+//! plugin config, and not in a global rule, on a consumer or a group, where it would be a second one.
 //!
 //! An error of the service becomes the HTTP status that fits it, and an answer without a body unless
 //! `show_status_in_body` asks for one:
@@ -41,7 +49,8 @@
 //!
 //! The upstream gets `Content-Type: application/grpc` and, with a `deadline`,
 //! `grpc-timeout`; fields that describe the client's body are taken out. The client gets
-//! `grpc-status` and `grpc-message` as header fields.
+//! `grpc-status` and `grpc-message` as header fields. An answer that is none of gRPC is 502, unless its
+//! status is another than 200: that is one of a server in front of the service, and passed on.
 //!
 //! # What it costs
 //!
@@ -77,16 +86,15 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use answer::{Reading, Translated};
+use answer::{Reading, Translated, unreadable};
 use options::PbOption;
 
 /// What says of the client's body, or of how it wants its answer, what is not true of the message.
-const OF_THE_BODY: [&[u8]; 7] = [
+const OF_THE_BODY: [&[u8]; 6] = [
     b"content-encoding",
     b"content-language",
     b"content-md5",
     b"content-digest",
-    b"accept-encoding",
     b"grpc-encoding",
     b"grpc-accept-encoding",
 ];
@@ -217,6 +225,7 @@ impl Plugin for GrpcTranscode {
         Traits {
             body: BodyNeed::Bytes { max: self.body_max },
             on_response: true,
+            translates: true,
             ..Traits::in_stages(&[Stage::Transform])
         }
     }
@@ -233,6 +242,7 @@ impl Plugin for GrpcTranscode {
         let outgoing =
             outgoing.map_err(|refusal| Denial::new(Reason::RewriteRefused, refusal.detail))?;
         cx.rewrite(outgoing);
+        cx.ask_for_plain();
         cx.fields.retain(|field| !OF_THE_BODY.contains(&field.name));
         let mut set = |name: &'static str, value: Bytes| {
             cx.fields.set(Bytes::from_static(name.as_bytes()), value);
@@ -252,13 +262,20 @@ impl Plugin for GrpcTranscode {
         answer: &mut AnswerHead,
         call: &mut Call,
     ) -> Result<(), Denial> {
-        if answer.is_local || !call.is_translated || answer.status.as_u16() != 200 {
+        if answer.is_local || !call.is_translated {
             return Ok(());
         }
-        let kind = answer.fields.get("content-type").unwrap_or_default();
-        if !kind.starts_with(b"application/grpc") {
-            let detail = "the upstream's answer is not one of gRPC";
-            return Err(Denial::new(Reason::AnswerUnreadable, detail));
+        let kind = answer.fields.single("content-type");
+        let kind = kind.map_err(|_| unreadable("`content-type` twice".into()))?;
+        if !kind.is_some_and(answer::is_grpc) {
+            // Other statuses may be those of a server in front of the service.
+            return match answer.status.as_u16() {
+                200 => Err(unreadable("the upstream's answer is not one of gRPC".into())),
+                _ => Ok(()),
+            };
+        }
+        if !answer.may_have_body() {
+            return Err(unreadable("an answer of gRPC with a status that has no body".into()));
         }
         answer.hold(self.answer_max, Box::new(Translated(self.reading.clone())));
         Ok(())
@@ -268,7 +285,9 @@ impl Plugin for GrpcTranscode {
 impl GrpcTranscode {
     /// The message that the request describes: its body, or where it has none its query.
     fn message(&self, cx: &RequestCx) -> Result<Vec<u8>, Denial> {
-        let Some(body) = cx.body().filter(|body| !body.is_empty()) else {
+        let body = cx.body().filter(|body| !body.is_empty());
+        let is_form = is_form(cx, body.is_some())?;
+        let Some(body) = body else {
             let mut pairs = Vec::new();
             for (name, value) in cx.outgoing().query_pairs() {
                 let decoded = decode_form(name).zip(decode_form(value));
@@ -287,7 +306,7 @@ impl GrpcTranscode {
             &parsed
         };
         let message = match value {
-            Value::Object(members) if cx.has_form()? => {
+            Value::Object(members) if is_form => {
                 let text = |value| Value::as_str(value).unwrap_or_default();
                 let pairs = members.iter().map(|(name, value)| (name.as_str(), text(value)));
                 self.method.input_of_parameters(pairs)
@@ -295,6 +314,19 @@ impl GrpcTranscode {
             value => self.method.input(value),
         };
         message.map_err(|misfit| refused(&misfit))
+    }
+}
+
+/// Whether the body is a form. What is neither that nor JSON is not read, and what says nothing of
+/// itself is not guessed: rules in front of this would not have read it as either.
+fn is_form(cx: &RequestCx, has_body: bool) -> Result<bool, Denial> {
+    let refused = |detail| Err(Denial::new(Reason::UndeclaredMediaType, detail));
+    match cx.media_type()? {
+        None if has_body => refused("a body without a content type"),
+        None => Ok(false),
+        Some(media) if media.eq_ignore_ascii_case(b"application/json") => Ok(false),
+        Some(_) if cx.has_form()? => Ok(true),
+        Some(_) => refused("a content type of neither JSON nor a form"),
     }
 }
 

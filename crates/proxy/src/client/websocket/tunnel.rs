@@ -201,8 +201,12 @@ impl Tunnel {
         }
         self.goodbye = Some(Goodbye { code, mask: self.mask });
         self.denial = denial;
-        let drain = self.worker.shared.node.limits.drain.0;
-        self.closing_end = Some(Instant::now() + CLOSING_TIME.min(drain));
+        self.closing_end = Some(self.close_by());
+    }
+
+    /// When what is left to be done at the end must be.
+    fn close_by(&self) -> Instant {
+        Instant::now() + CLOSING_TIME.min(self.worker.shared.node.limits.drain.0)
     }
 
     /// When to look at the clock; `None` if there is nothing to wait for.
@@ -218,7 +222,7 @@ impl Tunnel {
             return Some(end);
         }
         if self.up.has_closed() && self.down.has_closed() {
-            self.closing_end = Some(Instant::now() + CLOSING_TIME);
+            self.closing_end = Some(self.close_by());
             return None;
         }
         let quiet_end = self.quiet_since + self.switched.waits.read;

@@ -20,7 +20,7 @@ fn of(live: &Live, kind: ResourceKind, id: &str) -> Option<Arc<Health>> {
     let upstream = snapshot.upstreams.get(&ResourceRef { kind, id: id.into() })?;
     for node in &upstream.nodes {
         let listed = upstream.health.as_ref().map(|health| {
-            health.standings().find(|standing| standing.label == node.label).unwrap().clone()
+            health.standings().into_iter().find(|standing| standing.label == node.label).unwrap()
         });
         let (own, listed) = (node.standing.as_ref(), listed.as_ref());
         assert_eq!(own.map(Arc::as_ptr), listed.map(Arc::as_ptr), "nodes hold what probes write");
@@ -77,17 +77,17 @@ fn state_outlives_every_change_but_the_end_of_the_checks() {
         let other = json!({ "10.0.0.3:80": 1, "10.0.0.2:80": 1 });
         assert!(live.amend(&[("upstreams/u0", Some(checked(&other, &active)))]));
         let moved = shared(&live).unwrap();
-        let standings: Vec<_> = begun.standings().chain(moved.standings()).collect();
+        let standings = [begun.standings(), moved.standings()].concat();
         assert!(
-            Arc::ptr_eq(standings[1], standings[3]) && !Arc::ptr_eq(standings[0], standings[2])
+            Arc::ptr_eq(&standings[1], &standings[3]) && !Arc::ptr_eq(&standings[0], &standings[2])
         );
         assert!(probed(&mut live).contains(&name("upstream `u0`", true)));
         // Another check.
         let active = json!({ "http_path": "/other" });
         assert!(live.amend(&[("upstreams/u0", Some(checked(&other, &active)))]));
         let changed = shared(&live).unwrap();
-        let mut pairs = moved.standings().zip(changed.standings());
-        assert!(pairs.all(|(one, two)| Arc::ptr_eq(one, two)), "{written:?}");
+        let mut pairs = moved.standings().into_iter().zip(changed.standings());
+        assert!(pairs.all(|(one, two)| Arc::ptr_eq(&one, &two)), "{written:?}");
         assert!(!Arc::ptr_eq(&moved, &changed), "{written:?}");
         // None any more.
         assert!(live.amend(&[("upstreams/u0", Some(json!({ "nodes": other })))]));

@@ -112,3 +112,27 @@ fn of_a_proto_at_fault_and_the_routes_that_name_it_the_first_is_told() {
     assert!(problems[0].starts_with("line 2, column 22"), "{problems:?}");
     assert_eq!(problems[1], "there is no proto `nosuch`");
 }
+
+#[test]
+fn answers_are_translated_where_the_upstream_is_and_only_there() {
+    let transcode = json!({ "proto_id": "p", "service": "S", "method": "Say" });
+    let plugins = json!({ "grpc-transcode": transcode });
+    let resources = |kind: &str, object: Value| {
+        let mut proto = proto(SHOP);
+        proto["id"] = json!("p");
+        json!({ "protos": [proto], "routes": [route("a", &guarded())], kind: [object] })
+    };
+    for (kind, object) in [
+        ("global_rules", json!({ "id": "g", "plugins": plugins })),
+        ("consumers", json!({ "username": "g", "plugins": plugins })),
+        ("consumer_groups", json!({ "id": "g", "plugins": plugins })),
+    ] {
+        assert_eq!(
+            Bench::new(&node()).problems(&resources(kind, object)),
+            ["`grpc-transcode` is about what the upstream of a route speaks"],
+            "{kind}"
+        );
+    }
+    Bench::new(&node())
+        .compile(&resources("plugin_configs", json!({ "id": "g", "plugins": plugins })));
+}
