@@ -38,6 +38,15 @@ impl Reader<'_> {
             let problem = "nothing is verified, so that `tls` would have no effect";
             self.invalid(site, &Invalid::at("danger_ssl_verify", problem));
         }
+        if let Some(account) = &account {
+            let uris = [account.token_uri.as_str(), &account.entries_uri];
+            self.judge_tls(site, wire.tls.as_ref(), &uris);
+            if danger_verify_off && uris.iter().all(|uri| uri.starts_with("http://")) {
+                let key = "danger_ssl_verify";
+                let problem = format!("`{key}` has no effect without `https`");
+                self.invalid(site, &Invalid::at(key, problem));
+            }
+        }
         let common = Common {
             tls: wire.tls,
             refresh: wire.refresh,
