@@ -288,6 +288,32 @@ fn ids_projects_and_addresses_have_a_greatest_length() {
 }
 
 #[test]
+fn a_file_of_an_account_and_what_is_in_it_have_a_greatest_length() {
+    for (file, problem) in [
+        ("email-320", None),
+        ("email-321", Some("`client_email` has more than 320 characters")),
+        ("key-16384", None),
+        ("key-16385", Some("`private_key` has more than 16384 bytes")),
+        ("scope-256", None),
+        ("scope-257", Some("`scope` is not of scopes of up to 256 characters")),
+        ("scopes-32", None),
+        ("scopes-33", Some("`scope` has not 1 to 32 items")),
+        ("scopes-0", Some("`scope` has not 1 to 32 items")),
+        ("size-65536", None),
+        ("size-65537", Some("has more than 65536 bytes (at secrets[0].auth_file)")),
+    ] {
+        let name = format!("account-{file}.json");
+        let read = resources(&format!("secrets: [{{id: gcp/1, auth_file: {name}}}]\n"));
+        let told = read.map_or_else(|lines| lines.join("\n"), |_| String::new());
+        let Some(problem) = problem else {
+            assert_eq!(told, "", "{file}");
+            continue;
+        };
+        assert!(told.contains(problem) && told.contains(&format!("the file `{name}`")), "{told}");
+    }
+}
+
+#[test]
 fn the_file_of_an_account_is_read_where_the_node_lists_it() {
     let manager = r#"{"auth_file": "account.json"}"#;
     for (files, is_read) in [("[account.json]", true), ("[ca.pem]", false), ("[]", false)] {
