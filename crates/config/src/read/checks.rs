@@ -46,6 +46,10 @@ impl Reader<'_> {
     }
 
     fn active_check(&mut self, site: &Site<'_>, wire: &ActiveWire) -> ActiveCheck {
+        const THEIRS: &str = "https_verify_certificate";
+        const OURS: &str = "danger_https_verify_certificate";
+        let written = site.node.get("checks").and_then(|checks| checks.get("active"));
+        let is_theirs = written.is_some_and(|active| active.get(THEIRS).is_some());
         let mut tell = |mut invalid: Invalid| {
             let above = ["checks", "active"].map(|key| PathStep::Key(key.to_owned()));
             invalid.path.splice(0..0, above);
@@ -79,6 +83,11 @@ impl Reader<'_> {
                     tell(Invalid::at(key, format!("`{key}` has no effect with `type: tcp`")));
                 }
             }
+        }
+        if !wire.danger_https_verify_certificate && wire.kind != CheckTypeWire::Https {
+            let key = if is_theirs { THEIRS } else { OURS };
+            let problem = format!("`{key}` has no effect without `type: https`");
+            tell(Invalid::at(key, problem).with_help("take it out"));
         }
         ActiveCheck {
             kind: kind(wire.kind),

@@ -95,6 +95,7 @@ impl Reader<'_> {
             self.invalid(site, &Invalid::at("mount", problem));
         }
         self.judge_uri(site, "uri", &wire.uri.0, wire.danger_plaintext);
+        self.judge_tls(site, wire.tls.as_ref(), &[&wire.uri.0]);
         let common = Common {
             tls: wire.tls,
             refresh: wire.refresh,
@@ -122,6 +123,7 @@ impl Reader<'_> {
             }
             None => Aws::endpoint_of(&wire.region),
         };
+        self.judge_tls(site, wire.tls.as_ref(), &[&endpoint]);
         let common = Common {
             tls: wire.tls,
             refresh: wire.refresh,
@@ -151,6 +153,18 @@ impl Reader<'_> {
             let problem = "the secret manager is on another machine and not `https`";
             let help = "write `https://`, or `danger_plaintext: true` beside it";
             self.invalid(site, &Invalid::at(field, problem).with_help(help));
+        }
+    }
+
+    /// What is said of TLS towards servers of which none is asked under it would have no effect.
+    pub(super) fn judge_tls(
+        &mut self,
+        site: &Site<'_>,
+        tls: Option<&ManagerTlsWire>,
+        uris: &[&str],
+    ) {
+        if tls.is_some() && uris.iter().all(|uri| uri.starts_with("http://")) {
+            self.invalid(site, &Invalid::at("tls", "`tls` has no effect without `https`"));
         }
     }
 

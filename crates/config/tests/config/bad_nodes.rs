@@ -512,6 +512,22 @@ fn registries_that_are_not_sound() {
                 "(at discovery.eureka.ca_certs)",
             ],
         ),
+        (
+            "{consul: {servers: ['http://localhost'], ca_certs: none.pem}}",
+            &[
+                "`ca_certs` has no effect without a server that is `https` (at discovery.consul.ca_certs)",
+            ],
+        ),
+        (
+            "{kubernetes: {server: 'http://localhost', ca_certs: none.pem}}",
+            &[
+                "`ca_certs` has no effect without a server that is `https` (at discovery.kubernetes.ca_certs)",
+            ],
+        ),
+        (
+            "{kubernetes: {server: 'http://localhost', token: t, token_file: f}}",
+            &["`token` and `token_file` are both given (at discovery.kubernetes.token_file)"],
+        ),
         ("{consol: {}}", &["unknown field `consol` (at discovery.consol); did you mean `consul`?"]),
     ] {
         let told = problems(&format!("{NODE}discovery: {discovery}\nresources: {{}}\n"));

@@ -147,6 +147,7 @@ impl Surroundings for Fixed {
         let content = match path.to_str() {
             Some("/etc/b/cert.pem" | "/etc/b/key.pem" | "/etc/b/ca.pem") => PEM.to_owned(),
             Some("/etc/b/account.json") => ACCOUNT.to_owned(),
+            Some(path) if path.starts_with("/etc/b/account-") => account(path),
             Some("/etc/b/half.json") => r#"{"client_email": "hunter2@p.test"}"#.to_owned(),
             Some("/etc/b/clear.json") => ACCOUNT.replace("https://token", "http://token"),
             Some("/etc/b/empty.pem") => "\n".to_owned(),
@@ -162,6 +163,28 @@ impl Surroundings for Fixed {
         }
         Ok(content.into_bytes())
     }
+}
+
+/// The account of a file `account-<what>-<length>.json`, in which something has that length.
+fn account(path: &str) -> String {
+    let named = path.trim_start_matches("/etc/b/account-").trim_end_matches(".json");
+    let (what, length) = named.split_once('-').unwrap();
+    let length: usize = length.parse().unwrap();
+    let mut account: serde_json::Value = serde_json::from_str(ACCOUNT).unwrap();
+    match what {
+        "email" => account["client_email"] = "e".repeat(length).into(),
+        "key" => {
+            let begin = "-----BEGIN PRIVATE KEY-----";
+            account["private_key"] = format!("{begin}{}", "k".repeat(length - begin.len())).into();
+        }
+        "scope" => account["scope"] = vec!["s".repeat(length)].into(),
+        "scopes" => account["scope"] = vec!["s"; length].into(),
+        _ => {
+            let text = account.to_string();
+            return format!("{text}{}", " ".repeat(length - text.len()));
+        }
+    }
+    account.to_string()
 }
 
 /// A loader over both.

@@ -101,11 +101,15 @@ fn what_opens_is_written_by_its_name_or_accepted_for_the_whole_node() {
     assert!(checks_with(accepting, "{active: {}}").danger_use_unhealthy);
     let kept = checks_with(accepting, "{active: {}, danger_use_unhealthy: false}");
     assert!(!kept.danger_use_unhealthy);
-    let off = "{active: {danger_https_verify_certificate: false}}";
+    let off = "{active: {type: https, danger_https_verify_certificate: false}}";
     assert!(checks(off).active.danger_verify_off);
-    let apisix = "{active: {https_verify_certificate: false}}";
+    let apisix = "{active: {type: https, https_verify_certificate: false}}";
     assert!(checks_with(accepting, apisix).active.danger_verify_off);
     assert!(!checks("{active: {https_verify_certificate: true}}").active.danger_verify_off);
+    let clear = "upstreams: [{nodes: {}, checks: {active: {https_verify_certificate: false}}}]\n";
+    let told = resources_with(accepting, "r.yaml", clear).unwrap_err();
+    let problem = "`https_verify_certificate` has no effect without `type: https`";
+    assert!(told.len() == 1 && told[0].contains(problem), "{told:?}");
 }
 
 #[test]
@@ -169,6 +173,18 @@ fn checks_that_are_not_sound() {
                 "r.yaml:1:95: the Host of a probe is `host` (at upstreams[0].checks.active.req_headers[1])",
                 "r.yaml:1:106: `transfer-encoding` is written by whoever sends the probe (at upstreams[0].checks.active.req_headers[2])",
                 "r.yaml:1:136: the item is no header line such as `X-Probe: 1` (at upstreams[0].checks.active.req_headers[3])",
+            ],
+        ),
+        (
+            "upstreams: [{nodes: {}, checks: {active: {danger_https_verify_certificate: false}}}]\n",
+            &[
+                "r.yaml:1:76: `danger_https_verify_certificate` has no effect without `type: https` (at upstreams[0].checks.active.danger_https_verify_certificate); take it out",
+            ],
+        ),
+        (
+            "upstreams: [{nodes: {}, checks: {active: {type: tcp, danger_https_verify_certificate: false}}}]\n",
+            &[
+                "r.yaml:1:87: `danger_https_verify_certificate` has no effect without `type: https` (at upstreams[0].checks.active.danger_https_verify_certificate); take it out",
             ],
         ),
         (

@@ -34,7 +34,7 @@ fn a_manager_of_aws_is_where_its_region_is_unless_it_is_written() {
 secrets:
 - {id: aws/a, access_key_id: AK, secret_access_key: $env://ALICE}
 - {id: aws/b, access_key_id: $env://ALICE, secret_access_key: s, session_token: t, region: eu-west-1,
-   endpoint_url: 'http://127.0.0.1:4566/', refresh: 10s, stale_max: 0s, timeout: 2s, tls: {ca_certs: $file://ca.pem}}
+   endpoint_url: 'https://127.0.0.1:4566/', refresh: 10s, stale_max: 0s, timeout: 2s, tls: {ca_certs: $file://ca.pem}}
 - {id: aws/c, access_key_id: AK, secret_access_key: s, endpoint_url: 'http://aws.test', danger_plaintext: true}
 ",
     )
@@ -42,7 +42,7 @@ secrets:
     let (a, b, c) = (aws(&resources, "aws/a"), aws(&resources, "aws/b"), aws(&resources, "aws/c"));
     assert_eq!((&*a.endpoint, &*a.region), (AMAZON, "us-east-1"));
     assert!(a.secret_access_key.matches(b"alice-key") && a.session_token.is_none());
-    assert_eq!((&*b.endpoint, &*b.region), ("http://127.0.0.1:4566", "eu-west-1"));
+    assert_eq!((&*b.endpoint, &*b.region), ("https://127.0.0.1:4566", "eu-west-1"));
     assert!(b.access_key_id.matches(b"alice-key"));
     assert!(b.session_token.as_ref().unwrap().matches(b"t"));
     assert_eq!(c.endpoint, "http://aws.test");
@@ -63,7 +63,7 @@ secrets:
 - {id: gcp/b, auth_config: {client_email: g@p.test, private_key: $env://KEY, project_id: p-1}}
 - {id: gcp/c, danger_ssl_verify: false, danger_plaintext: true, auth_config: {client_email: g@p.test,
    private_key: $env://KEY, project_id: 'test:p', token_uri: 'http://t.test/x', scope: [a, b],
-   entries_uri: 'http://e.test:81/v1/'}}
+   entries_uri: 'https://e.test:81/v1/'}}
 - {id: gcp/d, ssl_verify: true, auth_file: account.json, tls: {ca_certs: $file://ca.pem}}
 ",
     )
@@ -78,7 +78,7 @@ secrets:
     let c = gcp(&resources, "gcp/c");
     assert_eq!(
         (&*c.account.token_uri, &*c.account.entries_uri),
-        ("http://t.test/x", "http://e.test:81/v1")
+        ("http://t.test/x", "https://e.test:81/v1")
     );
     assert_eq!(c.account.scope, ["a", "b"]);
     let off =
@@ -86,6 +86,8 @@ secrets:
     assert_eq!(off, [false, false, true, false]);
     assert!(manager(&resources, "gcp/d").ca_certs.is_some());
 }
+
+const IN_CLEAR: &str = "token_uri: 'http://127.0.0.1/t', entries_uri: 'http://127.0.0.1'";
 
 const GOOGLE: &str = "https://secretmanager.googleapis.com/v1";
 
@@ -154,6 +156,22 @@ fn managers_of_clouds_that_are_not_sound() {
         (
             &format!("aws/1, {key}, endpoint_url: 'https://a.test/x'"),
             "expected scheme, host and port",
+        ),
+        (
+            &format!("aws/1, {key}, endpoint_url: 'http://127.0.0.1', tls: {{}}"),
+            "`tls` has no effect without `https` (at secrets[0].tls)",
+        ),
+        (
+            "vault/1, uri: 'http://127.0.0.1', prefix: kv, token: t, tls: {}",
+            "`tls` has no effect without `https` (at secrets[0].tls)",
+        ),
+        (
+            &format!("{}, tls: {{}}", with(IN_CLEAR)),
+            "`tls` has no effect without `https` (at secrets[0].tls)",
+        ),
+        (
+            &format!("{}, danger_ssl_verify: false", with(IN_CLEAR)),
+            "`danger_ssl_verify` has no effect without `https` (at secrets[0].danger_ssl_verify)",
         ),
         (&format!("aws/1, {key}, ssl_verify: false"), "unknown field `ssl_verify`"),
         (&format!("aws/1, {key}, token: t"), "unknown field `token`"),
@@ -266,6 +284,32 @@ fn ids_projects_and_addresses_have_a_greatest_length() {
     ] {
         let read = resources(&format!("secrets: [{{id: {written}}}]\n"));
         assert_eq!(read.is_ok(), is_read, "{written}: {read:?}");
+    }
+}
+
+#[test]
+fn a_file_of_an_account_and_what_is_in_it_have_a_greatest_length() {
+    for (file, problem) in [
+        ("email-320", None),
+        ("email-321", Some("`client_email` has more than 320 characters")),
+        ("key-16384", None),
+        ("key-16385", Some("`private_key` has more than 16384 bytes")),
+        ("scope-256", None),
+        ("scope-257", Some("`scope` is not of scopes of up to 256 characters")),
+        ("scopes-32", None),
+        ("scopes-33", Some("`scope` has not 1 to 32 items")),
+        ("scopes-0", Some("`scope` has not 1 to 32 items")),
+        ("size-65536", None),
+        ("size-65537", Some("has more than 65536 bytes (at secrets[0].auth_file)")),
+    ] {
+        let name = format!("account-{file}.json");
+        let read = resources(&format!("secrets: [{{id: gcp/1, auth_file: {name}}}]\n"));
+        let told = read.map_or_else(|lines| lines.join("\n"), |_| String::new());
+        let Some(problem) = problem else {
+            assert_eq!(told, "", "{file}");
+            continue;
+        };
+        assert!(told.contains(problem) && told.contains(&format!("the file `{name}`")), "{told}");
     }
 }
 

@@ -8,7 +8,7 @@ use bartizan_core::{Secret, Span};
 
 use super::super::complete::pem;
 use super::super::store::is_local;
-use super::{Discovery, DnsDiscovery, DnsRecords};
+use super::{Discovery, DnsDiscovery, DnsRecords, cluster_authorities, token_file};
 use crate::diagnostic::{Invalid, PathStep};
 use crate::reference::Resolver;
 use crate::words::quoted;
@@ -65,11 +65,19 @@ pub(in crate::node) fn complete(
             |invalid: Invalid| told.push(invalid.under(PathStep::Key("kubernetes".into())));
         let at = |problem: &str| Invalid::at("server", problem);
         check_plaintext(&kubernetes.server, kubernetes.danger_plaintext, at, &mut tell);
-        if !is_plaintext(&kubernetes.server) {
+        if is_plaintext(&kubernetes.server) {
+            if kubernetes.ca_certs != cluster_authorities() {
+                tell(without_tls());
+            }
+        } else {
             match pem(&kubernetes.ca_certs, folder, resolver) {
                 Ok(read) => kubernetes.ca_certs = read,
                 Err(problem) => tell(Invalid::at("ca_certs", problem)),
             }
+        }
+        if kubernetes.token.is_some() && kubernetes.token_file != token_file() {
+            let problem = "`token` and `token_file` are both given";
+            tell(Invalid::at("token_file", problem).with_help("keep one of them"));
         }
         kubernetes.token_file = folder.join(&kubernetes.token_file);
         check_span("timeout", kubernetes.timeout, &mut tell);
@@ -108,13 +116,20 @@ impl Asked<'_> {
         for (key, span) in self.spans {
             check_span(key, *span, &mut tell);
         }
-        if let Some(text) = self.ca_certs {
+        if self.ca_certs.is_some() && self.servers.iter().all(|server| is_plaintext(server)) {
+            tell(without_tls());
+        } else if let Some(text) = self.ca_certs {
             match pem(text, folder, resolver) {
                 Ok(read) => *text = read,
                 Err(problem) => tell(Invalid::at("ca_certs", problem)),
             }
         }
     }
+}
+
+/// Nobody is asked under TLS.
+fn without_tls() -> Invalid {
+    Invalid::at("ca_certs", "`ca_certs` has no effect without a server that is `https`")
 }
 
 fn is_plaintext(url: &str) -> bool {
