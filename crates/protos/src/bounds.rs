@@ -14,7 +14,7 @@ pub const DEPTH_MAX: usize = 32;
 /// Most messages, enums and services in all.
 pub const TYPES_MAX: usize = 10_000;
 
-/// Most fields, values of enums and methods in all.
+/// Most fields, values of enums and methods in all, with ranges of numbers that are reserved.
 pub const FIELDS_MAX: usize = 100_000;
 
 /// Most files in a set.
@@ -56,13 +56,14 @@ impl Count {
         within_depth(depth)?;
         self.types(1)?;
         self.fields(message.field.len() + message.extension.len() + message.oneof_decl.len())?;
+        self.fields(message.reserved_range.len() + message.extension_range.len())?;
         self.enums(&message.enum_type)?;
         message.nested_type.iter().try_for_each(|inner| self.message(inner, depth + 1))
     }
 
     fn enums(&mut self, enums: &[EnumDescriptorProto]) -> Result<(), ProtoFault> {
         self.types(enums.len())?;
-        self.fields(enums.iter().map(|this| this.value.len()).sum())
+        self.fields(enums.iter().map(|this| this.value.len() + this.reserved_range.len()).sum())
     }
 
     /// The same of what is not decoded yet.
@@ -103,7 +104,7 @@ enum Part {
     Message,
     Enum,
     Service,
-    /// Or a value of an enum, a method, alternatives.
+    /// Or a value of an enum, a method, alternatives, numbers that are reserved.
     Field,
 }
 

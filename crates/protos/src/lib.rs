@@ -31,7 +31,10 @@
 
 mod bounds;
 mod fault;
+mod form;
 mod known;
+#[cfg(test)]
+mod malformed_tests;
 mod method;
 mod misfit;
 mod outline;
@@ -57,8 +60,10 @@ use outline::Outlines;
 
 pub use bounds::{CONTENT_MAX, DEPTH_MAX, FIELDS_MAX, FILES_MAX, TYPES_MAX};
 pub use fault::{At, ProtoFault};
+pub use form::NAME_MAX;
 pub use method::{Method, NoMethod};
 pub use misfit::Misfit;
+pub use set::WAYS_MAX;
 pub use status::{Details, status};
 pub use to_json::{Defaults, Style, VALUES_MAX, Wide};
 pub use to_wire::LEVELS_MAX;

@@ -6,6 +6,7 @@
 
 use crate::bounds::DEPTH_MAX;
 use crate::fault::{At, ProtoFault};
+use crate::form::NAME_MAX;
 
 /// Refuses a text that nests too deep, or of which nobody can tell how deep it nests.
 pub(crate) fn scan(text: &str) -> Result<(), ProtoFault> {
@@ -36,12 +37,24 @@ pub(crate) fn scan(text: &str) -> Result<(), ProtoFault> {
                     return refused(at, &format!("nests deeper than {DEPTH_MAX} levels"));
                 }
             }
+            byte if is_of_word(*byte) => {
+                let length = bytes.iter().skip(at).take_while(|byte| is_of_word(**byte)).count();
+                if length > NAME_MAX {
+                    return refused(at, &format!("a word of more than {NAME_MAX} bytes"));
+                }
+                at += length - 1;
+            }
             b'}' | b']' | b')' | b'>' => depth = depth.saturating_sub(1),
             _ => {}
         }
         at += 1;
     }
     Ok(())
+}
+
+/// Names and numbers: the parser calls itself for each letter of some.
+fn is_of_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.')
 }
 
 /// The last byte of the string that begins here.

@@ -1,16 +1,21 @@
 //! A set of files, as `protoc --descriptor_set_out` writes it, in base64.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use prost_reflect::DescriptorPool;
 use prost_reflect::prost::Message as _;
-use prost_reflect::prost_types::FileDescriptorSet;
+use prost_reflect::prost_types::{FileDescriptorProto, FileDescriptorSet};
 
 use crate::bounds;
 use crate::fault::ProtoFault;
+use crate::form;
 use crate::known;
+
+/// Most ways along imports, from one file to what it imports, and on along what that imports
+/// publicly: the library goes them all, also those that meet again.
+pub const WAYS_MAX: usize = 100_000;
 
 /// The bytes of a content that is no text of a `.proto` file: there, something stands in braces or
 /// ends in a semicolon, and neither is a letter of base64.
@@ -35,26 +40,64 @@ pub(crate) fn link(bytes: &[u8]) -> Result<DescriptorPool, ProtoFault> {
     if set.file.is_empty() {
         return Err(ProtoFault::new("a set without files"));
     }
-    // `protoc` writes a file after those that it imports, which rules out circles.
-    let mut seen: HashSet<&str> = HashSet::new();
     let mut pool = DescriptorPool::new();
+    let mut imports = Imports::default();
     for file in &set.file {
-        for import in &file.dependency {
-            if seen.contains(import.as_str()) {
-                continue;
-            }
-            if !known::is_known(import) {
-                let problem = format!(
-                    "`{}` imports `{import}`, which is not before it in the set",
-                    file.name()
-                );
-                return Err(ProtoFault::new(problem).with_help("make it with `--include_imports`"));
-            }
-            known::add(&mut pool, import).map_err(|error| ProtoFault::new(error.to_string()))?;
-        }
-        seen.insert(file.name());
+        form::check(file)?;
+        imports.add(&mut pool, file)?;
     }
     // As it is written: with the options, of which only those that are known would be left.
     pool.decode_file_descriptor_set(bytes).map_err(|error| ProtoFault::new(error.to_string()))?;
     Ok(pool)
+}
+
+/// The files of a set, each with how many ways the library goes along public imports from there.
+#[derive(Default)]
+struct Imports<'s> {
+    ways: HashMap<&'s str, usize>,
+    total: usize,
+}
+
+impl<'s> Imports<'s> {
+    /// `protoc` writes a file after those that it imports, which rules out circles.
+    fn add(
+        &mut self,
+        pool: &mut DescriptorPool,
+        file: &'s FileDescriptorProto,
+    ) -> Result<(), ProtoFault> {
+        let (imports, public) = (&file.dependency, &file.public_dependency);
+        let is_twice = imports.iter().collect::<HashSet<_>>().len() < imports.len();
+        if is_twice || public.len() > imports.len() {
+            return Err(ProtoFault::new(format!("`{}` imports a file twice", file.name())));
+        }
+        let mut own = 1_usize;
+        for (index, import) in (0..).zip(imports) {
+            let behind = match self.ways.get(import.as_str()) {
+                Some(ways) => *ways,
+                None if known::is_known(import) => {
+                    let added = known::add(pool, import);
+                    added.map_err(|error| ProtoFault::new(error.to_string()))?;
+                    1
+                }
+                None => {
+                    let problem = format!(
+                        "`{}` imports `{import}`, which is not before it in the set",
+                        file.name()
+                    );
+                    let help = "make it with `--include_imports`";
+                    return Err(ProtoFault::new(problem).with_help(help));
+                }
+            };
+            self.total = self.total.saturating_add(behind);
+            if public.contains(&index) {
+                own = own.saturating_add(behind);
+            }
+        }
+        if self.total > WAYS_MAX {
+            let problem = format!("more than {WAYS_MAX} ways along imports of imports");
+            return Err(ProtoFault::new(problem));
+        }
+        self.ways.insert(file.name(), own);
+        Ok(())
+    }
 }

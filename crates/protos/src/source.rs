@@ -5,6 +5,7 @@ use prost_reflect::{DescriptorError, DescriptorPool};
 
 use crate::bounds;
 use crate::fault::{At, ProtoFault};
+use crate::form;
 use crate::known::{self, is_known};
 use crate::scan::scan;
 
@@ -23,6 +24,7 @@ pub(crate) fn link(text: &str) -> Result<DescriptorPool, ProtoFault> {
     })?;
     check_imports(&file, text)?;
     bounds::check_file(&file)?;
+    form::check(&file)?;
     // Places cost as much as the rest, and nobody asks for them where all is well.
     let plain = FileDescriptorProto { source_code_info: None, ..file.clone() };
     pool_of(plain).or_else(|_| pool_of(file)).map_err(|error| {

@@ -212,7 +212,8 @@ fn each_style_writes_its_own() {
 fn what_a_message_costs_is_what_it_holds_and_not_what_its_type_has() {
     // So many looks at fields would take minutes.
     const FIELDS: usize = 20_000;
-    let fields: String = (2..FIELDS).map(|at| format!("Wide f{at} = {};", at + 20_000)).collect();
+    let fields =
+        (2..FIELDS).map(|at| format!("Wide f{at} = {};", at + 20_000)).collect::<Vec<_>>().concat();
     let text = format!(
         "syntax = \"proto3\"; message Wide {{ repeated Wide all = 1; {fields} }}
          service S {{ rpc Call(Wide) returns (Wide); }}"
@@ -234,12 +235,14 @@ fn what_is_given_is_checked_once() {
     // Each with each other would take minutes.
     const FIELDS: usize = 30_000;
     let type_of = |syntax: &str, field: &str| {
-        let fields: String = (1..=FIELDS)
+        let fields = (1..=FIELDS)
             .map(|at| if at < 19_000 { at } else { at + 1_000 })
             .map(|at| format!("{field} f{at}={at};"))
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
         let text = format!(
-            "syntax = \"{syntax}\"; message Wide {{ {fields} }} message Many {{ repeated Wide all = 1; }}
+            "syntax = \"{syntax}\"; message Wide {{ {fields} }}
+             message Many {{ repeated Wide all = 1; }}
              service S {{ rpc Call(Wide) returns (Wide); rpc All(Many) returns (Many); }}"
         );
         Protos::compile(&text).unwrap()
