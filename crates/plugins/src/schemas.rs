@@ -165,8 +165,16 @@ const ELSEWHERE: &[(Standing, &[&str])] = &[
         &["traffic-label"],
     ),
     (
-        Standing::NotYet("upstreams are HTTP"),
-        &["mcp-bridge", "degraphql", "kafka-proxy", "dubbo-proxy", "grpc-web", "http-dubbo"],
+        Standing::NotYet("upstreams speak HTTP or gRPC"),
+        &["mcp-bridge", "kafka-proxy", "dubbo-proxy", "http-dubbo"],
+    ),
+    (
+        Standing::NotYet("`grpc-transcode` lets clients that do not speak gRPC call it with JSON"),
+        &["grpc-web"],
+    ),
+    (
+        Standing::NotYet("`graphql-limit-count` prices the queries that clients send"),
+        &["degraphql"],
     ),
     (Standing::NotYet("metrics are scraped by Prometheus; see `prometheus`"), &["datadog"]),
     (Standing::NotYet("logs are rotated by the operating system"), &["log-rotate"]),
