@@ -60,7 +60,9 @@ pub(crate) fn dress(answer: &mut Answer, record: &Record) {
     }
     let is_refusal = record.denial.is_some() || !answer.head.status.is_success();
     let fields = &mut answer.head.fields;
-    if !is_refusal || fields.contains("grpc-status") || !is_grpc(record.fields()) {
+    // What a plugin holds has its status behind it, whatever happened to the request meanwhile.
+    let is_told = fields.contains("grpc-status") || answer.trailers.contains("grpc-status");
+    if !is_refusal || is_told || !is_grpc(record.fields()) {
         return;
     }
     let (code, message) = match &record.denial {

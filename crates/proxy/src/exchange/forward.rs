@@ -260,15 +260,23 @@ impl Trial<'_> {
         Ok(UpstreamConnection::new(io, &self.worker.shared.metrics.upstream_connections))
     }
 
+    /// What ends the exchange.
+    pub(super) fn limit(&self) -> &'static str {
+        match self.call {
+            Some(call) if call.end > self.waits.end => "`limits.request_time`",
+            Some(call) if call.is_timed => "`grpc-timeout`",
+            Some(_) => "`limits.grpc_time`",
+            None => "`limits.request_time`",
+        }
+    }
+
     pub(super) async fn dial(&mut self, limit: Duration) -> Result<UpstreamIo, Failure> {
         self.worker.shared.metrics.upstream_connects.inc();
         let dial = self.worker.dialer.dial(&self.node.target, limit);
         // A connector bounds itself; the end of the exchange bounds it too.
         let Some(dialled) = self.timer.bound(self.waits.end, dial).await else {
-            let denial = Denial::new(
-                Reason::RequestTimeout,
-                "`limits.request_time` was over while connecting to the upstream",
-            );
+            let detail = format!("{} was over while connecting to the upstream", self.limit());
+            let denial = Denial::new(Reason::RequestTimeout, detail);
             return Err(Failure { denial, may_retry: false, was_sent: false });
         };
         dialled.map_err(|error| {

@@ -219,6 +219,11 @@ impl Drop for Streamed {
 
 /// What an error of the connection means, and whether the upstream says that it has done nothing.
 pub(super) fn fault(error: &h2::Error) -> (Denial, bool) {
+    // What our own client reads too slowly is no fault of the upstream.
+    if error.is_library() && error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM) {
+        let detail = "too much of the answer came in small frames or resets before it was read";
+        return (closed(detail), false);
+    }
     if error.is_library() {
         let detail = format!("the upstream broke HTTP/2: {error}");
         return (Denial::new(Reason::UpstreamMalformed, detail), false);

@@ -81,8 +81,9 @@ impl Trial<'_> {
     }
 
     fn no_place(&self, detail: &str) -> Failure {
-        let detail = format!("{}: {detail}", self.node.label);
         let is_late = Instant::now() >= self.waits.end;
+        let over = if is_late { format!(", and {} was over", self.limit()) } else { String::new() };
+        let detail = format!("{}: {detail}{over}", self.node.label);
         let reason = if is_late { Reason::RequestTimeout } else { Reason::UpstreamConnect };
         Failure { denial: Denial::new(reason, detail), may_retry: !is_late, was_sent: false }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bartizan_testkit::{Gateway, run};
+use bytes::Bytes;
 use http::Response;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -84,6 +85,29 @@ fn trailers_that_carry_a_meaning_cut_the_answer() {
         let sender = client(&gateway).await;
         assert!(ask(&sender, call("/"), b"x").await.is_err());
         assert_eq!(last_reason(&gateway), "upstream.malformed");
+    });
+}
+
+#[test]
+fn what_its_client_reads_too_slowly_is_no_fault_of_an_upstream() {
+    run(async {
+        let gateway = Gateway::of(OPEN);
+        serve(&gateway, |_, (_request, mut respond): Call| async move {
+            let mut stream = respond.send_response(ok(), false).unwrap();
+            while stream.send_data(Bytes::from_static(b"x"), false).is_ok() {
+                tokio::task::yield_now().await;
+            }
+        });
+        let mut settings = h2::client::Builder::new();
+        settings.initial_window_size(10_000);
+        settings.data_frame_budget(usize::MAX / 2);
+        let (mut sender, connection) =
+            settings.handshake::<_, Bytes>(gateway.open_http2()).await.unwrap();
+        tokio::task::spawn_local(connection);
+        let (response, _stream) = sender.send_request(call("/"), true).unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(read(response).await.is_err());
+        assert_eq!(last_reason(&gateway), "upstream.closed");
     });
 }
 
