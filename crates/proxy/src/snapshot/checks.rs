@@ -16,7 +16,7 @@ use crate::upstream::Node;
 /// How the servers of an upstream are checked, whoever they are.
 #[derive(Debug)]
 pub(super) struct Checks {
-    checks: Arc<HealthChecks>,
+    written: Arc<HealthChecks>,
     form: Arc<Form>,
     tls: Option<Arc<ClientConfig>>,
 }
@@ -46,7 +46,7 @@ impl Compilation<'_> {
             CheckKind::Http | CheckKind::Tcp => None,
         };
         match Form::compile(active) {
-            Ok(form) => Some(Checks { checks: checks.clone(), form: Arc::new(form), tls }),
+            Ok(form) => Some(Checks { written: checks.clone(), form: Arc::new(form), tls }),
             Err(invalid) => {
                 self.fault(written.place, subject, below_active(invalid));
                 None
@@ -68,7 +68,7 @@ impl Checks {
         let distinct = nodes.into_iter().filter(|node| seen.insert(node.label.clone()));
         let probes = distinct.map(|node| self.probe(means, written, node));
         let probes = probes.collect::<Result<Vec<_>, _>>()?;
-        Ok(Health::new(&written.origin, &self.checks, self.form.clone(), probes, before))
+        Ok(Health::new(&written.origin, &self.written, self.form.clone(), probes, before))
     }
 
     /// The probe of one server.
@@ -78,7 +78,7 @@ impl Checks {
         written: &bartizan_config::Upstream,
         node: &Node,
     ) -> Result<Probe, Invalid> {
-        let active = &self.checks.active;
+        let active = &self.written.active;
         let host = node.target.host.clone();
         let port = active.port.unwrap_or(node.target.port);
         if let Ok(ip) = host.parse::<IpAddr>() {
