@@ -30,10 +30,10 @@ const SPREAD: usize = 200;
 /// What was found.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Measured {
-    /// Milliseconds from the start to the first answer on the last route.
-    pub(super) start: f64,
-    /// Processor milliseconds until then.
-    pub(super) start_cpu: f64,
+    /// Milliseconds from the start to the first answer on the last route, of each start.
+    pub(super) starts: Vec<f64>,
+    /// Processor milliseconds until then, of threads that ended as well.
+    pub(super) start_cpu: Vec<f64>,
     /// Milliseconds until a changed route answers, of each change.
     pub(super) changes: Vec<f64>,
     /// Processor milliseconds of one change.
@@ -46,31 +46,38 @@ pub(super) struct Measured {
     pub(super) requests: [Option<f64>; 3],
 }
 
+/// How often each thing is measured.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rounds {
+    pub(super) starts: usize,
+    pub(super) changes: usize,
+    /// Of each round of load.
+    pub(super) requests: usize,
+}
+
 /// Measures one world. Its memory is compared with that of a world with one route.
 pub(super) fn measure(
     worlds: &Worlds<'_>,
     world: World,
     program: &Path,
-    changes: usize,
-    requests: usize,
+    Rounds { starts, changes, requests }: Rounds,
 ) -> Result<Measured> {
     let one = World { routes: 1, consumers: world.consumers.min(1), ..world };
-    let small = Site::start(worlds, one, program)?.0.process.resident()?;
-    let (mut site, start, start_cpu) = {
-        let (site, start) = Site::start(worlds, world, program)?;
-        let cpu = site.process.cpu()?;
-        (site, start, cpu)
+    let small = Site::prepare(worlds, one)?.start(program)?.0.process.resident()?;
+    let site = Site::prepare(worlds, world)?;
+    let mut found = Measured::default();
+    let mut site = loop {
+        let (begun, took) = site.start(program)?;
+        found.starts.push(millis(took));
+        found.start_cpu.push(millis(begun.process.lifetime_cpu()?));
+        if found.starts.len() >= starts {
+            break begun;
+        }
     };
     std::thread::park_timeout(REST);
     let per_route =
         |resident: u64| as_float(resident.saturating_sub(small)) / as_float(world.routes as u64);
-    let bytes = per_route(site.process.resident()?);
-    let mut found = Measured {
-        start: millis(start),
-        start_cpu: millis(start_cpu),
-        bytes,
-        ..Measured::default()
-    };
+    found.bytes = per_route(site.process.resident()?);
     let before = site.under_load(requests, 0)?;
     for number in 0..changes {
         let (time, cpu) = site.change(&format!("live{number}"))?;
@@ -90,6 +97,15 @@ fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
+/// A configuration that is written, for a proxy at an address.
+#[derive(Clone)]
+struct Prepared<'a> {
+    worlds: &'a Worlds<'a>,
+    world: World,
+    words: Vec<String>,
+    address: SocketAddr,
+}
+
 /// A proxy that serves.
 struct Site<'a> {
     worlds: &'a Worlds<'a>,
@@ -100,8 +116,23 @@ struct Site<'a> {
     moved: usize,
 }
 
+impl<'a> Prepared<'a> {
+    /// Starts the proxy, and waits until the last route answers.
+    fn start(&self, program: &Path) -> Result<(Site<'a>, Duration)> {
+        let Self { worlds, world, address, .. } = *self;
+        let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
+        let log = worlds.folder.join(format!("{}.log", world.proxy.name()));
+        let begin = Instant::now();
+        let process = Pinned::start("0,1", program, &words, &log)?;
+        let mut site = Site { worlds, world, process, address, moved: 0 };
+        let last = route(world.routes - 1);
+        site.wait_for(&last).with_context(|| format!("see {}", log.display()))?;
+        Ok((site, begin.elapsed()))
+    }
+}
+
 impl<'a> Site<'a> {
-    fn start(worlds: &'a Worlds<'a>, world: World, program: &Path) -> Result<(Self, Duration)> {
+    fn prepare(worlds: &'a Worlds<'a>, world: World) -> Result<Prepared<'a>> {
         let address = free_address()?;
         let words = worlds.begin(world, address.port())?;
         let last = route(world.routes - 1);
@@ -111,13 +142,7 @@ impl<'a> Site<'a> {
         } else {
             fs::write(worlds.document(world), worlds.text(&layout, address.port()))?;
         }
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let log = worlds.folder.join(format!("{}.log", world.proxy.name()));
-        let begin = Instant::now();
-        let process = Pinned::start("0,1", program, &words, &log)?;
-        let mut site = Self { worlds, world, process, address, moved: 0 };
-        site.wait_for(&last).with_context(|| format!("see {}", log.display()))?;
-        Ok((site, begin.elapsed()))
+        Ok(Prepared { worlds, world, words, address })
     }
 
     /// Waits until a path is answered.

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use self::etcd::EtcdServer;
-use self::follow::Measured;
+use self::follow::{Measured, Rounds};
 use self::worlds::{World, Worlds};
 use super::process::Pinned;
 use super::proxies::{LOAD_CORE, Proxy, free_address};
@@ -38,6 +38,9 @@ pub(crate) struct ControlOptions {
     /// Proxies to compare; all without it.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Proxy>,
+    /// Starts of each proxy, of which the median is told.
+    #[arg(long, default_value_t = 5)]
+    starts: usize,
     /// Changes of one route, of which the median is told.
     #[arg(long, default_value_t = 7)]
     changes: usize,
@@ -80,7 +83,9 @@ impl ControlOptions {
 
 /// Runs the task.
 pub(super) fn run(options: &ControlOptions) -> Result<()> {
-    ensure!(!options.routes.is_empty() && options.changes > 0, "nothing is to be measured");
+    let ControlOptions { starts, changes, requests, .. } = *options;
+    ensure!(!options.routes.is_empty() && changes > 0 && starts > 0, "nothing is to be measured");
+    let rounds = Rounds { starts, changes, requests };
     let folder = std::path::absolute(FOLDER)?;
     fs::create_dir_all(&folder)?;
     let mut conditions = machine()?;
@@ -106,12 +111,12 @@ pub(super) fn run(options: &ControlOptions) -> Result<()> {
         let program = &program.context("no program")?.1;
         let etcd = world.is_in_etcd.then(|| EtcdServer::start(&folder)).transpose()?;
         let worlds = Worlds { folder: &folder, upstream, etcd: etcd.as_ref() };
-        let found = follow::measure(&worlds, world, program, options.changes, options.requests)
-            .with_context(|| world.title())?;
+        let found =
+            follow::measure(&worlds, world, program, rounds).with_context(|| world.title())?;
         println!("{}: {found:?}", world.title());
         measured.push((world, found));
     }
-    let text = report::report(&today(), &conditions, options.changes, &measured);
+    let text = report::report(&today(), &conditions, rounds, &measured);
     println!("\n{text}");
     let usual =
         || options.is_full().then(|| Path::new(RESULTS).join(format!("{}-control.md", today())));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::follow::Measured;
+use super::follow::{Measured, Rounds};
 use super::worlds::World;
 use crate::bench::proxies::Proxy;
 
@@ -15,9 +15,10 @@ for a simple route. At 10,000: to start as fast as nginx, a change live faster t
 pub(super) fn report(
     date: &str,
     conditions: &[String],
-    changes: usize,
+    rounds: Rounds,
     measured: &[(World, Measured)],
 ) -> String {
+    let Rounds { starts, changes, .. } = rounds;
     let mut text = format!("# What the size of a configuration costs ({date})\n\n");
     // Writing to a string cannot fail.
     for line in conditions {
@@ -25,7 +26,7 @@ pub(super) fn report(
     }
     let _ = writeln!(
         text,
-        "- one worker; changes: {changes}, medians; memory: more than with one route, by route\n\
+        "- one worker, both cores; {starts} starts and {changes} changes, medians; memory: more than with one route, by route\n\
          - files: a new one is renamed over the old, and the proxy told by its signal (Envoy watches)\n\n\
          {TARGETS}\n"
     );
@@ -41,8 +42,8 @@ pub(super) fn report(
             text,
             "| {} | {:.0} ({:.0}) | {:.1} ({:.1}) | {:.0} ({:.0}) | {before} / {during} / {after} |",
             world.title(),
-            found.start,
-            found.start_cpu,
+            median(&found.starts),
+            median(&found.start_cpu),
             median(&found.changes),
             median(&found.change_cpu),
             found.bytes,
@@ -73,15 +74,17 @@ mod tests {
     fn every_world_has_a_row_with_its_medians() {
         let world = World { proxy: Proxy::Haproxy, routes: 7, consumers: 0, is_in_etcd: false };
         let found = Measured {
-            start: 12.4,
+            starts: vec![12.4, 11.0, 99.0],
+            start_cpu: vec![30.0],
             changes: vec![9.0, 1.0, 2.0],
             change_cpu: vec![3.0],
             requests: [Some(1.0), None, Some(3.0)],
             ..Measured::default()
         };
-        let text = report("2026-01-01", &["machine: x".to_owned()], 3, &[(world, found)]);
+        let rounds = Rounds { starts: 3, changes: 3, requests: 1 };
+        let text = report("2026-01-01", &["machine: x".to_owned()], rounds, &[(world, found)]);
         assert!(
-            text.contains("| HAProxy, 7 routes | 12 (0) | 2.0 (3.0) | 0 (0) | 1.0 / - / 3.0 |")
+            text.contains("| HAProxy, 7 routes | 12 (30) | 2.0 (3.0) | 0 (0) | 1.0 / - / 3.0 |")
         );
     }
 }
