@@ -116,9 +116,10 @@ impl Part {
             (Self::File, 4) | (Self::Message, 3) => Self::Message,
             (Self::File, 5) | (Self::Message, 4) => Self::Enum,
             (Self::File, 6) => Self::Service,
-            (Self::File, 7) | (Self::Message, 2 | 6 | 8) | (Self::Enum | Self::Service, 2) => {
-                Self::Field
-            }
+            (Self::File, 7)
+            | (Self::Message, 2 | 5 | 6 | 8 | 9)
+            | (Self::Enum, 2 | 4)
+            | (Self::Service, 2) => Self::Field,
             _ => return None,
         })
     }

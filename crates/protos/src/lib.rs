@@ -60,7 +60,7 @@ use outline::Outlines;
 
 pub use bounds::{CONTENT_MAX, DEPTH_MAX, FIELDS_MAX, FILES_MAX, TYPES_MAX};
 pub use fault::{At, ProtoFault};
-pub use form::NAME_MAX;
+pub use form::{NAME_MAX, RANGES_MAX};
 pub use method::{Method, NoMethod};
 pub use misfit::Misfit;
 pub use set::WAYS_MAX;

@@ -1,12 +1,13 @@
 //! Descriptions that no `protoc` makes: they are refused, or translated by, and stop nobody.
 
+use crate::form::RANGES_MAX;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use prost_reflect::prost::Message as _;
-use prost_reflect::prost_types::descriptor_proto::ReservedRange;
+use prost_reflect::prost_types::descriptor_proto::{ExtensionRange, ReservedRange};
 use prost_reflect::prost_types::uninterpreted_option::NamePart;
 use prost_reflect::prost_types::{
     DescriptorProto, EnumDescriptorProto, EnumValueDescriptorProto, FieldDescriptorProto,
@@ -378,12 +379,25 @@ fn numbers_are_reserved_once() {
         r#type: Some(5),
         ..Default::default()
     };
-    let message = DescriptorProto {
-        name: Some("A".to_owned()),
-        field: (1..20_000).map(field).collect(),
-        reserved_range: vec![range; 20_000],
-        ..Default::default()
+    let of = |reserved: Vec<ReservedRange>, open: Vec<ExtensionRange>| {
+        let message = DescriptorProto {
+            name: Some("A".to_owned()),
+            field: (1..20_000).map(field).collect(),
+            reserved_range: reserved,
+            extension_range: open,
+            ..Default::default()
+        };
+        let file = FileDescriptorProto { message_type: vec![message], ..Default::default() };
+        told(&encoded(vec![file]))
     };
-    let file = FileDescriptorProto { message_type: vec![message], ..Default::default() };
-    assert_eq!(told(&encoded(vec![file])), "`A` reserves 1 twice");
+    assert_eq!(of(vec![range; RANGES_MAX], Vec::new()), "`A` reserves 1 twice");
+    let many = format!("`A` reserves more than {RANGES_MAX} ranges");
+    assert_eq!(of(vec![range; RANGES_MAX + 1], Vec::new()), many);
+    let nothing = ReservedRange { start: Some(5), end: Some(5) };
+    assert_eq!(of(vec![nothing], Vec::new()), "`A` reserves from 5 to 4, which is nothing");
+    let open = ExtensionRange { start: Some(30_000), end: Some(30_002), options: None };
+    let twice = "`A` gives extensions 30000 twice";
+    assert_eq!(of(Vec::new(), vec![open.clone(); RANGES_MAX]), twice);
+    let many = format!("`A` gives extensions more than {RANGES_MAX} ranges");
+    assert_eq!(of(Vec::new(), vec![open; RANGES_MAX + 1]), many);
 }
