@@ -1,8 +1,8 @@
 //! What is read of answers: lists and texts are held against their bounds while they are read, so
 //! that no answer becomes much more than it is long.
 //!
-//! What whoever registers a server may write is read whatever it is: it is at fault for that server
-//! alone, and must not keep all others from being known.
+//! Hosts, ports, weights and states, which whoever registers a server writes, are read whatever they
+//! are: they are at fault for that server alone, and must not keep all others from being known.
 
 use std::fmt;
 use std::marker::PhantomData;

@@ -68,6 +68,7 @@ struct State {
     servers: BTreeMap<String, Server>,
     sent: Vec<Sent>,
     connections: usize,
+    names: Vec<String>,
 }
 
 /// All servers outside.
@@ -95,6 +96,11 @@ impl Remotes {
     pub fn respond(&self, node: &str, respond: impl FnMut(&Seen) -> Answer + Send + 'static) {
         let mut state = self.state();
         state.servers.entry(node.to_owned()).or_default().respond = Some(Box::new(respond));
+    }
+
+    /// The names that certificates had to be for, one for each connection under TLS.
+    pub fn tls_names(&self) -> Vec<String> {
+        self.state().names.clone()
     }
 
     /// The server at `host:port` refuses connections from now on, or takes them again.
@@ -210,6 +216,7 @@ impl Reach for Remotes {
                 state.connections
             };
             let tls = target.tls.as_ref().map(|tls| tls.server_name.to_str().into_owned());
+            self.state().names.extend(tls.clone());
             let (near, far) = tokio::io::duplex(STREAM_SIZE);
             tokio::spawn(self.clone().serve(far, node, tls, number));
             Ok(UpstreamIo::Virtual(near))

@@ -181,6 +181,30 @@ fn a_server_that_may_not_be_probed_is_left_out() {
 }
 
 #[test]
+fn probes_under_tls_go_by_the_name_that_was_looked_up() {
+    run(async {
+        let probed = CHECKED.replace("type: tcp", "type: https");
+        let (gateway, dns) = gateway(&probed);
+        dns.addresses("orders.test", 60, &["10.1.0.1"]);
+        seconds_pass(&gateway, 2).await;
+        let names = gateway.remotes().tls_names();
+        assert!(!names.is_empty() && names.iter().all(|name| name == "orders.test"), "{names:?}");
+    });
+}
+
+#[test]
+fn what_probes_name_is_judged_before_any_server_is_known() {
+    run(async {
+        let (gateway, dns) =
+            gateway(&ORDERS.replace("dns}", "dns, checks: {active: {type: https}}}"));
+        dns.fail(true);
+        let named = ORDERS.replace("dns}", "dns, checks: {active: {type: https, host: 'a..b'}}}");
+        let refused = gateway.reload(&resources(&named)).unwrap_err().lines();
+        assert!(refused[0].contains("no certificate can be for `a..b`"), "{refused:?}");
+    });
+}
+
+#[test]
 fn the_port_is_that_of_the_scheme_and_the_host_the_service_where_nothing_else_is_said() {
     run(async {
         let upstream = "{service_name: orders.test, discovery_type: dns, pass_host: node}";

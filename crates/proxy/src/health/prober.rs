@@ -171,6 +171,10 @@ async fn probe_on(
                 let running = running.collect();
                 rounds.exchange(&moved, next.len(), &running, active.healthy_every, now);
                 probes = next;
+                if rounds.due().is_none_or(|due| due > now) {
+                    // A turn that nobody takes would be one less for all others.
+                    turn.set(tools.permits.clone().acquire_owned());
+                }
                 continue;
             }
             Some(ended) = under_way.join_next_with_id(), if !under_way.is_empty() => ended,

@@ -45,6 +45,12 @@ impl Compilation<'_> {
             }
             CheckKind::Http | CheckKind::Tcp => None,
         };
+        if let (Some(config), Some(host)) = (&tls, &active.host)
+            && let Err(invalid) = named_tls(config, host)
+        {
+            self.fault(written.place, subject, invalid);
+            return None;
+        }
         match Form::compile(active) {
             Ok(form) => Some(Checks { written: checks.clone(), form: Arc::new(form), tls }),
             Err(invalid) => {
@@ -56,7 +62,17 @@ impl Compilation<'_> {
 }
 
 impl Checks {
-    /// The health of these servers. What was known of them in `before` goes on.
+    /// The health of servers that are probed so. What was known of them in `before` goes on.
+    pub(super) fn of(
+        &self,
+        written: &bartizan_config::Upstream,
+        probes: Vec<Probe>,
+        before: Option<&Arc<Health>>,
+    ) -> Arc<Health> {
+        Health::new(&written.origin, &self.written, self.form.clone(), probes, before)
+    }
+
+    /// The health of these servers.
     pub(super) fn health<'n>(
         &self,
         means: &Means,
@@ -67,8 +83,7 @@ impl Checks {
         let mut seen = HashSet::new();
         let distinct = nodes.into_iter().filter(|node| seen.insert(node.label.clone()));
         let probes = distinct.map(|node| self.probe(means, written, node));
-        let probes = probes.collect::<Result<Vec<_>, _>>()?;
-        Ok(Health::new(&written.origin, &self.written, self.form.clone(), probes, before))
+        Ok(self.of(written, probes.collect::<Result<Vec<_>, _>>()?, before))
     }
 
     /// The probe of one server.
@@ -88,13 +103,11 @@ impl Checks {
             })?;
         }
         let tls = match (&self.tls, &active.host) {
-            (Some(config), Some(host)) => {
-                let name = without_port(host);
-                let tls = TargetTls::new(config.clone(), name);
-                let problem = || Invalid::at("host", format!("no certificate can be for `{name}`"));
-                Some(tls.ok_or_else(|| below_active(problem()))?)
+            (Some(config), Some(host)) => Some(named_tls(config, host)?),
+            // By the name of requests, which is not the address that a registry tells.
+            (Some(config), None) => {
+                Some(server_tls(config, &written.pass_host, without_port(&node.host))?)
             }
-            (Some(config), None) => Some(server_tls(config, &written.pass_host, &host)?),
             (None, _) => None,
         };
         let authority: Arc<str> = match (&active.host, &written.pass_host) {
@@ -104,6 +117,13 @@ impl Checks {
         };
         Ok(Probe::new(node.label.clone(), Target { host, port, tls }, authority))
     }
+}
+
+/// TLS for the `host` that probes name.
+fn named_tls(config: &Arc<ClientConfig>, host: &str) -> Result<TargetTls, Invalid> {
+    let name = without_port(host);
+    let problem = || Invalid::at("host", format!("no certificate can be for `{name}`"));
+    TargetTls::new(config.clone(), name).ok_or_else(|| below_active(problem()))
 }
 
 /// Gives each server its standing among those that are probed.

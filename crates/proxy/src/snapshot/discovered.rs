@@ -54,16 +54,24 @@ impl Discovered {
         written: &bartizan_config::Upstream,
         (tls, checks): (Option<Arc<ClientConfig>>, Option<Checks>),
         before: Option<&Self>,
-    ) -> Result<Arc<Self>, Invalid> {
+    ) -> Arc<Self> {
         let known = before.and_then(Self::now);
         // Of the same service the servers stay what they are, and go on being probed.
-        let same = before.filter(|before| Arc::ptr_eq(&before.service, &service));
+        let same = before.filter(|before| {
+            Arc::ptr_eq(&before.service, &service)
+                && before.written.scheme == written.scheme
+                && before.written.pass_host == written.pass_host
+        });
         let nodes = known.iter().filter(|_| same.is_some()).flat_map(|known| &known.nodes);
+        let mut seen = HashSet::new();
+        let distinct = nodes.filter(|node| seen.insert(node.label.clone()));
         let health = |checks: &Checks| {
             let health = same.and_then(Self::health).filter(|health| !health.probes().is_empty());
-            checks.health(means, written, nodes.map(|node| &**node), health)
+            // One that may not be probed is left out once it is told.
+            let probes = distinct.filter_map(|node| checks.probe(means, written, node).ok());
+            checks.of(written, probes.collect(), health)
         };
-        let health = checks.as_ref().map(health).transpose()?;
+        let health = checks.as_ref().map(health);
         let checked = checks.zip(health);
         let (means, written) = (means.clone(), written.clone());
         let now = ArcSwapOption::new(known.clone());
@@ -73,7 +81,7 @@ impl Discovered {
             // The nodes of before were for the counts only: another service may have been meant.
             this.now.compare_and_swap(&known, None);
         }
-        Ok(this)
+        this
     }
 
     /// What is known of its servers, where they are checked.

@@ -260,7 +260,7 @@ impl<'a> Compilation<'a> {
         self.count_service(found_in)?;
         let service = self.registries.service(found_in)?;
         let before = before.and_then(|before| before.discovered.as_deref());
-        let discovered = Discovered::new(service, self.means, written, (tls, checks), before)?;
+        let discovered = Discovered::new(service, self.means, written, (tls, checks), before);
         let health = discovered.health().cloned();
         Ok(Upstream { discovered: Some(discovered), health, ..made })
     }

@@ -27,6 +27,10 @@
 //! as `https://.*example\.com`, which fits `https://evilexample.com`, or `https://app.example.com`
 //! with a `.` for any letter.
 //!
+//! Such patterns are known by places that take any letter. Those that take a few, as in
+//! `[0-9a-f]+example\.com`, and domains below which anybody registers, as `github.io`, are not
+//! recognised: write what stands before and after the dots.
+//!
 //! A WebSocket is opened by any page without asking, and carries the cookies of its visitor. On a
 //! route with `enable_websocket` a page of another origin is therefore refused, unless this plugin
 //! allows its origin: by name, or by `**` with credentials. A `*`, which allows nobody to send
